@@ -1,0 +1,109 @@
+"""The event: its fields, declared once; frames, decoding, JSON Schema and documentation follow from here."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+import polars as pl
+
+MONEY: Final = pl.Decimal(18, 4)
+"""Every amount of money: 14 digits before the point, 4 after."""
+
+TIME: Final = pl.Datetime("ms", "UTC")
+"""Every time: UTC, milliseconds."""
+
+MAX_FIELD_BYTES: Final = 64 * 1024
+MAX_ROW_BYTES: Final = 1024 * 1024
+MIN_EVENT_TIME_MS: Final = 631_152_000_000  # 1990-01-01T00:00:00Z
+MAX_FUTURE_MS: Final = 5 * 60 * 1000
+
+
+class Kind(StrEnum):
+    """What a field holds."""
+
+    TEXT = "text"
+    MONEY = "money"
+    INTEGER = "integer"
+    TIME = "time"
+    OBJECT = "object"
+
+
+DTYPES: Final[dict[Kind, Any]] = {
+    Kind.TEXT: pl.String(),
+    Kind.MONEY: MONEY,
+    Kind.INTEGER: pl.Int64(),
+    Kind.TIME: TIME,
+    Kind.OBJECT: pl.String(),  # JSON text
+}
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of the event."""
+
+    name: str
+    kind: Kind = Kind.TEXT
+    required: bool = False
+    help: str = ""
+    values: tuple[str, ...] = ()
+    """Values known for this field; another one is kept and counted, never refused."""
+
+
+EVENT_TYPES: Final = (
+    "page_view", "product_view", "search", "add_to_cart", "remove_from_cart", "checkout_start",
+    "purchase", "payment", "refund", "login", "logout", "signup",
+)  # fmt: skip
+
+PAYMENT_STATUSES: Final = ("authorized", "captured", "failed", "refunded")
+
+FIELDS: Final[tuple[Field, ...]] = (
+    Field("event_id", required=True, help="unique per event; a retry repeats it"),
+    Field("event_type", required=True, values=EVENT_TYPES, help="what happened"),
+    Field("event_time", Kind.TIME, required=True, help="ISO 8601 with zone, or epoch milliseconds"),
+    Field("user_id", help="the signed-in user; this or anonymous_id is required"),
+    Field("anonymous_id", help="the device's or browser's own id; this or user_id is required"),
+    Field("session_id", help="the shop's own session"),
+    Field("device_id"),
+    Field("product_id"),
+    Field("category", help="dotted path, widest first"),
+    Field("brand"),
+    Field("quantity", Kind.INTEGER),
+    Field("price", Kind.MONEY, help="per unit, in `currency`"),
+    Field("discount", Kind.MONEY, help="of the line, in `currency`"),
+    Field("currency", help="ISO 4217"),
+    Field("order_id"),
+    Field("payment_id"),
+    Field("payment_status", values=PAYMENT_STATUSES),
+    Field("payment_method"),
+    Field("card_id", help="a token, never a card number"),
+    Field("merchant_id"),
+    Field("amount", Kind.MONEY, help="of a payment or refund, in `currency`"),
+    Field("tax", Kind.MONEY),
+    Field("shipping", Kind.MONEY),
+    Field("ip", help="IPv4 or IPv6 address"),
+    Field("user_agent"),
+    Field("url"),
+    Field("referrer"),
+    Field("query", help="what was searched for"),
+    Field("properties", Kind.OBJECT, help="everything else; unknown fields are put here"),
+)
+
+BY_NAME: Final = {field.name: field for field in FIELDS}
+
+EVENT_SCHEMA: Final = pl.Schema({field.name: DTYPES[field.kind] for field in FIELDS})
+
+POSITION_SCHEMA: Final = pl.Schema({"source": pl.String(), "partition": pl.Int32(), "offset": pl.Int64()})
+"""Where a row was read: file or topic, source partition, position. Total order of rows of equal time."""
+
+FRAME_SCHEMA: Final = pl.Schema({**EVENT_SCHEMA, **POSITION_SCHEMA})
+"""Columns of a batch of decoded events, in this order."""
+
+RAW_SCHEMA: Final = pl.Schema({"raw": pl.Binary(), **POSITION_SCHEMA})
+"""Columns of a batch as read, before decoding: one row per message, line or record."""
+
+DEAD_LETTER_SCHEMA: Final = pl.Schema(
+    {"raw": pl.Binary(), **POSITION_SCHEMA, "rule": pl.String(), "message": pl.String(), "seen_at": TIME}
+)
+
+ORDER: Final = ("event_time", "source", "partition", "offset")
+"""The total order that every kernel sorts by first."""

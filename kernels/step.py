@@ -1,0 +1,118 @@
+"""The contract of a kernel: `step(state, batch, clock) -> Step`, on columns.
+
+A kernel is a pure function of what it is given. It sees the state of one shard through a `StateView`,
+asks only for the keys that it touches, and returns what has changed; it never mutates. Who stores state
+and where, what an epoch is, and which runner is used, it does not know.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import polars as pl
+
+END_OF_TIME: Final = 2**62
+"""Watermark (ms) of the last step of a drained input: closes every window and session."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Time as a step knows it.
+
+    Attributes:
+        epoch: number of the epoch, from 1.
+        watermark: event time (UTC ms) before which no more rows are expected; rows of windows that
+            closed at or before it are late. Never goes back. `END_OF_TIME` when draining; a negative
+            value while nothing is known yet.
+        now: processing time (UTC ms); never goes back.
+    """
+
+    epoch: int
+    watermark: int
+    now: int
+
+
+@dataclass(frozen=True)
+class Table:
+    """A multimap of a shard's state: rows by key.
+
+    Attributes:
+        name: unique in the operator.
+        schema: columns of a row, the key column included.
+        key: name of the key column (String). Rows are found by its 128-bit stable hash.
+        due: name of an Int64 column (ms, null for never): a step happens, even without input, once the
+            watermark has reached the smallest value.
+        expires: name of an Int64 column (ms): a row whose value is at or before the watermark no longer
+            exists for a step, and is dropped from storage when its run is next merged.
+        keep_key: False when the key's text is needed by nobody: only its hash is stored, and `due` can
+            then not return the key.
+    """
+
+    name: str
+    schema: pl.Schema
+    key: str
+    due: str | None = None
+    expires: str | None = None
+    keep_key: bool = True
+
+
+class StateView(Protocol):
+    """What a step may ask of its shard's state as it was before the step."""
+
+    def lookup(self, table: str, keys: pl.Series) -> pl.DataFrame:
+        """All rows of these keys (the table's schema; key order and row order unspecified).
+
+        `keys` may hold repeats and nulls (which match nothing). Cost follows `keys`, not the state.
+        """
+        ...
+
+    def due(self, table: str, until: int) -> pl.DataFrame:
+        """All rows of each key that has a row with `due <= until` (ms)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Change:
+    """New content of some keys: all rows of `keys` are replaced by `rows`.
+
+    `keys` without rows are deleted. Every key in `rows` must be in `keys`.
+    """
+
+    keys: pl.Series
+    rows: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step gives: frames by output name, and changes by table name."""
+
+    outputs: Mapping[str, pl.DataFrame]
+    changes: Mapping[str, Change] = field(default_factory=dict)
+
+
+class Kernel(Protocol):
+    """A keyed computation. Implementations are frozen dataclasses of plain settings, so that they pickle small.
+
+    Attributes:
+        name: of the operator; part of state paths.
+        version: of the state's layout; a checkpoint with another one is refused.
+        tables: the state it keeps per shard.
+        outputs: schema of each output; every step returns every output, empty if need be.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def tables(self) -> Sequence[Table]: ...
+    @property
+    def outputs(self) -> Mapping[str, pl.Schema]: ...
+
+    def key(self, batch: pl.DataFrame) -> pl.Series:
+        """The key of each row (String, never null); rows of one key meet in one shard."""
+        ...
+
+    def step(self, state: StateView, batch: pl.DataFrame, clock: Clock) -> Step:
+        """Advance one shard: `batch` is all its rows of this epoch, in any order, perhaps none."""
+        ...

@@ -1,0 +1,70 @@
+"""Packaging: folders at the top level become packages of the `ecompulse` namespace.
+
+`io` cannot be imported under that name (the standard library has it), so every room but
+`pipelines` is mapped to `ecompulse.<room>`; `ecompulse` itself is an implicit namespace.
+"""
+
+from setuptools import find_packages, setup
+
+ROOMS = ("kernels", "transforms", "epochs", "io", "runners", "simulator")
+
+
+def packages() -> list[str]:
+    """Every package of the distribution, by the name it is imported under."""
+    names = ["pipelines", *(f"pipelines.{sub}" for sub in find_packages("pipelines"))]
+    for room in ROOMS:
+        names.append(f"ecompulse.{room}")
+        names += [f"ecompulse.{room}.{sub}" for sub in find_packages(room)]
+    return names
+
+
+EXTRAS = {
+    "kafka": ["kafka-python>=3.0.12", "crc32c>=2.7"],
+    "aws": ["boto3>=1.35"],
+    "postgres": ["psycopg[binary]>=3.2"],
+    "redis": ["redis>=5.2"],
+    "spark": ["pyspark>=3.5,<4"],
+    "dashboard": ["prometheus-client>=0.21"],
+    "test": [
+        "pytest>=8.3",
+        "pytest-cov>=6",
+        "pytest-xdist>=3.6",
+        "hypothesis>=6.115",
+        "psutil>=6",
+    ],
+    "bench": ["psutil>=6"],
+    "lint": ["ruff>=0.8", "mypy>=1.13", "build>=1.2", "types-PyYAML", "types-psutil"],
+}
+
+setup(
+    name="ecompulse",
+    version="0.1.0",
+    description="Real-time e-commerce jobs on Apache Beam with exactly-once results on every runner",
+    long_description=open("README.md", encoding="utf-8").read(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    package_dir={"pipelines": "pipelines", **{f"ecompulse.{room}": room for room in ROOMS}},
+    packages=packages(),
+    package_data={"": ["*.yaml", "*.json", "py.typed"]},
+    install_requires=[
+        "apache-beam>=2.77,<2.78",
+        "polars>=2.1,<3",
+        "polars-hash>=0.9.3",
+        "pyarrow>=18",
+        "duckdb>=2.0",
+        "deltalake>=1.6,<2",
+        "maxminddb>=2.6",
+        "ua-parser[regex]>=1.0",
+        "PyYAML>=6",
+        "SQLAlchemy>=2.0",
+        "tenacity>=9",
+    ],
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": ["ecompulse=pipelines.__main__:main"]},
+    classifiers=[
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3.11",
+        "Typing :: Typed",
+    ],
+)
