@@ -1,1 +1,1 @@
-
+"""The epoch driver: plan, run, seal, publish, commit; state; the Keyed adapter."""

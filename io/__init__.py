@@ -1,1 +1,1 @@
-
+"""What touches the outside: sources, look-ups, sinks, stores."""

@@ -11,14 +11,17 @@ import polars_hash as _plh  # noqa: F401  # registers the `nchash` and `chash` n
 
 _SEPARATOR: Final = "\x1f"  # ASCII unit separator
 _NULL: Final = "\x1e"
-_SHARD_SEED: Final = 2
 ID_DIGITS: Final = 32
 
 
 def shard_of(key: pl.Series, num_shards: int) -> pl.Series:
     """Shard of each key, 0 to `num_shards` - 1 (Int64)."""
-    hashed = pl.lit(key.cast(pl.String)).nchash.xxh3_64(seed=_SHARD_SEED)  # type: ignore[attr-defined]
-    return pl.select(shard=(hashed % num_shards).cast(pl.Int64)).to_series()
+    return shard_of_fingerprint(fingerprint(key)["lo"], num_shards)
+
+
+def shard_of_fingerprint(lo: pl.Series, num_shards: int) -> pl.Series:
+    """Shard of each key by the second half of its fingerprint: state can be resharded without the key's text."""
+    return (lo % num_shards).cast(pl.Int64).rename("shard")
 
 
 def fingerprint(key: pl.Series) -> pl.DataFrame:

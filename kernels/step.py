@@ -39,7 +39,8 @@ class Table:
     Attributes:
         name: unique in the operator.
         schema: columns of a row, the key column included.
-        key: name of the key column (String). Rows are found by its 128-bit stable hash.
+        key: name of the key column (String); it holds values of the kernel's own key, so that a key's rows are
+            in the key's shard. Rows are found by its 128-bit stable hash.
         due: name of an Int64 column (ms, null for never): a step happens, even without input, once the
             watermark has reached the smallest value.
         expires: name of an Int64 column (ms): a row whose value is at or before the watermark no longer
@@ -91,11 +92,12 @@ class Step:
 
 
 class Kernel(Protocol):
-    """A keyed computation. Implementations are frozen dataclasses of plain settings, so that they pickle small.
+    """A keyed computation. Implementations are frozen dataclasses of plain settings: they pickle small.
 
     Attributes:
         name: of the operator; part of state paths.
         version: of the state's layout; a checkpoint with another one is refused.
+        inputs: columns that a step needs; only these are shuffled.
         tables: the state it keeps per shard.
         outputs: schema of each output; every step returns every output, empty if need be.
     """
@@ -104,6 +106,8 @@ class Kernel(Protocol):
     def name(self) -> str: ...
     @property
     def version(self) -> int: ...
+    @property
+    def inputs(self) -> pl.Schema: ...
     @property
     def tables(self) -> Sequence[Table]: ...
     @property

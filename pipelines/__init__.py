@@ -1,1 +1,1 @@
-
+"""The four jobs and the command-line tools: composition only."""

@@ -1,1 +1,1 @@
-
+"""What an engine needs of ours."""

@@ -1,1 +1,1 @@
-
+"""The shop that makes events."""

@@ -1,1 +1,1 @@
-
+"""Thin PTransforms with verb names over kernels: the public library."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
+
 from ecompulse.kernels.hashing import shard_of
 from ecompulse.kernels.step import END_OF_TIME, Change, Clock, Kernel, Table
 
@@ -91,7 +92,8 @@ def run_kernel(
         clock = Clock(epoch=epoch, watermark=watermark, now=now)
         keyed = rows.with_columns(_shard=shard_of(kernel.key(rows), num_shards))
         for number, state in enumerate(shards):
-            state.watermark = watermark
+            if watermark < END_OF_TIME:  # draining ends windows, it does not age what is remembered
+                state.watermark = watermark
             batch = keyed.filter(pl.col("_shard") == number).drop("_shard")
             due = state.next_due()
             if batch.is_empty() and (due is None or due > watermark):

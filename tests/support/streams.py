@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 import polars as pl
-from ecompulse.kernels.event import FRAME_SCHEMA
 from hypothesis import strategies as st
+
+from ecompulse.kernels.event import FRAME_SCHEMA
 
 BASE = 1_700_000_000_000  # ms
 

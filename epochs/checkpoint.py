@@ -1,0 +1,260 @@
+"""The checkpoint: identity, incarnations, seals and commits, each written once.
+
+meta.json                      id, format and the settings that may not change
+incarnations/<k>               taken by exclusive create; the newest wins
+current.json                   which run is on; workers read it
+runs/<epoch>-<attempt>/        plan and manifest of a run
+seals/<epoch>.json             the content of an epoch, fixed for ever
+commits/<epoch>.json           the epoch has happened; its progress
+state/<operator>/<shard>/...   keyed state
+"""
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserError
+from ecompulse.epochs.protocols import Store
+from ecompulse.epochs.steps import Step, reach
+
+FORMAT: Final = 1
+
+
+@dataclass(frozen=True)
+class Seal:
+    """Everything that an epoch is.
+
+    Attributes:
+        watermark: in force during the epoch (ms); None while nothing was known.
+        now: processing time of the epoch (ms).
+        ranges: what was read, for people and for lag.
+        positions: per source, what changed in what is remembered of it.
+        snapshot: whether `positions` is complete rather than a change.
+        partitions: per source partition, `[top, active]`: the largest event time (ms) seen through this
+            epoch, null before the first event, and the processing time (ms) of its last rows.
+        state: per operator and shard, the head of its state.
+        files: per output table, the files of this epoch.
+        counts: totals for progress.
+    """
+
+    epoch: int
+    attempt: str
+    incarnation: int
+    watermark: int | None
+    now: int
+    ranges: list[dict[str, Any]]
+    positions: list[dict[str, Any]]
+    snapshot: bool
+    partitions: dict[str, list[int | None]]
+    state: dict[str, dict[str, Any]]
+    files: dict[str, list[dict[str, Any]]]
+    counts: dict[str, int] = field(default_factory=dict)
+    backlog: int = 0
+
+    def dump(self) -> bytes:
+        """As canonical JSON."""
+        return json.dumps(self.__dict__, sort_keys=True).encode()
+
+    @staticmethod
+    def load(data: bytes) -> "Seal":
+        """The inverse of `dump`."""
+        return Seal(**json.loads(data))
+
+
+class Checkpoint:
+    """A checkpoint opened by one driver, which is one incarnation of the job."""
+
+    def __init__(self, store: Store, meta: Mapping[str, Any], incarnation: int) -> None:
+        """Use `open_checkpoint`."""
+        self.store = store
+        self.id: str = meta["id"]
+        self.incarnation = incarnation
+
+    def check_incarnation(self) -> None:
+        """Raise Superseded when a newer driver has started."""
+        newest = newest_incarnation(self.store)
+        if newest > self.incarnation:
+            raise Superseded(
+                f"checkpoint {self.store.root}: a newer driver (incarnation {newest}) took over from this one "
+                f"(incarnation {self.incarnation}); this one stops"
+            )
+
+    def last_commit(self) -> int:
+        """Number of the last committed epoch; 0 when there is none."""
+        return last_commit(self.store)
+
+    def seal_of(self, epoch: int) -> Seal | None:
+        """The seal of an epoch; None when it is not sealed."""
+        return load_seal(self.store, epoch)
+
+    def write_seal(self, seal: Seal) -> Seal:
+        """Seal an epoch, or return the seal that an older driver had already written."""
+        self.check_incarnation()
+        if self.store.create(seal_name(seal.epoch), seal.dump()):
+            return seal
+        existing = load_seal(self.store, seal.epoch)
+        if existing is None or existing.incarnation > self.incarnation:
+            self.check_incarnation()
+            raise JobError(f"{self.store.root}/{seal_name(seal.epoch)} was written by another driver")
+        return existing
+
+    def write_commit(self, epoch: int, progress: Mapping[str, Any]) -> None:
+        """Commit a sealed and published epoch."""
+        self.check_incarnation()
+        self.store.create(commit_name(epoch), json.dumps(progress).encode())
+
+    def collect(self, keep_epochs: int) -> int:
+        """Remove what no kept epoch refers to; returns the number of files removed.
+
+        Only files whose epoch is at or before the oldest kept commit are touched, so that nothing of a run
+        that is on, or of another driver's, can be among them.
+        """
+        last = self.last_commit()
+        oldest = last - keep_epochs
+        if oldest < 1:
+            return 0
+        reach(Step.COLLECTING)
+        while (seal := self.seal_of(oldest)) is not None and not seal.snapshot:
+            oldest -= 1  # seals since a snapshot are needed to know the positions
+        names = self.store.list("seals") + self.store.list("commits")
+        doomed = [name for name in names if epoch_of(name) < oldest]
+        doomed += [name for name in self.store.list("runs") if int(name.split("/")[1].split("-")[0]) < oldest]
+        kept_state = self._state_files(range(oldest, last + 2))
+        doomed += [
+            name
+            for name in self.store.list("state")
+            if name not in kept_state and int(name.rsplit("/", 1)[1].split("-")[0]) < oldest
+        ]
+        self.store.delete(doomed)
+        reach(Step.COLLECTED)
+        return len(doomed)
+
+    def _state_files(self, epochs: range) -> set[str]:
+        files: set[str] = set()
+        for epoch in epochs:
+            seal = self.seal_of(epoch)
+            if seal is not None:
+                files.update(state_files(seal))
+        return files
+
+
+def positions_after(store: Store, epoch: int) -> list[dict[str, Any]]:
+    """What is remembered of each source after a committed epoch: the last snapshot and the changes since."""
+    chain: list[Seal] = []
+    while not chain or not chain[-1].snapshot:
+        seal = load_seal(store, epoch)
+        if seal is None:
+            raise StateDamaged(f"{store.root}/{seal_name(epoch)} is missing")
+        chain.append(seal)
+        epoch -= 1
+    merged: list[dict[str, Any]] = [{} for _ in chain[0].positions]
+    for seal in reversed(chain):
+        for known, change in zip(merged, seal.positions, strict=True):
+            known.update(change)
+    return merged
+
+
+def state_files(seal: Seal) -> list[str]:
+    """Names of all state files that a seal refers to."""
+    return [
+        run["file"]
+        for shards in seal.state.values()
+        for head in shards.values()
+        for runs in head["tables"].values()
+        for run in runs
+    ]
+
+
+def open_checkpoint(store: Store, settings: Mapping[str, Any]) -> Checkpoint:
+    """Create a checkpoint, or check that an existing one was made with these settings; take an incarnation."""
+    fresh = {"id": uuid.uuid4().hex, "format": FORMAT, "settings": dict(settings)}
+    if not store.create("meta.json", json.dumps(fresh, sort_keys=True).encode()):
+        meta = read_meta(store)
+        _check_settings(store.root, meta, settings)
+    else:
+        meta = fresh
+    incarnation = newest_incarnation(store) + 1
+    while not store.create(f"incarnations/{incarnation:08d}", meta["id"].encode()):
+        incarnation += 1
+    return Checkpoint(store, meta, incarnation)
+
+
+def read_meta(store: Store) -> dict[str, Any]:
+    """The checkpoint's identity and settings; UserError when this is not a checkpoint."""
+    try:
+        meta: dict[str, Any] = json.loads(store.get("meta.json"))
+    except FileNotFoundError:
+        raise UserError(f"--checkpoint: {store.root} holds no checkpoint") from None
+    except ValueError as error:
+        raise UserError(f"--checkpoint: {store.root}/meta.json is damaged: {error}") from None
+    return meta
+
+
+def _check_settings(root: str, meta: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    if meta["format"] != FORMAT:
+        raise UserError(f"--checkpoint: {root} has format {meta['format']}, this version writes {FORMAT}")
+    for key in sorted({*meta["settings"], *settings}):
+        was, wanted = meta["settings"].get(key), settings.get(key)
+        if was != wanted:
+            raise UserError(
+                f"--checkpoint: {root} was made with {key} {json.dumps(was)}, not {json.dumps(wanted)}; "
+                "use the old setting or another --checkpoint"
+            )
+
+
+def claim_sinks(store: Store, sinks: Sequence[str]) -> None:
+    """Remember the sinks of a checkpoint; UserError for one that the checkpoint it was forked from writes."""
+    for sink in sinks:
+        if sink in read_meta(store).get("other_than", []):
+            raise UserError(
+                f"{sink}: the checkpoint that {store.root} was forked from writes there; choose another"
+            )
+    known = used_sinks(store)
+    if not set(sinks) <= set(known):
+        store.put("sinks.json", json.dumps(sorted({*known, *sinks})).encode())
+
+
+def used_sinks(store: Store) -> list[str]:
+    """The sinks that drivers of a checkpoint have written to."""
+    try:
+        sinks: list[str] = json.loads(store.get("sinks.json"))
+    except FileNotFoundError:
+        return []
+    return sinks
+
+
+def newest_incarnation(store: Store) -> int:
+    """Number of the newest driver that started on the checkpoint; 0 when none has."""
+    return max((int(name.rsplit("/", 1)[1]) for name in store.list("incarnations")), default=0)
+
+
+def last_commit(store: Store) -> int:
+    """Number of the last committed epoch; 0 when there is none."""
+    return max((epoch_of(name) for name in store.list("commits")), default=0)
+
+
+def load_seal(store: Store, epoch: int) -> Seal | None:
+    """A seal by number; None when it is not there."""
+    try:
+        return Seal.load(store.get(seal_name(epoch)))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as error:
+        raise StateDamaged(f"{store.root}/{seal_name(epoch)} is damaged: {error}") from None
+
+
+def seal_name(epoch: int) -> str:
+    """Name of an epoch's seal."""
+    return f"seals/{epoch:08d}.json"
+
+
+def commit_name(epoch: int) -> str:
+    """Name of an epoch's commit."""
+    return f"commits/{epoch:08d}.json"
+
+
+def epoch_of(name: str) -> int:
+    """Epoch of a seal or commit, from its name."""
+    return int(name.rsplit("/", 1)[1].split(".", maxsplit=1)[0])

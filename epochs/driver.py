@@ -1,0 +1,222 @@
+"""The driver: plan, run, seal, publish, commit, one epoch after the other."""
+
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, Protocol
+
+from ecompulse.epochs.checkpoint import Checkpoint, Seal, positions_after
+from ecompulse.epochs.manifest import Manifest, read_manifest
+from ecompulse.epochs.plan import CURRENT, Draft, Plan, Planner, Position, stored_watermark
+from ecompulse.epochs.progress import Stopwatch, describe
+from ecompulse.epochs.protocols import DataFile, Sink, Source, TableSpec
+from ecompulse.epochs.steps import Step, reach
+from ecompulse.kernels.step import Clock, Kernel
+
+SNAPSHOT_EVERY: Final = 20  # epochs between complete snapshots of source positions
+TARGET_MS: Final = 10_000  # what an adaptive epoch aims at
+FIRST_ROWS: Final = 200_000
+MOST_ROWS: Final = 1_000_000
+LEAST_ROWS: Final = 10_000
+
+
+class Clockwork(Protocol):
+    """Processing time, injected so that tests need not sleep."""
+
+    def now(self) -> int:
+        """UTC, in ms."""
+        ...
+
+    def wait(self, seconds: float, stop: threading.Event) -> None:
+        """Return after `seconds`, or when `stop` is set."""
+        ...
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """When the next epoch starts.
+
+    Attributes:
+        interval: seconds between starts of epochs; None: one after the other until the input ends.
+        once: one epoch of rows only.
+    """
+
+    interval: float | None = None
+    once: bool = False
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a driver runs.
+
+    Attributes:
+        max_rows: rows of an epoch at the most; None: adapted to what ten seconds take.
+        keep_epochs: epochs whose seals and state are kept, to go back to.
+    """
+
+    trigger: Trigger = field(default_factory=Trigger)
+    max_rows: int | None = None
+    num_shards: int = 4
+    keep_epochs: int = 10
+
+
+@dataclass
+class Driver:
+    """Runs a job on a checkpoint until its input or its time ends.
+
+    Attributes:
+        run: executes the job's pipeline for the plan that is current; returns when it is done.
+        report: takes the progress of each epoch.
+    """
+
+    job: str
+    tables: Sequence[TableSpec]
+    kernels: Sequence[Kernel]
+    checkpoint: Checkpoint
+    sources: Sequence[Source]
+    planner: Planner
+    sinks: Sequence[Sink]
+    run: Callable[[], None]
+    clock: Clockwork
+    settings: Settings
+    report: Callable[[Mapping[str, Any]], None]
+    stop: threading.Event = field(default_factory=threading.Event)
+    _attempts: int = 0
+    _rows: int = FIRST_ROWS
+
+    def start(self) -> int:
+        """Finish what an earlier driver left, then run epochs; returns how many were committed."""
+        for sink in self.sinks:
+            sink.open(self.tables, self.checkpoint.id)
+        at = self._recover()
+        first = at.epoch
+        while not self.stop.is_set():
+            began = self.clock.now()
+            ran = self._epoch(at)
+            if self.settings.trigger.once and ran and ran.ranges:
+                self._close(at)
+                break
+            if self.settings.trigger.interval is None:
+                if ran is None:
+                    break
+            elif ran is None or not ran.backlog:
+                elapsed = (self.clock.now() - began) / 1000
+                self.clock.wait(max(0.0, self.settings.trigger.interval - elapsed), self.stop)
+        return at.epoch - first
+
+    def _close(self, at: Position) -> None:
+        """After the one epoch of `once`: only what its watermark or a drain closes."""
+        while not self.stop.is_set() and self._epoch(at, rows=0):
+            pass
+
+    def _recover(self) -> Position:
+        """Where the job is; an epoch that was sealed but not committed is published and committed first."""
+        last = self.checkpoint.last_commit()
+        at = Position.start(len(self.sources))
+        if last:
+            seal = self.checkpoint.seal_of(last)
+            if seal is None:
+                raise FileNotFoundError(f"seal of epoch {last}")
+            at.sources = positions_after(self.checkpoint.store, last)
+            at.advance(seal)
+        pending = self.checkpoint.seal_of(last + 1)
+        if pending is not None:
+            self._finish(pending, Stopwatch())
+            at.advance(pending)
+        return at
+
+    def _epoch(self, at: Position, rows: int | None = None) -> Seal | None:
+        """One epoch; None when there was nothing to do."""
+        watch = Stopwatch()
+        with watch.phase("plan"):
+            limit = rows if rows is not None else self.settings.max_rows or self._rows
+            draft = self.planner.draft(at, self.clock.now(), limit)
+            if draft is None:
+                return None
+            plan = self._write_plan(at, draft)
+        reach(Step.PLANNED)
+        with watch.phase("run"):
+            self.run()
+            self.checkpoint.check_incarnation()  # else workers may have run the plan of our successor
+            manifest = read_manifest(self.checkpoint.store, plan.folder)
+        reach(Step.RAN)
+        self._adapt(watch.durations["run"], manifest.counts.get("input", 0))
+        reach(Step.BEFORE_SEAL)
+        with watch.phase("seal"):
+            seal = self.checkpoint.write_seal(self._seal(at, draft, plan, manifest))
+        reach(Step.SEALED)
+        self._finish(seal, watch)
+        at.advance(seal)
+        return seal
+
+    def _write_plan(self, at: Position, draft: Draft) -> Plan:
+        self._attempts += 1
+        epoch = at.epoch + 1
+        shards = range(self.settings.num_shards)
+        plan = Plan(
+            epoch=epoch,
+            attempt=f"{self.checkpoint.incarnation:04d}.{self._attempts:04d}",
+            clock=Clock(epoch, draft.clock_watermark, draft.now),
+            splits=draft.splits,
+            roles=[self.sources[split.source].role for split in draft.splits],
+            state={
+                kernel.name: {str(shard): at.state.get(kernel.name, {}).get(str(shard)) for shard in shards}
+                for kernel in self.kernels
+            },
+        )
+        store = self.checkpoint.store
+        store.put(f"{plan.folder}/plan.json", plan.dump())
+        current = {"folder": plan.folder, "epoch": epoch, "attempt": plan.attempt}
+        store.put(CURRENT, json.dumps(current).encode())
+        return plan
+
+    def _seal(self, at: Position, draft: Draft, plan: Plan, manifest: Manifest) -> Seal:
+        partitions: dict[str, list[int | None]] = {}
+        for name, seen in draft.seen.items():
+            tops = [top for top in (seen.top, manifest.tops.get(name)) if top is not None]
+            partitions[name] = [max(tops, default=None), seen.active]
+        snapshot = plan.epoch % SNAPSHOT_EVERY == 1
+        positions = [
+            {**known, **backlog.positions} if snapshot else dict(backlog.positions)
+            for known, backlog in zip(at.sources, draft.backlogs, strict=True)
+        ]
+        return Seal(
+            epoch=plan.epoch,
+            attempt=plan.attempt,
+            incarnation=self.checkpoint.incarnation,
+            watermark=stored_watermark(draft, partitions),
+            now=draft.now,
+            ranges=[asdict(split) for split in draft.splits],
+            positions=positions,
+            snapshot=snapshot,
+            partitions=partitions,
+            state=manifest.state,
+            files=manifest.files,
+            counts=manifest.counts,
+            backlog=sum(backlog.left for backlog in draft.backlogs),
+        )
+
+    def _finish(self, seal: Seal, watch: Stopwatch) -> None:
+        """Publish a sealed epoch into every sink, then commit it; safe to repeat."""
+        with watch.phase("publish"):
+            for sink in self.sinks:
+                for table in self.tables:
+                    files = [DataFile(**file) for file in seal.files.get(table.name, [])]
+                    self.checkpoint.check_incarnation()
+                    sink.publish(table, seal.epoch, files)
+        reach(Step.PUBLISHED)
+        progress = describe(seal, self.job, self.checkpoint.id, watch, self.sources, self.sinks)
+        with watch.phase("commit"):
+            self.checkpoint.write_commit(seal.epoch, progress)
+        reach(Step.COMMITTED)
+        self.report(progress)
+        self.checkpoint.collect(self.settings.keep_epochs)
+
+    def _adapt(self, run_ms: int, rows: int) -> None:
+        """Aim at epochs of about ten seconds: no more than double, no less than half."""
+        if not rows or run_ms <= 0:
+            return
+        wanted = rows * TARGET_MS // run_ms
+        if rows >= self._rows or wanted < self._rows:
+            self._rows = max(LEAST_ROWS, min(MOST_ROWS, self._rows * 2, max(self._rows // 2, wanted)))

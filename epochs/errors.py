@@ -1,0 +1,17 @@
+"""Errors that a user reads: each message is one clear line, without a traceback."""
+
+
+class UserError(Exception):
+    """Wrong use: a flag, a file, a service. Exit status 2; nothing has been touched."""
+
+
+class JobError(Exception):
+    """The job cannot go on, and can be resumed. Exit status 1."""
+
+
+class Superseded(JobError):  # noqa: N818  # a fact about this driver, not a fault
+    """A newer driver runs on this checkpoint; this one must stop and must not retry."""
+
+
+class StateDamaged(JobError):  # noqa: N818
+    """A file that a checkpoint refers to is missing or not what was sealed."""

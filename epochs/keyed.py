@@ -1,0 +1,184 @@
+"""`Keyed`: the one place that knows both Beam and kernels."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import apache_beam as beam
+import polars as pl
+
+from ecompulse.epochs.coders import decode, encode
+from ecompulse.epochs.errors import StateDamaged
+from ecompulse.epochs.protocols import Store
+from ecompulse.epochs.state import Head, ShardState
+from ecompulse.kernels.hashing import shard_of
+from ecompulse.kernels.step import END_OF_TIME, Clock, Kernel
+
+FRAME: Final = b"F"
+HEAD: Final = b"H"
+STATE: Final = "state"
+"""Tag of the output that carries new heads of state."""
+
+DEFAULT_SHARDS: Final = 4
+
+
+@dataclass(frozen=True)
+class Binding:
+    """How a keyed step is bound to an epoch.
+
+    Attributes:
+        heads: a PCollection of (shard, head) for the operator, every shard once.
+        store: where state files are.
+        num_shards: shards of keyed state.
+        collected: list that takes the PCollection of new heads.
+    """
+
+    heads: Any
+    store: Store
+    num_shards: int
+    collected: list[Any]
+
+
+class Keyed(beam.PTransform):
+    """Steps a kernel over bounded frames: shards them by key, groups, steps each shard once.
+
+    Input: a PCollection of frames with the kernel's input columns. Output: a dict of PCollections of frames, by
+    the kernel's output names. With a `Binding` the step goes on from the epoch's state under its clock. Without
+    one the input is the whole world: no state before, and all windows close at its end.
+
+    Only the columns of `kernel.inputs` are shuffled. An unbounded input is refused at construction.
+    """
+
+    def __init__(
+        self, kernel: Kernel, binding: Binding | None = None, num_shards: int = DEFAULT_SHARDS
+    ) -> None:
+        """`num_shards` is for use without a binding."""
+        super().__init__()
+        self._kernel = kernel
+        self._binding = binding
+        self._num_shards = binding.num_shards if binding else num_shards
+
+    def expand(self, frames: Any) -> Any:
+        """Shard, group, step."""
+        require_bounded(frames, self._kernel.name)
+        binding, kernel = self._binding, self._kernel
+        rows = frames | "Shard" >> beam.ParDo(ShardRows(kernel, self._num_shards))
+        inputs = (rows, binding.heads) if binding else (rows,)
+        grouped = inputs | beam.Flatten() | beam.GroupByKey()
+        if binding is None:
+            stepped = grouped | "Step" >> beam.ParDo(StepWhole(kernel)).with_outputs(*kernel.outputs)
+        else:
+            stepped = grouped | "Step" >> beam.ParDo(StepShard(kernel, binding.store)).with_outputs(
+                STATE, *kernel.outputs
+            )
+            binding.collected.append(stepped[STATE])
+        return {name: stepped[name] for name in kernel.outputs}
+
+
+def require_bounded(frames: Any, name: str) -> None:
+    """Raise ValueError for an unbounded PCollection."""
+    if not getattr(frames, "is_bounded", True):
+        raise ValueError(
+            f"{name}: the input is unbounded; run it in epochs instead: ecompulse.epochs.Driver plans bounded "
+            "pipelines over an endless source"
+        )
+
+
+class ShardRows(beam.DoFn):
+    """Frames to (shard, Arrow IPC bytes)."""
+
+    def __init__(self, kernel: Kernel, num_shards: int) -> None:
+        """Settings only."""
+        self._kernel = kernel
+        self._num_shards = num_shards
+
+    def process(self, element: pl.DataFrame) -> Iterable[tuple[int, bytes]]:
+        """One pair per shard that has rows."""
+        for shard, part in split_by_shard(element, self._kernel, self._num_shards):
+            yield shard, FRAME + encode(part)
+
+
+def split_by_shard(
+    frame: pl.DataFrame, kernel: Kernel, num_shards: int
+) -> Iterator[tuple[int, pl.DataFrame]]:
+    """The rows of each shard, the kernel's input columns only; sorted once, then sliced."""
+    if frame.is_empty():
+        return
+    shards = shard_of(kernel.key(frame), num_shards)
+    ordered = (
+        frame.select(list(kernel.inputs)).with_columns(__shard=shards).sort("__shard", maintain_order=True)
+    )
+    counts = ordered["__shard"].value_counts().sort("__shard")
+    ordered, start = ordered.drop("__shard"), 0
+    for shard, count in counts.iter_rows():
+        yield shard, ordered[start : start + count]
+        start += count
+
+
+class StepShard(beam.DoFn):
+    """One step of one shard: load, step, write; state goes to files, outputs on."""
+
+    def __init__(self, kernel: Kernel, store: Store) -> None:
+        """Settings only; state is loaded per element."""
+        self._kernel = kernel
+        self._store = store
+
+    def process(self, element: tuple[int, Iterable[bytes]]) -> Iterable[Any]:
+        """Outputs by tag, and the shard's new head (JSON) under STATE."""
+        shard, payloads = element
+        batch, found = gather(payloads, self._kernel)
+        if found is None:
+            raise StateDamaged(f"{self._kernel.name}: no head arrived for shard {shard}")
+        clock, head = Clock(**found["clock"]), Head.load(found["head"])
+        due = head.due is not None and head.due <= clock.watermark
+        if batch.is_empty() and not due:
+            yield self._head(shard, head)
+            return
+        state = ShardState(self._kernel, clock, head, self._store)
+        step = self._kernel.step(state, batch, clock)
+        yield from tagged(step.outputs)
+        after = state.apply(self._kernel.name, shard, found["attempt"], step.changes)
+        yield self._head(shard, after)
+
+    def _head(self, shard: int, head: Head) -> Any:
+        fact = {"operator": self._kernel.name, "shard": shard, "head": head.dump()}
+        return beam.pvalue.TaggedOutput(STATE, json.dumps(fact).encode())
+
+
+class StepWhole(beam.DoFn):
+    """Steps a shard whose whole input is here: once with the rows, once to close everything."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        """Settings only."""
+        self._kernel = kernel
+
+    def process(self, element: tuple[int, Iterable[bytes]]) -> Iterable[Any]:
+        """Outputs by tag."""
+        batch, _ = gather(element[1], self._kernel)
+        first = Clock(epoch=1, watermark=-1, now=END_OF_TIME)
+        state = ShardState(self._kernel, first)
+        step = self._kernel.step(state, batch, first)
+        yield from tagged(step.outputs)
+        state.keep(step.changes)
+        last = Clock(epoch=2, watermark=END_OF_TIME, now=END_OF_TIME)
+        yield from tagged(self._kernel.step(state.at(last), batch.clear(), last).outputs)
+
+
+def gather(payloads: Iterable[bytes], kernel: Kernel) -> tuple[pl.DataFrame, dict[str, Any] | None]:
+    """All rows of a shard as one frame, and the head that came with them."""
+    frames = [pl.DataFrame(schema=kernel.inputs)]
+    head = None
+    for payload in payloads:
+        if payload[:1] == HEAD:
+            head = json.loads(payload[1:])
+        else:
+            frames.append(decode(payload[1:]))
+    return pl.concat(frames), head
+
+
+def tagged(outputs: Any) -> Iterator[Any]:
+    """Frames with rows, under their names."""
+    for name, frame in outputs.items():
+        if not frame.is_empty():
+            yield beam.pvalue.TaggedOutput(name, frame)

@@ -1,0 +1,96 @@
+"""Progress: one JSON object per epoch, in the shape of Spark's StreamingQueryProgress."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from ecompulse.epochs.checkpoint import Seal
+from ecompulse.epochs.protocols import Sink, Source
+
+
+class Stopwatch:
+    """Durations of an epoch's phases, in ms."""
+
+    def __init__(self) -> None:
+        """Start."""
+        self.durations: dict[str, int] = {}
+        self._start = time.monotonic()
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Measure what happens inside."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.durations[name] = self.durations.get(name, 0) + round((time.monotonic() - start) * 1000)
+
+    @property
+    def total(self) -> int:
+        """Since the start."""
+        return round((time.monotonic() - self._start) * 1000)
+
+
+def iso(ms: int | None) -> str | None:
+    """UTC time as ISO 8601 with milliseconds."""
+    if ms is None:
+        return None
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def describe(
+    seal: Seal,
+    job: str,
+    checkpoint_id: str,
+    watch: Stopwatch,
+    sources: Sequence[Source],
+    sinks: Sequence[Sink],
+) -> dict[str, Any]:
+    """The progress of a published epoch."""
+    rows = seal.counts.get("input", 0)
+    seconds = max(watch.total, 1) / 1000
+    running = max(watch.durations.get("run", watch.total), 1) / 1000
+    return {
+        "id": checkpoint_id,
+        "runId": f"{checkpoint_id}-{seal.incarnation}",
+        "name": job,
+        "timestamp": iso(seal.now),
+        "batchId": seal.epoch,
+        "numInputRows": rows,
+        "inputRowsPerSecond": round(rows / seconds, 1),
+        "processedRowsPerSecond": round(rows / running, 1),
+        "durationMs": {**watch.durations, "total": watch.total},
+        "eventTime": {"watermark": iso(seal.watermark)},
+        "stateOperators": [_operator(name, shards) for name, shards in sorted(seal.state.items())],
+        "sources": [
+            {
+                "description": source.uri,
+                "role": source.role,
+                "ranges": [split for split in seal.ranges if split["source"] == index],
+                "numInputRows": sum(split["rows"] for split in seal.ranges if split["source"] == index),
+            }
+            for index, source in enumerate(sources)
+        ],
+        "backlog": seal.backlog,
+        "sink": {
+            "description": ", ".join(sink.name for sink in sinks) or "none",
+            "numOutputRows": sum(file["rows"] for files in seal.files.values() for file in files),
+            "tables": {
+                name: sum(file["rows"] for file in files) for name, files in sorted(seal.files.items())
+            },
+        },
+        "counts": seal.counts,
+    }
+
+
+def _operator(name: str, shards: dict[str, Any]) -> dict[str, Any]:
+    runs = [run for head in shards.values() if head for runs in head["tables"].values() for run in runs]
+    return {
+        "operatorName": name,
+        "numRowsTotal": sum(run["rows"] for run in runs),
+        "stateBytes": sum(run["bytes"] for run in runs),
+        "numShards": len(shards),
+        "numRuns": len(runs),
+    }

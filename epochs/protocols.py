@@ -1,0 +1,161 @@
+"""What the driver asks of the outside; `ecompulse.io` implements it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import polars as pl
+
+
+class Store(Protocol):
+    """Named blobs below a root. Picklable: workers get a copy."""
+
+    @property
+    def root(self) -> str: ...
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write once and durably; False, and nothing written, when the name exists."""
+        ...
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write or replace, atomically."""
+        ...
+
+    def get(self, name: str) -> bytes:
+        """Content; FileNotFoundError when absent."""
+        ...
+
+    def list(self, prefix: str) -> list[str]:
+        """Names below the folder `prefix`, recursively, sorted."""
+        ...
+
+    def delete(self, names: Sequence[str]) -> None:
+        """Remove; absent names are no error."""
+        ...
+
+    def age(self, name: str) -> float:
+        """Seconds since the blob was written; FileNotFoundError when absent."""
+        ...
+
+
+@dataclass(frozen=True)
+class Split:
+    """A range that one worker reads: rows that start in [start, end) of a file, or offsets of a partition.
+
+    Attributes:
+        source: index of the `--source`.
+        partition: source partition whose watermark it moves.
+        uri: file, or topic.
+        rows: number of rows, an upper bound where the source has gaps.
+    """
+
+    source: int
+    partition: int
+    uri: str
+    start: int
+    end: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """What a source has to offer for an epoch.
+
+    Attributes:
+        splits: ranges to read, in order.
+        positions: what to remember of the source after them, by name (merged into what was known).
+        ended: partitions that these splits read to the end, as of now.
+        partitions: all partitions of the source.
+        left: rows or bytes known to remain after them, for progress; 0 when none.
+    """
+
+    splits: Sequence[Split]
+    positions: Mapping[str, Any]
+    ended: frozenset[int]
+    partitions: frozenset[int]
+    left: int = 0
+
+
+EVENTS = "events"
+"""Role of the sources whose partitions hold the watermark."""
+
+
+class Source(Protocol):
+    """One `--source`, on the driver's side.
+
+    Attributes:
+        uri: as given.
+        role: `events`, or the name of an update stream of a join, which holds no watermark.
+    """
+
+    @property
+    def uri(self) -> str: ...
+    @property
+    def role(self) -> str: ...
+
+    def plan(
+        self, positions: Mapping[str, Any], max_rows: int, tops: Mapping[int, int], *, whole: bool
+    ) -> Backlog:
+        """Choose what the next epoch reads, at most `max_rows`, after `positions`.
+
+        `tops` has the largest event time seen (ms) of each partition that has begun: most is taken from the one
+        furthest behind. `whole`: the input is complete, so that a last line without its line end counts.
+        """
+        ...
+
+    def reader(self) -> "Reader":
+        """The worker's side of it; picklable."""
+        ...
+
+
+class Reader(Protocol):
+    """One `--source`, on a worker."""
+
+    def read(self, split: Split) -> Iterator[pl.DataFrame]:
+        """Batches of RAW_SCHEMA, or for columnar files frames with the position columns."""
+        ...
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """An output table.
+
+    Attributes:
+        schema: columns, without `job` and `epoch`, which every table gets.
+        time: column whose UTC date partitions the table in the lake.
+        warehouse: whether the warehouse holds it.
+        revised: rows are upserted by `id`, the highest `revision` stands.
+    """
+
+    name: str
+    schema: pl.Schema
+    time: str
+    warehouse: bool = False
+    revised: bool = False
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A file that workers wrote for one epoch; named in its seal."""
+
+    path: str  # relative to the outputs' root
+    rows: int
+    bytes: int
+    sha256: str
+    partition: str  # UTC date
+    stats: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Sink(Protocol):
+    """Takes a sealed epoch, idempotently: publishing one again changes nothing."""
+
+    @property
+    def name(self) -> str: ...
+
+    def open(self, tables: Sequence[TableSpec], checkpoint_id: str) -> None:
+        """Create or evolve what the tables need; called once per start."""
+        ...
+
+    def publish(self, table: TableSpec, epoch: int, files: Sequence[DataFile]) -> None:
+        """Make the rows of these files visible, once, however often it is called."""
+        ...

@@ -1,0 +1,186 @@
+"""`Scope`: an epoch's pipeline as a job composes it. The pipeline is built once and run for every epoch."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, Protocol
+
+import apache_beam as beam
+import polars as pl
+
+from ecompulse.epochs.coders import FrameCoder  # noqa: F401  # registers the coder of frames
+from ecompulse.epochs.keyed import HEAD, Binding
+from ecompulse.epochs.manifest import WriteManifest
+from ecompulse.epochs.plan import CURRENT, Plan
+from ecompulse.epochs.protocols import EVENTS, Reader, Split, Store, TableSpec
+from ecompulse.epochs.steps import Step, reach
+from ecompulse.epochs.tables import WriteTable
+from ecompulse.kernels.step import Clock, Kernel
+
+FACTS: Final = "facts"
+
+Decode = Callable[[pl.DataFrame, Clock], Mapping[str, pl.DataFrame]]
+"""Raw rows and clock to frames by output name; `events` is the main one, with `event_time`."""
+
+
+class Job(Protocol):
+    """A job: its outputs, its keyed operators, and how they are composed."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def tables(self) -> Sequence[TableSpec]: ...
+    @property
+    def kernels(self) -> Sequence[Kernel]: ...
+
+    def build(self, scope: "Scope") -> None:
+        """Compose the pipeline: take `scope.read()`, apply transforms, end in `scope.write()`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where a job's workers read and write; picklable.
+
+    Attributes:
+        checkpoint: store of plans, manifests and state.
+        outputs: store below which output files are written.
+        job: name of the job.
+        checkpoint_id: id of the checkpoint.
+        num_shards: shards of keyed state.
+    """
+
+    checkpoint: Store
+    outputs: Store
+    job: str
+    checkpoint_id: str
+    num_shards: int
+
+
+class Scope:
+    """One job's pipeline under construction.
+
+    Every PCollection is bounded and holds frames. What the driver must know of a run (files, state, event times)
+    is collected as facts and ends in one manifest, written by the run itself.
+    """
+
+    def __init__(
+        self, pipeline: beam.Pipeline, space: Workspace, readers: Sequence[tuple[str, Reader]]
+    ) -> None:
+        """`readers`: role and reader of each source."""
+        self._space = space
+        self._readers = readers
+        self._facts: list[Any] = []
+        self._heads: dict[str, list[Any]] = {}
+        self._root = pipeline | "Impulse" >> beam.Impulse()
+
+    @cached_property
+    def _plan(self) -> Any:
+        return self._root | "ReadPlan" >> beam.ParDo(ReadPlan(self._space.checkpoint)).with_outputs()
+
+    def read(self, decode: Decode, role: str = EVENTS, outputs: Sequence[str] = (EVENTS,)) -> dict[str, Any]:
+        """The rows of this epoch, decoded: PCollections of frames by output name."""
+        readers = [reader if its == role else None for its, reader in self._readers]
+        splits = self._plan[f"splits.{role}"] | f"Spread {role}" >> beam.Reshuffle()
+        read = splits | f"Read {role}" >> beam.ParDo(ReadRows(readers, decode)).with_outputs(FACTS, *outputs)
+        self._facts.append(read[FACTS])
+        return {name: read[name] for name in outputs}
+
+    def state(self, kernel: Kernel) -> Binding:
+        """The epoch's state of a keyed operator."""
+        collected: list[Any] = []
+        self._heads[kernel.name] = collected
+        heads = self._plan[f"heads.{kernel.name}"]
+        return Binding(heads, self._space.checkpoint, self._space.num_shards, collected)
+
+    def write(self, spec: TableSpec, frames: Any) -> None:
+        """Write frames as this epoch's rows of a table; they become visible when the epoch is published."""
+        self._facts.append(frames | f"Write {spec.name}" >> beam.ParDo(WriteTable(spec, self._space)))
+
+    def finish(self) -> None:
+        """End the pipeline: all facts into one manifest."""
+        facts = [self._plan["facts"], *self._facts]
+        for collected in self._heads.values():
+            facts += collected
+        keyed = [
+            pcoll | f"Key facts {number}" >> beam.ParDo(KeyAlike()) for number, pcoll in enumerate(facts)
+        ]
+        (
+            tuple(keyed)
+            | "Flatten facts" >> beam.Flatten()
+            | "Gather facts" >> beam.GroupByKey()
+            | "WriteManifest" >> beam.ParDo(WriteManifest(self._space.checkpoint))
+        )
+
+
+class KeyAlike(beam.DoFn):
+    """Facts under one key, to be gathered in one place; they are few and small."""
+
+    def process(self, element: bytes) -> Iterable[tuple[int, bytes]]:
+        """The pair."""
+        yield 0, element
+
+
+class ReadPlan(beam.DoFn):
+    """The plan of the run that is on: ranges by role, state heads by operator."""
+
+    def __init__(self, store: Store) -> None:
+        """Settings only."""
+        self._store = store
+
+    def process(self, element: bytes) -> Iterable[Any]:
+        """Tagged outputs; see `emit_plan`."""
+        del element
+        current = json.loads(self._store.get(CURRENT))
+        plan = Plan.load(self._store.get(f"{current['folder']}/plan.json"))
+        yield from emit_plan(plan)
+
+
+def emit_plan(plan: Plan) -> Iterable[Any]:
+    """Ranges under `splits.<role>`, each with the clock; every shard's head under `heads.<operator>`."""
+    clock = plan.clock.__dict__
+    for split, role in zip(plan.splits, plan.roles, strict=True):
+        yield beam.pvalue.TaggedOutput(f"splits.{role}", json.dumps([split.__dict__, clock]).encode())
+    for operator, shards in plan.state.items():
+        for shard, head in shards.items():
+            found = {"clock": clock, "attempt": plan.attempt, "head": head}
+            yield beam.pvalue.TaggedOutput(
+                f"heads.{operator}", (int(shard), HEAD + json.dumps(found).encode())
+            )
+    yield beam.pvalue.TaggedOutput("facts", json.dumps({"folder": plan.folder}).encode())
+
+
+class ReadRows(beam.DoFn):
+    """Reads and decodes the ranges of one role."""
+
+    def __init__(self, readers: Sequence[Reader | None], decode: Decode) -> None:
+        """`readers` by number of the source."""
+        self._readers = readers
+        self._decode = decode
+
+    def process(self, element: bytes) -> Iterable[Any]:
+        """Frames by output name, and what was seen under FACTS."""
+        raw_split, raw_clock = json.loads(element)
+        split, clock = Split(**raw_split), Clock(**raw_clock)
+        reader = self._readers[split.source]
+        if reader is None:
+            raise ValueError(f"no reader for source {split.source}")
+        rows, top, counts = 0, None, dict[str, int]()
+        reach(Step.READING)
+        for batch in reader.read(split):
+            rows += batch.height
+            for name, frame in self._decode(batch, clock).items():
+                counts[name] = counts.get(name, 0) + frame.height
+                if name == EVENTS:
+                    top = _latest(top, frame)
+                if not frame.is_empty():
+                    yield beam.pvalue.TaggedOutput(name, frame)
+        fact = {"read": f"{split.source}/{split.partition}", "rows": rows, "top": top, "counts": counts}
+        yield beam.pvalue.TaggedOutput(FACTS, json.dumps(fact).encode())
+
+
+def _latest(top: int | None, frame: pl.DataFrame) -> int | None:
+    found = frame["event_time"].dt.epoch("ms").max()
+    times = [time for time in (top, found) if isinstance(time, int)]
+    return max(times, default=None)

@@ -1,0 +1,206 @@
+"""The state of one shard of one operator: what a kernel's step sees, and what it leaves behind."""
+
+import threading
+import uuid
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import polars as pl
+
+from ecompulse.epochs.errors import StateDamaged
+from ecompulse.epochs.protocols import Store
+from ecompulse.epochs.runs import HI, LO, Run, RunRef, compact, digest, lookup, make_run
+from ecompulse.kernels.hashing import fingerprint
+from ecompulse.kernels.step import END_OF_TIME, Change, Clock, Kernel, Table
+
+CACHE_BYTES: Final = 2 * 1024**3
+NEVER_STEPPED: Final = -(2**62)
+
+
+class RunCache:
+    """Runs that this process has in memory, least recently used out first.
+
+    Files are never rewritten, and their names carry epoch and attempt, so that a cached run cannot be stale.
+    """
+
+    def __init__(self, limit: int = CACHE_BYTES) -> None:
+        """`limit` in bytes."""
+        self._limit = limit
+        self._runs: OrderedDict[str, Run] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def get(self, name: str) -> Run | None:
+        """A run, if it is here."""
+        with self._lock:
+            run = self._runs.get(name)
+            if run is not None:
+                self._runs.move_to_end(name)
+            return run
+
+    def put(self, name: str, run: Run) -> None:
+        """Keep a run."""
+        with self._lock:
+            if name not in self._runs:
+                self._bytes += run.nbytes
+            self._runs[name] = run
+            while self._bytes > self._limit and len(self._runs) > 1:
+                self._bytes -= self._runs.popitem(last=False)[1].nbytes
+
+    def drop(self, name: str) -> None:
+        """Forget a run that was merged into another."""
+        with self._lock:
+            run = self._runs.pop(name, None)
+            self._bytes -= run.nbytes if run else 0
+
+
+_cache = RunCache()
+
+
+@dataclass
+class Head:
+    """What a seal keeps of a shard: its runs per table, when it next wants a step, and its last watermark."""
+
+    tables: dict[str, list[RunRef]] = field(default_factory=dict)
+    due: int | None = None
+    stepped: int = NEVER_STEPPED
+    version: int = 1
+
+    def dump(self) -> dict[str, Any]:
+        """As JSON."""
+        tables = {name: [ref.dump() for ref in refs] for name, refs in self.tables.items()}
+        return {"tables": tables, "due": self.due, "stepped": self.stepped, "version": self.version}
+
+    @staticmethod
+    def load(raw: Mapping[str, Any] | None) -> "Head":
+        """The inverse of `dump`; an empty head for None."""
+        if raw is None:
+            return Head()
+        tables = {name: [RunRef(**ref) for ref in refs] for name, refs in raw["tables"].items()}
+        return Head(tables, raw["due"], raw["stepped"], raw["version"])
+
+
+class ShardState:
+    """StateView of one shard, and the writer of its next state. Without a store it lives in memory only."""
+
+    def __init__(
+        self, kernel: Kernel, clock: Clock, head: Head | None = None, store: Store | None = None
+    ) -> None:
+        """`head` names the state before the step."""
+        self._tables: dict[str, Table] = {table.name: table for table in kernel.tables}
+        self._clock = clock
+        self._head = head or Head()
+        self._store = store
+        self._runs: dict[str, list[Run]] = {}
+
+    def at(self, clock: Clock) -> "ShardState":
+        """The same state under a later clock."""
+        self._clock = clock
+        return self
+
+    def lookup(self, table: str, keys: pl.Series) -> pl.DataFrame:
+        """All rows of these keys; see StateView."""
+        distinct = keys.cast(pl.String).unique().drop_nulls()
+        prints = fingerprint(distinct)
+        rows = self._live(table, lookup(self._load(table), prints))
+        spec = self._tables[table]
+        if not spec.keep_key:
+            names = prints.with_columns(distinct.alias(spec.key)).rename({"hi": HI, "lo": LO})
+            rows = rows.join(names, on=[HI, LO], how="left")
+        return rows.select(list(spec.schema))
+
+    def due(self, table: str, until: int) -> pl.DataFrame:
+        """All rows of each key that has a row with `due <= until`; see StateView."""
+        spec = self._tables[table]
+        if spec.due is None:
+            raise ValueError(f"state table {table} declares no due column")
+        runs = self._load(table)
+        column = pl.col(spec.due)
+        ripe = (column > self._head.stepped) & (column <= until)
+        prints = [run.frame.filter(ripe).select(hi=HI, lo=LO) for run in runs]
+        rows = self._live(table, lookup(runs, pl.concat(prints)) if prints else None)
+        keys = rows.filter(column <= until).select(HI, LO).unique()
+        return rows.join(keys, on=[HI, LO], how="semi").select(list(spec.schema))
+
+    def keep(self, changes: Mapping[str, Change]) -> None:
+        """Apply changes in memory only."""
+        for name, change in changes.items():
+            self._runs[name] = [*self._load(name), make_run(self._tables[name], change.keys, change.rows)]
+
+    def apply(self, operator: str, shard: int, attempt: str, changes: Mapping[str, Change]) -> Head:
+        """Write what a step changed as new runs; returns the head of the new state."""
+        tables = dict(self._head.tables)
+        for name, change in changes.items():
+            spec = self._tables[name]
+            if change.rows.schema != spec.schema:
+                raise ValueError(
+                    f"{operator}: state table {name} has {change.rows.schema}, declared {spec.schema}"
+                )
+            run = make_run(spec, change.keys, change.rows)
+            if not run.frame.height:
+                continue
+            old = self._load(name)
+            kept, fresh = compact([*old, run], expires=spec.expires, watermark=self._horizon)
+            refs = tables.get(name, [])
+            for ref in refs[kept:]:
+                _cache.drop(ref.file)
+            folder = f"state/{operator}/{shard:05d}"
+            tables[name] = [*refs[:kept], *(self._write(folder, name, attempt, new) for new in fresh)]
+            self._runs[name] = [*old[:kept], *fresh]
+        return Head(tables, self._next_due(), self._horizon)
+
+    @property
+    def _horizon(self) -> int:
+        """Watermark that expiry goes by: draining ends windows, it does not age what is remembered."""
+        return self._head.stepped if self._clock.watermark >= END_OF_TIME else self._clock.watermark
+
+    def _next_due(self) -> int | None:
+        smallest = []
+        for name, spec in self._tables.items():
+            if spec.due is None:
+                continue
+            later = pl.col(spec.due) > self._clock.watermark
+            smallest += [run.frame.filter(later)[spec.due].min() for run in self._load(name)]
+        return min((int(value) for value in smallest if isinstance(value, int)), default=None)
+
+    def _live(self, table: str, rows: pl.DataFrame | None) -> pl.DataFrame:
+        spec = self._tables[table]
+        if rows is None:
+            return pl.DataFrame(schema={**spec.schema, HI: pl.UInt64(), LO: pl.UInt64()})
+        return rows.filter(pl.col(spec.expires) > self._horizon) if spec.expires else rows
+
+    def _load(self, table: str) -> list[Run]:
+        if table not in self._runs:
+            self._runs[table] = [self._read(ref) for ref in self._head.tables.get(table, [])]
+        return self._runs[table]
+
+    def _read(self, ref: RunRef) -> Run:
+        run = _cache.get(ref.file)
+        if run is None:
+            if self._store is None:
+                raise StateDamaged(f"{ref.file}: no store to read it from")
+            run = Run.load(read_verified(self._store, ref.file, ref.sha256))
+            _cache.put(ref.file, run)
+        return run
+
+    def _write(self, folder: str, table: str, attempt: str, run: Run) -> RunRef:
+        if self._store is None:
+            return RunRef("memory", run.frame.height, 0, "")
+        data = run.dump()
+        name = f"{folder}/{self._clock.epoch:08d}-{attempt}-{table}-{uuid.uuid4().hex[:8]}.arrow"
+        self._store.create(name, data)
+        _cache.put(name, run)
+        return RunRef(name, run.frame.height, len(data), digest(data))
+
+
+def read_verified(store: Store, name: str, sha256: str) -> bytes:
+    """A file that a seal names; StateDamaged, naming it, when it is missing or not what was sealed."""
+    try:
+        data = store.get(name)
+    except FileNotFoundError:
+        raise StateDamaged(f"{store.root}/{name} is missing") from None
+    if digest(data) != sha256:
+        raise StateDamaged(f"{store.root}/{name} is damaged: its content is not what was sealed")
+    return data

@@ -1,0 +1,142 @@
+"""What can be done to a checkpoint that no driver runs on: verify, fork, reshard."""
+
+import json
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import polars as pl
+
+from ecompulse.epochs.checkpoint import (
+    FORMAT,
+    Seal,
+    commit_name,
+    last_commit,
+    load_seal,
+    positions_after,
+    read_meta,
+    seal_name,
+    state_files,
+    used_sinks,
+)
+from ecompulse.epochs.errors import StateDamaged, UserError
+from ecompulse.epochs.protocols import Store
+from ecompulse.epochs.runs import HI, LO, Run, RunRef, digest, latest
+from ecompulse.epochs.state import Head, read_verified
+from ecompulse.kernels.hashing import shard_of_fingerprint
+
+
+def verify(store: Store, outputs: Store | None = None) -> Iterator[str]:
+    """What is wrong with a checkpoint, one line each; nothing when all is well.
+
+    Every state file that the last commit needs is read and compared with its seal; with `outputs`, also the
+    files of an epoch that is sealed but not yet published.
+    """
+    read_meta(store)
+    last = last_commit(store)
+    if last == 0:
+        return
+    seal = load_seal(store, last)
+    if seal is None:
+        yield f"{seal_name(last)} is missing"
+        return
+    for shards in seal.state.values():
+        for head in shards.values():
+            for runs in head["tables"].values():
+                yield from (line for run in runs for line in _damage(store, run["file"], run["sha256"]))
+    pending = load_seal(store, last + 1)
+    if pending and outputs:
+        for files in pending.files.values():
+            for file in files:
+                yield from _damage(outputs, file["path"], file["sha256"])
+
+
+def _damage(store: Store, name: str, sha256: str) -> Iterator[str]:
+    try:
+        read_verified(store, name, sha256)
+    except StateDamaged as error:
+        yield str(error)
+
+
+def fork(source: Store, target: Store, epoch: int | None) -> str:
+    """Start a new checkpoint from a committed epoch of another; returns its id.
+
+    Its id is its own, so that sinks take what it publishes for new: it refuses the sinks of the old one.
+    """
+    epoch = epoch or last_commit(source)
+    seal = _committed(source, epoch)
+    for name in state_files(seal):
+        target.create(name, source.get(name))
+    meta = read_meta(source)
+    return _plant(
+        target, meta["settings"], seal, positions_after(source, epoch), other_than=used_sinks(source)
+    )
+
+
+def reshard(source: Store, target: Store, num_shards: int) -> str:
+    """Write a new checkpoint with another number of shards, from the last commit; returns its id.
+
+    It takes over the sinks: the old one must not be run again. Refused while an epoch is sealed but not committed.
+    """
+    meta, epoch = read_meta(source), last_commit(source)
+    if load_seal(source, epoch + 1) is not None:
+        raise UserError(
+            f"{source.root}: epoch {epoch + 1} is sealed but not committed; run the job to finish it"
+        )
+    seal = _committed(source, epoch)
+    state = {
+        operator: _reshard_operator(operator, shards, num_shards, source, target, epoch)
+        for operator, shards in seal.state.items()
+    }
+    settings = {**meta["settings"], "num_shards": num_shards}
+    return _plant(target, settings, replace(seal, state=state), positions_after(source, epoch), other_than=[])
+
+
+def _reshard_operator(
+    operator: str, shards: Mapping[str, Any], num_shards: int, source: Store, target: Store, epoch: int
+) -> dict[str, Any]:
+    heads = [Head.load(head) for head in shards.values()]
+    dues = [head.due for head in heads if head.due is not None]
+    due, stepped = min(dues, default=None), min(head.stepped for head in heads)
+    fresh = [Head({}, due, stepped) for _ in range(num_shards)]
+    for table in sorted({name for head in heads for name in head.tables}):
+        parts = [
+            latest([Run.load(read_verified(source, ref.file, ref.sha256)) for ref in head.tables[table]])
+            for head in heads
+            if head.tables.get(table)
+        ]
+        rows = pl.concat(parts)
+        shard = shard_of_fingerprint(rows[LO], num_shards)
+        for number, head in enumerate(fresh):
+            run = Run(rows.filter(shard == number).sort(HI, LO, maintain_order=True))
+            data = run.dump()
+            name = f"state/{operator}/{number:05d}/{epoch:08d}-reshard-{table}-{uuid.uuid4().hex[:8]}.arrow"
+            target.create(name, data)
+            head.tables[table] = [RunRef(name, run.frame.height, len(data), digest(data))]
+    return {str(number): head.dump() for number, head in enumerate(fresh)}
+
+
+def _committed(store: Store, epoch: int) -> Seal:
+    seal = load_seal(store, epoch)
+    if seal is None or epoch > last_commit(store) or epoch < 1:
+        raise UserError(f"{store.root}: epoch {epoch} is not committed, or is no longer kept")
+    return seal
+
+
+def _plant(
+    target: Store,
+    settings: Mapping[str, Any],
+    seal: Seal,
+    positions: list[dict[str, Any]],
+    *,
+    other_than: Sequence[str],
+) -> str:
+    identity = uuid.uuid4().hex
+    meta = {"id": identity, "format": FORMAT, "settings": dict(settings), "other_than": list(other_than)}
+    if not target.create("meta.json", json.dumps(meta, sort_keys=True).encode()):
+        raise UserError(f"{target.root}: there is a checkpoint already")
+    planted = replace(seal, positions=positions, snapshot=True, files={})
+    target.create(seal_name(seal.epoch), planted.dump())
+    target.create(commit_name(seal.epoch), json.dumps({"batchId": seal.epoch}).encode())
+    return identity

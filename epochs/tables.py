@@ -1,0 +1,112 @@
+"""Writing output tables: workers leave Parquet files that nobody refers to until the epoch is sealed."""
+
+import io
+import json
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from typing import Any, Final
+
+import apache_beam as beam
+import polars as pl
+
+from ecompulse.epochs.plan import CURRENT
+from ecompulse.epochs.protocols import DataFile, TableSpec
+from ecompulse.epochs.runs import digest
+from ecompulse.epochs.steps import Step, reach
+
+FLUSH_ROWS: Final = 200_000
+DATE: Final = "event_date"
+"""Partition column of every table: the UTC date of its time column."""
+
+
+class WriteTable(beam.DoFn):
+    """Frames to Parquet files, one per date and bundle; emits a fact (JSON) per file."""
+
+    def __init__(self, spec: TableSpec, space: Any) -> None:
+        """Settings only."""
+        self._spec = spec
+        self._space = space
+        self._frames: list[pl.DataFrame] = []
+        self._rows = 0
+        self._current: dict[str, Any] = {}
+
+    def start_bundle(self) -> None:
+        """Learn which run is on: files carry its epoch and attempt."""
+        self._frames, self._rows = [], 0
+        self._current = json.loads(self._space.checkpoint.get(CURRENT))
+
+    def process(self, element: pl.DataFrame) -> Iterable[bytes]:
+        """Keep rows; write them once there are many."""
+        self._frames.append(element)
+        self._rows += element.height
+        if self._rows >= FLUSH_ROWS:
+            yield from self._flush()
+
+    def finish_bundle(self) -> Iterable[Any]:
+        """Write the rest."""
+        for fact in self._flush():
+            yield beam.utils.windowed_value.WindowedValue(fact, 0, [beam.transforms.window.GlobalWindow()])
+
+    def _flush(self) -> Iterator[bytes]:
+        if not self._rows:
+            return
+        reach(Step.WRITING)
+        frame = self.complete(pl.concat(self._frames))
+        self._frames, self._rows = [], 0
+        for date, part in by_date(frame, self._spec.time):
+            yield json.dumps({"table": self._spec.name, "file": asdict(self._write(date, part))}).encode()
+
+    def complete(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The rows as stored: the table's columns, `job` and `epoch`, times in microseconds as Delta has them."""
+        return stored(
+            frame.select(list(self._spec.schema)), job=self._space.job, epoch=self._current["epoch"]
+        )
+
+    def _write(self, date: str, frame: pl.DataFrame) -> DataFile:
+        current = self._current
+        name = f"{current['epoch']:08d}-{current['attempt']}-{self._space.checkpoint_id[:8]}-{uuid.uuid4().hex[:12]}"
+        path = f"{self._spec.name}/{DATE}={date}/{name}.parquet"
+        buffer = io.BytesIO()
+        frame.write_parquet(buffer, compression="zstd", compression_level=1, statistics=True)
+        data = buffer.getvalue()
+        self._space.outputs.create(path, data)
+        times = frame[self._spec.time]
+        stats = {
+            "numRecords": frame.height,
+            "minValues": {self._spec.time: _iso(times.min())},
+            "maxValues": {self._spec.time: _iso(times.max())},
+            "nullCount": {self._spec.time: 0},
+        }
+        return DataFile(path, frame.height, len(data), digest(data), date, stats)
+
+
+def stored(frame: pl.DataFrame, *, job: str, epoch: int) -> pl.DataFrame:
+    """A frame with `job` and `epoch`, and times in microseconds (UTC), which is what Delta can store."""
+    times = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Datetime)]
+    return frame.with_columns(
+        *(pl.col(name).cast(pl.Datetime("us", "UTC")) for name in times),
+        job=pl.lit(job),
+        epoch=pl.lit(epoch, pl.Int64),
+    )
+
+
+def stored_schema(spec: TableSpec) -> pl.Schema:
+    """Schema of a table's files, without the partition column."""
+    return stored(pl.DataFrame(schema=spec.schema), job="", epoch=0).schema
+
+
+def by_date(frame: pl.DataFrame, time: str) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Rows by UTC date of their time."""
+    dates = frame[time].dt.date()
+    if dates.n_unique() == 1:
+        yield str(dates[0]), frame
+        return
+    for (date,), part in (
+        frame.with_columns(dates.alias(DATE)).partition_by(DATE, as_dict=True, include_key=False).items()
+    ):
+        yield str(date), part
+
+
+def _iso(time: Any) -> str:
+    return str(time.isoformat(timespec="milliseconds")).replace("+00:00", "Z")

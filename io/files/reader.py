@@ -1,0 +1,88 @@
+"""Reading the ranges of a plan, on workers."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import polars as pl
+
+from ecompulse.epochs.errors import JobError
+from ecompulse.epochs.protocols import Split
+from ecompulse.io.files.records import OpenFile, record_ends, suffix_of, to_rows
+from ecompulse.kernels.event import POSITION_SCHEMA
+
+BATCH_ROWS: Final = 50_000
+_HEADER_BYTES: Final = 1024 * 1024
+
+
+class FileReader:
+    """Reads a split; compressed files go on from where this process last stopped."""
+
+    def read(self, split: Split) -> Iterator[pl.DataFrame]:
+        """Batches of at most `BATCH_ROWS` rows.
+
+        Text gives `raw` and the position; CSV also a column `header`, the same in every row; Parquet gives the
+        file's own columns and the position.
+        """
+        if suffix_of(split.uri) == ".parquet":
+            yield self._rows(split)
+            return
+        quoted = suffix_of(split.uri) == ".csv"
+        data = _read(split.uri, split.start, split.end - split.start)
+        raw, offset = to_rows(data, split.start, quoted=quoted)
+        frame = _positioned(pl.DataFrame({"raw": raw}), split, offset)
+        if quoted:
+            frame = frame.with_columns(header=pl.lit(csv_header(split.uri)[0]))
+        yield from frame.iter_slices(BATCH_ROWS)
+
+    @staticmethod
+    def _rows(split: Split) -> pl.DataFrame:
+        try:
+            frame = pl.scan_parquet(split.uri).slice(split.start, split.end - split.start).collect()
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise JobError(f"{split.uri}: cannot be read: {error}") from None
+        return _positioned(
+            frame, split, pl.Series(range(split.start, split.start + frame.height), dtype=pl.Int64)
+        )
+
+
+def _positioned(frame: pl.DataFrame, split: Split, offset: pl.Series) -> pl.DataFrame:
+    position: dict[str, Any] = {
+        "source": pl.lit(split.uri, POSITION_SCHEMA["source"]),
+        "partition": pl.lit(split.source, POSITION_SCHEMA["partition"]),
+        "offset": offset.cast(POSITION_SCHEMA["offset"]),
+    }
+    return frame.with_columns(**position)
+
+
+def csv_header(path: str) -> tuple[str, int]:
+    """The first record of a CSV file without its line end, and where the second begins (bytes).
+
+    The position is 0 while a growing file has no complete header yet.
+    """
+    handle = OpenFile(path)
+    try:
+        data = handle.read(0, _HEADER_BYTES)
+    finally:
+        handle.close()
+    ends, _ = record_ends(data, quoted=True, inside=False)
+    end = int(ends[0]) if len(ends) else 0
+    return data[:end].decode("utf-8-sig", errors="replace").rstrip("\r\n"), end
+
+
+_last: dict[str, OpenFile] = {}
+
+
+def _read(path: str, start: int, size: int) -> bytes:
+    """Bytes of a file; the last compressed file stays open, since the next range often goes on in it."""
+    handle = _last.pop(path, None) or OpenFile(path)
+    data = handle.read(start, size)
+    if path.endswith(".gz"):
+        for other in _last.values():
+            other.close()
+        _last.clear()
+        _last[path] = handle
+    else:
+        handle.close()
+    if len(data) < size:
+        raise JobError(f"{path} shrank while it was read: {len(data)} of {size} bytes at {start}")
+    return data

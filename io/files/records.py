@@ -1,0 +1,125 @@
+"""Records of a text file as byte ranges: lines, or CSV records with line ends inside quotes.
+
+Positions are offsets into the decompressed content, so that plain and gzip files look alike.
+"""
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+
+from ecompulse.epochs.errors import JobError
+
+CHUNK: Final = 8 * 1024 * 1024  # bytes read at a time
+NEWLINE: Final = ord("\n")
+QUOTE: Final = ord('"')
+
+
+def is_compressed(path: str) -> bool:
+    """Whether the file is read through gzip."""
+    return path.endswith(".gz")
+
+
+def suffix_of(path: str) -> str:
+    """The format's suffix: `.jsonl`, `.csv` or `.parquet`, with or without `.gz`."""
+    return Path(path.removesuffix(".gz")).suffix
+
+
+def record_ends(chunk: bytes, *, quoted: bool, inside: bool) -> tuple[npt.NDArray[np.int64], bool]:
+    """Offsets just after each record end in the chunk, and whether it ends inside quotes.
+
+    With `quoted`, a line end counts only outside quotes: after an even number of quotes since the file's start;
+    `inside` says how the chunk begins.
+    """
+    data = np.frombuffer(chunk, dtype=np.uint8)
+    ends = np.flatnonzero(data == NEWLINE)
+    if not quoted:
+        return ends + 1, False
+    quotes = np.flatnonzero(data == QUOTE)
+    odd = (np.searchsorted(quotes, ends) + inside) % 2
+    return ends[odd == 0] + 1, bool((len(quotes) + inside) % 2)
+
+
+class OpenFile:
+    """A text file open for forward reading; a gzip file keeps its decompressor between calls."""
+
+    def __init__(self, path: str) -> None:
+        """Open; JobError when it cannot be."""
+        self.path = path
+        self._handle = self._open()
+        self.position = 0
+
+    def _open(self) -> IO[bytes]:
+        try:
+            return gzip.open(self.path) if is_compressed(self.path) else Path(self.path).open("rb")
+        except OSError as error:
+            raise JobError(f"{self.path}: cannot be read: {error.strerror or error}") from None
+
+    def read(self, start: int, size: int) -> bytes:
+        """Up to `size` bytes from `start`; fewer only at the end."""
+        try:
+            if start != self.position:
+                self._handle.seek(start)  # gzip: forward by decompressing, backward from the start
+            data = self._handle.read(size)
+        except (OSError, EOFError, zlib.error) as error:
+            raise JobError(f"{self.path}: damaged or incomplete: {error}") from None
+        self.position = start + len(data)
+        return data
+
+    def close(self) -> None:
+        """Close the file."""
+        self._handle.close()
+
+
+def scan(
+    handle: OpenFile, start: int, max_records: int, *, quoted: bool, whole: bool
+) -> Iterator[tuple[int, int, int]]:
+    """Ranges (start, end, records) of complete records from `start`, each within a chunk or so.
+
+    A last record without its line end is included only when `whole` says that the file is complete. `start` must
+    be the start of a record.
+    """
+    pending_start, inside = start, False
+    position, carried = start, 0
+    while max_records > 0:
+        chunk = handle.read(position, CHUNK)
+        if not chunk:
+            break
+        ends, inside = record_ends(chunk, quoted=quoted, inside=inside)
+        taken = min(len(ends), max_records)
+        if taken:
+            end = position + int(ends[taken - 1])
+            yield pending_start, end, taken
+            max_records -= taken
+            pending_start = end
+        position += len(chunk)
+        carried = position - pending_start
+    if whole and max_records > 0 and carried:
+        yield pending_start, pending_start + carried, 1
+
+
+def to_rows(data: bytes, start: int, *, quoted: bool) -> tuple[pl.Series, pl.Series]:
+    """The records of a range as (raw Binary without line end, position Int64); blank lines are no records."""
+    ends, _ = record_ends(data, quoted=quoted, inside=False)
+    if not len(ends) or ends[-1] != len(data):
+        ends = np.append(ends, len(data))
+    starts = np.concatenate([np.zeros(1, dtype=np.int64), ends[:-1]])
+    offsets = np.concatenate([np.zeros(1, dtype=np.int64), ends])
+    array = pa.LargeBinaryArray.from_buffers(
+        pa.large_binary(), len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(data)]
+    )
+    frame = pl.DataFrame({"raw": pl.Series(values=array), "offset": starts + start})
+    for ending in (b"\n", b"\r"):
+        frame = frame.with_columns(
+            raw=pl.when(pl.col("raw").bin.ends_with(ending))
+            .then(pl.col("raw").bin.slice(0, pl.col("raw").bin.size() - 1))
+            .otherwise("raw")
+        )
+    frame = frame.filter(pl.col("raw").bin.size() > 0)
+    return frame["raw"], frame["offset"]

@@ -1,0 +1,135 @@
+"""Files as a source: one partition, its files in order, an offset is (file, position)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from ecompulse.epochs.errors import JobError, UserError
+from ecompulse.epochs.protocols import EVENTS, Backlog, Split
+from ecompulse.io.files.listing import Listed, list_files
+from ecompulse.io.files.reader import FileReader, csv_header
+from ecompulse.io.files.records import OpenFile, is_compressed, scan, suffix_of
+
+
+@dataclass
+class FileSource:
+    """A path, folder or glob of files.
+
+    What is remembered of a file is `{"at": position, "size": bytes}`: decompressed bytes read so far (rows, for
+    Parquet), and its size when it was last looked at. Plain text files may grow; compressed and Parquet files
+    must be complete when they appear.
+
+    Attributes:
+        uri: as given.
+        index: number of the `--source`.
+        order: `name` or `mtime`.
+        max_files: files begun per epoch at the most.
+        role: see `Source`.
+    """
+
+    uri: str
+    index: int
+    order: str = "name"
+    max_files: int = 1000
+    role: str = EVENTS
+    _open: dict[str, OpenFile] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Raise UserError when nothing is there to read."""
+        if not list_files(self.uri, self.order) and not Path(self.uri).is_dir():
+            raise UserError(f"--source: {self.uri}: no such file, and no file matches it")
+
+    def reader(self) -> FileReader:
+        """The worker's side."""
+        return FileReader()
+
+    def plan(
+        self, positions: Mapping[str, Any], max_rows: int, tops: Mapping[int, int], *, whole: bool
+    ) -> Backlog:
+        """The next complete records, file by file; JobError when a file shrank or vanished unread."""
+        del tops  # one partition: nothing to weigh
+        files = list_files(self.uri, self.order)
+        self._check_known(files, positions)
+        splits: list[Split] = []
+        changed: dict[str, Any] = {}
+        left = begun = 0
+        for file in files:
+            known = positions.get(file.path, {"at": 0, "size": -1})
+            if file.size == known["size"] and (
+                not whole or known.get("whole", False) or is_closed(file.path)
+            ):
+                continue
+            if max_rows <= 0 or begun >= self.max_files:
+                left += file.size - max(known["size"], 0)
+                continue
+            begun += 1
+            taken, at, complete = self._take(file, known["at"], max_rows, whole=whole)
+            max_rows -= sum(split.rows for split in taken)
+            splits += taken
+            size = file.size if complete else known["size"]
+            left += 0 if complete else file.size
+            changed[file.path] = {"at": at, "size": size, **({"whole": True} if whole and complete else {})}
+        changed = {path: mark for path, mark in changed.items() if positions.get(path) != mark}
+        ended = frozenset({0} if not left else ())
+        return Backlog(splits, changed, ended, frozenset({0}), left)
+
+    def _take(self, file: Listed, at: int, max_rows: int, *, whole: bool) -> tuple[list[Split], int, bool]:
+        """Ranges of one file, the position after them, and whether all that is complete was taken."""
+        if suffix_of(file.path) == ".parquet":
+            return self._take_rows(file, at, max_rows)
+        taken: list[Split] = []
+        rows = 0
+        quoted = suffix_of(file.path) == ".csv"
+        if quoted and at == 0:
+            at = csv_header(file.path)[1]
+            if at == 0:
+                return [], 0, True
+        handle = self._open.pop(file.path, None) or OpenFile(file.path)
+        for start, end, records in scan(
+            handle, at, max_rows, quoted=quoted, whole=whole or is_closed(file.path)
+        ):
+            taken.append(Split(self.index, 0, file.path, start, end, records))
+            at, rows = end, rows + records
+        complete = rows < max_rows or not handle.read(at, 1)
+        if complete:
+            handle.close()
+        else:
+            self._open[file.path] = handle  # a decompressor goes on where it stopped
+        return taken, at, complete
+
+    def _take_rows(self, file: Listed, at: int, max_rows: int) -> tuple[list[Split], int, bool]:
+        try:
+            total = pl.scan_parquet(file.path).select(pl.len()).collect().item()
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise JobError(f"{file.path}: is no complete Parquet file: {error}") from None
+        end = min(total, at + max_rows)
+        step = 50_000  # rows a worker reads at a time
+        taken = [
+            Split(self.index, 0, file.path, start, min(start + step, end), min(step, end - start))
+            for start in range(at, end, step)
+        ]
+        return taken, end, end == total
+
+    def _check_known(self, files: list[Listed], positions: Mapping[str, Any]) -> None:
+        sizes = {file.path: file.size for file in files}
+        single = Path(self.uri).absolute()
+        for path, known in positions.items():
+            size = sizes.get(path)
+            if size is None:
+                if known["size"] < 0 or str(single) == path:
+                    raise JobError(f"--source: {path} vanished before it was read to its end")
+            elif size < known["size"] or (size < known["at"] and not is_closed(path)):
+                raise JobError(
+                    f"--source: {path} shrank from {max(known['size'], known['at'])} to {size} bytes; "
+                    "a file may only grow"
+                )
+            elif size != known["size"] >= 0 and is_closed(path):
+                raise JobError(f"--source: {path} changed after it was read; give new data a new file name")
+
+
+def is_closed(path: str) -> bool:
+    """Whether such a file cannot grow: compressed and Parquet files are complete when they appear."""
+    return is_compressed(path) or suffix_of(path) == ".parquet"

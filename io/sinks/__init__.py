@@ -1,0 +1,1 @@
+"""Sinks: each takes a sealed epoch, idempotently."""

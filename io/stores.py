@@ -1,0 +1,99 @@
+"""Blob stores below a root: a directory now; object stores take the same interface."""
+
+import contextlib
+import os
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ecompulse.epochs.errors import UserError
+from ecompulse.epochs.protocols import Store
+
+
+def open_store(uri: str) -> Store:
+    """The store for a directory or URI; raises UserError for a scheme that is not known."""
+    scheme, separator, rest = uri.partition("://")
+    if not separator:
+        return LocalStore(str(Path(uri).absolute()))
+    if scheme == "file":
+        return LocalStore(rest)
+    raise UserError(f"{uri}: no store for {scheme}://, use a directory")
+
+
+@dataclass(frozen=True)
+class LocalStore:
+    """A directory. What was written is on the disk when a call returns."""
+
+    root: str
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write once: the complete file appears under its name by link(), or not at all."""
+        target = self._path(name)
+        temporary = self._write_temporary(target, data)
+        try:
+            os.link(temporary, target)
+        except FileExistsError:
+            return False
+        finally:
+            temporary.unlink()
+        _sync_folder(target.parent)
+        return True
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write or replace, atomically."""
+        target = self._path(name)
+        self._write_temporary(target, data).replace(target)
+        _sync_folder(target.parent)
+
+    def get(self, name: str) -> bytes:
+        """Content; FileNotFoundError when absent."""
+        return self._path(name).read_bytes()
+
+    def list(self, prefix: str) -> list[str]:
+        """Names below the folder, sorted; files still being written are left out."""
+        base = Path(self.root)
+        found = (base / prefix).rglob("*")
+        return sorted(
+            str(path.relative_to(base))
+            for path in found
+            if path.is_file() and not path.name.startswith(".tmp-")
+        )
+
+    def delete(self, names: Sequence[str]) -> None:
+        """Remove files, and the folders that become empty."""
+        for name in names:
+            path = self._path(name)
+            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.parent.rmdir()
+
+    def age(self, name: str) -> float:
+        """Seconds since the file was written."""
+        return time.time() - self._path(name).stat().st_mtime
+
+    def _path(self, name: str) -> Path:
+        return Path(self.root, name)
+
+    @staticmethod
+    def _write_temporary(target: Path, data: bytes) -> Path:
+        temporary = target.parent / f".tmp-{uuid.uuid4().hex}"
+        try:
+            handle = temporary.open("xb")
+        except FileNotFoundError:  # the folder is new, or was emptied and removed a moment ago
+            target.parent.mkdir(parents=True, exist_ok=True)
+            handle = temporary.open("xb")
+        with handle:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        return temporary
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

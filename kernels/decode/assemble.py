@@ -1,0 +1,153 @@
+"""From columns of cells to events and dead letters: screens first, one row at a time what they leave."""
+
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from ecompulse.kernels.decode.batch import Batch
+from ecompulse.kernels.decode.cells import Cell
+from ecompulse.kernels.decode.conversions import CONVERSIONS, Value, check_size
+from ecompulse.kernels.decode.judge import judge
+from ecompulse.kernels.decode.plan import COLUMN_FIELDS, IDENTITIES, PROPERTIES, Plan
+from ecompulse.kernels.decode.properties import merge_properties
+from ecompulse.kernels.decode.rules import BrokenRule
+from ecompulse.kernels.event import (
+    DEAD_LETTER_SCHEMA,
+    DTYPES,
+    EVENT_SCHEMA,
+    FRAME_SCHEMA,
+    MAX_FIELD_BYTES,
+    TIME,
+    Field,
+)
+from ecompulse.kernels.hashing import row_id
+
+_ROW = "_row"
+_CERTAIN = "_certain"
+
+
+class Decoded(NamedTuple):
+    """What a batch of raw rows became; `events.height + dead.height` is its number of rows.
+
+    Attributes:
+        events: good rows in their order (`FRAME_SCHEMA`).
+        dead: the others in their order (`DEAD_LETTER_SCHEMA`).
+        dead_times: event time of each dead row as far as it could be read and believed (`TIME`).
+    """
+
+    events: pl.DataFrame
+    dead: pl.DataFrame
+    dead_times: pl.Series
+
+
+def assemble(batch: Batch, plan: Plan) -> Decoded:
+    """Events and dead letters of a batch; never raises on what it holds."""
+    screened = _screen(batch, plan)
+    certain = screened[_CERTAIN] & ~batch.suspects
+    rows = pl.int_range(batch.height, eager=True)
+    left = rows.filter(~certain)
+    fast = screened.drop(_CERTAIN).hstack(batch.positions)
+    if left.is_empty():
+        return Decoded(fast.select(FRAME_SCHEMA.names()), *_dead([], batch, plan))
+    good: list[dict[str, Any]] = []
+    bad: list[tuple[int, BrokenRule]] = []
+    for row in left:
+        try:
+            good.append({_ROW: row, **judge(batch.record(row), plan)})
+        except BrokenRule as broken:  # noqa: PERF203  # the rare rows that no column vouches for
+            bad.append((row, broken))
+    fast = fast.with_columns(rows.alias(_ROW)).filter(certain)
+    if good:
+        fast = pl.concat([fast, _exact_frame(good, batch).select(fast.columns)]).sort(_ROW)
+    return Decoded(fast.select(FRAME_SCHEMA.names()), *_dead(bad, batch, plan))
+
+
+def _exact_frame(good: list[dict[str, Any]], batch: Batch) -> pl.DataFrame:
+    times = {**EVENT_SCHEMA, "event_time": pl.Int64()}
+    frame = pl.DataFrame(good, schema={_ROW: pl.Int64(), **times}, orient="row")
+    frame = frame.with_columns(pl.col("event_time").cast(pl.Datetime("ms")).dt.replace_time_zone("UTC"))
+    return frame.hstack(batch.positions[frame[_ROW]])
+
+
+def _dead(bad: list[tuple[int, BrokenRule]], batch: Batch, plan: Plan) -> tuple[pl.DataFrame, pl.Series]:
+    rows = pl.Series([row for row, _ in bad], dtype=pl.Int64)
+    frame = batch.positions[rows].with_columns(
+        raw=batch.raw(rows),
+        rule=pl.Series([broken.rule.value for _, broken in bad], dtype=pl.String),
+        message=pl.Series([broken.message for _, broken in bad], dtype=pl.String),
+        seen_at=pl.lit(plan.now_ms, pl.Int64).cast(pl.Datetime("ms")).dt.replace_time_zone("UTC"),
+    )
+    times = pl.Series("event_time", [broken.event_time_ms for _, broken in bad], dtype=pl.Int64)
+    as_time = times.cast(pl.Datetime("ms")).dt.replace_time_zone("UTC").cast(TIME)
+    return frame.select(DEAD_LETTER_SCHEMA.names()), as_time
+
+
+def _screen(batch: Batch, plan: Plan) -> pl.DataFrame:
+    """Columns of `EVENT_SCHEMA`, and `_certain`: rows in which every value is what `judge` gives."""
+    values: list[pl.Expr] = []
+    checks: list[pl.Expr] = []
+    inputs: dict[str, pl.Series] = {}
+    for field in COLUMN_FIELDS:
+        value, check = _field(field, batch, plan, inputs)
+        values.append(value.cast(DTYPES[field.kind]).alias(field.name))
+        checks.append(check.fill_null(value=False))
+    merged = merge_properties(batch)
+    inputs[PROPERTIES] = merged.text
+    inputs[_CERTAIN] = merged.certain
+    known = pl.any_horizontal(pl.col(name).is_not_null() for name in IDENTITIES)
+    frame = pl.DataFrame({"_height": batch.positions["offset"], **inputs})
+    frame = frame.select(
+        *values,
+        pl.col(PROPERTIES),
+        (pl.col(_CERTAIN) & pl.all_horizontal(checks)).alias(_CERTAIN),
+    )
+    return frame.with_columns((pl.col(_CERTAIN) & known).alias(_CERTAIN))
+
+
+def _field(field: Field, batch: Batch, plan: Plan, inputs: dict[str, pl.Series]) -> tuple[pl.Expr, pl.Expr]:
+    """Values of one field and where they are certain, over the columns put into `inputs`."""
+    cells = batch.cells.get(field.name)
+    if field.name in plan.constants:
+        return _constant(field, plan.constants[field.name], plan)
+    if cells is None:
+        value, check = pl.lit(None, DTYPES[field.kind]), pl.lit(not field.required)
+    else:
+        inputs[f"{field.name}.text"], inputs[f"{field.name}.quoted"] = cells
+        text, quoted = pl.col(f"{field.name}.text"), pl.col(f"{field.name}.quoted")
+        value, certain = CONVERSIONS[field.kind].screen(text, quoted, plan.readings[field.name])
+        check = certain & (text.str.len_bytes() <= MAX_FIELD_BYTES)
+        check = check & (text != "") if field.required else check | text.is_null()
+    return _finished(field, value, check, batch, plan, inputs)
+
+
+def _finished(
+    field: Field, value: pl.Expr, check: pl.Expr, batch: Batch, plan: Plan, inputs: dict[str, pl.Series]
+) -> tuple[pl.Expr, pl.Expr]:
+    """What the mapping adds: hashes as ids, event names, a default currency; and no empty identities."""
+    if field.name in IDENTITIES:
+        return pl.when(value != "").then(value), check
+    if field.name == "event_type" and plan.mapping.event_types:
+        return value.replace(dict(plan.mapping.event_types)), check
+    if field.name == "currency" and plan.mapping.default_currency:
+        return value.fill_null(plan.mapping.default_currency), check
+    if field.name == "event_id" and batch.content is not None:
+        inputs["_content"] = batch.content
+        absent = (
+            pl.col(f"{field.name}.text").is_null() if f"{field.name}.text" in inputs else pl.lit(value=True)
+        )
+        return pl.when(absent).then(row_id("_content")).otherwise(value), check | absent
+    return value, check
+
+
+def _constant(field: Field, cell: Cell, plan: Plan) -> tuple[pl.Expr, pl.Expr]:
+    """The same value in every row; a constant that is none of the field's kind leaves all rows to `judge`."""
+    try:
+        check_size(cell.text)
+        value: Value | None = CONVERSIONS[field.kind].exact(cell, plan.readings[field.name])
+    except BrokenRule:
+        value = None
+    literal = pl.lit(value, pl.Int64) if field.name == "event_time" else pl.lit(value)
+    certain = value is not None and value != ""
+    return (
+        literal.cast(pl.Datetime("ms")).dt.replace_time_zone("UTC") if field.name == "event_time" else literal
+    ), pl.lit(certain)

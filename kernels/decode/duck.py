@@ -1,0 +1,73 @@
+"""DuckDB as an expression engine for JSON text: one connection per thread, nothing stored in it."""
+
+import os
+import threading
+from collections.abc import Sequence
+from typing import Final
+
+import duckdb
+import polars as pl
+
+SEPARATOR: Final = "\x1f"  # ASCII unit separator, between the keys of a signature
+_local: Final = threading.local()
+
+
+def _connection() -> duckdb.DuckDBPyConnection:
+    """This thread's connection; a forked child makes its own."""
+    if getattr(_local, "process", None) != os.getpid():
+        _local.connection = duckdb.connect(config={"threads": 1})
+        _local.connection.execute("SET produce_arrow_string_view = true")
+        _local.process = os.getpid()
+    connection: duckdb.DuckDBPyConnection = _local.connection
+    return connection
+
+
+def _run(query: str, column: pl.Series) -> pl.DataFrame:
+    """The result of a query over table `given` with the one column `value`, row by row in order."""
+    given = column.alias("value").to_frame().to_arrow(compat_level=pl.CompatLevel.newest())
+    connection = _connection()
+    connection.register("given", given)
+    try:
+        result = pl.from_arrow(connection.sql(query).to_arrow_table())
+    finally:
+        connection.unregister("given")
+    if not isinstance(result, pl.DataFrame):
+        raise TypeError(f"no table but {type(result)}")
+    return result
+
+
+def decode_utf8(raw: pl.Series) -> pl.Series:
+    """Binary as String; null where it is not UTF-8."""
+    return _run("SELECT try(decode(value)) AS text FROM given", raw)["text"]
+
+
+def key_signatures(text: pl.Series) -> pl.Series:
+    """The top-level keys of JSON texts, in order, joined by `SEPARATOR`; null where a text is not JSON.
+
+    Looser than JSON: NaN, Infinity (any case) and trailing commas pass. Arrays and scalars have no keys.
+    """
+    query = f"SELECT try(array_to_string(json_keys(value), chr({ord(SEPARATOR)}))) AS keys FROM given"  # noqa: S608
+    return _run(query, text)["keys"]
+
+
+def members(text: pl.Series, keys: Sequence[str]) -> list[pl.Series]:
+    """The values of top-level keys as compact JSON text, a column per key; null where absent.
+
+    `text` must be JSON or null, else DuckDB raises; of a repeated key it gives the first. Numbers have been
+    through a double, except integers of up to 64 bits.
+    """
+    if not keys:
+        return []
+    paths = ", ".join(_quoted("/" + key.replace("~", "~0").replace("/", "~1")) for key in keys)
+    columns = ", ".join(f"found[{number}]::VARCHAR AS c{number}" for number in range(1, len(keys) + 1))
+    query = f"SELECT {columns} FROM (SELECT json_extract(value, [{paths}]) AS found FROM given)"  # noqa: S608
+    return _run(query, text).get_columns()
+
+
+def unescaped(text: pl.Series) -> pl.Series:
+    """The characters of JSON strings; other JSON values as they are."""
+    return _run("SELECT json_extract_string(value, '$') AS text FROM given", text)["text"]
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,87 @@
+"""JSON rows as columns of cells."""
+
+from typing import Final
+
+import polars as pl
+
+from ecompulse.kernels.decode import duck
+from ecompulse.kernels.decode.batch import Batch
+from ecompulse.kernels.decode.cells import Cells
+from ecompulse.kernels.decode.judge import Record, record_of
+from ecompulse.kernels.decode.members import members_of
+from ecompulse.kernels.decode.plan import PROPERTIES, Plan
+from ecompulse.kernels.decode.rules import BrokenRule, Rule, shown
+from ecompulse.kernels.decode.strict_json import parse
+from ecompulse.kernels.event import MAX_ROW_BYTES, POSITION_SCHEMA
+
+# DuckDB takes trailing commas, and the separator of signatures must not come out of an escape.
+_ODD: Final = r",[ \t\r\n]*[}\]]|\\u001[fF]"
+
+
+def json_batch(rows: pl.DataFrame, plan: Plan) -> Batch:
+    """The batch of rows (`RAW_SCHEMA`) with one JSON object each."""
+    raw = rows["raw"]
+    text = utf8(raw)
+    odd = text.is_null() | (raw.bin.size() > MAX_ROW_BYTES) | text.str.contains(_ODD)
+    odd = odd.fill_null(value=True)
+    believed = text.to_frame("text").select(pl.when(~odd).then("text")).to_series()
+    found = members_of(believed, keep_null=False)
+    cells, unknown = {}, {}
+    properties = None
+    for key, column in found.columns.items():
+        field = plan.sources.get(key)
+        if key in plan.mapping.drop:
+            continue
+        if field == PROPERTIES:
+            properties = column
+        elif field is None:
+            unknown[key] = column
+        else:
+            cells[field] = cells_of(column)
+
+    def record(row: int) -> Record:
+        content = checked_text(raw[row])
+        return record_of(parse(content, object_only=True), content, plan)
+
+    return Batch(
+        positions=rows.select(POSITION_SCHEMA.names()),
+        cells=cells,
+        unknown=unknown,
+        properties=properties,
+        suspects=odd | found.suspects,
+        record=record,
+        raw=raw.gather,
+        content=text if plan.hashes_ids else None,
+    )
+
+
+def utf8(raw: pl.Series) -> pl.Series:
+    """Binary as String; null where it is not UTF-8."""
+    try:
+        return raw.cast(pl.String)
+    except pl.exceptions.PolarsError:
+        return duck.decode_utf8(raw)
+
+
+def checked_text(raw: bytes | None) -> str:
+    """A row's text.
+
+    Raises:
+        BrokenRule: row_too_large, invalid_utf8.
+    """
+    raw = raw or b""
+    if len(raw) > MAX_ROW_BYTES:
+        raise BrokenRule(Rule.ROW_TOO_LARGE, f"the row has {len(raw)} bytes, more than {MAX_ROW_BYTES}")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        near = shown(raw[max(error.start - 20, 0) : error.start + 20].decode("latin-1"))
+        raise BrokenRule(Rule.INVALID_UTF8, f"byte {error.start} is not UTF-8, near {near}") from None
+
+
+def cells_of(column: pl.Series) -> Cells:
+    """Cells of JSON text."""
+    quoted = column.str.starts_with('"').fill_null(value=False)
+    if column.str.contains("\\", literal=True).any():
+        return Cells(duck.unescaped(column), quoted)
+    return Cells(column.str.strip_chars('"'), quoted)

@@ -1,0 +1,132 @@
+"""One row, exactly: its values, or the rule that it breaks. The definition that the columns must equal."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from ecompulse.kernels.decode.cells import Cell
+from ecompulse.kernels.decode.conversions import CONVERSIONS, Value, check_size
+from ecompulse.kernels.decode.plan import COLUMN_FIELDS, IDENTITIES, PROPERTIES, Plan
+from ecompulse.kernels.decode.rules import BrokenRule, Rule, shown
+from ecompulse.kernels.decode.strict_json import canonical, literal, parse
+from ecompulse.kernels.event import Field, Kind
+from ecompulse.kernels.hashing import ID_DIGITS
+
+
+@dataclass(frozen=True)
+class Record:
+    """One row, split into what feeds fields and the rest.
+
+    Attributes:
+        cells: by event field; absent and null ones are left out.
+        unknown: other keys with their JSON values; nulls are left out.
+        properties: the JSON value of `properties`, or its text where the source has no objects; None if absent.
+        content: the whole row as text, for the hash.
+    """
+
+    cells: dict[str, Cell]
+    unknown: dict[str, Any]
+    properties: Any
+    content: str
+
+
+def judge(record: Record, plan: Plan) -> dict[str, Value | None]:
+    """The values of a good row, by field.
+
+    Raises:
+        BrokenRule: with the event time if it could be read.
+    """
+    try:
+        return _values(record, plan)
+    except BrokenRule as broken:
+        broken.event_time_ms = _readable_time(record, plan)
+        raise
+
+
+def record_of(values: dict[str, Any], content: str, plan: Plan) -> Record:
+    """The record of a parsed JSON object."""
+    cells, unknown = dict(plan.constants), {}
+    given = None
+    for key, value in values.items():
+        field = plan.sources.get(key)
+        if value is None or key in plan.mapping.drop:
+            continue
+        if field == PROPERTIES:
+            given = value
+        elif field is None:
+            unknown[key] = value
+        else:
+            cells[field] = (
+                Cell(value, quoted=True) if isinstance(value, str) else Cell(literal(value), quoted=False)
+            )
+    return Record(cells, unknown, given, content)
+
+
+def _values(record: Record, plan: Plan) -> dict[str, Value | None]:
+    values: dict[str, Value | None] = {}
+    for field in COLUMN_FIELDS:
+        values[field.name] = _value(field, record, plan)
+    if all(values[name] is None for name in IDENTITIES):
+        raise BrokenRule(Rule.MISSING_REQUIRED, f"{' and '.join(IDENTITIES)} are both missing")
+    values["event_type"] = plan.mapping.event_types.get(str(values["event_type"]), values["event_type"])
+    if values["currency"] is None:
+        values["currency"] = plan.mapping.default_currency
+    values[PROPERTIES] = _merged(record, plan)
+    return values
+
+
+def _value(field: Field, record: Record, plan: Plan) -> Value | None:
+    cell = record.cells.get(field.name)
+    if cell is None and field.name == "event_id" and plan.hashes_ids:
+        return hashlib.sha256(record.content.encode()).hexdigest()[:ID_DIGITS]
+    if cell is None or (cell.text == "" and field.required):
+        if field.required:
+            raise BrokenRule(
+                Rule.MISSING_REQUIRED, f"{field.name} is {'missing' if cell is None else 'empty'}"
+            )
+        return None
+    try:
+        check_size(cell.text)
+        value = CONVERSIONS[field.kind].exact(cell, plan.readings[field.name])
+    except BrokenRule as broken:
+        value_shown = shown(f'"{cell.text}"' if cell.quoted else cell.text)
+        raise BrokenRule(broken.rule, f"{field.name}: {value_shown} {broken.message}") from None
+    return None if value == "" and field.name in IDENTITIES else value
+
+
+def _merged(record: Record, plan: Plan) -> str | None:
+    given = _given(record.properties, lenient=plan.mapping.lenient or not plan.typed)
+    if given is None and not record.unknown:
+        return None
+    both = sorted(given.keys() & record.unknown.keys()) if given else []
+    if both:
+        raise BrokenRule(
+            Rule.DUPLICATE_KEY, f"properties: unknown field {shown(both[0])} is in properties too"
+        )
+    merged = canonical({**(given or {}), **record.unknown})
+    try:
+        check_size(merged)
+    except BrokenRule as broken:
+        raise BrokenRule(broken.rule, f"properties: {shown(merged)} {broken.message}") from None
+    return merged
+
+
+def _given(value: Any, *, lenient: bool) -> dict[str, Any] | None:
+    """The object in `properties`; where sources have no objects it is the text of one."""
+    if isinstance(value, str) and lenient:
+        try:
+            value = parse(value)
+        except BrokenRule as broken:
+            rule = Rule.WRONG_TYPE if broken.rule is Rule.BROKEN_JSON else broken.rule
+            raise BrokenRule(rule, f"properties: {broken.message}") from None
+    if value is None or isinstance(value, dict):
+        return value
+    raise BrokenRule(Rule.WRONG_TYPE, f"properties: {shown(canonical(value))} is not an object")
+
+
+def _readable_time(record: Record, plan: Plan) -> int | None:
+    cell = record.cells.get("event_time")
+    try:
+        return None if cell is None else int(CONVERSIONS[Kind.TIME].exact(cell, plan.readings["event_time"]))
+    except BrokenRule:
+        return None

@@ -1,0 +1,73 @@
+"""The rules an event is held to, each with its text: a row that breaks one becomes a dead letter of that name."""
+
+from enum import StrEnum
+from typing import Final
+
+SHOWN_CHARS: Final = 80
+"""A message shows at most this much of the value."""
+
+MAX_DEPTH: Final = 100
+"""Levels of nesting of a JSON row, the row itself being the first."""
+
+
+class Rule(StrEnum):
+    """What a dead letter failed, in order of precedence for the rules of the whole row.
+
+    A row is named after the first rule that it breaks: whole-row rules in this order, then the fields in
+    the order of `ecompulse.kernels.event.FIELDS`.
+    """
+
+    help: str
+
+    ROW_TOO_LARGE = "row_too_large", "the row is over 1 MiB"
+    INVALID_UTF8 = "invalid_utf8", "the row is not UTF-8"
+    BROKEN_JSON = "broken_json", "the row is not JSON (RFC 8259), or nested over 100 levels"
+    BROKEN_CSV = "broken_csv", "the record cannot be split into the columns of its header"
+    NOT_AN_OBJECT = "not_an_object", "the row is JSON, but no object"
+    DUPLICATE_KEY = (
+        "duplicate_key",
+        "an object of the row, at any depth, has a key twice; or an unknown field is also in `properties`",
+    )
+    NOT_FINITE = "not_finite", "NaN or Infinity"
+    OUT_OF_RANGE = "out_of_range", "a number that its type cannot hold"
+    FIELD_TOO_LARGE = "field_too_large", "a field is over 64 KiB; `properties` as merged and canonical"
+    MISSING_REQUIRED = (
+        "missing_required",
+        "a required field is absent, null or empty; or both user_id and anonymous_id are",
+    )
+    WRONG_TYPE = "wrong_type", "the field is of another type"
+    EVENT_TIME_IN_FUTURE = "event_time_in_future", "event_time is more than 5 minutes after now"
+    EVENT_TIME_TOO_OLD = "event_time_too_old", "event_time is before 1990"
+
+    def __new__(cls, value: str, text: str) -> "Rule":
+        """A member is its name in dead letters, and carries its text."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.help = text
+        return member
+
+
+class BrokenRule(Exception):  # noqa: N818  # it names what the row broke, no fault of the program
+    """A row broke a rule; never leaves `decode`.
+
+    Attributes:
+        rule: which one.
+        message: one line that names the field and shows its value.
+        event_time_ms: the row's event time (UTC ms) if that much could be read.
+    """
+
+    def __init__(self, rule: Rule, message: str) -> None:
+        super().__init__(message)
+        self.rule = rule
+        self.message = message
+        self.event_time_ms: int | None = None
+
+
+def shown(text: str) -> str:
+    """A value as messages show it: one line, cut to `SHOWN_CHARS`."""
+    cut = text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + "..."
+    return cut.encode("unicode_escape", "backslashreplace").decode("ascii") if _is_odd(cut) else cut
+
+
+def _is_odd(text: str) -> bool:
+    return not text.isprintable()

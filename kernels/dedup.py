@@ -1,0 +1,118 @@
+"""Deduplication by `event_id` within a horizon of event time; only hashes are kept."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import polars as pl
+
+from ecompulse.kernels.event import ORDER, TIME
+from ecompulse.kernels.rows import ORDER_SCHEMA, check_columns, check_duration, millis
+from ecompulse.kernels.step import Change, Clock, StateView, Step, Table
+
+REFERENCES: Final = pl.Schema({"event_id": pl.String(), **ORDER_SCHEMA})
+"""All that deduplication reads: a shuffle need carry nothing else."""
+
+QUALITY_SCHEMA: Final = pl.Schema({"window_start": TIME, "rule": pl.String(), "count": pl.Int64()})
+
+_SEEN: Final = Table(
+    name="seen",
+    schema=pl.Schema({"event_id": pl.String(), "expires": pl.Int64()}),
+    key="event_id",
+    expires="expires",
+    keep_key=False,
+)
+
+
+@dataclass(frozen=True)
+class Deduplicate:
+    """Passes the first copy of each `event_id` at once, and counts the others.
+
+    A row is a duplicate if an earlier copy of its id lies at most `horizon` before it in event time, or
+    lies after it. "Earlier" is by (event_time, source, partition, offset) among the rows of one step, and by
+    arrival between steps: nothing waits for the watermark, so a row costs no latency.
+
+    Guarantee: for input within the watermark delay, equal copies (same event_time) leave exactly one row in
+    any cut, order and sharding; which position it has may differ. Unequal copies in one step leave the first
+    by order; in several steps the copy that came first stands, since it is out already. Copies further apart
+    than `horizon` are events of their own.
+
+    A row older than watermark - horizon may have had a copy that is forgotten. It passes, counted as
+    `unjudged`: to drop it could lose an event, and what is that late is shown as such further on.
+
+    Keying: `event_id`. State: one row per id of 24 bytes (hash and one time) and no text, independent of the
+    events' size; it expires `horizon` after the latest copy. Late rows: judged while their id is kept.
+
+    Attributes:
+        horizon: ms of event time; the default watermark delay.
+        window: ms; grain of the counts.
+        columns: what is carried through; at least `REFERENCES`.
+        name: of the operator.
+
+    Outputs: `unique`, `columns` of the rows that pass; `quality`, counts per window of event time and rule
+    (`duplicate`, `unjudged`), partial per step and shard: add them up.
+    """
+
+    horizon: int = 600_000
+    window: int = 60_000
+    columns: pl.Schema = field(default_factory=lambda: REFERENCES)
+    name: str = "dedup"
+    version: int = field(default=1, init=False)
+
+    def __post_init__(self) -> None:
+        check_columns(self.name, self.columns, REFERENCES)
+        check_duration(self.name, "horizon", self.horizon)
+        if self.window < 1:
+            raise ValueError(f"{self.name}: window must be 1 ms or more, not {self.window}")
+
+    @property
+    def tables(self) -> Sequence[Table]:
+        """`seen`: until when copies of an id are recognised."""
+        return (_SEEN,)
+
+    @property
+    def outputs(self) -> Mapping[str, pl.Schema]:
+        """Rows that pass, and counts of the rest."""
+        return {"unique": self.columns, "quality": QUALITY_SCHEMA}
+
+    def key(self, batch: pl.DataFrame) -> pl.Series:
+        """The event's id."""
+        return batch["event_id"]
+
+    def step(self, state: StateView, batch: pl.DataFrame, clock: Clock) -> Step:
+        """Judge one epoch's rows of a shard."""
+        rows = batch.select(self.columns.names())
+        known = state.lookup(_SEEN.name, rows["event_id"]).select("event_id", _until="expires")
+        rows = rows.with_columns(_at=millis()).join(known, on="event_id", how="left")
+        judged = self._judged(rows).sort(ORDER)
+        unjudged = ~pl.col("_duplicate") & (pl.col("_at") + self.horizon < clock.watermark)
+        unique = judged.filter(~pl.col("_duplicate")).select(self.columns.names())
+        quality = pl.concat(
+            [
+                self._count(judged.filter("_duplicate"), "duplicate"),
+                self._count(judged.filter(unjudged), "unjudged"),
+            ]
+        )
+        return Step({"unique": unique, "quality": quality}, {_SEEN.name: self._change(rows, clock)})
+
+    def _judged(self, rows: pl.DataFrame) -> pl.DataFrame:
+        known = (pl.col("_at") < pl.col("_until")).fill_null(value=False)
+        repeated = rows["event_id"].is_duplicated()
+        # Most ids come once: only the others pay for a look at their neighbours.
+        gap = pl.col("_at") - pl.col("_at").shift(1).over("event_id")
+        copies = rows.filter(repeated).sort(ORDER)
+        copies = copies.with_columns(_duplicate=(gap <= self.horizon).fill_null(value=False) | known)
+        return pl.concat([rows.filter(~repeated).with_columns(_duplicate=known), copies])
+
+    def _change(self, rows: pl.DataFrame, clock: Clock) -> Change:
+        latest = rows.group_by("event_id").agg(
+            (pl.col("_at").max() + self.horizon + 1).alias("expires"), pl.col("_until").first()
+        )
+        moved = (pl.col("expires") > pl.col("_until")).fill_null(value=True)
+        kept = latest.filter(moved, pl.col("expires") > clock.watermark).select(_SEEN.schema.names())
+        return Change(kept["event_id"], kept)
+
+    def _count(self, rows: pl.DataFrame, rule: str) -> pl.DataFrame:
+        start = (pl.col("_at") // self.window * self.window).cast(TIME)
+        counted = rows.group_by(window_start=start).agg(pl.len().cast(pl.Int64).alias("count"))
+        return counted.with_columns(rule=pl.lit(rule)).select(QUALITY_SCHEMA.names()).sort("window_start")

@@ -1,0 +1,160 @@
+"""Where a visit came from: campaign parameters, click ids, referrer, channel."""
+
+from typing import Final
+from urllib.parse import unquote_plus
+
+import polars as pl
+from ecompulse.kernels.enrich.channels import CLICK_IDS, channel, site_kind, site_patterns
+from ecompulse.kernels.enrich.config import CampaignStep
+from ecompulse.kernels.enrich.geo import nulls
+from ecompulse.kernels.enrich.status import DIRECT, INTERNAL, MALFORMED, NO_KEY, OFF, OK, status_column
+
+COLUMNS: Final = pl.Schema(
+    dict.fromkeys(
+        (
+            "campaign_source", "campaign_medium", "campaign_name", "campaign_term", "campaign_content", "campaign_id",
+            "campaign_click_id", "campaign_click_id_type", "campaign_referrer_host", "campaign_channel",
+        ),
+        pl.String(),
+    )
+)  # fmt: skip
+
+_TAGS: Final = {
+    "source": "utm_source", "medium": "utm_medium", "name": "utm_campaign", "term": "utm_term",
+    "content": "utm_content", "id": "utm_id",
+}  # fmt: skip
+_HOST: Final = r"^[A-Za-z][A-Za-z0-9+.\-]*://(?:[^/?#@]*@)?(?:www\.)?(\[[^\]]+\]|[^/?#:@]+)"
+_TAGGED: Final = rf"[?&;](?:utm_|{'|'.join(CLICK_IDS)})"
+_ROW: Final = "_row"
+
+
+def apply(events: pl.DataFrame, step: CampaignStep) -> pl.DataFrame:
+    """The batch with `campaign_*` and the step's status.
+
+    Source and medium are what the link says (utm), else what its click id implies, else the referrer's host
+    with `organic` for a search site and `referral` otherwise. Status: `ok`; `direct`: nothing says where from;
+    `internal`: from one's own pages; `malformed`: a referrer without a host; `no_key`: neither url nor referrer.
+    """
+    status = status_column("campaign")
+    if not step.enabled:
+        return events.with_columns(nulls(COLUMNS), pl.lit(OFF).alias(status))
+    links = _hosts(events, step)
+    found = links.join(_tags(events["url"]), on=_ROW, how="left", maintain_order="left")
+    patterns = site_patterns({k: getattr(step, k) for k in ("mail", "shopping", "video", "search", "social")})
+    found = _attribute(found, patterns)
+    return pl.concat([events, found.select(*COLUMNS, pl.col("status").alias(status))], how="horizontal")
+
+
+def _hosts(events: pl.DataFrame, step: CampaignStep) -> pl.DataFrame:
+    """Per row: referrer's host, whether it is one's own, whether it is malformed, whether there is nothing."""
+    url, referrer = (_filled(pl.col(name)) for name in ("url", "referrer"))
+    frame = events.select(
+        pl.int_range(pl.len()).alias(_ROW),
+        referrer.str.extract(_HOST).str.to_lowercase().alias("host"),
+        url.str.extract(_HOST).str.to_lowercase().alias("own"),
+        referrer.is_not_null().alias("referred"),
+        (url.is_null() & referrer.is_null()).alias("empty"),
+    )
+    domains = [domain.lower().removeprefix("www.") for domain in step.own_domains]
+    own = pl.col("host") == pl.col("own")
+    for domain in domains:
+        own = own | (pl.col("host") == domain) | pl.col("host").str.ends_with(f".{domain}")
+    return frame.with_columns(
+        own.fill_null(value=False).alias("internal"),
+        (pl.col("referred") & pl.col("host").is_null()).alias("malformed"),
+    )
+
+
+def _tags(urls: pl.Series) -> pl.DataFrame:
+    """Decoded campaign parameters and click id of the few urls that have any, by row number."""
+    queries = pl.DataFrame({"query": urls}).with_row_index(_ROW).with_columns(pl.col(_ROW).cast(pl.Int64))
+    tagged = queries.filter(pl.col("query").str.contains(_TAGGED)).with_columns(
+        pl.col("query").str.extract(r"(\?[^#]*)")
+    )
+    found = tagged.select(
+        _ROW,
+        *(_parameter(parameter).alias(tag) for tag, parameter in _TAGS.items()),
+        *(_parameter(click_id).alias(click_id) for click_id in CLICK_IDS),
+    )
+    kind = pl.coalesce(
+        pl.when(pl.col(click_id).is_not_null()).then(pl.lit(click_id)) for click_id in CLICK_IDS
+    )
+    found = found.select(_ROW, *_TAGS, kind.alias("click_id_type"), pl.coalesce(*CLICK_IDS).alias("click_id"))
+    return found.with_columns(_decoded(found[name]) for name in (*_TAGS, "click_id"))
+
+
+def _parameter(name: str) -> pl.Expr:
+    """The first value of a query parameter, null if it is absent or empty."""
+    return _filled(pl.col("query").str.extract(rf"[?&;]{name}=([^&;]*)"))
+
+
+def _decoded(values: pl.Series) -> pl.Series:
+    """Percent-decoded; Python decodes each different escaped text once."""
+    escaped = values.filter(values.str.contains("[%+]").fill_null(value=False)).unique()
+    plain = [unquote_plus(text) for text in escaped]
+    return values.replace(escaped, pl.Series(plain, dtype=pl.String)) if plain else values
+
+
+def _attribute(found: pl.DataFrame, patterns: dict[str, str]) -> pl.DataFrame:
+    """All columns and the status, from hosts and parameters."""
+    sources = {click_id: says.source for click_id, says in CLICK_IDS.items()}
+    mediums = {click_id: says.medium for click_id, says in CLICK_IDS.items()}
+    clicked = pl.col("click_id_type")
+    untagged = pl.all_horizontal(pl.col(*_TAGS, "click_id").is_null())
+    outside = pl.when(untagged & ~pl.col("internal")).then(pl.col("host"))
+    found = found.with_columns(
+        pl.coalesce(
+            "source", clicked.replace_strict(sources, default=None, return_dtype=pl.String), outside
+        ).alias("source"),
+        pl.coalesce("medium", clicked.replace_strict(mediums, default=None, return_dtype=pl.String)).alias(
+            "medium"
+        ),
+        outside.alias("outside"),
+    )
+    found = found.join(_kinds(found["source"], patterns), on="source", how="left", maintain_order="left")
+    implied = pl.when(pl.col("kind") == "search").then(pl.lit("organic")).otherwise(pl.lit("referral"))
+    found = found.with_columns(
+        pl.coalesce("medium", pl.when(pl.col("outside").is_not_null()).then(implied)).alias("medium")
+    )
+    lower = [pl.col(name).str.to_lowercase() for name in ("source", "medium", "name")]
+    return found.select(
+        *(pl.col(tag).alias(f"campaign_{tag}") for tag in (*_TAGS, "click_id", "click_id_type")),
+        pl.col("host").alias("campaign_referrer_host"),
+        _unless_empty(
+            pl.when(untagged & pl.col("internal"))
+            .then(pl.lit(INTERNAL))
+            .otherwise(channel(*lower, pl.col("kind")))
+        ).alias("campaign_channel"),
+        _status(untagged).alias("status"),
+    )
+
+
+def _kinds(sources: pl.Series, patterns: dict[str, str]) -> pl.DataFrame:
+    """The kind of each different source."""
+    unique = sources.drop_nulls().unique().rename("source").to_frame()
+    return unique.with_columns(site_kind(pl.col("source").str.to_lowercase(), patterns).alias("kind"))
+
+
+def _status(untagged: pl.Expr) -> pl.Expr:
+    return (
+        pl.when(pl.col("empty"))
+        .then(pl.lit(NO_KEY))
+        .when(~untagged)
+        .then(pl.lit(OK))
+        .when(pl.col("malformed"))
+        .then(pl.lit(MALFORMED))
+        .when(pl.col("internal"))
+        .then(pl.lit(INTERNAL))
+        .when(pl.col("host").is_null())
+        .then(pl.lit(DIRECT))
+        .otherwise(pl.lit(OK))
+    )
+
+
+def _unless_empty(value: pl.Expr) -> pl.Expr:
+    """Nothing is known of a row without url and referrer: not even that it is direct."""
+    return pl.when(~pl.col("empty")).then(value)
+
+
+def _filled(value: pl.Expr) -> pl.Expr:
+    return pl.when(value != "").then(value)

@@ -1,0 +1,129 @@
+"""Personal data: dropped, masked or replaced by a keyed hash before anything is stored.
+
+A keyed hash is HMAC-SHA256 in 64 hexadecimal digits: the same person stays the same, and without the key nobody
+can try out addresses. Email addresses are hashed in lower case.
+"""
+
+from typing import Final
+
+import polars as pl
+import polars_hash as _plh  # noqa: F401  # registers the `chash` namespace of expressions
+from ecompulse.kernels.config import ConfigError, nearest
+from ecompulse.kernels.enrich import addresses
+from ecompulse.kernels.enrich.config import IDENTIFIERS, Action, PiiStep
+from ecompulse.kernels.enrich.properties import protect_property, unescape
+from ecompulse.kernels.enrich.status import OFF, OK, status_column
+from ecompulse.kernels.event import POSITION_SCHEMA
+
+MASK: Final = "***"
+EMAIL: Final = r"[\p{L}\p{N}.!#$&'*+/=?^_`{|}~%\-]*[\p{L}\p{N}_+\-](?:@|%40)(?:[\p{L}\p{N}](?:[\p{L}\p{N}\-]*[\p{L}\p{N}])?\.)+\p{L}{2,}"
+"""Something like an email address, also as it stands in the query of a URL."""
+
+_SUSPECT: Final = ["@", "%40"]
+_PROPERTY: Final = "properties."
+
+
+def apply(events: pl.DataFrame, policy: PiiStep, key: str | None) -> pl.DataFrame:
+    """The batch under the policy, and the step's status (`ok`, or `off` without a policy); schema unchanged.
+
+    Named fields first, then `ip`, then emails in every text column, added ones included. What a look-up
+    gives is text like any other. Columns that are dropped stay, as nulls.
+    """
+    status = status_column("pii")
+    if not policy.active:
+        return events.with_columns(pl.lit(OFF).alias(status))
+    named = {name: action for name, action in policy.fields.items() if not name.startswith(_PROPERTY)}
+    if policy.ip is not None:
+        named = {"ip": policy.ip, **named}
+    events = events.with_columns(protect(events[name], action, key) for name, action in named.items())
+    events = events.with_columns(_properties(events["properties"], policy, key))
+    if policy.emails is not None:
+        events = events.with_columns(_emails(events, policy.emails, key))
+    return events.with_columns(pl.lit(OK).alias(status))
+
+
+def check_policy(policy: PiiStep, schema: pl.Schema) -> None:
+    """Refuse a policy that names a column that is not there, or would mask what is no text.
+
+    Raises:
+        ConfigError: with the path of the field and its nearest neighbour.
+    """
+    for name, action in policy.fields.items():
+        path = f"steps.pii.fields.{name}"
+        if name.startswith(_PROPERTY):
+            continue
+        if name not in schema:
+            raise ConfigError(path, f"no such column{nearest(name, schema)}")
+        if schema[name] != pl.String() and action != "drop":
+            raise ConfigError(path, f"is {schema[name]}, no text; only drop is possible")
+
+
+def protect(values: pl.Series, action: Action, key: str | None) -> pl.Series:
+    """One column under one action, under the same name; nulls stay null."""
+    if action == "drop":
+        return pl.Series(values.name, [None], dtype=values.dtype).new_from_index(0, values.len())
+    if action == "hash":
+        return keyed_hash(values, key)
+    if values.name == "ip":
+        return addresses.mask(values).rename(values.name)
+    return (
+        values.to_frame()
+        .select(pl.when(pl.col(values.name).is_not_null()).then(pl.lit(MASK)).alias(values.name))
+        .to_series()
+    )
+
+
+def keyed_hash(values: pl.Series, key: str | None) -> pl.Series:
+    """HMAC-SHA256 of each text, in hexadecimal; each different text is hashed once.
+
+    Raises:
+        ValueError: there is no key.
+    """
+    if not key:
+        raise ValueError("steps.pii.key: a keyed hash needs a key")
+    unique = values.drop_nulls().unique()
+    hashed = pl.select(pl.lit(unique).chash.hmac_sha256(key=key)).to_series()  # type: ignore[attr-defined]
+    return values.replace_strict(unique, hashed, default=None, return_dtype=pl.String)
+
+
+def hide_emails(texts: pl.Series, action: Action, key: str | None) -> pl.Series:
+    """Every email address inside the texts masked (`drop` removes it, leaving the rest) or hashed in place."""
+    if action != "hash":
+        return texts.str.replace_all(EMAIL, MASK if action == "mask" else "")
+    found = texts.str.extract_all(EMAIL).explode(empty_as_null=False).drop_nulls().unique()
+    if found.is_empty():
+        return texts
+    hashes = keyed_hash(found.str.replace("%40", "@", literal=True).str.to_lowercase(), key)
+    longest = pl.DataFrame({"email": found, "hash": hashes}).sort(
+        pl.col("email").str.len_bytes(), "email", descending=True
+    )
+    return texts.str.replace_many(longest["email"].to_list(), longest["hash"].to_list(), leftmost=True)
+
+
+def _emails(events: pl.DataFrame, action: Action, key: str | None) -> list[pl.Series]:
+    """The text columns that have something to hide."""
+    changed = []
+    for name, dtype in events.schema.items():
+        if dtype != pl.String() or name in POSITION_SCHEMA or name.startswith("_status_"):
+            continue
+        suspect = events[name].str.contains_any(_SUSPECT).fill_null(value=False)
+        if suspect.any():
+            how: Action = "hash" if name in IDENTIFIERS else action
+            hidden = hide_emails(events[name].filter(suspect), how, key)
+            changed.append(_scatter(events[name], suspect, hidden))
+    return changed
+
+
+def _properties(texts: pl.Series, policy: PiiStep, key: str | None) -> pl.Series:
+    """JSON texts under the named properties; escapes that could hide an address are undone first."""
+    named = {n.removeprefix(_PROPERTY): a for n, a in policy.fields.items() if n.startswith(_PROPERTY)}
+    if not named and policy.emails is None:
+        return texts
+    texts = unescape(texts)
+    for path, action in named.items():
+        texts = protect_property(texts, path, lambda values, a=action: protect(values, a, key))  # type: ignore[misc]
+    return texts
+
+
+def _scatter(values: pl.Series, chosen: pl.Series, new: pl.Series) -> pl.Series:
+    return values.clone().scatter(chosen.arg_true(), new)  # scatter works in place

@@ -1,0 +1,165 @@
+"""Identity: who stands behind an event (`visitor`), by what is known of its device at that moment."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import polars as pl
+
+from ecompulse.kernels.event import FRAME_SCHEMA, ORDER
+from ecompulse.kernels.rows import (
+    DAY_MS,
+    DUE,
+    ORDER_SCHEMA,
+    ROW,
+    check_columns,
+    check_duration,
+    millis,
+    next_day,
+    reference,
+)
+from ecompulse.kernels.step import END_OF_TIME, Change, Clock, StateView, Step, Table
+
+NEEDED: Final = ("event_type", "user_id", "anonymous_id", *ORDER)
+"""Columns that the kernel reads; whatever else it carries is the caller's choice."""
+
+_CHANGES: Final = pl.Schema({"anonymous_id": pl.String(), **ORDER_SCHEMA, "user_id": pl.String()})
+_IDENTITIES: Final = Table(
+    name="identities", schema=pl.Schema({**_CHANGES, DUE: pl.Int64()}), key="anonymous_id", due=DUE
+)
+_NO_DEVICE: Final = "\x1f"  # keeps users without anonymous_id apart from devices of the same text
+
+
+@dataclass(frozen=True)
+class ResolveIdentity:
+    """Adds `visitor` to events.
+
+    `visitor` is the latest `user_id` seen for this `anonymous_id` at or before the event in the total order
+    (event_time, source, partition, offset), else `user_id`, else `anonymous_id`. A `logout` still belongs to
+    the user who leaves and ends the identity for what follows; another user on the device replaces the
+    first. An identity also lapses: it serves events less than `lapse` after that user_id was last seen there.
+
+    When: rows that carry a `user_id`, or no `anonymous_id`, come out in the step that reads them, since
+    nothing later can change them. The others wait, stored, for watermark > event_time (rows at the watermark
+    may still come), and are resolved then: so the result is the same for any cut, order and sharding within
+    the delay. Late rows (event_time < watermark) come out at once by what is still known, their own user_id
+    counting for the rows after them; nothing is lost. A row that a step gives was at or after the watermark
+    of the step *before*, or late there: whatever is fed by this output in the same epoch must be clocked by
+    that earlier watermark, as a Beam watermark hold would do.
+
+    Keying: `anonymous_id`; rows without one need no state and go by `user_id`. State: `identities`, per
+    device with a user one row (about 45 bytes and the two ids) plus one per user_id or logout that the
+    watermark has not passed; devices never signed in have none. `pending`, the waiting rows, each stored by
+    itself so that a busy device is not rewritten with every event. Expiry: a settled logout goes at once, an
+    identity at the first UTC midnight after it lapsed; not while draining, so that tomorrow's run knows it.
+
+    Attributes:
+        columns: what is carried through; at least `NEEDED`.
+        lapse: ms of event time; 30 days.
+        name: of the operator.
+
+    Output: `identified`, `columns` and `visitor`.
+    """
+
+    columns: pl.Schema = field(default_factory=lambda: FRAME_SCHEMA)
+    lapse: int = 30 * DAY_MS
+    name: str = "identity"
+    version: int = field(default=1, init=False)
+
+    def __post_init__(self) -> None:
+        check_columns(self.name, self.columns, NEEDED)
+        check_duration(self.name, "lapse", self.lapse)
+
+    @property
+    def _pending(self) -> Table:
+        schema = pl.Schema({ROW: pl.String(), **self.columns, DUE: pl.Int64()})
+        return Table(name="pending", schema=schema, key=ROW, due=DUE)
+
+    @property
+    def tables(self) -> Sequence[Table]:
+        """`identities` by device, `pending` by row."""
+        return (_IDENTITIES, self._pending)
+
+    @property
+    def outputs(self) -> Mapping[str, pl.Schema]:
+        """Events with their visitor."""
+        return {"identified": pl.Schema({**self.columns, "visitor": pl.String()})}
+
+    def key(self, batch: pl.DataFrame) -> pl.Series:
+        """The device, else the user."""
+        user = _NO_DEVICE + pl.col("user_id").fill_null("")
+        return batch.select(key=pl.coalesce("anonymous_id", user)).to_series()
+
+    def step(self, state: StateView, batch: pl.DataFrame, clock: Clock) -> Step:
+        """Resolve what the watermark has passed, keep the rest."""
+        rows = batch.select(self.columns.names())
+        asking = pl.col("anonymous_id").is_not_null() & pl.col("user_id").is_null()
+        early = asking & (millis() >= clock.watermark)
+        waiting = rows.filter(early).with_columns(reference().alias(ROW), (millis() + 1).alias(DUE))
+        ripe = state.due("pending", clock.watermark)
+        asked = pl.concat([rows.filter(asking & ~early), ripe.select(self.columns.names())])
+        changes = _changes(rows)
+
+        lapsed = self._lapsed(state, clock)
+        touched = pl.concat([changes["anonymous_id"], lapsed["anonymous_id"]]).unique()
+        keys = pl.concat([touched, asked["anonymous_id"]]).unique()
+        history = pl.concat([state.lookup(_IDENTITIES.name, keys).select(_CHANGES.names()), changes])
+
+        plain = rows.filter(~asking).with_columns(visitor=pl.coalesce("user_id", "anonymous_id"))
+        found = pl.concat([plain, self._resolved(asked, history)]).sort(ORDER)
+        kept = history.filter(pl.col("anonymous_id").is_in(touched.implode()))
+        changed = {
+            _IDENTITIES.name: Change(touched, self._kept(kept, clock)),
+            "pending": Change(
+                pl.concat([ripe[ROW], waiting[ROW]]), waiting.select(self._pending.schema.names())
+            ),
+        }
+        return Step({"identified": found}, changed)
+
+    def _lapsed(self, state: StateView, clock: Clock) -> pl.DataFrame:
+        # A drained input ends today's run, not what is known of devices.
+        if clock.watermark >= END_OF_TIME:
+            return pl.DataFrame(schema=_IDENTITIES.schema)
+        return state.due(_IDENTITIES.name, clock.watermark)
+
+    def _resolved(self, asked: pl.DataFrame, history: pl.DataFrame) -> pl.DataFrame:
+        known = history.select("anonymous_id", *ORDER, _user="user_id", _since=millis())
+        # A logout is asked about and is a change: it asks first.
+        line = pl.concat(
+            [asked.with_columns(_change=pl.lit(0)), known.with_columns(_change=pl.lit(1))], how="diagonal"
+        )
+        line = line.sort(*ORDER, "_change").with_row_index("_rank")
+        asking = line.filter(pl.col("_change") == 0).drop("_user", "_since")
+        knowing = line.filter(pl.col("_change") == 1).select("_rank", "anonymous_id", "_user", "_since")
+        met = asking.join_asof(
+            knowing, on="_rank", by="anonymous_id", strategy="backward", check_sortedness=False
+        )
+        fresh = millis() - pl.col("_since") < self.lapse
+        visitor = pl.when(fresh).then("_user").otherwise(None)
+        return met.select(*self.columns.names(), visitor=pl.coalesce(visitor, "anonymous_id"))
+
+    def _kept(self, history: pl.DataFrame, clock: Clock) -> pl.DataFrame:
+        """What may still be asked for: changes at or after the watermark, and the last one before it."""
+        rows = history.sort("anonymous_id", *ORDER).with_columns(_at=millis())
+        follows = pl.col("anonymous_id") == pl.col("anonymous_id").shift(-1)
+        superseded = follows & (pl.col("_at").shift(-1) < clock.watermark)
+        rows = rows.filter(~superseded.fill_null(value=False))
+        settled = pl.col("_at") < clock.watermark
+        over = pl.col("user_id").is_null()
+        if clock.watermark < END_OF_TIME:
+            over |= pl.col("_at") + self.lapse <= clock.watermark
+        rows = rows.filter(~(settled & over))
+        # One visit once all is settled; a lone identity is left alone until it has lapsed.
+        last = (pl.col("anonymous_id") != pl.col("anonymous_id").shift(-1)).fill_null(value=True)
+        alone = last & (pl.col("anonymous_id") != pl.col("anonymous_id").shift(1)).fill_null(value=True)
+        lasting = alone & pl.col("user_id").is_not_null()
+        due = pl.when(lasting).then(next_day(pl.col("_at") + self.lapse)).when(last).then(pl.col("_at") + 1)
+        return rows.with_columns(due.otherwise(None).alias(DUE)).select(_IDENTITIES.schema.names())
+
+
+def _changes(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows that say who is on a device from then on; nobody (null) after a logout."""
+    leaving = (pl.col("event_type") == "logout").fill_null(value=False)
+    told = rows.filter(pl.col("anonymous_id").is_not_null(), pl.col("user_id").is_not_null() | leaving)
+    user = pl.when(leaving).then(None).otherwise("user_id")
+    return told.with_columns(user_id=user).select(_CHANGES.names())

@@ -1,0 +1,61 @@
+"""Rows as the stateful kernels carry them: which columns, which reference, which millisecond."""
+
+from collections.abc import Iterable
+from typing import Final
+
+import polars as pl
+
+from ecompulse.kernels.event import POSITION_SCHEMA, TIME
+
+ROW: Final = "_row"
+"""Key column of tables that hold single rows: the row's reference."""
+
+DUE: Final = "_due"
+"""Column of tables (Int64 ms, null for never): when a row is to be looked at again."""
+
+ORDER_SCHEMA: Final = pl.Schema({"event_time": TIME, **POSITION_SCHEMA})
+"""Columns of the total order (`event.ORDER`)."""
+
+DAY_MS: Final = 86_400_000
+
+_SEPARATOR: Final = "\x1f"  # ASCII unit separator: no file or topic is named with it
+
+
+def reference() -> pl.Expr:
+    """Text that names a row by its position: unique, never null, equal in every run."""
+    parts = [pl.col(name).cast(pl.String).fill_null("") for name in POSITION_SCHEMA]
+    return pl.concat_str(parts, separator=_SEPARATOR)
+
+
+def millis(column: str = "event_time") -> pl.Expr:
+    """A time column as Int64 milliseconds since 1970."""
+    return pl.col(column).dt.epoch("ms")
+
+
+def next_day(moment: pl.Expr) -> pl.Expr:
+    """First UTC midnight at or after `moment` (ms): lapsed keys are tidied together, not one step each."""
+    return (moment + (DAY_MS - 1)) // DAY_MS * DAY_MS
+
+
+def check_columns(operator: str, columns: pl.Schema, needed: Iterable[str]) -> None:
+    """Refuse a schema of carried columns that lacks what the operator reads, or hides what it adds.
+
+    Raises:
+        ValueError: names the operator and the columns.
+    """
+    missing = [name for name in needed if name not in columns]
+    if missing:
+        raise ValueError(f"{operator}: columns must also have {', '.join(missing)}")
+    private = [name for name in columns if name.startswith("_")]
+    if private:
+        raise ValueError(f"{operator}: names that begin with _ are the kernel's own: {', '.join(private)}")
+
+
+def check_duration(operator: str, name: str, value: int) -> None:
+    """Refuse a negative duration (ms).
+
+    Raises:
+        ValueError: names the operator and the setting.
+    """
+    if value < 0:
+        raise ValueError(f"{operator}: {name} must be 0 ms or more, not {value}")

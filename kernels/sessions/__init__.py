@@ -1,0 +1,1 @@
+"""Sessions of visitors: settled in order behind the watermark, never revised."""

@@ -1,0 +1,52 @@
+"""Rows wait for the watermark and come out in order: what follows needs no merging, ever.
+
+Everything that a session, a funnel or a cart decides depends on the order of a visitor's events, and that
+order is known only behind the watermark. So rows are parked as they are and handed on once the watermark
+has passed them, sorted by (visitor, event_time, source, partition, offset). A row is written once, when it
+comes, and read once, when it is due: its slot is named after ten seconds of event time and the epoch, so
+that adding rows to state looks nothing up and rewrites nothing, however many rows one visitor has. Only the
+slots that the watermark stands in are written again.
+"""
+
+from typing import Final
+
+import polars as pl
+
+from ecompulse.kernels.rows import millis
+from ecompulse.kernels.sessions.schemas import PENDING
+from ecompulse.kernels.step import END_OF_TIME, Change, Clock, StateView
+
+SLOT_MS: Final = 10_000
+
+
+def settle(
+    state: StateView, batch: pl.DataFrame, clock: Clock, columns: pl.Schema
+) -> tuple[pl.DataFrame, Change]:
+    """Rows with event_time < watermark, and the change of what goes on waiting.
+
+    Args:
+        state: holds the table of `pending_table(columns)`.
+        batch: rows that arrived, any order.
+        clock: of the step.
+        columns: what is carried.
+
+    Returns:
+        The settled rows, unsorted: `columns`, `_at` (event_time, Int64 ms) and `_behind` (Boolean: the row
+        came when the watermark had already passed it; never while draining).
+    """
+    parked = state.due(PENDING, clock.watermark)
+    slot = pl.format("{}:{}", millis() // SLOT_MS, clock.epoch)
+    arrived = batch.select(columns.names()).with_columns(_due=millis() + 1)
+    passed = pl.col("_due") <= clock.watermark
+    ahead = arrived.filter(~passed).select(slot.alias("slot"), *columns.names(), "_due")
+    waiting = pl.concat([parked.filter(~passed), ahead])
+    behind = pl.lit(value=clock.watermark < END_OF_TIME)
+    settled = pl.concat(
+        [
+            parked.filter(passed).drop("slot").with_columns(_behind=pl.lit(value=False)),
+            arrived.filter(passed).with_columns(_behind=behind),
+        ]
+    )
+    keys = pl.concat([parked["slot"], ahead["slot"]]).unique()
+    rows = settled.with_columns(_at=pl.col("_due") - 1).drop("_due")
+    return rows, Change(keys, waiting)

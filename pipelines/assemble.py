@@ -1,0 +1,102 @@
+"""Put a driver together from a job, its sources and a user's options."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ecompulse.epochs.checkpoint import claim_sinks, open_checkpoint
+from ecompulse.epochs.driver import Driver, Settings, Trigger
+from ecompulse.epochs.errors import UserError
+from ecompulse.epochs.plan import Planner
+from ecompulse.epochs.protocols import Sink, Source, Store
+from ecompulse.epochs.scope import Job, Scope, Workspace
+from ecompulse.epochs.watermark import WatermarkPolicy
+from ecompulse.io.lock import DriverLock
+from ecompulse.io.sinks.delta import DeltaSink
+from ecompulse.io.sinks.jsonlines import JsonLinesSink
+from ecompulse.io.stores import LocalStore, open_store
+from ecompulse.runners.engine import executor, new_pipeline
+from pipelines.flags import Options
+from pipelines.launch import WallClock, absolute
+from pipelines.report import reporter
+
+
+@contextmanager
+def assemble(
+    job: Job, sources: Sequence[Source], options: Options, stop: threading.Event
+) -> Iterator[Driver]:
+    """A driver that holds its checkpoint until the context ends."""
+    store = open_store(absolute(options.checkpoint or f"checkpoints/{job.name}"))
+    lock = DriverLock(Path(store.root)) if isinstance(store, LocalStore) else None
+    if lock:
+        lock.acquire()
+    try:
+        checkpoint = open_checkpoint(store, settings_of(job, sources, options))
+        outputs = open_store(absolute(options.lake)) if options.lake != "none" else _below(store, "outputs")
+        sinks = sinks_of(job, outputs, options)
+        claim_sinks(store, [sink.name for sink in sinks])
+        space = Workspace(store, outputs, job.name, checkpoint.id, options.num_shards)
+        pipeline = new_pipeline(options.runner, options.beam)
+        scope = Scope(pipeline, space, [(source.role, source.reader()) for source in sources])
+        job.build(scope)
+        scope.finish()
+        yield Driver(
+            job=job.name,
+            tables=job.tables,
+            kernels=job.kernels,
+            checkpoint=checkpoint,
+            sources=sources,
+            planner=Planner(sources, _policy(options), drain=options.drain),
+            sinks=sinks,
+            run=executor(pipeline),
+            clock=WallClock(),
+            settings=_settings(options),
+            report=reporter(options.progress),
+            stop=stop,
+        )
+    finally:
+        if lock:
+            lock.release()
+
+
+def settings_of(job: Job, sources: Sequence[Source], options: Options) -> dict[str, Any]:
+    """What may not change in the life of a checkpoint."""
+    return {
+        "job": job.name,
+        "sources": [source.uri for source in sources],
+        "num_shards": options.num_shards,
+        "operators": {kernel.name: kernel.version for kernel in job.kernels},
+    }
+
+
+def sinks_of(job: Job, outputs: Store, options: Options) -> list[Sink]:
+    """The sinks, in the order in which an epoch is published."""
+    sinks: list[Sink] = []
+    if options.lake != "none":
+        sinks.append(DeltaSink(outputs.root, job.name))
+    for uri in options.sink:
+        scheme, _, rest = uri.partition(":")
+        if scheme != "jsonl":
+            raise UserError(f"--sink: {uri}: no sink for {scheme}:; give jsonl:DIRECTORY")
+        sinks.append(JsonLinesSink(absolute(rest.removeprefix("//")), outputs))
+    return sinks
+
+
+def _below(store: Store, folder: str) -> Store:
+    return open_store(f"{store.root}/{folder}")
+
+
+def _policy(options: Options) -> WatermarkPolicy:
+    return WatermarkPolicy(options.watermark_delay, options.idle_after, options.idle_advance)
+
+
+def _settings(options: Options) -> Settings:
+    trigger = options.trigger
+    return Settings(
+        trigger=Trigger(trigger / 1000 if isinstance(trigger, int) else None, trigger == "once"),
+        max_rows=options.max_records_per_epoch,
+        num_shards=options.num_shards,
+        keep_epochs=options.keep_epochs,
+    )

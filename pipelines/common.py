@@ -1,0 +1,98 @@
+"""Flags that all jobs share."""
+
+import os
+from typing import Final
+
+from pipelines.flags import Flag, count, duration, trigger
+
+INPUT: Final = "input"
+OUTPUT: Final = "output"
+TIME: Final = "time"
+EPOCHS: Final = "epochs and state"
+RUN: Final = "running"
+
+COMMON: Final[tuple[Flag, ...]] = (
+    Flag("config", RUN, "YAML file of flags (`source: ...`); a flag on the command line wins"),
+    Flag(
+        "source",
+        INPUT,
+        "path, folder, glob of files (.jsonl .csv .parquet, also .gz); may be given more than once, all are one "
+        "stream",
+        default=[],
+        many=True,
+        shown="required",
+    ),
+    Flag("mapping", INPUT, "YAML file, or shipped name (rees46), that maps foreign fields to the event"),
+    Flag("file_order", INPUT, "order of the files of one source", default="name", choices=("name", "mtime")),
+    Flag(
+        "check",
+        RUN,
+        "validate flags, mapping and files, decode 100 rows, show them, touch nothing",
+        switch=True,
+    ),
+    Flag("checkpoint", EPOCHS, "directory of the checkpoint", shown="./checkpoints/<job>"),
+    Flag("lake", OUTPUT, "directory of the Delta tables, or none", default="./lake"),
+    Flag(
+        "sink",
+        OUTPUT,
+        "further sink, jsonl:DIRECTORY; may be given more than once",
+        default=[],
+        many=True,
+    ),
+    Flag(
+        "trigger",
+        EPOCHS,
+        "available-now (all there is, then end), once (one epoch), or a duration between epochs",
+        default="available-now",
+        parse=trigger,
+    ),
+    Flag("drain", EPOCHS, "when the input ends, close every window and session", default=False, switch=True),
+    Flag("max_records_per_epoch", EPOCHS, "rows of one epoch at the most", parse=count, shown="adaptive"),
+    Flag("max_files_per_epoch", EPOCHS, "files begun in one epoch at the most", default=1000, parse=count),
+    Flag(
+        "watermark_delay",
+        TIME,
+        "how far events of a partition may be out of order",
+        default=600_000,
+        parse=duration,
+        shown="10m",
+    ),
+    Flag(
+        "idle_after",
+        TIME,
+        "silence after which a source that was read to its end stops holding the watermark",
+        default=60_000,
+        parse=duration,
+        shown="1m",
+    ),
+    Flag(
+        "idle_advance",
+        TIME,
+        "move the watermark with the clock once all sources are idle",
+        default=False,
+        switch=True,
+    ),
+    Flag(
+        "num_shards",
+        EPOCHS,
+        "shards of keyed state, fixed for the life of a checkpoint",
+        default=2 * (os.cpu_count() or 1),
+        parse=count,
+        shown="2 x cores",
+    ),
+    Flag("keep_epochs", EPOCHS, "committed epochs that can be gone back to", default=10, parse=count),
+    Flag("quality_window", TIME, "window of data_quality", default=3_600_000, parse=duration, shown="1h"),
+    Flag(
+        "progress",
+        RUN,
+        "a live line on a terminal and JSON lines elsewhere, or always one of them, or none",
+        default="auto",
+        choices=("auto", "json", "line", "none"),
+    ),
+    Flag(
+        "runner",
+        RUN,
+        "Beam runner; DirectRunner is the in-process one",
+        default="DirectRunner",
+    ),
+)

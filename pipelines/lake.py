@@ -1,0 +1,51 @@
+"""`python -m pipelines.lake compact|vacuum`: keep the tables of a lake in shape."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from deltalake import DeltaTable
+
+from ecompulse.epochs.errors import UserError
+from pipelines.launch import guarded
+from pipelines.tool import ToolParser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    return guarded("lake", lambda: maintain(sys.argv[1:] if argv is None else argv))
+
+
+def maintain(argv: Sequence[str]) -> int:
+    """Compact small files, or remove files that no version of the last days refers to."""
+    parser = ToolParser(prog="python -m pipelines.lake", description="Keep the tables of a lake in shape.")
+    parser.add_argument("verb", choices=("compact", "vacuum"))
+    parser.add_argument("tables", nargs="*", help="names of tables [all]")
+    parser.add_argument("--lake", default="./lake", help="directory of the Delta tables [./lake]")
+    parser.add_argument(
+        "--keep_hours",
+        type=int,
+        default=168,
+        help="vacuum: hours of history to keep; running jobs need it [168]",
+    )
+    options = parser.parse_args(argv)
+    names = options.tables or sorted(log.parent.name for log in Path(options.lake).glob("*/_delta_log"))
+    if not names:
+        raise UserError(f"--lake: {options.lake} holds no Delta table")
+    for name in names:
+        if not DeltaTable.is_deltatable(f"{options.lake}/{name}"):
+            raise UserError(f"{name}: no such table in {options.lake}")
+        table = DeltaTable(f"{options.lake}/{name}")
+        if options.verb == "compact":
+            done = table.optimize.compact()
+            print(f"{name}: {done['numFilesRemoved']} files became {done['numFilesAdded']}")
+        else:
+            gone = table.vacuum(
+                options.keep_hours, dry_run=False, enforce_retention_duration=options.keep_hours >= 168
+            )
+            print(f"{name}: {len(gone)} files removed")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""Start a job: flags to driver, errors to exit statuses."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ecompulse.epochs.errors import JobError, Superseded, UserError
+from ecompulse.runners.quiet import quiet
+from pipelines.common import COMMON
+from pipelines.flags import Flag, Options, parse
+
+if TYPE_CHECKING:
+    from ecompulse.epochs.driver import Driver
+    from ecompulse.epochs.protocols import Source
+    from ecompulse.epochs.scope import Job
+
+DONE: Final = 0
+FAILED: Final = 1
+WRONG_USE: Final = 2
+INTERRUPTED: Final = 130
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """A job as the command line sees it; importing one imports no Beam.
+
+    Attributes:
+        flags: those of its own.
+        make: options to job; may raise UserError. Imports what it needs.
+    """
+
+    name: str
+    summary: str
+    flags: Sequence[Flag]
+    make: Callable[[Options], "Job"]
+    roles: Callable[[Options], Sequence[tuple[str, str]]] = lambda _options: ()
+    """Options to further sources: (role, uri)."""
+
+
+def main(spec: JobSpec, argv: Sequence[str] | None = None) -> int:
+    """Run a job from the command line; returns the exit status."""
+    return guarded(spec.name, lambda: _run(spec, sys.argv[1:] if argv is None else argv))
+
+
+def guarded(program: str, body: Callable[[], int]) -> int:
+    """Run a command; a user's mistake or a failure that can be resumed is one line on the terminal."""
+    quiet()
+    try:
+        return body()
+    except UserError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return WRONG_USE
+    except Superseded as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return FAILED
+    except JobError as error:
+        print(f"{program}: {error} (run it again to go on)", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+
+
+def _run(spec: JobSpec, argv: Sequence[str]) -> int:
+    options = parse(f"python -m pipelines.{spec.name}", spec.summary, (*COMMON, *spec.flags), argv)
+    if not options.source:
+        raise UserError("--source: is required; see --help")
+    job = spec.make(options)
+    sources = _sources(spec, options)
+    if options.check:
+        from pipelines.check import check  # noqa: PLC0415  # used only with --check
+
+        return check(job, sources)
+    stop = _stop_on_signals()
+    from pipelines.assemble import assemble  # noqa: PLC0415  # Beam takes seconds to import
+
+    with assemble(job, sources, options, stop) as driver:
+        committed = driver.start()
+        return _farewell(spec.name, driver, committed)
+
+
+def _sources(spec: JobSpec, options: Options) -> list["Source"]:
+    from ecompulse.epochs.protocols import EVENTS  # noqa: PLC0415  # polars is imported when a job runs
+    from ecompulse.io.sources import open_source  # noqa: PLC0415
+
+    wanted = [(EVENTS, uri) for uri in options.source] + list(spec.roles(options))
+    return [
+        open_source(uri, index, order=options.file_order, max_files=options.max_files_per_epoch, role=role)
+        for index, (role, uri) in enumerate(wanted)
+    ]
+
+
+def _stop_on_signals() -> threading.Event:
+    """Set on SIGTERM or SIGINT, to end after the epoch in hand; a second signal ends at once."""
+    stop = threading.Event()
+
+    def request(number: int, _frame: Any) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+        print("stopping after the epoch in hand; once more to stop at once", file=sys.stderr)
+
+    signal.signal(signal.SIGTERM, request)
+    signal.signal(signal.SIGINT, request)
+    return stop
+
+
+def _farewell(name: str, driver: "Driver", committed: int) -> int:
+    checkpoint = driver.checkpoint
+    where = f"checkpoint {checkpoint.store.root} is at epoch {checkpoint.last_commit()}"
+    if driver.stop.is_set():
+        print(f"{name}: interrupted; {where}", file=sys.stderr)
+        return INTERRUPTED
+    if not committed:
+        print(f"{name}: {where}, no new rows; a new run needs another --checkpoint", file=sys.stderr)
+    return DONE
+
+
+class WallClock:
+    """The machine's clock."""
+
+    def now(self) -> int:
+        """UTC, in ms."""
+        return time.time_ns() // 1_000_000
+
+    def wait(self, seconds: float, stop: threading.Event) -> None:
+        """Sleep, or until `stop`."""
+        stop.wait(seconds)
+
+
+def absolute(path: str) -> str:
+    """A path that means the same in every process; URIs stay as they are."""
+    return path if "://" in path else str(Path(path).absolute())

@@ -1,0 +1,31 @@
+"""Progress on the terminal: a live line, or JSON lines."""
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Report = Callable[[Mapping[str, Any]], None]
+
+
+def reporter(mode: str) -> Report:
+    """The function that shows an epoch's progress: `auto json line none`."""
+    if mode == "none":
+        return lambda _progress: None
+    if mode == "line" or (mode == "auto" and sys.stdout.isatty()):
+        return _line
+    return _json
+
+
+def _json(progress: Mapping[str, Any]) -> None:
+    print(json.dumps(progress), flush=True)
+
+
+def _line(progress: Mapping[str, Any]) -> None:
+    watermark = progress["eventTime"]["watermark"] or "unknown"
+    text = (
+        f"epoch {progress['batchId']}: {progress['numInputRows']:,} rows in, "
+        f"{progress['sink']['numOutputRows']:,} out, {progress['processedRowsPerSecond']:,.0f} rows/s, "
+        f"{progress['durationMs']['total']:,} ms, watermark {watermark}"
+    )
+    print(f"\r\x1b[K{text}", end="" if progress["backlog"] else "\n", flush=True)

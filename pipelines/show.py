@@ -1,0 +1,81 @@
+"""`python -m pipelines.show TABLE`: read a table of the lake without knowing Delta."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+import polars as pl
+from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
+
+from ecompulse.epochs.errors import UserError
+from pipelines.launch import guarded
+from pipelines.tool import ToolParser, print_table
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    return guarded("show", lambda: show(sys.argv[1:] if argv is None else argv))
+
+
+def show(argv: Sequence[str]) -> int:
+    """Print rows of a table, or the tables there are."""
+    parser = ToolParser(prog="python -m pipelines.show", description="Read a table of the lake.")
+    parser.add_argument("table", nargs="?", help="name of a table; without it the tables are listed")
+    parser.add_argument("--lake", default="./lake", help="directory of the Delta tables [./lake]")
+    parser.add_argument("--limit", type=int, default=20, help="rows at the most [20]")
+    parser.add_argument("--where", help="SQL condition, such as \"event_type = 'purchase'\" [none]")
+    parser.add_argument("--columns", help="columns, separated by commas [all]")
+    parser.add_argument("--format", choices=("table", "json", "csv"), default="table", help="[table]")
+    options = parser.parse_args(argv)
+    if options.table is None:
+        print_table(tables_of(options.lake))
+        return 0
+    frame = select(read_table(options.lake, options.table), options.columns, options.where, options.limit)
+    if options.format == "json":
+        print(frame.write_ndjson(), end="")
+    elif options.format == "csv":
+        print(frame.write_csv(), end="")
+    else:
+        print_table(frame, rows=options.limit)
+    return 0
+
+
+def read_table(lake: str, name: str) -> duckdb.DuckDBPyRelation:
+    """A table of the lake as a DuckDB relation; UserError when there is none of that name."""
+    try:
+        table = DeltaTable(f"{lake}/{name}")
+    except TableNotFoundError:
+        there = ", ".join(tables_of(lake)["table"]) or "none"
+        raise UserError(f"{name}: no such table in {lake}; there are: {there}") from None
+    return duckdb.from_arrow(table.to_pyarrow_dataset())
+
+
+def select(
+    relation: duckdb.DuckDBPyRelation, columns: str | None, where: str | None, limit: int
+) -> pl.DataFrame:
+    """Columns and rows that a user asked for; UserError for SQL that does not fit the table."""
+    try:
+        if where:
+            relation = relation.filter(where)
+        if columns:
+            relation = relation.project(", ".join(f'"{name.strip()}"' for name in columns.split(",")))
+        return relation.limit(limit).pl()
+    except duckdb.Error as error:
+        raise UserError(f"--where or --columns: {str(error).splitlines()[0]}") from None
+
+
+def tables_of(lake: str) -> pl.DataFrame:
+    """The tables of a lake with their rows and files."""
+    rows = []
+    for log in sorted(Path(lake).glob("*/_delta_log")):
+        table = DeltaTable(str(log.parent))
+        actions = pl.DataFrame(table.get_add_actions(flatten=True))
+        count = int(actions["num_records"].sum()) if actions.height else 0
+        rows.append((log.parent.name, count, actions.height))
+    return pl.DataFrame(rows, schema={"table": pl.String, "rows": pl.Int64, "files": pl.Int64}, orient="row")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""`python -m ecompulse.simulator`: write a simulated shop to a folder, or send its events without end."""
+
+import argparse
+import json
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Final
+
+from ecompulse.simulator.episodes import CardTesting, CheckoutOutage, Episode
+from ecompulse.simulator.produce import GrowingFiles, NewFiles, RealClock, produce
+from ecompulse.simulator.settings import Settings, SettingsError, instant, milliseconds
+from ecompulse.simulator.shop import simulate
+from ecompulse.simulator.store import write, write_side
+from ecompulse.simulator.truth import Truth
+
+_EPISODES: Final = {"checkout_outage": CheckoutOutage, "card_testing": CardTesting}
+_SHARES: Final = {
+    "bots": "of events made by crawlers",
+    "shared_device": "of members' visits in which a second member takes over",
+    "no_result": "of searches that find nothing",
+    "out_of_order": "of events that arrive late, but within --watermark_delay",
+    "late": "of events that arrive beyond it",
+    "duplicates": "of events sent twice",
+    "broken": "of rows added that cannot be decoded",
+    "unknown_fields": "of events with an unknown field",
+    "unknown_types": "of page views with an unknown type",
+}
+_ENDLESS_IGNORES: Final = ("events", "start", "duration")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    default = {field.name: field.default for field in fields(Settings)}
+    made = argparse.ArgumentParser(
+        prog="python -m ecompulse.simulator", description=__doc__, allow_abbrev=False
+    )
+    made.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write to")
+    made.add_argument("--seed", type=int, default=default["seed"], help="of everything (default %(default)s)")
+    made.add_argument("--shoppers", type=int, help="people (default: about one for 40 events)")
+    made.add_argument(
+        "--products", type=int, default=default["products"], help="products (default %(default)s)"
+    )
+    made.add_argument(
+        "--watermark_delay", default="10m", metavar="DURATION", help="disorder (default %(default)s)"
+    )
+    finite = made.add_argument_group("a finished shop (without --rate)")
+    finite.add_argument("--events", type=int, help=f"good events, about (default {default['events']})")
+    finite.add_argument("--start", help=f"ISO 8601 with zone, or epoch ms (default {default['start']})")
+    finite.add_argument("--duration", metavar="DURATION", help="of event time, such as 6h or 2d (default 1d)")
+    endless = made.add_argument_group("an endless one")
+    endless.add_argument("--rate", type=float, metavar="R", help="events a second, from now on, until Ctrl-C")
+    endless.add_argument(
+        "--files",
+        choices=("growing", "new"),
+        help="one growing file per stream, or a new one each second (default)",
+    )
+    made.add_argument(
+        "--episode", action="append", default=[], metavar="NAME@AFTER",
+        help=f"plant one: {' or '.join(_EPISODES)}, so long after the start (checkout_outage@6h); repeatable",
+    )  # fmt: skip
+    shares = made.add_argument_group("shares, from 0 to 1")
+    for name, meaning in _SHARES.items():
+        shares.add_argument(
+            f"--{name}", type=float, default=default[name], help=f"{meaning} (default %(default)s)"
+        )
+    return made
+
+
+def _episode(text: str) -> Episode:
+    name, _, after = text.partition("@")
+    if name not in _EPISODES or not after:
+        raise SettingsError(f"--episode={text}: write NAME@AFTER with a NAME of {', '.join(_EPISODES)}")
+    episode: Episode = _EPISODES[name](after_ms=milliseconds(after))
+    return episode
+
+
+def settings_of(given: argparse.Namespace) -> Settings:
+    """Settings from the command line.
+
+    Raises:
+        SettingsError: flags that contradict each other, or a value that cannot be.
+    """
+    values: dict[str, Any] = {
+        name: getattr(given, name) for name in (*_SHARES, "seed", "shoppers", "products")
+    }
+    if given.rate is not None:
+        for name in _ENDLESS_IGNORES:
+            if getattr(given, name) is not None:
+                raise SettingsError(f"--{name} does not go with --rate, which starts now and does not end")
+    elif given.files is not None:
+        raise SettingsError("--files goes with --rate only")
+    if given.events is not None:
+        values["events"] = given.events
+    if given.start is not None:
+        values["start"] = instant(int(given.start) if given.start.isdigit() else given.start)
+    if given.duration is not None:
+        values["duration_ms"] = milliseconds(given.duration)
+    values["watermark_delay_ms"] = milliseconds(given.watermark_delay)
+    values["episodes"] = tuple(_episode(text) for text in given.episode)
+    return Settings(**values)
+
+
+def _endless(settings: Settings, rate: float, folder: Path, files: str | None) -> Truth:
+    """Send until SIGINT or SIGTERM; what is in hand is finished."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    clock = RealClock(stop)
+    sink = GrowingFiles(folder) if files == "growing" else NewFiles(folder, clock)
+    return produce(settings, rate, sink, clock, stop=stop.is_set, begin=lambda shop: write_side(shop, folder))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status: 0 done, 1 the folder failed, 2 wrong use."""
+    made = parser()
+    given = made.parse_args(arguments)
+    try:
+        settings = settings_of(given)
+        if given.rate is not None:
+            truth = _endless(settings, given.rate, given.out, given.files)
+        else:
+            truth = write(simulate(settings), given.out)
+    except SettingsError as error:
+        made.error(str(error))
+    except OSError as error:
+        sys.stderr.write(f"{made.prog}: error: cannot write to {given.out}: {error.strerror}\n")
+        return 1
+    sys.stdout.write(json.dumps(truth.to_json()) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""The driver, in process: results do not depend on cuts, crashes and restarts."""
+
+import random
+import shutil
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from ecompulse.epochs.errors import Superseded
+from ecompulse.epochs.steps import Step, observe
+from support.script import Script
+from support.toy import ToyJob
+
+BASE = 1_700_000_000_000
+
+IN_PROCESS_STEPS = [step for step in Step if not step.value.startswith("warehouse.")]
+
+
+def rows(count: int, seed: int = 1) -> list[dict[str, object]]:
+    rng = random.Random(seed)
+    times = [BASE + seed * 60_000 + number * 400 + rng.randrange(900) for number in range(count)]
+    return [
+        {"id": f"r{seed}-{n}", "key": f"k{rng.randrange(6)}", "value": rng.randrange(100), "event_time": at}
+        for n, at in enumerate(times)
+    ]
+
+
+@pytest.fixture(scope="module")
+def answer(tmp_path_factory):
+    script = Script(ToyJob(), tmp_path_factory.mktemp("answer"), max_rows=1000)
+    script.add_data(rows(60)).add_data(rows(30, seed=2)).run()
+    return {name: script.table(name) for name in ("rows", "totals")}
+
+
+def check(script: Script, answer: dict[str, pl.DataFrame]) -> None:
+    for name, expected in answer.items():
+        assert_frame_equal(script.table(name), expected)
+        assert script.lines(name).height == expected.height
+
+
+def test_one_epoch_reads_everything(answer):
+    assert answer["rows"].height == 90
+    assert answer["totals"]["rows"].sum() == 90
+
+
+def test_any_cut_gives_the_same_tables(tmp_path, answer):
+    script = Script(ToyJob(), tmp_path, max_rows=7, shards=3)
+    script.add_data(rows(60)).add_data(rows(30, seed=2)).run()
+    check(script, answer)
+    assert len(script.progress) > 12
+
+
+@pytest.mark.parametrize("step", IN_PROCESS_STEPS)
+def test_crash_at_every_step_changes_nothing(tmp_path, answer, step):
+    if step is Step.BACKED_UP:
+        pytest.skip("reached only with a backup")
+    script = Script(ToyJob(), tmp_path, max_rows=11)
+    script.add_data(rows(60)).add_data(rows(30, seed=2))
+    assert script.crash_at(step, occurrence=1), f"{step} was never reached"
+    script.crash_at(step, occurrence=2)
+    script.run()
+    check(script, answer)
+
+
+def test_second_run_has_nothing_to_do_and_new_data_goes_on(tmp_path):
+    script = Script(ToyJob(), tmp_path).add_data(rows(20))
+    script.run()
+    before = script.table("totals")
+    assert script.driver().start() == 0
+    script.add_data([{"id": "z", "key": "z", "value": 5, "event_time": BASE + 10_000_000}]).run()
+    assert script.table("totals").height == before.height + 1
+
+
+@pytest.mark.parametrize(
+    "step", [Step.PLANNED, Step.BEFORE_SEAL, Step.SEALED, Step.PUBLISHED, Step.COMMITTED]
+)
+def test_a_driver_that_sleeps_while_its_successor_runs_stops_and_changes_nothing(tmp_path, answer, step):
+    script = Script(ToyJob(), tmp_path, max_rows=11)
+    script.add_data(rows(60)).add_data(rows(30, seed=2))
+    old = script.driver()
+    slept = []
+
+    def sleep(reached: Step) -> None:
+        if reached is step and not slept:
+            slept.append(step)
+            script.run()
+
+    forget = observe(sleep)
+    with pytest.raises(Superseded, match="a newer driver"):
+        old.start()
+    forget()
+    assert slept
+    check(script, answer)
+
+
+def test_a_remade_checkpoint_is_not_taken_for_already_written(tmp_path):
+    script = Script(ToyJob(), tmp_path).add_data(rows(10)).run()
+    shutil.rmtree(tmp_path / "checkpoint")
+    script.run()
+    assert script.table("rows").height == 20
+
+
+def test_progress_has_the_shape_of_sparks(tmp_path):
+    script = Script(ToyJob(), tmp_path, max_rows=10).add_data(rows(20)).run()
+    first = script.progress[0]
+    assert first["batchId"] == 1
+    assert first["numInputRows"] == 10
+    assert {"plan", "run", "seal", "publish", "total"} <= set(first["durationMs"])
+    assert first["stateOperators"][0]["operatorName"] == "count"
+    assert first["sink"]["tables"]["rows"] == 10
+    assert script.progress[1]["eventTime"]["watermark"] is not None
