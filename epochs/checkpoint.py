@@ -208,9 +208,7 @@ def claim_sinks(store: Store, sinks: Sequence[str]) -> None:
     """Remember the sinks of a checkpoint; UserError for one that the checkpoint it was forked from writes."""
     for sink in sinks:
         if sink in read_meta(store).get("other_than", []):
-            raise UserError(
-                f"{sink}: the checkpoint that {store.root} was forked from writes there; choose another"
-            )
+            raise UserError(f"{sink}: the checkpoint that {store.root} was forked from writes there; choose another")
     known = used_sinks(store)
     if not set(sinks) <= set(known):
         store.put("sinks.json", json.dumps(sorted({*known, *sinks})).encode())

@@ -50,9 +50,7 @@ class Keyed(beam.PTransform):
     Only the columns of `kernel.inputs` are shuffled. An unbounded input is refused at construction.
     """
 
-    def __init__(
-        self, kernel: Kernel, binding: Binding | None = None, num_shards: int = DEFAULT_SHARDS
-    ) -> None:
+    def __init__(self, kernel: Kernel, binding: Binding | None = None, num_shards: int = DEFAULT_SHARDS) -> None:
         """`num_shards` is for use without a binding."""
         super().__init__()
         self._kernel = kernel
@@ -99,16 +97,12 @@ class ShardRows(beam.DoFn):
             yield shard, FRAME + encode(part)
 
 
-def split_by_shard(
-    frame: pl.DataFrame, kernel: Kernel, num_shards: int
-) -> Iterator[tuple[int, pl.DataFrame]]:
+def split_by_shard(frame: pl.DataFrame, kernel: Kernel, num_shards: int) -> Iterator[tuple[int, pl.DataFrame]]:
     """The rows of each shard, the kernel's input columns only; sorted once, then sliced."""
     if frame.is_empty():
         return
     shards = shard_of(kernel.key(frame), num_shards)
-    ordered = (
-        frame.select(list(kernel.inputs)).with_columns(__shard=shards).sort("__shard", maintain_order=True)
-    )
+    ordered = frame.select(list(kernel.inputs)).with_columns(__shard=shards).sort("__shard", maintain_order=True)
     counts = ordered["__shard"].value_counts().sort("__shard")
     ordered, start = ordered.drop("__shard"), 0
     for shard, count in counts.iter_rows():

@@ -125,9 +125,7 @@ class Planner:
                 seen[name] = Seen(known.top, now) if partition in busy else known
                 if partition in backlog.ended and partition not in busy:
                     ended.add(name)
-        holding = {
-            name: part for name, part in seen.items() if self._sources[int(name.split("/")[0])].role == EVENTS
-        }
+        holding = {name: part for name, part in seen.items() if self._sources[int(name.split("/")[0])].role == EVENTS}
         watermark = self._policy.next(at.watermark, holding, ended, now)
         has_rows = any(backlog.splits for backlog in backlogs)
         drain = self._drain and not has_rows and not any(backlog.left for backlog in backlogs)

@@ -77,9 +77,7 @@ def describe(
         "sink": {
             "description": ", ".join(sink.name for sink in sinks) or "none",
             "numOutputRows": sum(file["rows"] for files in seal.files.values() for file in files),
-            "tables": {
-                name: sum(file["rows"] for file in files) for name, files in sorted(seal.files.items())
-            },
+            "tables": {name: sum(file["rows"] for file in files) for name, files in sorted(seal.files.items())},
         },
         "counts": seal.counts,
     }

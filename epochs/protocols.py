@@ -93,9 +93,7 @@ class Source(Protocol):
     @property
     def role(self) -> str: ...
 
-    def plan(
-        self, positions: Mapping[str, Any], max_rows: int, tops: Mapping[int, int], *, whole: bool
-    ) -> Backlog:
+    def plan(self, positions: Mapping[str, Any], max_rows: int, tops: Mapping[int, int], *, whole: bool) -> Backlog:
         """Choose what the next epoch reads, at most `max_rows`, after `positions`.
 
         `tops` has the largest event time seen (ms) of each partition that has begun: most is taken from the one

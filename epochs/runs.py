@@ -61,9 +61,7 @@ class Run:
         right = np.searchsorted(self.hi, hi, side="right")
         counts = right - left
         owner = np.repeat(np.arange(len(hi)), counts)
-        starts = np.repeat(
-            left - np.concatenate([[0], np.cumsum(counts)[:-1]]) if len(counts) else left, counts
-        )
+        starts = np.repeat(left - np.concatenate([[0], np.cumsum(counts)[:-1]]) if len(counts) else left, counts)
         rows = starts + np.arange(len(owner))
         same = self.lo[rows] == lo[owner]  # two keys may share the first 64 bits
         known = np.zeros(len(hi), dtype=bool)

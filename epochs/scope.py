@@ -65,9 +65,7 @@ class Scope:
     is collected as facts and ends in one manifest, written by the run itself.
     """
 
-    def __init__(
-        self, pipeline: beam.Pipeline, space: Workspace, readers: Sequence[tuple[str, Reader]]
-    ) -> None:
+    def __init__(self, pipeline: beam.Pipeline, space: Workspace, readers: Sequence[tuple[str, Reader]]) -> None:
         """`readers`: role and reader of each source."""
         self._space = space
         self._readers = readers
@@ -103,9 +101,7 @@ class Scope:
         facts = [self._plan["facts"], *self._facts]
         for collected in self._heads.values():
             facts += collected
-        keyed = [
-            pcoll | f"Key facts {number}" >> beam.ParDo(KeyAlike()) for number, pcoll in enumerate(facts)
-        ]
+        keyed = [pcoll | f"Key facts {number}" >> beam.ParDo(KeyAlike()) for number, pcoll in enumerate(facts)]
         (
             tuple(keyed)
             | "Flatten facts" >> beam.Flatten()
@@ -145,9 +141,7 @@ def emit_plan(plan: Plan) -> Iterable[Any]:
     for operator, shards in plan.state.items():
         for shard, head in shards.items():
             found = {"clock": clock, "attempt": plan.attempt, "head": head}
-            yield beam.pvalue.TaggedOutput(
-                f"heads.{operator}", (int(shard), HEAD + json.dumps(found).encode())
-            )
+            yield beam.pvalue.TaggedOutput(f"heads.{operator}", (int(shard), HEAD + json.dumps(found).encode()))
     yield beam.pvalue.TaggedOutput("facts", json.dumps({"folder": plan.folder}).encode())
 
 

@@ -85,9 +85,7 @@ class Head:
 class ShardState:
     """StateView of one shard, and the writer of its next state. Without a store it lives in memory only."""
 
-    def __init__(
-        self, kernel: Kernel, clock: Clock, head: Head | None = None, store: Store | None = None
-    ) -> None:
+    def __init__(self, kernel: Kernel, clock: Clock, head: Head | None = None, store: Store | None = None) -> None:
         """`head` names the state before the step."""
         self._tables: dict[str, Table] = {table.name: table for table in kernel.tables}
         self._clock = clock
@@ -135,9 +133,7 @@ class ShardState:
         for name, change in changes.items():
             spec = self._tables[name]
             if change.rows.schema != spec.schema:
-                raise ValueError(
-                    f"{operator}: state table {name} has {change.rows.schema}, declared {spec.schema}"
-                )
+                raise ValueError(f"{operator}: state table {name} has {change.rows.schema}, declared {spec.schema}")
             run = make_run(spec, change.keys, change.rows)
             if not run.frame.height:
                 continue

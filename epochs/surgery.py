@@ -69,9 +69,7 @@ def fork(source: Store, target: Store, epoch: int | None) -> str:
     for name in state_files(seal):
         target.create(name, source.get(name))
     meta = read_meta(source)
-    return _plant(
-        target, meta["settings"], seal, positions_after(source, epoch), other_than=used_sinks(source)
-    )
+    return _plant(target, meta["settings"], seal, positions_after(source, epoch), other_than=used_sinks(source))
 
 
 def reshard(source: Store, target: Store, num_shards: int) -> str:
@@ -81,9 +79,7 @@ def reshard(source: Store, target: Store, num_shards: int) -> str:
     """
     meta, epoch = read_meta(source), last_commit(source)
     if load_seal(source, epoch + 1) is not None:
-        raise UserError(
-            f"{source.root}: epoch {epoch + 1} is sealed but not committed; run the job to finish it"
-        )
+        raise UserError(f"{source.root}: epoch {epoch + 1} is sealed but not committed; run the job to finish it")
     seal = _committed(source, epoch)
     state = {
         operator: _reshard_operator(operator, shards, num_shards, source, target, epoch)

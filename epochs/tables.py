@@ -59,9 +59,7 @@ class WriteTable(beam.DoFn):
 
     def complete(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The rows as stored: the table's columns, `job` and `epoch`, times in microseconds as Delta has them."""
-        return stored(
-            frame.select(list(self._spec.schema)), job=self._space.job, epoch=self._current["epoch"]
-        )
+        return stored(frame.select(list(self._spec.schema)), job=self._space.job, epoch=self._current["epoch"])
 
     def _write(self, date: str, frame: pl.DataFrame) -> DataFile:
         current = self._current

@@ -31,19 +31,13 @@ class WatermarkPolicy:
     idle_after: int
     idle_advance: bool = False
 
-    def next(
-        self, current: int | None, seen: Mapping[str, Seen], ended: Collection[str], now: int
-    ) -> int | None:
+    def next(self, current: int | None, seen: Mapping[str, Seen], ended: Collection[str], now: int) -> int | None:
         """The watermark in force at `now`, never below `current`.
 
         The smallest, over the partitions that hold it, of the largest event time seen, less the delay. A partition
         holds unless it was read to its end and has been silent for `idle_after`; one that has not begun holds too.
         """
-        holding = [
-            part
-            for name, part in seen.items()
-            if not (name in ended and now - part.active >= self.idle_after)
-        ]
+        holding = [part for name, part in seen.items() if not (name in ended and now - part.active >= self.idle_after)]
         if holding:
             tops = [part.top for part in holding]
             candidate = None if None in tops else min(top for top in tops if top is not None) - self.delay

@@ -56,9 +56,7 @@ class LocalStore:
         base = Path(self.root)
         found = (base / prefix).rglob("*")
         return sorted(
-            str(path.relative_to(base))
-            for path in found
-            if path.is_file() and not path.name.startswith(".tmp-")
+            str(path.relative_to(base)) for path in found if path.is_file() and not path.name.startswith(".tmp-")
         )
 
     def delete(self, names: Sequence[str]) -> None:

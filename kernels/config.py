@@ -92,9 +92,7 @@ def load_config(cls: type[T], data: object, path: str = "") -> T:
         if key not in by_key:
             raise ConfigError(_join(path, str(key)), f"unknown key{nearest(str(key), by_key)}")
     hints = get_type_hints(cls, include_extras=True)
-    given = {
-        f.name: _value(hints[f.name], data[key], _join(path, key)) for key, f in by_key.items() if key in data
-    }
+    given = {f.name: _value(hints[f.name], data[key], _join(path, key)) for key, f in by_key.items() if key in data}
     for key, f in by_key.items():
         if f.name not in given and _required(f):
             raise ConfigError(_join(path, key), "required, but missing")

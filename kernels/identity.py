@@ -110,9 +110,7 @@ class ResolveIdentity:
         kept = history.filter(pl.col("anonymous_id").is_in(touched.implode()))
         changed = {
             _IDENTITIES.name: Change(touched, self._kept(kept, clock)),
-            "pending": Change(
-                pl.concat([ripe[ROW], waiting[ROW]]), waiting.select(self._pending.schema.names())
-            ),
+            "pending": Change(pl.concat([ripe[ROW], waiting[ROW]]), waiting.select(self._pending.schema.names())),
         }
         return Step({"identified": found}, changed)
 
@@ -125,15 +123,11 @@ class ResolveIdentity:
     def _resolved(self, asked: pl.DataFrame, history: pl.DataFrame) -> pl.DataFrame:
         known = history.select("anonymous_id", *ORDER, _user="user_id", _since=millis())
         # A logout is asked about and is a change: it asks first.
-        line = pl.concat(
-            [asked.with_columns(_change=pl.lit(0)), known.with_columns(_change=pl.lit(1))], how="diagonal"
-        )
+        line = pl.concat([asked.with_columns(_change=pl.lit(0)), known.with_columns(_change=pl.lit(1))], how="diagonal")
         line = line.sort(*ORDER, "_change").with_row_index("_rank")
         asking = line.filter(pl.col("_change") == 0).drop("_user", "_since")
         knowing = line.filter(pl.col("_change") == 1).select("_rank", "anonymous_id", "_user", "_since")
-        met = asking.join_asof(
-            knowing, on="_rank", by="anonymous_id", strategy="backward", check_sortedness=False
-        )
+        met = asking.join_asof(knowing, on="_rank", by="anonymous_id", strategy="backward", check_sortedness=False)
         fresh = millis() - pl.col("_since") < self.lapse
         visitor = pl.when(fresh).then("_user").otherwise(None)
         return met.select(*self.columns.names(), visitor=pl.coalesce(visitor, "anonymous_id"))

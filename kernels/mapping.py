@@ -48,9 +48,7 @@ class TimeReading:
         if not zoned and not self.zone:
             raise ConfigError("zone", "required, since the format reads no zone (%z)")
         if not _reads_itself(self.format, zoned=zoned):
-            raise ConfigError(
-                "format", f"{self.format!r} does not read a date (chrono's %Y %m %d %H %M %S %.f %z ...)"
-            )
+            raise ConfigError("format", f"{self.format!r} does not read a date (chrono's %Y %m %d %H %M %S %.f %z ...)")
 
 
 def _reads_itself(layout: str, *, zoned: bool) -> bool:
@@ -120,9 +118,7 @@ class Mapping:
         feeding: dict[str, str] = {}
         for name, column in self.fields.items():
             if name in self.constants:
-                raise ConfigError(
-                    f"constants.{name}", "the field has a column already; leave one of them out"
-                )
+                raise ConfigError(f"constants.{name}", "the field has a column already; leave one of them out")
             if column in feeding:
                 message = f"column {column!r} feeds {feeding[column]} already"
                 raise ConfigError(f"fields.{name}", message)

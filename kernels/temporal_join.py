@@ -130,16 +130,12 @@ class JoinVersions:
         touched = pl.concat([updates[self.on], self._settled(state, clock)]).unique()
         keys = pl.concat([touched, asked[self.on]]).unique()
         stored = [name for name in self._versions.schema if name != DUE]
-        known = self._ordered(
-            pl.concat([state.lookup("versions", keys).select(stored), updates.select(stored)])
-        )
+        known = self._ordered(pl.concat([state.lookup("versions", keys).select(stored), updates.select(stored)]))
         kept = known.filter(pl.col(self.on).is_in(touched.implode()))
         changes["versions"] = Change(touched, self._kept(kept, clock))
         return Step({"joined": self._answered(asked, known)}, changes)
 
-    def _asked(
-        self, state: StateView, batch: pl.DataFrame, clock: Clock
-    ) -> tuple[pl.DataFrame, dict[str, Change]]:
+    def _asked(self, state: StateView, batch: pl.DataFrame, clock: Clock) -> tuple[pl.DataFrame, dict[str, Change]]:
         """Events to answer now, and what that and new waiting ones change in `held`."""
         events = batch.filter(pl.col(SIDE) == EVENT).select(self.columns.names())
         if not self.wait:
@@ -204,8 +200,6 @@ class JoinVersions:
         last = (pl.col(self.on) != pl.col(self.on).shift(-1)).fill_null(value=True)
         first = (pl.col(self.on) != pl.col(self.on).shift(1)).fill_null(value=True)
         # One visit once newer versions have settled; a lone version is left alone until it has lapsed.
-        lapsed = (
-            pl.lit(None, pl.Int64()) if self.lapse is None else next_day(pl.col("_at") + self.lapse + slack)
-        )
+        lapsed = pl.lit(None, pl.Int64()) if self.lapse is None else next_day(pl.col("_at") + self.lapse + slack)
         due = pl.when(last & first).then(lapsed).when(last).then(pl.col("_at") + slack)
         return rows.with_columns(due.otherwise(None).alias(DUE)).select(self._versions.schema.names())

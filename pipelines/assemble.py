@@ -24,9 +24,7 @@ from pipelines.report import reporter
 
 
 @contextmanager
-def assemble(
-    job: Job, sources: Sequence[Source], options: Options, stop: threading.Event
-) -> Iterator[Driver]:
+def assemble(job: Job, sources: Sequence[Source], options: Options, stop: threading.Event) -> Iterator[Driver]:
     """A driver that holds its checkpoint until the context ends."""
     store = open_store(absolute(options.checkpoint or f"checkpoints/{job.name}"))
     lock = DriverLock(Path(store.root)) if isinstance(store, LocalStore) else None

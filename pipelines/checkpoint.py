@@ -21,9 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(argv: Sequence[str]) -> int:
-    parser = ToolParser(
-        prog="python -m pipelines.checkpoint", description="Look at a checkpoint, or make one from it."
-    )
+    parser = ToolParser(prog="python -m pipelines.checkpoint", description="Look at a checkpoint, or make one from it.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb, text in (
         ("inspect", "show epoch, watermark, positions and keyed state"),

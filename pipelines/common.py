@@ -16,8 +16,7 @@ COMMON: Final[tuple[Flag, ...]] = (
     Flag(
         "source",
         INPUT,
-        "path, folder, glob of files (.jsonl .csv .parquet, also .gz); may be given more than once, all are one "
-        "stream",
+        "path, folder, glob of files (.jsonl .csv .parquet, also .gz); may be given more than once, all are one stream",
         default=[],
         many=True,
         shown="required",

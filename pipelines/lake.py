@@ -3,12 +3,15 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from deltalake import DeltaTable
 
 from ecompulse.epochs.errors import UserError
 from pipelines.launch import guarded
 from pipelines.tool import ToolParser
+
+_WEEK: Final = 168  # hours
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,7 +28,7 @@ def maintain(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--keep_hours",
         type=int,
-        default=168,
+        default=_WEEK,
         help="vacuum: hours of history to keep; running jobs need it [168]",
     )
     options = parser.parse_args(argv)
@@ -41,7 +44,7 @@ def maintain(argv: Sequence[str]) -> int:
             print(f"{name}: {done['numFilesRemoved']} files became {done['numFilesAdded']}")
         else:
             gone = table.vacuum(
-                options.keep_hours, dry_run=False, enforce_retention_duration=options.keep_hours >= 168
+                options.keep_hours, dry_run=False, enforce_retention_duration=options.keep_hours >= _WEEK
             )
             print(f"{name}: {len(gone)} files removed")
     return 0

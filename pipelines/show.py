@@ -52,9 +52,7 @@ def read_table(lake: str, name: str) -> duckdb.DuckDBPyRelation:
     return duckdb.from_arrow(table.to_pyarrow_dataset())
 
 
-def select(
-    relation: duckdb.DuckDBPyRelation, columns: str | None, where: str | None, limit: int
-) -> pl.DataFrame:
+def select(relation: duckdb.DuckDBPyRelation, columns: str | None, where: str | None, limit: int) -> pl.DataFrame:
     """Columns and rows that a user asked for; UserError for SQL that does not fit the table."""
     try:
         if where:

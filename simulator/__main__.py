@@ -47,6 +47,21 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--watermark_delay", default="10m", metavar="DURATION", help="disorder (default %(default)s)"
     )
+    _add_kinds(made)
+    made.add_argument(
+        "--episode", action="append", default=[], metavar="NAME@AFTER",
+        help=f"plant one: {' or '.join(_EPISODES)}, so long after the start (checkout_outage@6h); repeatable",
+    )  # fmt: skip
+    shares = made.add_argument_group("shares, from 0 to 1")
+    for name, meaning in _SHARES.items():
+        shares.add_argument(
+            f"--{name}", type=float, default=default[name], help=f"{meaning} (default %(default)s)"
+        )
+    return made
+
+
+def _add_kinds(made: argparse.ArgumentParser) -> None:
+    default = {field.name: field.default for field in fields(Settings)}
     finite = made.add_argument_group("a finished shop (without --rate)")
     finite.add_argument("--events", type=int, help=f"good events, about (default {default['events']})")
     finite.add_argument("--start", help=f"ISO 8601 with zone, or epoch ms (default {default['start']})")
@@ -58,16 +73,6 @@ def parser() -> argparse.ArgumentParser:
         choices=("growing", "new"),
         help="one growing file per stream, or a new one each second (default)",
     )
-    made.add_argument(
-        "--episode", action="append", default=[], metavar="NAME@AFTER",
-        help=f"plant one: {' or '.join(_EPISODES)}, so long after the start (checkout_outage@6h); repeatable",
-    )  # fmt: skip
-    shares = made.add_argument_group("shares, from 0 to 1")
-    for name, meaning in _SHARES.items():
-        shares.add_argument(
-            f"--{name}", type=float, default=default[name], help=f"{meaning} (default %(default)s)"
-        )
-    return made
 
 
 def _episode(text: str) -> Episode:

@@ -4,6 +4,7 @@ from typing import Final
 
 import numpy as np
 import polars as pl
+
 from ecompulse.simulator.agents import CRAWLER_WEIGHTS, CRAWLERS
 from ecompulse.simulator.draw import Draw, Ints, cumulative
 from ecompulse.simulator.pages import addressed

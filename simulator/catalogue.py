@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 import polars as pl
+
 from ecompulse.simulator.draw import MAX_TOTAL, Bools, Draw, Ints, cumulative, log_normal, zipf
 from ecompulse.simulator.settings import DAY_MS, Settings
 

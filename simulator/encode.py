@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 import polars as pl
+
 from ecompulse.kernels.event import FIELDS, Field, Kind
 
 _ISO: Final = "%Y-%m-%dT%H:%M:%S%.3fZ"

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 import numpy as np
 import polars as pl
+
 from ecompulse.simulator.agents import BROWSERS
 from ecompulse.simulator.draw import Draw
 from ecompulse.simulator.places import COUNTRY_WEIGHTS, addresses
@@ -27,8 +28,8 @@ LABEL_SCHEMA: Final = pl.Schema(
         "source": pl.String(),
     }
 )
-"""Labels: `kind` is `kpi` (one row per incident, since/until UTC ms) or `fraud` (one row per payment, label 1,
-known from `label_time` on, as a `chargeback` or `review`)."""
+"""Labels: `kind` is `kpi` (one row per incident, since/until UTC ms) or `fraud` (one row per payment, label
+1, known from `label_time` on, as a `chargeback` or `review`)."""
 
 NO_LABELS: Final = pl.DataFrame(schema=LABEL_SCHEMA)
 
@@ -58,7 +59,7 @@ class Episode(Protocol):
     """Something that befalls the shop."""
 
     def apply(self, rows: pl.DataFrame, part: Slice) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """`rows` (`ROW_SCHEMA`) as the episode leaves them, and labels (`LABEL_SCHEMA`) beginning in this slice.
+        """`rows` (`ROW_SCHEMA`) as the episode leaves them; labels (`LABEL_SCHEMA`) beginning in this slice.
 
         Every row added needs an `event_id` of its own.
         """
@@ -126,7 +127,8 @@ class CardTesting:
         accepted = pl.Series(draw.chance(size, 0.2))
         one = pl.DataFrame(
             {
-                "event_type": "payment", "payment_method": "card", "merchant_id": "shop-main", "currency": "EUR",
+                "event_type": "payment", "payment_method": "card",
+                "merchant_id": "shop-main", "currency": "EUR",
                 "anonymous_id": draw.tokens(1, 16, "a"), "device_id": draw.tokens(1, 16, "d"),
                 "session_id": draw.tokens(1, 16, "s"), "user_agent": BROWSERS[0][1],
                 "ip": addresses(draw, draw.pick(1, COUNTRY_WEIGHTS)),

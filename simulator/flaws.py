@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
+
 from ecompulse.simulator.draw import Draw, Ints, cumulative
 from ecompulse.simulator.settings import HOUR_MS, Settings
 

@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 import polars as pl
+
 from ecompulse.simulator.draw import Bools, Draw, Ints, cumulative, log_normal
 from ecompulse.simulator.places import LIST_FACTOR, PRICE_STEP, TAX_OF, local_price
 from ecompulse.simulator.settings import DAY_MS, HOUR_MS
@@ -134,6 +135,7 @@ def _payments(world: World, draw: Draw, baskets: Baskets) -> tuple[Bools, pl.Dat
     status = np.where(paid, np.where(draw.chance(len(order), _AUTHORIZED), 0, 1), 2)
     amount, tax, shipping = (part[order] for part in _totals(world, baskets))
     merchant = draw.pick(size, _MERCHANT_WEIGHTS)[order]
+    currency = world.people.currency[baskets.shopper][order]
     rows = baskets.base[order].with_columns(
         event_type=pl.lit("payment"),
         event_time=pl.Series(baskets.base["event_time"].to_numpy()[order] + wait),
@@ -142,7 +144,7 @@ def _payments(world: World, draw: Draw, baskets: Baskets) -> tuple[Bools, pl.Dat
         payment_method=pl.Series(_METHODS).gather(method),
         card_id=gather(world.people.card, np.where(np.isin(method, _CARD_METHODS), card, -1)),
         merchant_id=_MERCHANTS.gather(merchant), amount=pl.Series(amount), tax=pl.Series(tax),
-        shipping=pl.Series(shipping), currency=CURRENCY_CODES.gather(world.people.currency[baskets.shopper][order]),
+        shipping=pl.Series(shipping), currency=CURRENCY_CODES.gather(currency),
         url=pl.lit(None, pl.String), referrer=pl.lit(None, pl.String), opens_visit=pl.lit(False),
     )  # fmt: skip
     return paid, rows
@@ -163,7 +165,7 @@ def _refunds(world: World, draw: Draw, paid: pl.DataFrame) -> pl.DataFrame:
     amount = np.where(partly, np.maximum(amount // 2 // step, 1) * step, amount)
     nothing = {name: pl.lit(None, pl.String) for name in ("ip", "user_agent", "session_id", "device_id")}
     return paid.with_columns(
-        event_type=pl.lit("refund"), event_time=pl.col("event_time") + pl.Series(wait), amount=pl.Series(amount),
-        payment_status=pl.lit("refunded"), tax=pl.lit(None, pl.Int64), shipping=pl.lit(None, pl.Int64),
-        app=pl.lit(False), **nothing,
+        event_type=pl.lit("refund"), event_time=pl.col("event_time") + pl.Series(wait),
+        amount=pl.Series(amount), payment_status=pl.lit("refunded"), app=pl.lit(False),
+        tax=pl.lit(None, pl.Int64), shipping=pl.lit(None, pl.Int64), **nothing,
     ).filter(pl.Series(chosen) & (pl.col("event_time") < world.settings.end_ms))  # fmt: skip

@@ -4,6 +4,7 @@ from typing import Final
 from urllib.parse import quote_plus
 
 import polars as pl
+
 from ecompulse.simulator.catalogue import CATEGORIES
 from ecompulse.simulator.draw import Bools, Draw, Ints, cumulative
 from ecompulse.simulator.world import Act, gather
@@ -77,7 +78,8 @@ def addressed(draw: Draw, rows: pl.DataFrame, act: Ints, first: Bools, no_result
     campaign = draw.pick(size, _CAMPAIGN_WEIGHTS)
     fixed = gather(pl.Series(_FIXED.values()), _positions(act))
     working = rows.with_columns(
-        act=pl.Series(act), first=pl.Series(first), query=gather(_QUERIES, query), search=gather(_QUERY_PAGES, query),
+        act=pl.Series(act), first=pl.Series(first), query=gather(_QUERIES, query),
+        search=gather(_QUERY_PAGES, query),
         page=gather(_PAGES, draw.pick(size, _PAGE_WEIGHTS)), fixed=fixed, suffix=gather(_SUFFIX, campaign),
         came=gather(_REFERRER, campaign), click=draw.tokens(size, 16),
         results=pl.Series(1 + draw.below(size, _MOST_RESULTS)).set(pl.Series(miss), 0),

@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 import polars as pl
+
 from ecompulse.simulator.draw import Draw, Ints, cumulative
 
 
@@ -42,7 +43,7 @@ CURRENCIES: Final = (
 
 @dataclass(frozen=True)
 class Country:
-    """A country: weight among shoppers, currency, sales tax (hundredths of a per cent), a v4 and a v6 block."""
+    """A country: weight among shoppers, currency, sales tax (hundredths of a per cent), address blocks."""
 
     code: str
     weight: int
@@ -82,7 +83,7 @@ _LAST_HOST: Final = 254
 
 
 def local_price(cents: Ints, currency: Ints) -> Ints:
-    """Price in hundredths of a currency's unit, of EUR cents, by position in `CURRENCIES`; at least a step."""
+    """Price in hundredths of a currency's unit, of EUR cents, by position in `CURRENCIES`; never 0."""
     step = PRICE_STEP[currency]
     price: Ints = np.maximum(cents * LIST_FACTOR[currency] // 1000 // step, 1) * step
     return price

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import polars as pl
+
 from ecompulse.simulator.encode import payload
 from ecompulse.simulator.episodes import NO_LABELS
 from ecompulse.simulator.settings import DAY_MS, Settings, SettingsError
@@ -135,12 +136,12 @@ def produce(
     tick_ms: int = 1_000,
     begin: Callable[[Shop], None] = lambda _: None,
 ) -> Truth:
-    """Send events to `sink` as their time comes, some `rate` a second, until `stop` says so; returns their truth.
+    """Send events to `sink` as their time comes, some `rate` a second, until `stop` says so.
 
-    Event times follow `clock`; none is ahead of it. `start`, `duration_ms`, `events`, `flat` and `slice_ms` of the
-    settings are set by `live_settings`; the rest holds. Every `tick_ms` all that is due is handed over as one
-    append per stream, so that a producer that fell behind catches up. `begin` gets the shop before the first event,
-    to write its side tables. Ends by itself after a year.
+    Event times follow `clock`; none is ahead of it. `live_settings` sets start, length, size and rhythm; the
+    other settings hold. Every `tick_ms` all that is due is handed over as one append per stream, so that a
+    producer that fell behind catches up. `begin` gets the shop before the first event, to write its side
+    tables. Ends by itself after a year. Returns the truth of what was sent.
     """
     opened = clock.now()
     shop = simulate(live_settings(settings, rate, opened))
@@ -190,7 +191,7 @@ class _Feed:
         self._products = Versions(shop.product_updates)
 
     def due(self, now: int) -> _Due | None:
-        """All that arrives from the last call's moment up to `now` (exclusive); None when the year is over."""
+        """All that arrives from the last call's moment until before `now`; None when the year is over."""
         now = max(now, self._sent_until)  # the machine's clock may be set back
         labels = [NO_LABELS]
         while self._made_until <= now:

@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 import polars as pl
+
 from ecompulse.simulator.draw import Draw
 from ecompulse.simulator.places import CURRENCIES
 from ecompulse.simulator.settings import Settings

@@ -3,6 +3,7 @@
 from typing import Final
 
 import numpy as np
+
 from ecompulse.simulator.draw import Draw, Ints
 from ecompulse.simulator.settings import HOUR_MS
 

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 import polars as pl
+
 from ecompulse.kernels.event import EVENT_SCHEMA, FIELDS, Kind
 from ecompulse.simulator.bots import EVENTS_PER_RUN, crawl, crawlers
 from ecompulse.simulator.draw import Bools, Draw

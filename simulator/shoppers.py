@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 import polars as pl
+
 from ecompulse.simulator.agents import BROWSER_WEIGHTS, BROWSERS, FIRST_APP
 from ecompulse.simulator.catalogue import CATEGORY_WEIGHTS
 from ecompulse.simulator.draw import Draw, Ints, cumulative, zipf

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, Final
 
 import polars as pl
+
 from ecompulse.simulator.encode import payload
 from ecompulse.simulator.settings import SettingsError
 from ecompulse.simulator.shop import Shop
@@ -79,8 +80,8 @@ def write(shop: Shop, folder: Path) -> Truth:
     """Write all of a shop; returns its truth.
 
     `events/events-<start of slice>.jsonl` (in order of arrival, by name too), `users` and `products` as
-    `.parquet` and `.jsonl`, `user_updates.jsonl`, `product_updates.jsonl` (by `updated_at`), `rates.csv` (date,
-    currency, EUR per unit), `labels.jsonl`, `truth.json`.
+    `.parquet` and `.jsonl`, `user_updates.jsonl`, `product_updates.jsonl` (by `updated_at`), `rates.csv`
+    (date, currency, EUR per unit), `labels.jsonl`, `truth.json`.
 
     Raises:
         SettingsError: the folder already holds events; nothing is overwritten or mixed.

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import polars as pl
+
 from ecompulse.simulator.flaws import BREAKS, COPY, FIRST_BREAK, GOOD
 from ecompulse.simulator.world import UNKNOWN_TYPE
 

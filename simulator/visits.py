@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 import polars as pl
+
 from ecompulse.simulator.draw import Bools, Draw, Ints, cumulative, log_normal
 from ecompulse.simulator.pages import addressed
 from ecompulse.simulator.places import local_price
@@ -74,7 +75,8 @@ def browse(world: World, draw: Draw, count: int, span: tuple[int, int], joined: 
     start = world.rhythm.times(draw, count, *span)
     shopper = _visitors(world, draw, start)
     steps, lines = walk(draw, world.goods, people.favourite[shopper])
-    visits = _identified(world, draw, shopper, start, np.bincount(steps.visit, minlength=count), joined)
+    length = np.bincount(steps.visit, minlength=count)
+    visits = _identified(world, draw, shopper, start, length=length, joined=joined)
     visit, key, act, product, quantity = _in_order(visits, steps)
     time = _times(draw, start, visit)
     act = np.where((act == Act.PAGE) & draw.chance(len(act), world.settings.unknown_types), Act.UNKNOWN, act)
@@ -100,37 +102,42 @@ def _visitors(world: World, draw: Draw, start: Ints) -> Ints:
     return chosen
 
 
-def _identified(world: World, draw: Draw, shopper: Ints, start: Ints, length: Ints, joined: Bools) -> Visits:
-    """Decide who is signed in when: remembered, signing in, signing up, signing out, handing over."""
-    size, standing = len(shopper), world.people.standing
-    member = (standing[shopper] == MEMBER) | joined[shopper]
-    joins = _first_of(
-        shopper, (standing[shopper] == JOINING) & ~joined[shopper] & draw.chance(size, _SIGNS_IN)
-    )
-    joins &= length > 1
-    joined[shopper[joins]] = True
-    remembered = member & draw.chance(size, _REMEMBERED)
-    enters = joins | (member & ~remembered & draw.chance(size, _SIGNS_IN) & (length > 1))
-    enter_key = (
-        np.minimum(1 + draw.below(size, _LATEST_SIGN_IN), np.maximum(length - 1, 1)) * _KEYS_PER_STEP - 1
-    )
-    partner = np.minimum(shopper ^ 1, len(standing) - 1)
-    swaps = (
-        (remembered | enters) & (standing[partner] == MEMBER) & (length >= _SWAP_FROM) & (partner != shopper)
-    )
-    swaps &= draw.chance(size, world.settings.shared_device)
-    swap_key = (
-        np.where(swaps, np.maximum(length - 2, enter_key // _KEYS_PER_STEP + 2), 0) * _KEYS_PER_STEP - 2
-    )
-    swaps &= swap_key < length * _KEYS_PER_STEP
+def _identified(
+    world: World, draw: Draw, shopper: Ints, start: Ints, *, length: Ints, joined: Bools
+) -> Visits:
+    """Decide who is signed in when: remembered, signing in or up, handing over, signing out.
+
+    `length` is the number of steps of each visit.
+    """
+    size = len(shopper)
+    remembered, enters, joins = _entering(world, draw, shopper, length > 1, joined)
+    step = np.minimum(1 + draw.below(size, _LATEST_SIGN_IN), np.maximum(length - 1, 1))
+    partner = np.minimum(shopper ^ 1, world.settings.shopper_count - 1)
+    handover = np.maximum(length - 2, step + 1)
+    swaps = (remembered | enters) & (partner != shopper) & (world.people.standing[partner] == MEMBER)
+    swaps &= (length >= _SWAP_FROM) & (handover < length) & draw.chance(size, world.settings.shared_device)
     leaves = (remembered | enters) & draw.chance(size, _SIGNS_OUT)
     return Visits(
-        shopper, start, draw.pick(size, _FIRST_DEVICE), draw.pick(size, _FIRST_ADDRESS),
+        shopper, start, draw.pick(size, _FIRST_DEVICE), draw.pick(size, _FIRST_ADDRESS), joins=joins,
         user=np.where(remembered, shopper, -1), enters=np.where(enters, shopper, -1),
-        enter_key=np.where(enters, enter_key, _NEVER), second=np.where(swaps, partner, -1),
-        swap_key=np.where(swaps, swap_key, _NEVER),
-        leave_key=np.where(leaves, length * _KEYS_PER_STEP, _NEVER), joins=joins,
+        enter_key=np.where(enters, step * _KEYS_PER_STEP - 1, _NEVER), second=np.where(swaps, partner, -1),
+        swap_key=np.where(swaps, handover * _KEYS_PER_STEP - 2, _NEVER),
+        leave_key=np.where(leaves, length * _KEYS_PER_STEP, _NEVER),
     )  # fmt: skip
+
+
+def _entering(
+    world: World, draw: Draw, shopper: Ints, long: Bools, joined: Bools
+) -> tuple[Bools, Bools, Bools]:
+    """Whether each visitor is remembered, signs in (or up), and signs up; `joined` is updated."""
+    size, standing = len(shopper), world.people.standing[shopper]
+    member = (standing == MEMBER) | joined[shopper]
+    may_join = (standing == JOINING) & ~joined[shopper] & long & draw.chance(size, _SIGNS_IN)
+    joins = _first_of(shopper, may_join)
+    joined[shopper[joins]] = True
+    remembered = member & draw.chance(size, _REMEMBERED)
+    enters = joins | (member & ~remembered & long & draw.chance(size, _SIGNS_IN))
+    return remembered, enters, joins
 
 
 def _first_of(shopper: Ints, wanted: Bools) -> Bools:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+
 from ecompulse.simulator.catalogue import Catalogue
 from ecompulse.simulator.draw import Draw, Ints, cumulative
 from ecompulse.simulator.world import Act

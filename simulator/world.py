@@ -5,6 +5,7 @@ from enum import IntEnum
 from typing import Final
 
 import polars as pl
+
 from ecompulse.kernels.event import EVENT_TYPES, FIELDS, Kind
 from ecompulse.simulator.catalogue import Catalogue, catalogue
 from ecompulse.simulator.draw import Draw

@@ -37,9 +37,7 @@ def list_files(pattern: str, order: str) -> list[Listed]:
         names = [name for name in glob.glob(pattern, recursive=True) if Path(name).is_file()]  # noqa: PTH207  # absolute patterns
     for name in names:
         if suffix_of(name) not in SUFFIXES:
-            raise UserError(
-                f"--source: {name}: unknown kind of file; known are {' '.join(SUFFIXES)}, each also .gz"
-            )
+            raise UserError(f"--source: {name}: unknown kind of file; known are {' '.join(SUFFIXES)}, each also .gz")
     listed = []
     for name in names:
         try:

@@ -40,9 +40,7 @@ class FileReader:
             frame = pl.scan_parquet(split.uri).slice(split.start, split.end - split.start).collect()
         except (pl.exceptions.PolarsError, OSError) as error:
             raise JobError(f"{split.uri}: cannot be read: {error}") from None
-        return _positioned(
-            frame, split, pl.Series(range(split.start, split.start + frame.height), dtype=pl.Int64)
-        )
+        return _positioned(frame, split, pl.Series(range(split.start, split.start + frame.height), dtype=pl.Int64))
 
 
 def _positioned(frame: pl.DataFrame, split: Split, offset: pl.Series) -> pl.DataFrame:

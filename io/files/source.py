@@ -46,9 +46,7 @@ class FileSource:
         """The worker's side."""
         return FileReader()
 
-    def plan(
-        self, positions: Mapping[str, Any], max_rows: int, tops: Mapping[int, int], *, whole: bool
-    ) -> Backlog:
+    def plan(self, positions: Mapping[str, Any], max_rows: int, tops: Mapping[int, int], *, whole: bool) -> Backlog:
         """The next complete records, file by file; JobError when a file shrank or vanished unread."""
         del tops  # one partition: nothing to weigh
         files = list_files(self.uri, self.order)
@@ -58,9 +56,7 @@ class FileSource:
         left = begun = 0
         for file in files:
             known = positions.get(file.path, {"at": 0, "size": -1})
-            if file.size == known["size"] and (
-                not whole or known.get("whole", False) or is_closed(file.path)
-            ):
+            if file.size == known["size"] and (not whole or known.get("whole", False) or is_closed(file.path)):
                 continue
             if max_rows <= 0 or begun >= self.max_files:
                 left += file.size - max(known["size"], 0)
@@ -88,9 +84,7 @@ class FileSource:
             if at == 0:
                 return [], 0, True
         handle = self._open.pop(file.path, None) or OpenFile(file.path)
-        for start, end, records in scan(
-            handle, at, max_rows, quoted=quoted, whole=whole or is_closed(file.path)
-        ):
+        for start, end, records in scan(handle, at, max_rows, quoted=quoted, whole=whole or is_closed(file.path)):
             taken.append(Split(self.index, 0, file.path, start, end, records))
             at, rows = end, rows + records
         complete = rows < max_rows or not handle.read(at, 1)

@@ -46,7 +46,7 @@ def key_signatures(text: pl.Series) -> pl.Series:
 
     Looser than JSON: NaN, Infinity (any case) and trailing commas pass. Arrays and scalars have no keys.
     """
-    query = f"SELECT try(array_to_string(json_keys(value), chr({ord(SEPARATOR)}))) AS keys FROM given"  # noqa: S608
+    query = f"SELECT array_to_string(try(json_keys(value)), chr({ord(SEPARATOR)})) AS keys FROM given"  # noqa: S608
     return _run(query, text)["keys"]
 
 

@@ -1,23 +1,85 @@
-"""The ways in."""
+"""The ways in: rows of any of three forms to events and dead letters."""
 
 from enum import StrEnum
 
 import polars as pl
 
 from ecompulse.kernels.decode.assemble import Decoded, assemble
+from ecompulse.kernels.decode.csv_rows import csv_batch
 from ecompulse.kernels.decode.json_rows import json_batch
 from ecompulse.kernels.decode.plan import plan_for
+from ecompulse.kernels.decode.typed_rows import typed_batch
+from ecompulse.kernels.event import RAW_SCHEMA
 from ecompulse.kernels.mapping import Mapping
+
+HEADER = "header"
+
+
+class Form(StrEnum):
+    """How the rows of a frame are written."""
+
+    JSON = "json"
+    CSV = "csv"
+    COLUMNS = "columns"
+
+
+def decode(
+    rows: pl.DataFrame, now_ms: int, mapping: Mapping | None = None, form: Form | None = None
+) -> Decoded:
+    """Events and dead letters of a frame in the form that it has, or that `form` says it has.
+
+    `RAW_SCHEMA` is JSON; with a column `header` more (String, the same in every row) it is CSV; anything else
+    is columns.
+    """
+    form = form or form_of(rows)
+    if form is Form.JSON:
+        return decode_json(rows, now_ms, mapping)
+    if form is Form.CSV:
+        header = "" if rows.is_empty() else rows[HEADER][0]
+        return decode_csv(rows, header, now_ms, mapping) if header else _nothing(rows, now_ms, mapping)
+    return decode_columns(rows, now_ms, mapping)
+
+
+def form_of(rows: pl.DataFrame) -> Form:
+    """The form of a frame, by its columns."""
+    if rows.schema.get("raw") != pl.Binary or set(rows.columns) - {*RAW_SCHEMA, HEADER}:
+        return Form.COLUMNS
+    return Form.CSV if HEADER in rows.columns else Form.JSON
 
 
 def decode_json(rows: pl.DataFrame, now_ms: int, mapping: Mapping | None = None) -> Decoded:
-    """x"""
+    """Decode rows (`RAW_SCHEMA`) of one JSON object each.
+
+    Never raises on what the rows hold. Without a mapping they are events, and fields must have their JSON
+    type; `now_ms` (UTC) bounds event_time and dates the dead letters.
+    """
     plan = plan_for(mapping, now_ms, typed=True)
     return assemble(json_batch(rows, plan), plan)
 
 
-class Form(StrEnum):
-    A = "a"
+def decode_csv(
+    rows: pl.DataFrame, header: str, now_ms: int, mapping: Mapping | None = None, delimiter: str = ","
+) -> Decoded:
+    """Decode rows (`RAW_SCHEMA`) of one CSV record each (RFC 4180), the header not among them.
+
+    An empty cell is absent; text that parses is a number; `properties` holds the text of a JSON object.
+
+    Raises:
+        CsvHeaderError: for a header that names no columns, or one twice; never for a record.
+    """
+    plan = plan_for(mapping, now_ms, typed=False)
+    return assemble(csv_batch(rows, header, plan, delimiter), plan)
 
 
-decode = decode_csv = decode_columns = None
+def decode_columns(rows: pl.DataFrame, now_ms: int, mapping: Mapping | None = None) -> Decoded:
+    """Decode rows of typed columns beside those of `POSITION_SCHEMA`.
+
+    Times without a zone need the mapping's. The raw form of a dead letter is the row's JSON object.
+    """
+    batch, plan = typed_batch(rows, plan_for(mapping, now_ms, typed=False))
+    return assemble(batch, plan)
+
+
+def _nothing(rows: pl.DataFrame, now_ms: int, mapping: Mapping | None) -> Decoded:
+    """No rows of CSV: there is no header to read them by."""
+    return decode_json(rows.select(RAW_SCHEMA.names()).clear(), now_ms, mapping)

@@ -44,7 +44,7 @@ def merge_properties(batch: Batch) -> Merged:
     inner = members_of(filled.to_series(), keep_null=True)
     columns, certain = _columns(batch, inner.columns)
     certain &= objects & ~inner.suspects
-    text = _objects(columns, has=given.is_not_null(), height=batch.height)
+    text = join_objects(columns, has=given.is_not_null())
     certain &= (text.str.len_bytes() <= MAX_FIELD_BYTES).fill_null(value=True)
     return Merged(text, certain)
 
@@ -79,8 +79,8 @@ def _canonical(column: pl.Series) -> tuple[pl.Series, pl.Series]:
     return frame["value"], ~(frame["was"] & frame["value"].is_null())
 
 
-def _objects(columns: dict[str, pl.Series], *, has: pl.Series, height: int) -> pl.Series:
-    """One object of the non-null members per row, keys sorted; null where there is none and not `has`."""
+def join_objects(columns: dict[str, pl.Series], *, has: pl.Series) -> pl.Series:
+    """One object per row of its non-null members (JSON text by key), keys sorted; null if none and not `has`."""
     if not columns:
         return pl.DataFrame({"has": has}).select(pl.when("has").then(pl.lit(_EMPTY))).to_series()
     keys = sorted(columns)

@@ -4,6 +4,7 @@ from typing import Final
 from urllib.parse import unquote_plus
 
 import polars as pl
+
 from ecompulse.kernels.enrich.channels import CLICK_IDS, channel, site_kind, site_patterns
 from ecompulse.kernels.enrich.config import CampaignStep
 from ecompulse.kernels.enrich.geo import nulls
@@ -76,9 +77,7 @@ def _tags(urls: pl.Series) -> pl.DataFrame:
         *(_parameter(parameter).alias(tag) for tag, parameter in _TAGS.items()),
         *(_parameter(click_id).alias(click_id) for click_id in CLICK_IDS),
     )
-    kind = pl.coalesce(
-        pl.when(pl.col(click_id).is_not_null()).then(pl.lit(click_id)) for click_id in CLICK_IDS
-    )
+    kind = pl.coalesce(pl.when(pl.col(click_id).is_not_null()).then(pl.lit(click_id)) for click_id in CLICK_IDS)
     found = found.select(_ROW, *_TAGS, kind.alias("click_id_type"), pl.coalesce(*CLICK_IDS).alias("click_id"))
     return found.with_columns(_decoded(found[name]) for name in (*_TAGS, "click_id"))
 
@@ -103,12 +102,10 @@ def _attribute(found: pl.DataFrame, patterns: dict[str, str]) -> pl.DataFrame:
     untagged = pl.all_horizontal(pl.col(*_TAGS, "click_id").is_null())
     outside = pl.when(untagged & ~pl.col("internal")).then(pl.col("host"))
     found = found.with_columns(
-        pl.coalesce(
-            "source", clicked.replace_strict(sources, default=None, return_dtype=pl.String), outside
-        ).alias("source"),
-        pl.coalesce("medium", clicked.replace_strict(mediums, default=None, return_dtype=pl.String)).alias(
-            "medium"
+        pl.coalesce("source", clicked.replace_strict(sources, default=None, return_dtype=pl.String), outside).alias(
+            "source"
         ),
+        pl.coalesce("medium", clicked.replace_strict(mediums, default=None, return_dtype=pl.String)).alias("medium"),
         outside.alias("outside"),
     )
     found = found.join(_kinds(found["source"], patterns), on="source", how="left", maintain_order="left")
@@ -116,17 +113,24 @@ def _attribute(found: pl.DataFrame, patterns: dict[str, str]) -> pl.DataFrame:
     found = found.with_columns(
         pl.coalesce("medium", pl.when(pl.col("outside").is_not_null()).then(implied)).alias("medium")
     )
-    lower = [pl.col(name).str.to_lowercase() for name in ("source", "medium", "name")]
+    found = _with_channel(found)
     return found.select(
         *(pl.col(tag).alias(f"campaign_{tag}") for tag in (*_TAGS, "click_id", "click_id_type")),
         pl.col("host").alias("campaign_referrer_host"),
-        _unless_empty(
-            pl.when(untagged & pl.col("internal"))
-            .then(pl.lit(INTERNAL))
-            .otherwise(channel(*lower, pl.col("kind")))
-        ).alias("campaign_channel"),
+        _unless_empty(pl.when(untagged & pl.col("internal")).then(pl.lit(INTERNAL)).otherwise(pl.col("channel"))).alias(
+            "campaign_channel"
+        ),
         _status(untagged).alias("status"),
     )
+
+
+def _with_channel(found: pl.DataFrame) -> pl.DataFrame:
+    """`channel` added; the rules are applied to each different combination once."""
+    traits = ["source", "medium", "name", "kind"]
+    source, medium, name = (pl.col(text).str.to_lowercase() for text in traits[:3])
+    unique = found.select(traits).unique()
+    unique = unique.with_columns(channel(source, medium, name, pl.col("kind")).alias("channel"))
+    return found.join(unique, on=traits, how="left", maintain_order="left", nulls_equal=True)
 
 
 def _kinds(sources: pl.Series, patterns: dict[str, str]) -> pl.DataFrame:

@@ -19,26 +19,31 @@ import polars as pl
 SITES: Final[Mapping[str, tuple[str, ...]]] = {
     "mail": (
         "mail.google.com", "mail.yahoo.com", "mail.yandex.ru", "outlook.live.com", "outlook.office.com",
-        "outlook.office365.com", "mail.aol.com", "mail.proton.me", "mail.163.com", "mail.qq.com", "e.mail.ru",
-        "com.google.android.gm", "webmail.free.fr", "navigator.gmx.net", "navigator.web.de",
+        "outlook.office365.com", "mail.aol.com", "mail.proton.me", "mail.163.com", "mail.qq.com",
+        "e.mail.ru", "com.google.android.gm", "webmail.free.fr", "navigator.gmx.net", "navigator.web.de",
     ),
     "shopping": (
         "amazon", "ebay", "etsy", "walmart", "aliexpress", "alibaba", "shopzilla", "pricegrabber", "idealo",
-        "shopping.google.com", "shopping.yahoo.com", "shopping.yahoo.co.jp", "rakuten", "mercadolibre", "taobao",
-        "shopee", "temu", "zalando", "igshopping", "shop.app",
+        "shopping.google.com", "shopping.yahoo.com", "shopping.yahoo.co.jp", "rakuten", "mercadolibre",
+        "taobao", "shopee", "temu", "zalando", "igshopping", "shop.app",
     ),
-    "video": ("youtube", "youtu.be", "vimeo", "twitch", "dailymotion", "netflix", "hulu", "iqiyi", "youku", "disneyplus"),
+    "video": (
+        "youtube", "youtu.be", "vimeo", "twitch", "dailymotion", "netflix", "hulu", "iqiyi", "youku",
+        "disneyplus",
+    ),
     "search": (
-        "google", "bing", "yahoo", "duckduckgo", "baidu", "yandex", "ya.ru", "ecosia", "qwant", "startpage", "naver",
-        "daum", "seznam", "sogou", "so.com", "brave", "search.brave.com", "ask", "aol", "dogpile", "kagi", "lycos",
-        "com.google.android.googlequicksearchbox", "biglobe", "babylon", "avg", "swisscows", "mojeek",
+        "google", "bing", "yahoo", "duckduckgo", "baidu", "yandex", "ya.ru", "ecosia", "qwant", "startpage",
+        "naver", "daum", "seznam", "sogou", "so.com", "brave", "search.brave.com", "ask", "aol", "dogpile",
+        "kagi", "lycos", "com.google.android.googlequicksearchbox", "biglobe", "babylon", "avg",
+        "swisscows", "mojeek",
     ),
     "social": (
-        "facebook", "fb", "fb.me", "instagram", "ig", "twitter", "t.co", "x.com", "linkedin", "lnkd.in", "pinterest", "pin.it",
-        "reddit", "tiktok", "snapchat", "threads", "threads.net", "whatsapp", "wa.me", "telegram", "t.me", "vk", "ok.ru",
-        "quora", "tumblr", "weibo", "wechat", "line.me", "discord", "mastodon.social", "bsky.app", "news.ycombinator.com",
-        "com.facebook.katana", "com.instagram.android", "com.linkedin.android", "com.twitter.android",
-        "org.telegram.messenger", "com.pinterest", "messenger.com", "xing", "kakao",
+        "facebook", "fb", "fb.me", "instagram", "ig", "twitter", "t.co", "x.com", "linkedin", "lnkd.in",
+        "pinterest", "pin.it", "reddit", "tiktok", "snapchat", "threads", "threads.net", "whatsapp",
+        "wa.me", "telegram", "t.me", "vk", "ok.ru", "quora", "tumblr", "weibo", "wechat", "line.me",
+        "discord", "mastodon.social", "bsky.app", "news.ycombinator.com", "com.facebook.katana",
+        "com.instagram.android", "com.linkedin.android", "com.twitter.android", "org.telegram.messenger",
+        "com.pinterest", "messenger.com", "xing", "kakao",
     ),
 }  # fmt: skip
 """Kinds in the order of their test: a mail reader under a search engine's domain is a mail reader."""

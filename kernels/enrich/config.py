@@ -162,9 +162,7 @@ class PiiStep:
             if name in ("event_type", "event_time", "properties"):
                 raise ConfigError(f"fields.{name}", "cannot be hidden as a whole; name properties.x")
         if self.needs_key and self.key is None:
-            raise ConfigError(
-                "key", "required (env:NAME or file:PATH): something is hashed, as ids with emails are"
-            )
+            raise ConfigError("key", "required (env:NAME or file:PATH): something is hashed, as ids with emails are")
 
     @property
     def active(self) -> bool:

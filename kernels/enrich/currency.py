@@ -3,6 +3,7 @@
 from typing import Final
 
 import polars as pl
+
 from ecompulse.kernels.enrich.config import CurrencyStep
 from ecompulse.kernels.enrich.geo import nulls
 from ecompulse.kernels.enrich.status import (
@@ -79,9 +80,7 @@ def check_rates(rates: pl.DataFrame, base: str) -> pl.DataFrame:
     if bad.height:
         raise ValueError(f"has a null, or a rate outside 0 to 10^10: {bad.row(0)}")
     if table.filter(pl.col("currency") == base).height:
-        raise ValueError(
-            f"gives rates of {base}, which is the base currency itself; turn them round or change base"
-        )
+        raise ValueError(f"gives rates of {base}, which is the base currency itself; turn them round or change base")
     twice = table.filter(pl.struct("date", "currency").is_duplicated())
     if twice.height:
         raise ValueError(f"gives {twice['currency'][0]} on {twice['date'][0]} twice")
@@ -125,9 +124,7 @@ def _money(name: str, fits: pl.Expr, base: str) -> pl.Expr:
 
 
 def _status(overflow: pl.Expr, step: CurrencyStep) -> pl.Expr:
-    stale = (
-        pl.lit(value=False) if step.max_age is None else (pl.col("age") > step.max_age).fill_null(value=False)
-    )
+    stale = pl.lit(value=False) if step.max_age is None else (pl.col("age") > step.max_age).fill_null(value=False)
     return (
         pl.when(pl.all_horizontal(pl.col(AMOUNTS).is_null()))
         .then(pl.lit(NO_AMOUNT))

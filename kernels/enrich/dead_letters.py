@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import polars as pl
+
 from ecompulse.kernels.enrich.config import IDENTIFIERS, Action, PiiStep
 from ecompulse.kernels.enrich.pii import EMAIL, MASK, hide_emails, protect
 
@@ -28,7 +29,7 @@ def protect_dead_letters(
     """
     if not policy.active:
         return letters
-    names = {leaf: action for leaf, action in _leaves(policy)}
+    names = dict(_leaves(policy))
     for alias, name in (aliases or {}).items():
         if name.rpartition(".")[2] in names:
             names[alias] = names[name.rpartition(".")[2]]
@@ -54,11 +55,8 @@ def protect_raw(raw: bytes, names: Mapping[str, Action], emails: Action | None, 
 
 def redacted(raw: bytes, key: str | None) -> bytes:
     """What is kept of bytes that cannot be decoded: length and hash."""
-    if key:
-        digest = hmac.new(key.encode(), raw, hashlib.sha256).hexdigest()
-    else:
-        digest = hashlib.sha256(raw).hexdigest()
-    return _dump({"redacted": True, "bytes": len(raw), "hash": digest}).encode()
+    digest = hmac.new(key.encode(), raw, hashlib.sha256) if key else hashlib.sha256(raw)
+    return _dump({"redacted": True, "bytes": len(raw), "hash": digest.hexdigest()}).encode()
 
 
 def _leaves(policy: PiiStep) -> list[tuple[str, Action]]:

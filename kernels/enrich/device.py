@@ -8,9 +8,10 @@ import re
 from functools import cache
 from typing import Final
 
-import crawleruseragents
+import crawleruseragents  # type: ignore[import-untyped]
 import polars as pl
 import ua_parser
+
 from ecompulse.kernels.enrich.geo import nulls
 from ecompulse.kernels.enrich.lookup import FOUND_STATUS, KEY, Finder, resolve
 from ecompulse.kernels.enrich.status import OFF, status_column
@@ -31,9 +32,7 @@ BOT, DESKTOP, MOBILE, TABLET, OTHER = "bot", "desktop", "mobile", "tablet", "oth
 _DECLARED: Final = r"(?i)\+https?://|crawler|spider|(?:^|[^a-z])bot\b|[a-tv-z]bot/\d"
 """How an honest robot names itself, for those on no list yet; `CUBOT/1` is a telephone."""
 
-_TELEVISION: Final = (
-    r"(?i)\btv\b|smart-?tv|appletv|googletv|hbbtv|bravia|aft[a-z]\b|playstation|xbox|nintendo|roku"
-)
+_TELEVISION: Final = r"(?i)\btv\b|smart-?tv|appletv|googletv|hbbtv|bravia|aft[a-z]\b|playstation|xbox|nintendo|roku"
 _TABLET: Final = r"(?i)ipad|tablet|kindle|silk/|\bKF[A-Z]{2,5}\b|playbook"
 _MOBILE: Final = r"(?i)mobile|iphone|ipod|windows phone|opera mini|blackberry|bb10|symbian"
 _DESKTOP: Final = r"(?i)windows nt|macintosh|x11|cros |linux (?:x86_64|i686|aarch64)|win64|wow64"
@@ -64,9 +63,7 @@ def parse_agents(agents: pl.Series) -> pl.DataFrame:
             "os": [p.os.family if p.os else None for p in parsed],
             "os_version": [p.os.major if p.os else None for p in parsed],
         },
-        schema_overrides=dict.fromkeys(
-            ("family", "browser", "browser_version", "os", "os_version"), pl.String
-        ),
+        schema_overrides=dict.fromkeys(("family", "browser", "browser_version", "os", "os_version"), pl.String),
     )
     frame = frame.with_columns(is_crawler(agents).alias("listed"))
     return frame.select(KEY, _device_class().alias("class"), *list(AGENT)[1:])
@@ -88,9 +85,7 @@ def _device_class() -> pl.Expr:
     mobile = agent.str.contains(_MOBILE)
     return (
         pl.when(
-            pl.col("listed")
-            | (pl.col("family") == "Spider").fill_null(value=False)
-            | agent.str.contains(_DECLARED)
+            pl.col("listed") | (pl.col("family") == "Spider").fill_null(value=False) | agent.str.contains(_DECLARED)
         )
         .then(pl.lit(BOT))
         .when(agent.str.contains(_TELEVISION))

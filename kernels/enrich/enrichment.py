@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import polars as pl
+
 from ecompulse.kernels.enrich import campaign, currency, device, geo, lookup, pii
 from ecompulse.kernels.enrich.config import EnrichConfig, LookupStep
 from ecompulse.kernels.enrich.lookup import Finder
@@ -50,9 +51,7 @@ def enrich(events: pl.DataFrame, config: EnrichConfig, resources: Resources) -> 
     """
     steps = config.steps
     events = lookup.apply(events, _finder(steps.user, resources.user), step="user", key=KEYED["user"])
-    events = lookup.apply(
-        events, _finder(steps.product, resources.product), step="product", key=KEYED["product"]
-    )
+    events = lookup.apply(events, _finder(steps.product, resources.product), step="product", key=KEYED["product"])
     events = geo.apply(events, resources.places, resources.networks, enabled=steps.geo.enabled)
     events = device.apply(events, resources.agents if steps.device.enabled else None)
     events = campaign.apply(events, steps.campaign)

@@ -3,6 +3,7 @@
 from typing import Final
 
 import polars as pl
+
 from ecompulse.kernels.enrich.addresses import classify
 from ecompulse.kernels.enrich.lookup import FOUND_STATUS, KEY, Finder, resolve
 from ecompulse.kernels.enrich.status import NO_DATABASE, OFF, OK, status_column
@@ -50,9 +51,7 @@ def apply(
             answer.alias("answer").to_frame(),
         ],
         how="horizontal",
-    ).with_columns(
-        pl.when(pl.col("status") == OK).then(pl.col("answer")).otherwise(pl.col("status")).alias("status")
-    )
+    ).with_columns(pl.when(pl.col("status") == OK).then(pl.col("answer")).otherwise(pl.col("status")).alias("status"))
     table = table.select(
         *(pl.col(name).alias(f"geo_{name}") for name in {**PLACE, **NETWORK}), pl.col("status").alias(status)
     )

@@ -3,6 +3,7 @@
 from typing import Final, Protocol
 
 import polars as pl
+
 from ecompulse.kernels.config import ConfigError
 from ecompulse.kernels.enrich.status import NO_KEY, OFF, status_column
 
@@ -24,7 +25,7 @@ class Finder(Protocol):
         `status` is `ok`, `not_found`, `stale` or `failed`.
 
         Raises:
-            ecompulse.io.lookups.LookupError_: the store fails and its policy is `fail`.
+            ecompulse.io.lookups.LookupFailed: the store fails and its policy is `fail`.
         """
         ...
 

@@ -8,6 +8,7 @@ from typing import Final
 
 import polars as pl
 import polars_hash as _plh  # noqa: F401  # registers the `chash` namespace of expressions
+
 from ecompulse.kernels.config import ConfigError, nearest
 from ecompulse.kernels.enrich import addresses
 from ecompulse.kernels.enrich.config import IDENTIFIERS, Action, PiiStep
@@ -16,7 +17,10 @@ from ecompulse.kernels.enrich.status import OFF, OK, status_column
 from ecompulse.kernels.event import POSITION_SCHEMA
 
 MASK: Final = "***"
-EMAIL: Final = r"[\p{L}\p{N}.!#$&'*+/=?^_`{|}~%\-]*[\p{L}\p{N}_+\-](?:@|%40)(?:[\p{L}\p{N}](?:[\p{L}\p{N}\-]*[\p{L}\p{N}])?\.)+\p{L}{2,}"
+EMAIL: Final = (
+    r"[\p{L}\p{N}.!#$&'*+/=?^_`{|}~%\-]*[\p{L}\p{N}_+\-](?:@|%40)"
+    r"(?:[\p{L}\p{N}](?:[\p{L}\p{N}\-]*[\p{L}\p{N}])?\.)+\p{L}{2,}"
+)
 """Something like an email address, also as it stands in the query of a URL."""
 
 _SUSPECT: Final = ["@", "%40"]

@@ -39,9 +39,7 @@ def protect_property(texts: pl.Series, path: str, protect: Protect) -> pl.Series
         return texts
     chosen = texts.filter(holds).clone()
     name = re.escape(json.dumps(leaf, ensure_ascii=False))
-    nested = chosen.str.contains(rf"{name}\s*:{_STRUCTURE}") | pl.Series([path != leaf]).new_from_index(
-        0, chosen.len()
-    )
+    nested = chosen.str.contains(rf"{name}\s*:{_STRUCTURE}") | pl.Series([path != leaf]).new_from_index(0, chosen.len())
     repeated = chosen.str.count_matches(rf"{name}\s*:") > 1
     slow = (nested | repeated).alias("slow")
     flat = _flat(chosen.filter(~slow), name, protect)

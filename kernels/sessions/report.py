@@ -3,6 +3,7 @@
 from typing import Final
 
 import polars as pl
+import polars_hash as _plh  # noqa: F401  # registers the `nchash` namespace of expressions
 
 from ecompulse.kernels.event import MONEY, TIME
 from ecompulse.kernels.hashing import row_id
@@ -11,6 +12,7 @@ from ecompulse.kernels.sessions.schemas import (
     SESSION_EVENT_SCHEMA,
     SESSION_SCHEMA,
     STAGES,
+    TRANSITION_PART_SCHEMA,
     late_schema,
 )
 from ecompulse.kernels.sessions.summary import VIEWS
@@ -86,11 +88,17 @@ def show_transitions(rows: pl.DataFrame, known: pl.DataFrame, window: int) -> pl
     same = pl.col("_session") == pl.col("_session").shift(1)
     came = pl.when(same).then(pl.col("url").shift(1)).otherwise("page")
     steps = views.select(window_start="_window", from_page=came, to_page="url").drop_nulls()
-    return (
-        steps.group_by("window_start", "from_page", "to_page")
-        .agg(pl.len().cast(pl.Int64).alias("count"))
-        .sort("window_start", "from_page", "to_page")
+    # Groups are found by whole numbers: faster than by text.
+    codes = (_code("from_page", 0), _code("to_page", 1))
+    steps = steps.group_by("window_start", *codes, maintain_order=True).agg(
+        pl.col("from_page", "to_page").first(), pl.len().cast(pl.Int64).alias("count")
     )
+    return steps.select(TRANSITION_PART_SCHEMA.names())
+
+
+def _code(column: str, seed: int) -> pl.Expr:
+    hashed: pl.Expr = pl.col(column).nchash.xxh3_64(seed=seed)  # type: ignore[attr-defined]
+    return hashed.alias(f"_{column}")
 
 
 def _with_path(frame: pl.DataFrame, column: str) -> pl.Series:

@@ -3,6 +3,7 @@
 from typing import Final
 
 import polars as pl
+import polars_hash as _plh  # noqa: F401  # registers the `nchash` namespace of expressions
 
 from ecompulse.kernels.sessions.schemas import (
     COUNTED,

@@ -72,9 +72,7 @@ def test_second_run_has_nothing_to_do_and_new_data_goes_on(tmp_path):
     assert script.table("totals").height == before.height + 1
 
 
-@pytest.mark.parametrize(
-    "step", [Step.PLANNED, Step.BEFORE_SEAL, Step.SEALED, Step.PUBLISHED, Step.COMMITTED]
-)
+@pytest.mark.parametrize("step", [Step.PLANNED, Step.BEFORE_SEAL, Step.SEALED, Step.PUBLISHED, Step.COMMITTED])
 def test_a_driver_that_sleeps_while_its_successor_runs_stops_and_changes_nothing(tmp_path, answer, step):
     script = Script(ToyJob(), tmp_path, max_rows=11)
     script.add_data(rows(60)).add_data(rows(30, seed=2))

@@ -1,5 +1,6 @@
 """Run a kernel in memory over a stream cut into epochs and shards, as the epoch driver would."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -32,16 +33,12 @@ class MemoryState:
         return self.lookup(table, frame.filter(pl.col(spec.due) <= until)[spec.key])
 
     def next_due(self) -> int | None:
-        found = [
-            self._live(name)[spec.due].min() for name, spec in self.tables.items() if spec.due is not None
-        ]
+        found = [self._live(name)[spec.due].min() for name, spec in self.tables.items() if spec.due is not None]
         return min((int(value) for value in found if value is not None), default=None)
 
     def apply(self, table: str, change: Change) -> None:
         spec = self.tables[table]
-        assert set(change.rows[spec.key]) <= set(change.keys), (
-            f"{table}: rows of keys not named in the change"
-        )
+        assert set(change.rows[spec.key]) <= set(change.keys), f"{table}: rows of keys not named in the change"
         assert change.rows.schema == spec.schema, f"{table}: {change.rows.schema} is not {spec.schema}"
         kept = self._live(table).filter(~pl.col(spec.key).is_in(change.keys.drop_nulls().implode()))
         self.rows[table] = pl.concat([kept, change.rows])
@@ -57,14 +54,14 @@ def watermarks(arrivals: pl.DataFrame, cuts: Sequence[int], delay: int) -> list[
     seen: dict[tuple[object, ...], int] = {}
     epochs, watermark = [], -1
     bounds = [0, *sorted(cuts), arrivals.height]
-    for start, stop in zip(bounds, bounds[1:], strict=False):
+    for start, stop in itertools.pairwise(bounds):
         rows = arrivals[start:stop]
         epochs.append((rows, watermark))
         for source, partition, top in (
             rows.group_by("source", "partition").agg(pl.col("event_time").max().dt.epoch("ms")).rows()
         ):
             seen[source, partition] = max(seen.get((source, partition), -1), top)
-        if len(seen) == len(parts):
+        if seen and len(seen) == len(parts):
             watermark = max(watermark, min(seen.values()) - delay)
     return epochs
 
@@ -82,9 +79,7 @@ def run_kernel(
     """All outputs of a kernel over `arrivals` (in arrival order; event_time, source, partition, offset...)."""
     tables = {table.name: table for table in kernel.tables}
     shards = [MemoryState(tables) for _ in range(num_shards)]
-    outputs: dict[str, list[pl.DataFrame]] = {
-        name: [pl.DataFrame(schema=s)] for name, s in kernel.outputs.items()
-    }
+    outputs: dict[str, list[pl.DataFrame]] = {name: [pl.DataFrame(schema=s)] for name, s in kernel.outputs.items()}
     epochs = watermarks(arrivals, cuts, delay)
     if drain:
         epochs.append((arrivals.clear(), END_OF_TIME))

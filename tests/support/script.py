@@ -89,9 +89,7 @@ class Script:
             report=self.progress.append,
         )
 
-    def _executor(
-        self, store: LocalStore, checkpoint: Checkpoint, sources: list[FileSource]
-    ) -> Callable[[], None]:
+    def _executor(self, store: LocalStore, checkpoint: Checkpoint, sources: list[FileSource]) -> Callable[[], None]:
         outputs = LocalStore(str(self.root / "lake"))
         pipeline = new_pipeline("DirectRunner", [])
         space = Workspace(store, outputs, self.job.name, checkpoint.id, self.shards)

@@ -14,9 +14,7 @@ from ecompulse.kernels.hashing import row_id
 from ecompulse.kernels.step import Change, Clock, StateView, Step, Table
 
 ROWS = pl.Schema({"id": pl.String(), "key": pl.String(), "value": pl.Int64(), "event_time": TIME})
-TOTALS = pl.Schema(
-    {"id": pl.String(), "key": pl.String(), "rows": pl.Int64(), "total": pl.Int64(), "at": TIME}
-)
+TOTALS = pl.Schema({"id": pl.String(), "key": pl.String(), "rows": pl.Int64(), "total": pl.Int64(), "at": TIME})
 
 
 def decode(raw: pl.DataFrame, clock: Clock) -> Mapping[str, pl.DataFrame]:

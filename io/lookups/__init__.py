@@ -1,0 +1,18 @@
+"""Look-up stores behind one interface, and the cache in front of them."""
+
+from ecompulse.io.lookups.cache import CachedLookup, Counters
+from ecompulse.io.lookups.resources import counters, open_resources
+from ecompulse.io.lookups.store import LookupFailed, LookupSpec, Store, open_lookup, parse_spec, register
+
+__all__ = [
+    "CachedLookup",
+    "Counters",
+    "LookupFailed",
+    "LookupSpec",
+    "Store",
+    "counters",
+    "open_lookup",
+    "open_resources",
+    "parse_spec",
+    "register",
+]

@@ -1,0 +1,119 @@
+"""Look-ups in a table of an SQLite database, one query per batch."""
+
+import json
+import re
+import sqlite3
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+import polars as pl
+
+from ecompulse.io.lookups.store import KEY, LookupFailed, LookupSpec, check_options, choose_columns
+from ecompulse.kernels.config import nearest
+from ecompulse.kernels.event import MONEY
+
+_BUSY_S: Final = 5.0
+
+
+class SqliteStore:
+    """A table or view, read only; give the key an index, or each batch reads the whole table.
+
+    All keys go in one bound parameter, a JSON list. One connection per thread. Declared types decide: INTEGER, REAL and
+    BOOLEAN stay, DECIMAL and NUMERIC become decimal(18,4), all else is text.
+    """
+
+    def __init__(self, spec: LookupSpec) -> None:
+        check_options(spec, ("table",))
+        self._spec = spec
+        self._table = spec.options.get("table") or ""
+        self._local = threading.local()
+        if not self._table:
+            raise ValueError(f"{spec}: names no table; add &table=NAME")
+        if not Path(spec.location).is_file():
+            raise ValueError(f"{spec}: no such file: {spec.location}")
+        try:
+            declared = self._declared()
+        except sqlite3.Error as error:
+            raise ValueError(f"{spec}: {error}") from error
+        self._columns = pl.Schema({n: _dtype(declared[n]) for n in choose_columns(spec, list(declared))})
+        self._query = self._select(self._columns)
+        try:
+            self.fetch(pl.Series([""]))
+        except LookupFailed as error:
+            raise ValueError(str(error)) from error
+
+    @property
+    def columns(self) -> pl.Schema:
+        """Columns of the table, or those chosen, without the key."""
+        return self._columns
+
+    def fetch(self, keys: pl.Series) -> pl.DataFrame:
+        """See Store."""
+        schema = {KEY: pl.String(), **{n: pl.String() if t == MONEY else t for n, t in self._columns.items()}}
+        try:
+            rows = self._connection().execute(self._query, (json.dumps(keys.to_list()),)).fetchall()
+            frame = pl.DataFrame(rows, schema=schema, orient="row", strict=True)
+            frame = frame.with_columns(pl.col(n).cast(MONEY) for n, t in self._columns.items() if t == MONEY)
+        except (sqlite3.Error, pl.exceptions.PolarsError, TypeError, OverflowError) as error:
+            raise LookupFailed(f"{self._spec}: {str(error).splitlines()[0]}") from error
+        found = frame.filter(pl.col(KEY).is_in(keys.implode()))
+        if found[KEY].n_unique() != found.height:
+            twice = found[KEY].filter(found[KEY].is_duplicated())[0]
+            raise LookupFailed(f"{self._spec}: {self._spec.key} is no key: {twice!r} stands there more than once")
+        return found
+
+    def _connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            path = quote(str(Path(self._spec.location).absolute()))
+            connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=_BUSY_S)
+            self._local.connection = connection
+        return connection
+
+    def _declared(self) -> Mapping[str, str]:
+        """Declared type by column."""
+        connection = self._connection()
+        names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")]
+        if self._table not in names:
+            raise ValueError(f"{self._spec}: no table {self._table}{nearest(self._table, names)}")
+        rows = connection.execute("SELECT name, type FROM pragma_table_info(?)", (self._table,))
+        return {str(name): str(kind) for name, kind in rows}
+
+    def _select(self, columns: pl.Schema) -> str:
+        key = _quoted(self._spec.key)
+        parts = [f"CAST({key} AS TEXT)", *(_selected(name, dtype) for name, dtype in columns.items())]
+        # Names are those of the database itself, quoted; SQL binds values only.
+        return (
+            f"SELECT {', '.join(parts)} FROM {_quoted(self._table)} "  # noqa: S608
+            f"WHERE {key} IN (SELECT value FROM json_each(?))"
+        )
+
+
+def open_sqlite(spec: LookupSpec) -> SqliteStore:
+    """`sqlite:shop.db?table=users&key=id`."""
+    return SqliteStore(spec)
+
+
+def _dtype(declared: str) -> pl.DataType:
+    kind = declared.upper()
+    if "BOOL" in kind:
+        return pl.Boolean()
+    if "INT" in kind:
+        return pl.Int64()
+    if re.search("REAL|FLOA|DOUB", kind):
+        return pl.Float64()
+    return MONEY if re.search("DEC|NUMERIC|MONEY", kind) else pl.String()
+
+
+def _selected(name: str, dtype: pl.DataType) -> str:
+    column = _quoted(name)
+    if isinstance(dtype, pl.String) or dtype == MONEY:
+        return f"CAST({column} AS TEXT)"
+    return f"{column} <> 0" if isinstance(dtype, pl.Boolean) else column
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,163 @@
+"""One interface of all look-up stores, opened from a URL-like text such as `parquet:users.parquet?key=user_id`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Final, Protocol
+from urllib.parse import parse_qsl
+
+import polars as pl
+
+from ecompulse.kernels.config import nearest
+from ecompulse.kernels.event import TIME
+
+KEY: Final = "key"
+"""Name of the key column (String) in what `fetch` gives."""
+
+
+class LookupFailed(Exception):  # noqa: N818  # says what happened, as KeyError does not
+    """A store that was opened did not answer, or answered with something else than it should."""
+
+
+class Store(Protocol):
+    """Where the rows are. Implementations may be called by several threads at once.
+
+    A wrapper with the same two members (deadline, retries, circuit breaker) goes between store and cache.
+    """
+
+    @property
+    def columns(self) -> pl.Schema:
+        """Columns of a row, without the key; fixed for the life of the store."""
+        ...
+
+    def fetch(self, keys: pl.Series) -> pl.DataFrame:
+        """`key` and `columns` of the keys that exist, in any order, in one request.
+
+        Args:
+            keys: String, unique, no nulls.
+
+        Raises:
+            LookupFailed: no answer, or a wrong one. Never a part of an answer.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class LookupSpec:
+    """Which store, and how to read it; small and picklable, so that workers open it themselves.
+
+    Attributes:
+        scheme: `parquet`, `sqlite`, `jsonl`, or what else is registered.
+        location: a path, or an address without credentials.
+        options: the query: `key` (required), `columns=a,b`, and what the scheme knows.
+    """
+
+    scheme: str
+    location: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Name of the key column in the store."""
+        return self.options["key"]
+
+    @property
+    def chosen(self) -> Sequence[str] | None:
+        """The columns asked for, or None for all."""
+        text = self.options.get("columns")
+        return [name.strip() for name in text.split(",")] if text else None
+
+    def absolute(self, base: Path) -> "LookupSpec":
+        """The same with a relative path taken from `base`; for stores that are files."""
+        return replace(self, location=str(base / self.location)) if self.scheme in _FILES else self
+
+    def __str__(self) -> str:
+        query = "&".join(f"{name}={value}" for name, value in self.options.items())
+        return f"{self.scheme}:{self.location}" + (f"?{query}" if query else "")
+
+
+Opener = Callable[[LookupSpec], Store]
+
+_FILES: Final = {"parquet", "jsonl", "sqlite"}
+_BUILT_IN: Final = {
+    "parquet": "ecompulse.io.lookups.tables:open_parquet",
+    "jsonl": "ecompulse.io.lookups.tables:open_jsonl",
+    "sqlite": "ecompulse.io.lookups.sqlite:open_sqlite",
+}
+_OPENERS: dict[str, Opener] = {}
+
+
+def register(scheme: str, opener: Opener) -> None:
+    """Make `scheme:...` open with `opener`, in this process."""
+    _OPENERS[scheme] = opener
+
+
+def parse_spec(text: str) -> LookupSpec:
+    """The spec that a text such as `sqlite:shop.db?table=users&key=id` names.
+
+    Raises:
+        ValueError: an unknown scheme, no location, or no key.
+    """
+    scheme, colon, rest = text.partition(":")
+    known = {*_BUILT_IN, *_OPENERS}
+    if not colon or scheme not in known:
+        raise ValueError(f"{text!r} names no known store{nearest(scheme, known)}")
+    location, _, query = rest.partition("?")
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    if not location:
+        raise ValueError(f"{text!r} has no path; write {scheme}:PATH?key=COLUMN")
+    if not options.get("key"):
+        raise ValueError(f"{text!r} names no key column; add ?key=COLUMN")
+    return LookupSpec(scheme, location, options)
+
+
+def open_lookup(spec: LookupSpec | str) -> Store:
+    """The store of a spec, opened and checked.
+
+    Raises:
+        ValueError: one line: a missing file or key column, a corrupt database, an unknown option.
+    """
+    spec = parse_spec(spec) if isinstance(spec, str) else spec
+    if spec.scheme not in _OPENERS:
+        module, _, name = _BUILT_IN[spec.scheme].partition(":")
+        _OPENERS[spec.scheme] = getattr(import_module(module), name)
+    return _OPENERS[spec.scheme](spec)
+
+
+def check_options(spec: LookupSpec, known: Sequence[str]) -> None:
+    """Refuse options that the scheme does not know.
+
+    Raises:
+        ValueError: names the option and its nearest neighbour.
+    """
+    for name in spec.options:
+        if name not in (*known, "key", "columns"):
+            raise ValueError(f"{spec}: unknown option {name}{nearest(name, (*known, 'key', 'columns'))}")
+
+
+def choose_columns(spec: LookupSpec, there: Sequence[str]) -> list[str]:
+    """Names of the columns to read, without the key, in the store's order or the order asked for.
+
+    Raises:
+        ValueError: the key or a chosen column is not there.
+    """
+    for name in (spec.key, *(spec.chosen or ())):
+        if name not in there:
+            raise ValueError(f"{spec}: no column {name}{nearest(name, there)}")
+    return [name for name in spec.chosen or there if name != spec.key]
+
+
+def flat_type(spec: LookupSpec, name: str, dtype: pl.DataType) -> pl.DataType:
+    """The type that a column is stored with: text, number, boolean, decimal, date, or UTC time in ms.
+
+    Raises:
+        ValueError: a list, struct or bytes, which no later step (a PII policy above all) could see into.
+    """
+    if isinstance(dtype, pl.Categorical | pl.Enum | pl.Null):
+        return pl.String()
+    if isinstance(dtype, pl.Datetime):
+        return TIME
+    if dtype.is_nested() or isinstance(dtype, pl.Binary | pl.Object | pl.Time | pl.Duration):
+        raise ValueError(f"{spec}: column {name} is {dtype}; choose others with columns=a,b")
+    return dtype

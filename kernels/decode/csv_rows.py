@@ -1,0 +1,136 @@
+"""CSV records as columns of cells."""
+
+import csv
+import io
+import re
+from typing import Final
+
+import polars as pl
+
+from ecompulse.kernels.decode.batch import Batch, all_of
+from ecompulse.kernels.decode.cells import Cells
+from ecompulse.kernels.decode.json_rows import checked_text, utf8
+from ecompulse.kernels.decode.judge import Record, record_of
+from ecompulse.kernels.decode.plan import Plan
+from ecompulse.kernels.decode.rules import BrokenRule, Rule, shown
+from ecompulse.kernels.decode.sorting import sort_columns
+from ecompulse.kernels.event import MAX_ROW_BYTES, POSITION_SCHEMA
+
+_QUOTED: Final = r'"(?:[^"]|"")*"'
+_ROW: Final = "_row"
+
+
+class CsvHeaderError(ValueError):
+    """A header that cannot name columns."""
+
+
+def column_names(header: str, delimiter: str = ",") -> list[str]:
+    """The columns of a header line.
+
+    Raises:
+        CsvHeaderError: for an empty one, broken quotes, or a name given twice.
+    """
+    try:
+        names = _fields(header.removeprefix("\ufeff"), delimiter)
+    except csv.Error as error:
+        raise CsvHeaderError(f"CSV header {shown(header)}: {error}") from None
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise CsvHeaderError(f"CSV header names {shown(twice[0])} twice; rename one of the columns")
+    if not any(names):
+        raise CsvHeaderError("CSV header names no column")
+    return names
+
+
+def csv_batch(rows: pl.DataFrame, header: str, plan: Plan, delimiter: str = ",") -> Batch:
+    """The batch of rows (`RAW_SCHEMA`) with one record each, without the header. An empty cell is absent.
+
+    Raises:
+        CsvHeaderError: for a wrong header; never for a record.
+    """
+    names = column_names(header, delimiter)
+    raw = rows["raw"]
+    text = utf8(raw).str.strip_suffix("\n").str.strip_suffix("\r")
+    small = raw.bin.size().fill_null(0) <= MAX_ROW_BYTES
+    plain, quoted = _shapes(text, len(names), delimiter)
+    columns = _columns(text, plain & small, quoted & small, len(names), delimiter)
+    everywhere = all_of(True, rows.height)
+    source = {name: Cells(column, everywhere) for name, column in zip(names, columns, strict=True)}
+    sorted_out = sort_columns(source, plan)
+
+    def record(row: int) -> Record:
+        content = checked_text(raw[row])
+        return record_of(_exact(content, names, delimiter), content, plan)
+
+    return Batch(
+        positions=rows.select(POSITION_SCHEMA.names()),
+        cells=sorted_out.cells,
+        unknown=sorted_out.unknown,
+        properties=sorted_out.properties,
+        suspects=~((plain | quoted) & small) | sorted_out.suspects,
+        record=record,
+        raw=raw.gather,
+        content=utf8(raw) if plan.hashes_ids else None,
+    )
+
+
+def _shapes(text: pl.Series, width: int, delimiter: str) -> tuple[pl.Series, pl.Series]:
+    """Rows without quotes, and rows well quoted; both with the right number of columns."""
+    bare = text.str.contains('"', literal=True)
+    split = pl.col("t").str.count_matches(delimiter, literal=True) == width - 1
+    lines = pl.col("t").str.contains(r"[\r\n]")
+    plain = text.to_frame("t").select(split & ~lines & ~pl.lit(bare)).to_series().fill_null(value=False)
+    if not bare.any():
+        return plain, all_of(False, text.len())
+    separator = re.escape(delimiter)
+    field = rf'(?:[^"\r\n{separator}]*|{_QUOTED})'
+    well = text.str.contains(f"^{field}(?:{separator}{field})*$") & bare
+    without = text.str.replace_all(_QUOTED, "").str.count_matches(delimiter, literal=True) == width - 1
+    return plain, (well & without).fill_null(value=False)
+
+
+def _columns(text: pl.Series, plain: pl.Series, quoted: pl.Series, width: int, delimiter: str) -> list[pl.Series]:
+    names = [f"c{number}" for number in range(width)]
+    kept = text.to_frame("t").select(pl.when(plain).then("t")).to_series()
+    parts = kept.str.split_exact(delimiter, width - 1).struct.rename_fields(names).struct.unnest()
+    if quoted.any():
+        rows = pl.int_range(text.len(), eager=True, dtype=pl.Int64).alias(_ROW)
+        numbered = parts.with_columns(rows).filter(~quoted)
+        read = _read_quoted(text.filter(quoted), names, delimiter).with_columns(rows.filter(quoted))
+        parts = pl.concat([numbered, read]).sort(_ROW).drop(_ROW)
+    empty = pl.all() == ""
+    return parts.select(pl.when(~empty).then(pl.all())).get_columns()
+
+
+def _read_quoted(text: pl.Series, names: list[str], delimiter: str) -> pl.DataFrame:
+    """Columns of well quoted records, by the CSV reader of Polars."""
+    data = "\n".join(text).encode()
+    return pl.read_csv(
+        io.BytesIO(data),
+        has_header=False,
+        new_columns=names,
+        separator=delimiter,
+        schema_overrides=dict.fromkeys(names, pl.String),
+        infer_schema=False,
+    )
+
+
+def _exact(content: str, names: list[str], delimiter: str) -> dict[str, str | None]:
+    """The cells of one record by column; None for an empty one.
+
+    Raises:
+        BrokenRule: broken_csv, field_too_large.
+    """
+    try:
+        values = _fields(content.removesuffix("\n").removesuffix("\r"), delimiter)
+    except csv.Error as error:
+        rule = Rule.FIELD_TOO_LARGE if "field larger" in str(error) else Rule.BROKEN_CSV
+        raise BrokenRule(rule, f"{shown(content)}: {error}") from None
+    if len(values) != len(names):
+        message = f"{shown(content)} has {len(values)} columns, the header {len(names)}"
+        raise BrokenRule(Rule.BROKEN_CSV, message)
+    return {name: value or None for name, value in zip(names, values, strict=True)}
+
+
+def _fields(line: str, delimiter: str) -> list[str]:
+    return next(csv.reader([line], delimiter=delimiter, strict=True), [""]) or [""]

@@ -1,0 +1,112 @@
+"""A funnel's counts per window and segment, of the parts that shards and steps have found."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import polars as pl
+
+from ecompulse.kernels.event import TIME
+from ecompulse.kernels.funnels.buckets import at_rank
+from ecompulse.kernels.funnels.definition import Funnel, default_funnel
+from ecompulse.kernels.funnels.track import PART_SCHEMA
+from ecompulse.kernels.hashing import row_id
+from ecompulse.kernels.sessions.totals import COUNTS, add_up, counts_table, key_of
+from ecompulse.kernels.step import Clock, StateView, Step, Table
+
+GRAIN: Final = ("funnel", "mode", "scope", "window_start", "segment")
+
+FUNNEL_SCHEMA: Final = pl.Schema(
+    {
+        "id": pl.String(),
+        "funnel": pl.String(),
+        "mode": pl.String(),
+        "scope": pl.String(),
+        "window_start": TIME,
+        "window_end": TIME,
+        "segment": pl.String(),
+        "stage": pl.String(),
+        "stage_index": pl.Int64(),
+        "entered": pl.Int64(),
+        "converted_from_previous": pl.Int64(),
+        "conversion_rate": pl.Float64(),
+        "p50_ms": pl.Int64(),
+        "p90_ms": pl.Int64(),
+    }
+)
+
+
+@dataclass(frozen=True)
+class TotalFunnels:
+    """`funnels` of the `funnel_parts` of `TrackFunnels`: one row per stage, window, segment, scope and mode.
+
+    `entered` walks reached the stage. `converted_from_previous` of them had reached the stage just before
+    (fewer than `entered` if that one may be skipped; null for the first stage), `conversion_rate` is their
+    share of all that entered that one (null if nobody did). `p50_ms` and `p90_ms` are nearest-rank quantiles
+    of the time since the stage that the walk reached before, within 0.2 % (see `bucket`).
+
+    A window is over, and its rows are final, once the watermark has passed its end + the larger of `max_time`
+    and `gap`: by then every walk that entered in it has been counted. Windows that nobody entered have no rows.
+
+    Keying: funnel, mode, scope, window, segment. State: a row per stage and bucket of time that occurs, of
+    windows not yet over; at most about 256 buckets per power of two of milliseconds.
+
+    Attributes:
+        funnel: as that of `TrackFunnels`.
+        gap: ms, as that of `Sessionize`.
+        name: of the operator.
+    """
+
+    funnel: Funnel = field(default_factory=default_funnel)
+    gap: int = 30 * 60_000
+    name: str = "funnels"
+    version: int = field(default=1, init=False)
+
+    @property
+    def inputs(self) -> pl.Schema:
+        """Partial counts."""
+        return PART_SCHEMA
+
+    @property
+    def tables(self) -> Sequence[Table]:
+        """`counts`."""
+        return (counts_table(self.inputs),)
+
+    @property
+    def outputs(self) -> Mapping[str, pl.Schema]:
+        """Counts per stage."""
+        return {"funnels": FUNNEL_SCHEMA}
+
+    def key(self, batch: pl.DataFrame) -> pl.Series:
+        """All but the stage."""
+        return key_of(batch, GRAIN)
+
+    def step(self, state: StateView, batch: pl.DataFrame, clock: Clock) -> Step:
+        """Add up, and show the windows that are over."""
+        parts = batch.select(self.inputs.names())
+        open_for = self.funnel.window + max(self.funnel.max_time, self.gap)
+        done, change = add_up(state, parts, self.key(parts), ("entered", "converted"), clock, open_for)
+        return Step({"funnels": self._shown(done)}, {COUNTS: change})
+
+    def _shown(self, parts: pl.DataFrame) -> pl.DataFrame:
+        stages = pl.DataFrame({"stage": [stage.name for stage in self.funnel.stages]}).with_row_index("stage_index")
+        stages = stages.cast({"stage_index": pl.Int64})
+        counted = (
+            parts.sort(*GRAIN, "stage_index", "bucket")
+            .group_by(*GRAIN, "stage_index", maintain_order=True)
+            .agg(at_rank(5).alias("p50_ms"), at_rank(9).alias("p90_ms"), pl.col("entered", "converted").sum())
+        )
+        rows = counted.select(GRAIN).unique().join(stages, how="cross")
+        rows = rows.join(counted, on=[*GRAIN, "stage_index"], how="left", nulls_equal=True).sort(*GRAIN, "stage_index")
+        first = pl.col("stage_index") == 0
+        rows = rows.with_columns(
+            pl.col("entered").fill_null(0),
+            converted_from_previous=pl.when(~first).then(pl.col("converted").fill_null(0)),
+        )
+        before = pl.when(~first).then(pl.col("entered").shift(1))
+        rate = pl.when(before > 0).then(pl.col("converted_from_previous") / before)
+        return rows.with_columns(
+            id=row_id(*GRAIN[:3], pl.col("window_start").cast(pl.Int64), "segment", "stage_index"),
+            window_end=pl.col("window_start") + pl.duration(milliseconds=self.funnel.window),
+            conversion_rate=rate,
+        ).select(FUNNEL_SCHEMA.names())

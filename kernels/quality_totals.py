@@ -1,0 +1,100 @@
+"""Data quality per window: partial counts from everywhere, summed until their window closes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import polars as pl
+
+from ecompulse.kernels.event import TIME
+from ecompulse.kernels.hashing import row_id
+from ecompulse.kernels.step import Change, Clock, StateView, Step, Table
+
+PARTIAL_SCHEMA: Final = pl.Schema(
+    {"window_start": TIME, "check": pl.String(), "subject": pl.String(), "count": pl.Int64(), "rows": pl.Int64()}
+)
+"""Counts of one batch: `check` (schema_violation, null_rate, unknown_type, duplicate, late ...), `subject` (rule or
+field), `count` of the `rows` looked at."""
+
+TOTALS_SCHEMA: Final = pl.Schema(
+    {
+        "id": pl.String(),
+        "window_start": TIME,
+        "window_end": TIME,
+        "check": pl.String(),
+        "subject": pl.String(),
+        "count": pl.Int64(),
+        "rows": pl.Int64(),
+        "revision": pl.Int64(),
+    }
+)
+
+_GROUP: Final = ("window", "check", "subject")
+_OPEN: Final = Table(
+    "open",
+    pl.Schema(
+        {
+            "window": pl.String(),
+            "check": pl.String(),
+            "subject": pl.String(),
+            "count": pl.Int64(),
+            "rows": pl.Int64(),
+            "due": pl.Int64(),
+        }
+    ),
+    key="window",
+    due="due",
+)
+
+
+@dataclass(frozen=True)
+class TotalQuality:
+    """Sums partial counts per window, check and subject; a window's rows come out once, when the watermark passes.
+
+    Keyed by window: a handful of rows each, dropped when they are out. Counts that belong to a window that has
+    closed must be booked into the first open one by whoever makes them (`book`), so nothing is late here.
+    """
+
+    window_ms: int
+    name: str = "data_quality"
+    version: int = 1
+    inputs: pl.Schema = field(default_factory=lambda: PARTIAL_SCHEMA)
+    outputs: Mapping[str, pl.Schema] = field(default_factory=lambda: {"data_quality": TOTALS_SCHEMA})
+    tables: tuple[Table, ...] = (_OPEN,)
+
+    def key(self, batch: pl.DataFrame) -> pl.Series:
+        """The window."""
+        return batch["window_start"].dt.epoch("ms").cast(pl.String)
+
+    def step(self, state: StateView, batch: pl.DataFrame, clock: Clock) -> Step:
+        """Add the batch; give out what has closed."""
+        due = pl.col("window").cast(pl.Int64) + self.window_ms
+        fresh = batch.with_columns(window=self.key(batch)).with_columns(due=due).select(list(_OPEN.schema))
+        known = state.due("open", clock.watermark)
+        others = fresh["window"].unique()
+        touched = state.lookup("open", others.filter(~others.is_in(known["window"].unique().implode())))
+        sums = (
+            pl.concat([known, touched, fresh]).group_by(*_GROUP).agg(pl.col("count", "rows").sum(), pl.col("due").max())
+        )
+        closed = sums.filter(pl.col("due") <= clock.watermark)
+        kept = sums.filter(pl.col("due") > clock.watermark)
+        return Step(
+            {"data_quality": self._totals(closed, clock)},
+            {"open": Change(sums["window"].unique(), kept.select(list(_OPEN.schema)))},
+        )
+
+    @staticmethod
+    def _totals(closed: pl.DataFrame, clock: Clock) -> pl.DataFrame:
+        rows = closed.with_columns(
+            window_start=pl.col("window").cast(pl.Int64).cast(TIME),
+            window_end=pl.col("due").cast(TIME),
+            revision=pl.lit(clock.epoch, pl.Int64),
+        )
+        return rows.with_columns(id=row_id(*_GROUP)).select(list(TOTALS_SCHEMA)).sort("id")
+
+
+def book(partial: pl.DataFrame, window_ms: int, watermark: int) -> pl.DataFrame:
+    """Partial counts (PARTIAL_SCHEMA) with windows that have closed moved into the first that is open."""
+    first_open = max(0, watermark) // window_ms * window_ms
+    start = pl.max_horizontal(pl.col("window_start").dt.epoch("ms"), pl.lit(first_open))
+    return partial.with_columns(window_start=start.cast(TIME))

@@ -1,0 +1,126 @@
+"""Runs against the plainest state there is, and the cost and damage of files."""
+
+from dataclasses import dataclass, field
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+from support.harness import MemoryState
+
+from ecompulse.epochs import state as state_module
+from ecompulse.epochs.errors import StateDamaged
+from ecompulse.epochs.runs import lookup, make_run
+from ecompulse.epochs.state import Head, RunCache, ShardState
+from ecompulse.io.stores import LocalStore
+from ecompulse.kernels.hashing import fingerprint
+from ecompulse.kernels.step import END_OF_TIME, Change, Clock, Table
+
+SCHEMA = pl.Schema({"key": pl.String(), "n": pl.Int64(), "due": pl.Int64(), "expires": pl.Int64()})
+TABLE = Table("t", SCHEMA, key="key", due="due", expires="expires")
+
+
+@dataclass(frozen=True)
+class Keeper:
+    name: str = "keeper"
+    version: int = 1
+    inputs: pl.Schema = field(default_factory=pl.Schema)
+    outputs: dict = field(default_factory=dict)
+    tables: tuple = (TABLE,)
+
+
+def frame(rows):
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+
+
+keys = st.sampled_from([f"k{n}" for n in range(8)])
+changes = st.lists(
+    st.dictionaries(keys, st.lists(st.tuples(st.integers(0, 9), st.integers(1, 20), st.integers(1, 40)), max_size=3)),
+    max_size=8,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(changes, st.data())
+def test_runs_equal_a_plain_table(steps, data):
+    """Any sequence of changes, reloaded from files each time: same rows by key and by due time."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        store, head = LocalStore(folder), Head()
+        oracle = MemoryState({"t": TABLE})
+        for number, change in enumerate(steps, start=1):
+            clock = Clock(number, watermark=number, now=0)
+            oracle.watermark = number
+            rows = frame(
+                [(key, n, number + due, number + lasts) for key, group in change.items() for n, due, lasts in group]
+            )
+            wanted = Change(pl.Series("key", list(change), dtype=pl.String), rows)
+            state_module._cache = RunCache()  # a worker that has never seen this state
+            state = ShardState(Keeper(), clock, Head.load(head.dump()), store)
+            asked = pl.Series(data.draw(st.lists(keys)), dtype=pl.String)
+            assert_frame_equal(
+                state.lookup("t", asked).sort(pl.all()), oracle.lookup("t", asked.unique()).sort(pl.all())
+            )
+            ripe = state.due("t", number)
+            assert_frame_equal(ripe.sort(pl.all()), oracle.due("t", number).sort(pl.all()))
+            oracle.apply("t", Change(ripe["key"].unique(), ripe.clear()))
+            oracle.apply("t", wanted)
+            gone = ripe.filter(~pl.col("key").is_in(wanted.keys.implode()))["key"].unique()
+            merged = Change(pl.concat([wanted.keys, gone]), wanted.rows)
+            head = state.apply("keeper", 0, "a", {"t": merged})
+
+
+def test_a_key_shared_in_half_its_fingerprint_is_not_mixed_up():
+    run = make_run(TABLE, pl.Series(["a", "b"]), frame([("a", 1, 5, 9), ("b", 2, 5, 9)]))
+    same_hi = run.frame.with_columns(__hi=pl.lit(7, pl.UInt64)).sort("__hi", "__lo")
+    crowded = type(run)(same_hi)
+    wanted = fingerprint(pl.Series(["b"])).with_columns(hi=pl.lit(7, pl.UInt64))
+    found = lookup([crowded], wanted)
+    assert found is not None
+    assert found["key"].to_list() == ["b"]
+
+
+def test_number_of_runs_follows_the_logarithm(tmp_path):
+    store, head = LocalStore(str(tmp_path)), Head()
+    for number in range(1, 65):
+        change = Change(pl.Series([f"k{number}"]), frame([(f"k{number}", 1, 10**9, 10**9)]))
+        state = ShardState(Keeper(), Clock(number, 0, 0), head, store)
+        head = state.apply("keeper", 0, "a", {"t": change})
+    assert len(head.tables["t"]) <= 7
+    assert sum(ref.rows for ref in head.tables["t"]) == 64
+
+
+@pytest.mark.parametrize("harm", ["missing", "damaged"])
+def test_a_harmed_file_is_named(tmp_path, harm):
+    store = LocalStore(str(tmp_path))
+    change = Change(pl.Series(["k"]), frame([("k", 1, 10, 10)]))
+    head = ShardState(Keeper(), Clock(1, 0, 0), Head(), store).apply("keeper", 3, "a", {"t": change})
+    path = tmp_path / head.tables["t"][0].file
+    if harm == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-1] + b"x")
+    state_module._cache = RunCache()
+    with pytest.raises(StateDamaged, match=rf"state/keeper/00003/.*{harm}"):
+        ShardState(Keeper(), Clock(2, 0, 0), head, store).lookup("t", pl.Series(["k"]))
+
+
+def test_draining_does_not_age_what_is_remembered(tmp_path):
+    store = LocalStore(str(tmp_path))
+    change = Change(pl.Series(["k"]), frame([("k", 1, None, 10)]))
+    head = ShardState(Keeper(), Clock(1, 5, 0), Head(), store).apply("keeper", 0, "a", {"t": change})
+    drained = ShardState(Keeper(), Clock(2, END_OF_TIME, 0), head, store)
+    assert drained.lookup("t", pl.Series(["k"])).height == 1
+    later = ShardState(Keeper(), Clock(2, 10, 0), head, store)
+    assert later.lookup("t", pl.Series(["k"])).height == 0
+
+
+def test_the_cache_is_bounded():
+    cache = RunCache(limit=1)
+    run = make_run(TABLE, pl.Series(["a"]), frame([("a", 1, 5, 9)]))
+    cache.put("x", run)
+    cache.put("y", run)
+    assert cache.get("x") is None
+    assert cache.get("y") is run

@@ -1,0 +1,273 @@
+"""Decoding JSON equals the plainest reading of each row: json, Decimal and datetime, nothing of ours."""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from typing import Any
+
+import polars as pl
+from ecompulse.kernels.decode import Decoded, decode_json
+from ecompulse.kernels.decode.assemble import assemble
+from ecompulse.kernels.decode.json_rows import json_batch
+from ecompulse.kernels.decode.plan import plan_for
+from ecompulse.kernels.event import FIELDS, FRAME_SCHEMA, RAW_SCHEMA, Kind
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+NOW = 1_700_000_000_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+CONTEXT = Context(prec=60)
+KINDS = {field.name: field.kind for field in FIELDS}
+REQUIRED = [field.name for field in FIELDS if field.required]
+
+
+class Number(str):
+    """A JSON number as written."""
+
+    __slots__ = ()
+
+
+class Bad(Exception):  # noqa: N818  # a verdict
+    pass
+
+
+def frame(rows: list[bytes]) -> pl.DataFrame:
+    columns = {"raw": rows, "source": "t", "partition": 0, "offset": range(len(rows))}
+    return pl.DataFrame(columns, schema=RAW_SCHEMA)
+
+
+def number(literal: str) -> Any:
+    return Number(literal)
+
+
+def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({key for key, _ in items}) < len(items):
+        raise Bad("duplicate_key")
+    return dict(items)
+
+
+def plain(value: Any) -> Any:
+    """Numbers as Python's json reads them."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return json.loads(value) if isinstance(value, Number) else value
+
+
+def finite(value: Any) -> bool:
+    if isinstance(value, dict | list):
+        return all(map(finite, value.values() if isinstance(value, dict) else value))
+    return not (isinstance(value, Number) and abs(float(value)) == float("inf"))
+
+
+def constant(name: str) -> Any:
+    raise Bad("not_finite")
+
+
+def iso(text: str) -> int:
+    found = re.fullmatch(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:(?<=:\d\d:\d\d)\.(\d{1,9}))?(Z|[+-]\d\d(?::?\d\d)?)", text)
+    if not found or not text.isascii():
+        raise Bad("wrong_type")
+    day, clock, fraction, zone = found.groups()
+    zone = "+00:00" if zone == "Z" else (zone + ":00" if len(zone) == 3 else zone)
+    if ":" not in zone:
+        zone = zone[:3] + ":" + zone[3:]
+    try:
+        moment = datetime.fromisoformat(f"{day}T{clock}{zone}")
+    except ValueError:
+        raise Bad("wrong_type") from None
+    return (moment - EPOCH) // timedelta(milliseconds=1) + int((fraction or "0").ljust(3, "0")[:3])
+
+
+def integer(value: Any) -> int:
+    if not isinstance(value, Number):
+        raise Bad("wrong_type")
+    got = json.loads(value)
+    if got != int(got):
+        raise Bad("wrong_type")
+    return int(got)
+
+
+def field_value(name: str, value: Any) -> Any:
+    kind = KINDS[name]
+    if kind is Kind.TEXT:
+        if not isinstance(value, str) or isinstance(value, Number):
+            raise Bad("wrong_type")
+        return value
+    if kind is Kind.TIME:
+        ms = iso(value) if isinstance(value, str) and not isinstance(value, Number) else integer(value)
+        if ms > NOW + 300_000:
+            raise Bad("event_time_in_future")
+        if ms < 631_152_000_000:
+            raise Bad("event_time_too_old")
+        return EPOCH + timedelta(milliseconds=ms)
+    if kind is Kind.INTEGER:
+        got = integer(value)
+        if not -(2**63) <= got < 2**63:
+            raise Bad("out_of_range")
+        return got
+    if not isinstance(value, Number):
+        raise Bad("wrong_type")
+    amount = Decimal(value)
+    if amount and amount.adjusted() > 20:
+        raise Bad("out_of_range")
+    amount = amount.quantize(Decimal("0.0001"), ROUND_HALF_EVEN, CONTEXT)
+    if abs(amount) >= 10**14:
+        raise Bad("out_of_range")
+    return amount
+
+
+def oracle(raw: bytes) -> dict[str, Any]:
+    """The values of a row, or Bad with the rule."""
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise Bad("invalid_utf8") from None
+    options = {"parse_float": number, "parse_int": number, "parse_constant": number}
+    try:
+        loose = json.loads(text.strip(" \t\r\n"), **options)
+        json.dumps(loose, ensure_ascii=False).encode()
+    except ValueError:
+        raise Bad("broken_json") from None
+    if not isinstance(loose, dict):
+        raise Bad("not_an_object")
+    json.loads(text, object_pairs_hook=pairs)
+    row = json.loads(text, **{**options, "parse_constant": constant})
+    if not finite(row):
+        raise Bad("out_of_range")
+    row = {key: value for key, value in row.items() if value is not None}
+    values = {}
+    for name in KINDS:
+        if name in REQUIRED and row.get(name) in (None, ""):
+            raise Bad("missing_required")
+        if name != "properties":
+            values[name] = field_value(name, row[name]) if name in row else None
+    for name in ("user_id", "anonymous_id"):
+        values[name] = values[name] or None
+    if values["user_id"] is None and values["anonymous_id"] is None:
+        raise Bad("missing_required")
+    given_properties = row.get("properties", {})
+    if not isinstance(given_properties, dict):
+        raise Bad("wrong_type")
+    unknown = {key: value for key, value in row.items() if key not in KINDS}
+    if given_properties.keys() & unknown.keys():
+        raise Bad("duplicate_key")
+    merged = plain({**given_properties, **unknown})
+    some = merged or "properties" in row
+    values["properties"] = (
+        json.dumps(merged, ensure_ascii=False, sort_keys=True, separators=(",", ":")) if some else None
+    )
+    return values
+
+
+def expected(rows: list[bytes]) -> tuple[list[dict[str, Any]], list[tuple[int, str]]]:
+    good, bad = [], []
+    for offset, raw in enumerate(rows):
+        try:
+            good.append({**oracle(raw), "source": "t", "partition": 0, "offset": offset})
+        except Bad as verdict:
+            bad.append((offset, str(verdict)))
+    return good, bad
+
+
+def found(decoded: Decoded) -> tuple[list[dict[str, Any]], list[tuple[int, str]]]:
+    assert decoded.events.schema == FRAME_SCHEMA
+    return decoded.events.to_dicts(), decoded.dead.select("offset", "rule").rows()
+
+
+def one_by_one(rows: list[bytes]) -> Decoded:
+    """Every row by the exact way, no columns trusted."""
+    plan = plan_for(None, NOW, typed=True)
+    batch = json_batch(frame(rows), plan)
+    batch.suspects.extend(batch.suspects.clear())
+    object.__setattr__(batch, "suspects", pl.repeat(value=True, n=len(rows), eager=True))
+    return assemble(batch, plan)
+
+
+text = st.text(max_size=8) | st.sampled_from(["", 'a"b', "\\", "\\u001f", "a\x1fb", "\u2028", "NaN", "null", "é", "1,]"])
+literal = (
+    st.integers(-(10**20), 10**20).map(str)
+    | st.integers(-99, 99).map(str)
+    | st.floats(allow_nan=False, allow_infinity=False).map(repr)
+    | st.decimals(-(10**10), 10**10, places=5).map(str)
+    | st.builds("{}.{}".format, st.integers(-99, 9999), st.from_regex(r"[0-9]{1,25}", fullmatch=True))
+    | st.builds("{}e{}".format, st.integers(-99, 99), st.integers(-30, 30))
+    | st.sampled_from(["NaN", "Infinity", "-Infinity", "nan", "inf", "1e400", "-0", "-0.0", "2.0", "2.5", "0.00005", "1.00015", "0.00001", "01", "1.", "9223372036854775808", "18446744073709551616", "1" * 301])
+)  # fmt: skip
+
+
+class Raw(str):
+    """Text that stands in JSON as it is."""
+
+    __slots__ = ()
+
+
+def written(value: Any, space: str) -> str:
+    """JSON text of nested values with Raw numbers, pairs as objects, and odd white space."""
+    if isinstance(value, Raw):
+        return str(value)
+    if isinstance(value, list):
+        return "[" + f",{space}".join(written(item, space) for item in value) + "]"
+    if isinstance(value, tuple):
+        inside = f",{space}".join(f"{written(key, '')}{space}:{space}{written(item, space)}" for key, item in value)
+        return "{" + space + inside + "}"
+    return json.dumps(value, ensure_ascii=isinstance(value, str) and len(value) % 2 == 0)
+
+
+scalar = text | literal.map(Raw) | st.none() | st.booleans()
+nested = st.recursive(
+    scalar, lambda inner: st.lists(inner, max_size=3) | st.lists(st.tuples(text, inner), max_size=3).map(tuple), max_leaves=6
+)
+event_time = st.sampled_from([
+    "2023-01-01T00:00:00Z", "2023-01-01 00:00:00.1239+02:00", "2023-01-01T00:00-0530", "2023-01-01T00:00:00",
+    "2023-02-30T00:00:00Z", "1989-12-31T23:59:59Z", "2023-12-31T00:00:00Z", "2023-01-01T00:00:60Z", "2023-01-01T24:00:00Z",
+    "2023-01-01T00:00:00.123456789+05", "2023-1-1T00:00:00Z", "0000-01-01T00:00:00Z", "2023-01-01T00:00:00+24:00", " 2023-01-01T00:00:00Z",
+    "2023-01-01T00:00:00.Z", "1672531200000",
+]) | st.sampled_from(["1672531200000", "1672531200000.0", "1672531200000.5", "1.6725312e12", "0", "1672531200", "99999999999999999999"]).map(Raw) | st.none()  # fmt: skip
+NAMES = {
+    Kind.TEXT: text,
+    Kind.MONEY: literal.map(Raw),
+    Kind.INTEGER: literal.map(Raw),
+    Kind.TIME: event_time,
+    Kind.OBJECT: st.lists(st.tuples(text, nested), max_size=4).map(tuple),
+}
+
+
+@st.composite
+def row(draw: st.DrawFn) -> bytes:
+    """Mostly a good event, with some fields odd, some unknown, some twice."""
+    members: list[tuple[str, Any]] = [("event_id", "e"), ("event_type", "purchase"), ("user_id", "u")]
+    members.append(("event_time", draw(st.just("2023-01-01T00:00:00Z") | event_time)))
+    names = draw(st.lists(st.sampled_from(sorted(KINDS)), max_size=4))
+    members += [(name, draw(NAMES[KINDS[name]] if draw(st.integers(0, 9)) else nested)) for name in names]
+    members += draw(st.lists(st.tuples(text | st.sampled_from(["Price", "x", "a/b", "~", "'"]), nested), max_size=2))
+    if draw(st.integers(0, 9)):
+        members = list(dict(members).items())
+    return written(tuple(members), draw(st.sampled_from(["", " ", "\t"]))).encode("utf-8", "surrogatepass")
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.lists(row() | st.binary(max_size=20), min_size=1, max_size=12))
+def test_equals_the_plain_reading_row_by_row(rows):
+    decoded = decode_json(frame(rows), NOW)
+    assert found(decoded) == expected(rows)
+    exact = one_by_one(rows)
+    assert exact.events.equals(decoded.events)
+    assert exact.dead.equals(decoded.dead)
+    assert exact.dead_times.equals(decoded.dead_times)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_fuzzed_bytes_never_raise_and_none_is_lost(data):
+    rows = [bytearray(raw) for raw in data.draw(st.lists(row(), min_size=1, max_size=8))]
+    for raw in rows:
+        for _ in range(data.draw(st.integers(0, 2))):
+            at = data.draw(st.integers(0, len(raw) - 1))
+            raw[at : at + data.draw(st.integers(0, 1))] = data.draw(st.binary(max_size=2) | st.sampled_from([b",", b'"', b"}", b"\\"]))
+    whole = [bytes(raw) for raw in rows]
+    decoded = decode_json(frame(whole), NOW)
+    assert decoded.events.height + decoded.dead.height == len(rows)
+    assert found(decoded) == expected(whole)
