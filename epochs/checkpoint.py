@@ -37,6 +37,8 @@ class Seal:
         state: per operator and shard, the head of its state.
         files: per output table, the files of this epoch.
         counts: totals for progress.
+        past: watermarks of this epoch and those before, newest first, for operators that lag.
+        drains: how many of the last epochs in a row, this one included, were drains.
     """
 
     epoch: int
@@ -52,6 +54,8 @@ class Seal:
     files: dict[str, list[dict[str, Any]]]
     counts: dict[str, int] = field(default_factory=dict)
     backlog: int = 0
+    past: list[int | None] = field(default_factory=list)
+    drains: int = 0
 
     def dump(self) -> bytes:
         """As canonical JSON."""

@@ -8,17 +8,18 @@ from typing import Any, Final, Protocol
 
 from ecompulse.epochs.checkpoint import Checkpoint, Seal, positions_after
 from ecompulse.epochs.manifest import Manifest, read_manifest
-from ecompulse.epochs.plan import CURRENT, Draft, Plan, Planner, Position, stored_watermark
+from ecompulse.epochs.plan import CURRENT, UNKNOWN, Draft, Operator, Plan, Planner, Position, stored_watermark
 from ecompulse.epochs.progress import Stopwatch, describe
 from ecompulse.epochs.protocols import DataFile, Sink, Source, TableSpec
 from ecompulse.epochs.steps import Step, reach
-from ecompulse.kernels.step import Clock, Kernel
+from ecompulse.kernels.step import Clock
 
 SNAPSHOT_EVERY: Final = 20  # epochs between complete snapshots of source positions
 TARGET_MS: Final = 10_000  # what an adaptive epoch aims at
 FIRST_ROWS: Final = 200_000
 MOST_ROWS: Final = 1_000_000
 LEAST_ROWS: Final = 10_000
+MOST_LAG: Final = 4  # epochs that an operator's watermark may be behind
 
 
 class Clockwork(Protocol):
@@ -72,7 +73,7 @@ class Driver:
 
     job: str
     tables: Sequence[TableSpec]
-    kernels: Sequence[Kernel]
+    operators: Sequence[Operator]
     checkpoint: Checkpoint
     sources: Sequence[Source]
     planner: Planner
@@ -157,12 +158,13 @@ class Driver:
         plan = Plan(
             epoch=epoch,
             attempt=f"{self.checkpoint.incarnation:04d}.{self._attempts:04d}",
-            clock=Clock(epoch, draft.clock_watermark, draft.now),
+            clock=Clock(epoch, UNKNOWN if draft.watermark is None else draft.watermark, draft.now),
             splits=draft.splits,
             roles=[self.sources[split.source].role for split in draft.splits],
+            watermarks={operator.name: draft.watermark_of(operator, at) for operator in self.operators},
             state={
-                kernel.name: {str(shard): at.state.get(kernel.name, {}).get(str(shard)) for shard in shards}
-                for kernel in self.kernels
+                operator.name: {str(shard): at.state.get(operator.name, {}).get(str(shard)) for shard in shards}
+                for operator in self.operators
             },
         )
         store = self.checkpoint.store
@@ -176,6 +178,7 @@ class Driver:
         for name, seen in draft.seen.items():
             tops = [top for top in (seen.top, manifest.tops.get(name)) if top is not None]
             partitions[name] = [max(tops, default=None), seen.active]
+        watermark = stored_watermark(draft, partitions)
         snapshot = plan.epoch % SNAPSHOT_EVERY == 1
         positions = [
             {**known, **backlog.positions} if snapshot else dict(backlog.positions)
@@ -185,7 +188,7 @@ class Driver:
             epoch=plan.epoch,
             attempt=plan.attempt,
             incarnation=self.checkpoint.incarnation,
-            watermark=stored_watermark(draft, partitions),
+            watermark=watermark,
             now=draft.now,
             ranges=[asdict(split) for split in draft.splits],
             positions=positions,
@@ -195,6 +198,8 @@ class Driver:
             files=manifest.files,
             counts=manifest.counts,
             backlog=sum(backlog.left for backlog in draft.backlogs),
+            past=[watermark, *at.past][:MOST_LAG],
+            drains=at.drains + 1 if draft.drain else 0,
         )
 
     def _finish(self, seal: Seal, watch: Stopwatch) -> None:

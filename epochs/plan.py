@@ -2,17 +2,38 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from ecompulse.epochs.checkpoint import Seal
 from ecompulse.epochs.protocols import EVENTS, Backlog, Source, Split
 from ecompulse.epochs.watermark import Seen, WatermarkPolicy, shares
-from ecompulse.kernels.step import END_OF_TIME, Clock
+from ecompulse.kernels.step import END_OF_TIME, Clock, Kernel
 
 CURRENT: Final = "current.json"
 UNKNOWN: Final = -1
 """Watermark (ms) of a clock while nothing is known: no row is late, no window closes."""
+
+
+@dataclass(frozen=True)
+class Operator:
+    """A keyed operator of a job.
+
+    Attributes:
+        kernel: what it does.
+        lag: epochs by which its watermark is behind. An operator that is fed by one that holds rows until the
+            watermark has passed them sees them one epoch later, and must not take them for late.
+        hold: ms of event time by which its watermark is behind, where rows were held for that long.
+    """
+
+    kernel: Kernel
+    lag: int = 0
+    hold: int = 0
+
+    @property
+    def name(self) -> str:
+        """Of the kernel."""
+        return self.kernel.name
 
 
 @dataclass(frozen=True)
@@ -21,6 +42,7 @@ class Plan:
 
     Attributes:
         roles: of the source of each split.
+        watermarks: per operator, the watermark (ms) that its steps see.
         state: per operator and shard, the head of the state before the epoch; null for an empty one.
     """
 
@@ -29,6 +51,7 @@ class Plan:
     clock: Clock
     splits: Sequence[Split]
     roles: Sequence[str]
+    watermarks: Mapping[str, int]
     state: Mapping[str, Mapping[str, Any]]
 
     @property
@@ -51,7 +74,12 @@ class Plan:
 
 @dataclass
 class Position:
-    """Where the job is: what the next plan starts from."""
+    """Where the job is: what the next plan starts from.
+
+    Attributes:
+        past: watermarks of this epoch and those before it, newest first, as far as operators lag.
+        drains: how many of the last epochs in a row were drains.
+    """
 
     epoch: int
     watermark: int | None
@@ -59,23 +87,25 @@ class Position:
     seen: dict[str, Seen]
     sources: list[dict[str, Any]]
     state: dict[str, dict[str, Any]]
+    past: list[int | None]
+    drains: int
 
     @staticmethod
     def start(sources: int) -> "Position":
         """Before the first epoch."""
-        return Position(0, None, 0, {}, [{} for _ in range(sources)], {})
+        return Position(0, None, 0, {}, [{} for _ in range(sources)], {}, [], 0)
 
     def advance(self, seal: Seal) -> None:
         """Take over what a sealed epoch has changed."""
         self.epoch, self.watermark, self.now = seal.epoch, seal.watermark, seal.now
         self.seen = {name: Seen(top, active or 0) for name, (top, active) in seal.partitions.items()}
-        self.state = seal.state
+        self.state, self.past, self.drains = seal.state, seal.past, seal.drains
         for known, change in zip(self.sources, seal.positions, strict=True):
             known.update(change)
 
-    def next_due(self) -> int | None:
-        """Smallest time (ms) at which a shard of any operator wants a step; None when nothing is open."""
-        heads = (head for shards in self.state.values() for head in shards.values())
+    def due(self, operator: str) -> int | None:
+        """Smallest time (ms) at which a shard of the operator wants a step; None when nothing is open."""
+        heads = self.state.get(operator, {}).values()
         return min((head["due"] for head in heads if head["due"] is not None), default=None)
 
 
@@ -94,20 +124,24 @@ class Draft:
         """All ranges to read."""
         return [split for backlog in self.backlogs for split in backlog.splits]
 
-    @property
-    def clock_watermark(self) -> int:
-        """Watermark that the steps see."""
-        if self.drain:
+    def watermark_of(self, operator: Operator, at: Position) -> int:
+        """Watermark (ms) that the operator's steps see in the epoch after `at`."""
+        if self.drain and at.drains >= operator.lag:
             return END_OF_TIME
-        return UNKNOWN if self.watermark is None else self.watermark
+        history = [self.watermark, *at.past]
+        found = history[operator.lag] if operator.lag < len(history) else None
+        return UNKNOWN if found is None else max(UNKNOWN, found - operator.hold)
 
 
 class Planner:
     """Decides on the next epoch from what the sources offer."""
 
-    def __init__(self, sources: Sequence[Source], policy: WatermarkPolicy, *, drain: bool) -> None:
+    def __init__(
+        self, sources: Sequence[Source], policy: WatermarkPolicy, operators: Sequence[Operator], *, drain: bool
+    ) -> None:
         """`drain`: close everything once the input has ended."""
         self._sources = sources
+        self._operators = operators
         self._policy = policy
         self._drain = drain
 
@@ -128,10 +162,13 @@ class Planner:
         holding = {name: part for name, part in seen.items() if self._sources[int(name.split("/")[0])].role == EVENTS}
         watermark = self._policy.next(at.watermark, holding, ended, now)
         has_rows = any(backlog.splits for backlog in backlogs)
-        drain = self._drain and not has_rows and not any(backlog.left for backlog in backlogs)
-        if not has_rows and not self._something_closes(at, watermark, drain=drain):
-            return None
-        return Draft(watermark, now, drain, backlogs, seen)
+        draft = Draft(watermark, now, drain=False, backlogs=backlogs, seen=seen)
+        if has_rows or self._something_closes(at, draft):
+            return draft
+        # Only now: what the last watermark closes has closed by itself, and says so.
+        if self._drain and not any(backlog.left for backlog in backlogs):
+            draft = replace(draft, drain=True)
+        return draft if self._something_closes(at, draft) else None
 
     def _backlogs(self, at: Position, max_rows: int) -> list[Backlog]:
         tops: dict[int, dict[int, int]] = {index: {} for index in range(len(self._sources))}
@@ -146,13 +183,12 @@ class Planner:
             for index, source in enumerate(self._sources)
         ]
 
-    def _something_closes(self, at: Position, watermark: int | None, *, drain: bool) -> bool:
-        due = at.next_due()
-        if due is None:
-            return False
-        if drain:
-            return True
-        return watermark is not None and watermark != at.watermark and due <= watermark
+    def _something_closes(self, at: Position, draft: Draft) -> bool:
+        for operator in self._operators:
+            due = at.due(operator.name)
+            if due is not None and due <= draft.watermark_of(operator, at):
+                return True
+        return False
 
 
 def stored_watermark(draft: Draft, partitions: Mapping[str, list[int | None]]) -> int | None:

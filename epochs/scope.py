@@ -12,7 +12,7 @@ import polars as pl
 from ecompulse.epochs.coders import FrameCoder  # noqa: F401  # registers the coder of frames
 from ecompulse.epochs.keyed import HEAD, Binding
 from ecompulse.epochs.manifest import WriteManifest
-from ecompulse.epochs.plan import CURRENT, Plan
+from ecompulse.epochs.plan import CURRENT, Operator, Plan
 from ecompulse.epochs.protocols import EVENTS, Reader, Split, Store, TableSpec
 from ecompulse.epochs.steps import Step, reach
 from ecompulse.epochs.tables import WriteTable
@@ -32,7 +32,7 @@ class Job(Protocol):
     @property
     def tables(self) -> Sequence[TableSpec]: ...
     @property
-    def kernels(self) -> Sequence[Kernel]: ...
+    def operators(self) -> Sequence[Operator]: ...
 
     def build(self, scope: "Scope") -> None:
         """Compose the pipeline: take `scope.read()`, apply transforms, end in `scope.write()`."""
@@ -140,7 +140,8 @@ def emit_plan(plan: Plan) -> Iterable[Any]:
         yield beam.pvalue.TaggedOutput(f"splits.{role}", json.dumps([split.__dict__, clock]).encode())
     for operator, shards in plan.state.items():
         for shard, head in shards.items():
-            found = {"clock": clock, "attempt": plan.attempt, "head": head}
+            lagging = {**clock, "watermark": plan.watermarks[operator]}
+            found = {"clock": lagging, "attempt": plan.attempt, "head": head}
             yield beam.pvalue.TaggedOutput(f"heads.{operator}", (int(shard), HEAD + json.dumps(found).encode()))
     yield beam.pvalue.TaggedOutput("facts", json.dumps({"folder": plan.folder}).encode())
 

@@ -48,7 +48,7 @@ class ResolveIdentity:
     that earlier watermark, as a Beam watermark hold would do.
 
     Keying: `anonymous_id`; rows without one need no state and go by `user_id`. State: `identities`, per
-    device with a user one row (about 45 bytes and the two ids) plus one per user_id or logout that the
+    device with a user one row (about 40 bytes and the two ids) plus one per user_id or logout that the
     watermark has not passed; devices never signed in have none. `pending`, the waiting rows, each stored by
     itself so that a busy device is not rewritten with every event. Expiry: a settled logout goes at once, an
     identity at the first UTC midnight after it lapsed; not while draining, so that tomorrow's run knows it.

@@ -53,8 +53,8 @@ class MatchPayments:
     they come out at once, matched with what is still kept. Nothing is lost, nothing comes out twice.
 
     Keying: `order_id`. State: `orders`, the rows that wait and, while others of their order do, those that
-    are out; a row costs its carried columns, its order id and 9 bytes. An order's last row takes the
-    whole order with it: after 2 x `bound` behind the watermark nothing remains. Draining lets all out.
+    are out; a row costs its carried columns, its order id and 9 bytes. The last row of an
+    order to come out takes all of it along, once the watermark is `bound` past it. Draining lets all out.
 
     Attributes:
         columns: what is carried through; at least `NEEDED`.

@@ -43,10 +43,10 @@ def assemble(job: Job, sources: Sequence[Source], options: Options, stop: thread
         yield Driver(
             job=job.name,
             tables=job.tables,
-            kernels=job.kernels,
+            operators=job.operators,
             checkpoint=checkpoint,
             sources=sources,
-            planner=Planner(sources, _policy(options), drain=options.drain),
+            planner=Planner(sources, _policy(options), job.operators, drain=options.drain),
             sinks=sinks,
             run=executor(pipeline),
             clock=WallClock(),
@@ -65,7 +65,7 @@ def settings_of(job: Job, sources: Sequence[Source], options: Options) -> dict[s
         "job": job.name,
         "sources": [source.uri for source in sources],
         "num_shards": options.num_shards,
-        "operators": {kernel.name: kernel.version for kernel in job.kernels},
+        "operators": {operator.name: operator.kernel.version for operator in job.operators},
     }
 
 

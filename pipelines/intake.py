@@ -8,21 +8,104 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from ecompulse.epochs.errors import UserError
+from ecompulse.epochs.plan import Operator
 from ecompulse.epochs.protocols import TableSpec
 from ecompulse.io.lookups.resources import open_resources
 from ecompulse.kernels.config import ConfigError
-from ecompulse.kernels.decode import decode
-from ecompulse.kernels.decode.dead_letters import DEAD_LETTERS_SCHEMA
 from ecompulse.kernels.enrich.config import EnrichConfig, load_enrich
 from ecompulse.kernels.enrich.enrichment import enriched_schema
-from ecompulse.kernels.event import FRAME_SCHEMA
+from ecompulse.kernels.event import DEAD_LETTER_SCHEMA, FRAME_SCHEMA
 from ecompulse.kernels.mapping import Mapping, load_mapping
-from ecompulse.kernels.quality import QUALITY_SCHEMA, SumQuality
-from ecompulse.kernels.step import Kernel
-from pipelines.flags import Flag, Options
+from ecompulse.kernels.quality_totals import TOTALS_SCHEMA, TotalQuality
+from pipelines.flags import Options
 
 if TYPE_CHECKING:
     from ecompulse.epochs.scope import Scope
 
-DEAD_LETTERS: Final = TableSpec("dead_letters", DEAD_LETTERS_SCHEMA, "seen_at")
-DATA_QUALITY: Final = TableSpec("data_quality", QUALITY_SCHEMA, "window_start", warehouse=True)
+DEAD_LETTERS: Final = TableSpec("dead_letters", pl.Schema({"id": pl.String(), **DEAD_LETTER_SCHEMA}), "seen_at")
+DATA_QUALITY: Final = TableSpec("data_quality", TOTALS_SCHEMA, "window_start", warehouse=True, revised=True)
+
+
+@dataclass(frozen=True)
+class Intake:
+    """How a job takes in events.
+
+    Attributes:
+        mapping: of foreign fields; None for the event itself.
+        enrich: what the enrichment steps do.
+        quality: sums data quality per window.
+    """
+
+    mapping: Mapping | None
+    enrich: EnrichConfig
+    quality: TotalQuality
+
+    @property
+    def tables(self) -> Sequence[TableSpec]:
+        """Outputs that every job has."""
+        return (DEAD_LETTERS, DATA_QUALITY)
+
+    @property
+    def operators(self) -> Sequence[Operator]:
+        """Keyed operators that every job has."""
+        return (Operator(self.quality),)
+
+    def schema(self) -> pl.Schema:
+        """Columns of an enriched event."""
+        resources = open_resources(self.enrich)
+        user = resources.user.columns if resources.user else None
+        product = resources.product.columns if resources.product else None
+        return enriched_schema(self.enrich, FRAME_SCHEMA, user, product)
+
+    def read(self, scope: "Scope") -> "Taken":
+        """Read and decode; dead letters are written, and quality counted, on the way."""
+        from ecompulse.transforms.decode import DecodeRows  # noqa: PLC0415  # Beam takes seconds to import
+
+        decode = DecodeRows(self.mapping, self.enrich, open_resources, self.quality.window_ms)
+        taken = scope.read(decode, outputs=decode.outputs)
+        scope.write(DEAD_LETTERS, taken["dead_letters"])
+        return Taken(taken["events"], [taken["quality"]])
+
+    def finish(self, scope: "Scope", taken: "Taken") -> None:
+        """Sum and write data quality, once all partial counts are there."""
+        import apache_beam as beam  # noqa: PLC0415
+        from ecompulse.epochs.keyed import Keyed  # noqa: PLC0415
+
+        partial = tuple(taken.quality) | "Flatten quality" >> beam.Flatten()
+        totals = partial | "TotalQuality" >> Keyed(self.quality, scope.state(self.quality))
+        scope.write(DATA_QUALITY, totals["data_quality"])
+
+
+@dataclass
+class Taken:
+    """What was read: decoded events, and partial quality counts to which later steps add theirs."""
+
+    events: Any
+    quality: list[Any]
+
+
+def open_intake(options: Options) -> Intake:
+    """From a user's options; UserError names the flag and the path of the wrong key."""
+    mapping = _checked("--mapping", options.mapping, load_mapping) if options.mapping else None
+    enrich = EnrichConfig()
+    if options.enrich:
+        enrich = _checked("--enrich", options.enrich, lambda path: load_enrich(_text(path)))
+    try:
+        open_resources(enrich)
+    except ConfigError as error:
+        raise UserError(f"--enrich: {error}") from None
+    return Intake(mapping, enrich, TotalQuality(options.quality_window))
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+
+
+def _checked(flag: str, value: str, load: Callable[[str], Any]) -> Any:
+    try:
+        return load(value)
+    except (ConfigError, UserError) as error:
+        raise UserError(f"{flag}: {error}") from None

@@ -35,18 +35,12 @@ _ENDLESS_IGNORES: Final = ("events", "start", "duration")
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     default = {field.name: field.default for field in fields(Settings)}
-    made = argparse.ArgumentParser(
-        prog="python -m ecompulse.simulator", description=__doc__, allow_abbrev=False
-    )
+    made = argparse.ArgumentParser(prog="python -m ecompulse.simulator", description=__doc__, allow_abbrev=False)
     made.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write to")
     made.add_argument("--seed", type=int, default=default["seed"], help="of everything (default %(default)s)")
     made.add_argument("--shoppers", type=int, help="people (default: about one for 40 events)")
-    made.add_argument(
-        "--products", type=int, default=default["products"], help="products (default %(default)s)"
-    )
-    made.add_argument(
-        "--watermark_delay", default="10m", metavar="DURATION", help="disorder (default %(default)s)"
-    )
+    made.add_argument("--products", type=int, default=default["products"], help="products (default %(default)s)")
+    made.add_argument("--watermark_delay", default="10m", metavar="DURATION", help="disorder (default %(default)s)")
     _add_kinds(made)
     made.add_argument(
         "--episode", action="append", default=[], metavar="NAME@AFTER",
@@ -54,9 +48,7 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     shares = made.add_argument_group("shares, from 0 to 1")
     for name, meaning in _SHARES.items():
-        shares.add_argument(
-            f"--{name}", type=float, default=default[name], help=f"{meaning} (default %(default)s)"
-        )
+        shares.add_argument(f"--{name}", type=float, default=default[name], help=f"{meaning} (default %(default)s)")
     return made
 
 
@@ -89,9 +81,7 @@ def settings_of(given: argparse.Namespace) -> Settings:
     Raises:
         SettingsError: flags that contradict each other, or a value that cannot be.
     """
-    values: dict[str, Any] = {
-        name: getattr(given, name) for name in (*_SHARES, "seed", "shoppers", "products")
-    }
+    values: dict[str, Any] = {name: getattr(given, name) for name in (*_SHARES, "seed", "shoppers", "products")}
     if given.rate is not None:
         for name in _ENDLESS_IGNORES:
             if getattr(given, name) is not None:

@@ -22,12 +22,8 @@ class Category:
 
 
 CATEGORIES: Final = (
-    Category(
-        "electronics.smartphone", 18, 45_000, ("Phone", "Phone Lite", "Phone Max"), ("Norda", "Kumo", "Telar")
-    ),
-    Category(
-        "electronics.audio.headphone", 12, 9_000, ("Headphones", "Earbuds"), ("Sonaro", "Kumo", "Basswerk")
-    ),
+    Category("electronics.smartphone", 18, 45_000, ("Phone", "Phone Lite", "Phone Max"), ("Norda", "Kumo", "Telar")),
+    Category("electronics.audio.headphone", 12, 9_000, ("Headphones", "Earbuds"), ("Sonaro", "Kumo", "Basswerk")),
     Category("electronics.video.tv", 6, 60_000, ("LED TV", "OLED TV"), ("Visara", "Telar")),
     Category("computers.notebook", 8, 90_000, ("Notebook", "Ultrabook"), ("Norda", "Karbon", "Ikari")),
     Category("computers.peripherals.mouse", 5, 3_500, ("Mouse", "Trackball"), ("Karbon", "Pikolo")),
@@ -102,21 +98,15 @@ def catalogue(settings: Settings, draw: Draw) -> Catalogue:
     runs = _runs(size)
     category = np.repeat(np.arange(len(CATEGORIES), dtype=np.int64), np.diff(runs))
     rank = np.arange(size, dtype=np.int64) - runs[category]
-    demand = np.concatenate(
-        [_demand(c.weight, int(n)) for c, n in zip(CATEGORIES, np.diff(runs), strict=True)]
-    )
+    demand = np.concatenate([_demand(c.weight, int(n)) for c, n in zip(CATEGORIES, np.diff(runs), strict=True)])
     median = np.asarray([c.median for c in CATEGORIES], dtype=np.int64)[category]
     price = _retail(median * draw.quantile(size, _SPREAD) // 1000)
     cost = price * (55 + draw.below(size, 25)) // 100
     titles = _titles(category, rank)
     products = _table(np.arange(size, dtype=np.int64), titles, price, cost)
     product, time, changed = _changes(settings, draw, price)
-    updates = _table(product, titles, changed, cost).with_columns(
-        updated_at=pl.Series(settings.start_ms + time)
-    )
-    everything = np.concatenate(
-        [np.arange(size, dtype=np.int64) << _TIME_BITS, (product << _TIME_BITS) | time]
-    )
+    updates = _table(product, titles, changed, cost).with_columns(updated_at=pl.Series(settings.start_ms + time))
+    everything = np.concatenate([np.arange(size, dtype=np.int64) << _TIME_BITS, (product << _TIME_BITS) | time])
     order = np.argsort(everything, kind="stable")
     prices = np.concatenate([price, changed])[order]
     return Catalogue(products, updates, category, np.cumsum(demand), runs, everything[order], prices)
@@ -149,9 +139,7 @@ def _changes(settings: Settings, draw: Draw, price: Ints) -> tuple[Ints, Ints, I
     count = int(len(price) * settings.duration_ms * _CHANGES_PER_DAY) // DAY_MS
     product = draw.below(count, len(price))
     time = (1 + draw.between(count, 0, max(settings.duration_ms // 60_000, 1))) * 60_000
-    _, first = np.unique(
-        (product << _TIME_BITS) | time, return_index=True
-    )  # one version per product and minute
+    _, first = np.unique((product << _TIME_BITS) | time, return_index=True)  # one version per product and minute
     product, time = product[first], time[first]
     order = np.argsort(time, kind="stable")
     product, time = product[order], time[order]
@@ -166,9 +154,7 @@ def _titles(category: Ints, rank: Ints) -> pl.DataFrame:
         found = CATEGORIES[kind]
         brand, noun = found.brands[number % len(found.brands)], found.nouns[number // 7 % len(found.nouns)]
         rows.append((f"{brand} {noun} {100 + number}", found.path, brand))
-    return pl.DataFrame(
-        rows, schema={"title": pl.String, "category": pl.String, "brand": pl.String}, orient="row"
-    )
+    return pl.DataFrame(rows, schema={"title": pl.String, "category": pl.String, "brand": pl.String}, orient="row")
 
 
 def _table(product: Ints, titles: pl.DataFrame, price: Ints, cost: Ints) -> pl.DataFrame:
@@ -179,9 +165,7 @@ def _table(product: Ints, titles: pl.DataFrame, price: Ints, cost: Ints) -> pl.D
         product_id=product_ids(pl.col("number")),
         price=(pl.col("price").cast(money) / 100).cast(money),
         cost=(pl.col("cost").cast(money) / 100).cast(money),
-        margin=(((pl.col("price") - pl.col("cost")) * 10_000 // pl.col("price")).cast(money) / 10_000).cast(
-            money
-        ),
+        margin=(((pl.col("price") - pl.col("cost")) * 10_000 // pl.col("price")).cast(money) / 10_000).cast(money),
         currency=pl.lit("EUR"),
     )
     return pl.concat([frame[:, :1], titles[product], frame[:, 1:]], how="horizontal")

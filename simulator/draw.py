@@ -57,7 +57,7 @@ class Draw:
     """
 
     def __init__(self, seed: int, *stream: int) -> None:
-        self._bits = np.random.PCG64(np.random.SeedSequence((seed, *stream)))
+        self._bits = np.random.PCG64(np.random.SeedSequence(seed, spawn_key=stream))
 
     def words(self, size: int) -> npt.NDArray[np.uint64]:
         """Uniform 64-bit words."""

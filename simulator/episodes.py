@@ -39,7 +39,7 @@ class Slice:
     """What an episode is given beside the rows.
 
     Attributes:
-        start: of the shop's world, UTC ms.
+        start: from which episodes count their time, UTC ms: the shop's start, or the end of its warm-up.
         since: the slice holds visits that begin from here on, UTC ms.
         until: and before here; their later rows are in the slice too.
         draw: randomness of this episode in this slice.
@@ -82,13 +82,9 @@ class CheckoutOutage:
         """Fail the payments, and take back refunds of what was never paid."""
         since = part.start + self.after_ms
         until = since + self.length_ms
-        hit = (pl.col("event_type") == "payment") & pl.col("event_time").is_between(
-            since, until, closed="left"
-        )
+        hit = (pl.col("event_type") == "payment") & pl.col("event_time").is_between(since, until, closed="left")
         struck = rows.filter(hit)["order_id"].unique()
-        rows = rows.with_columns(
-            payment_status=pl.when(hit).then(pl.lit("failed")).otherwise("payment_status")
-        )
+        rows = rows.with_columns(payment_status=pl.when(hit).then(pl.lit("failed")).otherwise("payment_status"))
         paid = rows.filter((pl.col("event_type") == "payment") & (pl.col("payment_status") != "failed"))
         unpaid = struck.filter(~struck.is_in(paid["order_id"].implode()))
         refund = (pl.col("event_type") == "refund") & pl.col("order_id").is_in(unpaid.implode())

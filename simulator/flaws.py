@@ -88,17 +88,13 @@ def flawed(settings: Settings, draw: Draw, rows: pl.DataFrame) -> pl.DataFrame:
     extra = pl.Series(draw.chance(size, settings.unknown_fields))
     delay = delays(settings, draw, size)
     rows = rows.with_columns(
-        extra=pl.select(
-            pl.when(extra).then(_EXTRA_FIELDS.gather(draw.below(size, len(_EXTRA_FIELDS))))
-        ).to_series(),
+        extra=pl.select(pl.when(extra).then(_EXTRA_FIELDS.gather(draw.below(size, len(_EXTRA_FIELDS))))).to_series(),
         arrival=rows["event_time"] + pl.Series(delay),
         flaw=pl.lit(GOOD, pl.Int64),
     )
     copied = np.flatnonzero(draw.chance(size, settings.duplicates) & (delay <= limit * 45 // 100))
     again = 1 + draw.below(len(copied), limit * 45 // 100 + 1)
-    copies = rows[copied].with_columns(
-        arrival=pl.col("arrival") + pl.Series(again), flaw=pl.lit(COPY, pl.Int64)
-    )
+    copies = rows[copied].with_columns(arrival=pl.col("arrival") + pl.Series(again), flaw=pl.lit(COPY, pl.Int64))
     spoilt = np.flatnonzero(draw.chance(size, settings.broken))
     kinds = FIRST_BREAK + draw.pick(len(spoilt), _BREAK_WEIGHTS)
     broken = rows[spoilt].with_columns(event_id=draw.tokens(len(spoilt)), flaw=pl.Series(kinds))
@@ -112,8 +108,6 @@ def broken_lines(lines: pl.Series, flaw: pl.Series) -> pl.Series:
     at = (flaw >= FIRST_BREAK).arg_true()
     if len(at):
         kinds = flaw.gather(at).to_list()
-        spoilt = [
-            BREAKS[kind - FIRST_BREAK][2](line) for kind, line in zip(kinds, binary.gather(at), strict=True)
-        ]
+        spoilt = [BREAKS[kind - FIRST_BREAK][2](line) for kind, line in zip(kinds, binary.gather(at), strict=True)]
         binary = binary.scatter(at, pl.Series(spoilt, dtype=pl.Binary))
     return pl.select(binary + pl.lit(b"\n")).to_series()

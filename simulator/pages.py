@@ -37,9 +37,7 @@ _PAGES: Final = pl.Series(
     ["/", "/sale", "/new", "/stores", "/help/shipping", "/account"]
     + ["/c/" + category.path.replace(".", "/") for category in CATEGORIES]
 )
-_PAGE_WEIGHTS: Final = cumulative(
-    [40, 10, 6, 2, 3, 4] + [max(category.weight // 2, 1) for category in CATEGORIES]
-)
+_PAGE_WEIGHTS: Final = cumulative([40, 10, 6, 2, 3, 4] + [max(category.weight // 2, 1) for category in CATEGORIES])
 _FIXED: Final = {
     Act.CHECKOUT: "/checkout", Act.PURCHASE: "/checkout/done", Act.LOGIN: "/login", Act.LOGOUT: "/logout",
     Act.SIGNUP: "/signup",
@@ -84,9 +82,7 @@ def addressed(draw: Draw, rows: pl.DataFrame, act: Ints, first: Bools, no_result
         came=gather(_REFERRER, campaign), click=draw.tokens(size, 16),
         results=pl.Series(1 + draw.below(size, _MOST_RESULTS)).set(pl.Series(miss), 0),
     )  # fmt: skip
-    return _with_pages(working).drop(
-        "act", "first", "search", "page", "fixed", "suffix", "came", "click", "results"
-    )
+    return _with_pages(working).drop("act", "first", "search", "page", "fixed", "suffix", "came", "click", "results")
 
 
 def _positions(act: Ints) -> pl.Series:

@@ -96,9 +96,7 @@ def addresses(draw: Draw, country: Ints) -> pl.Series:
     base = np.asarray([int(network.network_address) for network in v4], dtype=np.int64)[country]
     room = np.asarray([network.num_addresses >> 8 for network in v4], dtype=np.int64)[country]
     private = draw.chance(size, _PRIVATE_RATE)
-    base = (
-        np.where(private, 10 << 24, base) + (draw.below(size, room) << 8) + 1 + draw.below(size, _LAST_HOST)
-    )
+    base = np.where(private, 10 << 24, base) + (draw.below(size, room) << 8) + 1 + draw.below(size, _LAST_HOST)
     v6 = [ipaddress.ip_network(place.v6) for place in COUNTRIES]
     head = np.asarray([int(network.network_address) >> 96 for network in v6], dtype=np.int64)[country]
     free = np.asarray([1 << (32 - network.prefixlen) for network in v6], dtype=np.int64)[country]

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
@@ -17,16 +17,16 @@ from ecompulse.simulator.store import Versions, json_lines
 from ecompulse.simulator.truth import Truth, tally
 
 YEAR_MS: Final = 365 * DAY_MS
-WARM_UP_MS: Final = 30 * 60_000
+WARM_UP_MS: Final = 15 * 60_000
 """The shop has been open for so long when the first event is sent, so that visits are under way."""
 
-WARM_UP_EVENTS: Final = 400_000
-"""Or for so many events, if that is less: above some 2,000 a second the first minutes stay below the rate."""
+WARM_UP_EVENTS: Final = 300_000
+"""Or for so many events, if that is less: above some 1,000 a second the first minutes stay below the rate."""
 
-_LONGEST_SLICE_MS: Final = 60_000
-_EVENTS_PER_SLICE: Final = 50_000
+_LONGEST_SLICE_MS: Final = 10 * 60_000
+_EVENTS_PER_SLICE: Final = 25_000
 _FEWEST_SHOPPERS: Final = 500
-_MOST_SHOPPERS: Final = 100_000
+_MOST_SHOPPERS: Final = 50_000
 
 
 class Clock(Protocol):
@@ -119,9 +119,10 @@ def live_settings(settings: Settings, rate: float, now: int) -> Settings:
         raise SettingsError(f"rate is {rate}: events per second must be above 0")
     length = int(min(_LONGEST_SLICE_MS, max(1_000, _EVENTS_PER_SLICE * 1000 / rate)))
     people = settings.shoppers or int(min(max(rate * 600, _FEWEST_SHOPPERS), _MOST_SHOPPERS))
-    start = now - min(WARM_UP_MS, int(WARM_UP_EVENTS * 1000 / rate))
+    warm_up = min(WARM_UP_MS, int(WARM_UP_EVENTS * 1000 / rate))
     return replace(
-        settings, start=start, duration_ms=YEAR_MS, events=max(1, int(rate * YEAR_MS / 1000)), flat=True,
+        settings, start=now - warm_up,
+        warm_up_ms=warm_up, duration_ms=YEAR_MS, events=max(1, int(rate * YEAR_MS / 1000)), flat=True,
         shoppers=people, slice_ms=length,
     )  # fmt: skip
 
@@ -147,15 +148,10 @@ def produce(
     shop = simulate(live_settings(settings, rate, opened))
     begin(shop)
     feed, truth, highest = _Feed(shop, opened), Truth(), None
-    while not stop():
-        due = feed.due(clock.now())
-        if due is None:
-            break
+    while not stop() and (due := feed.due(clock.now())) is not None:
         added, highest = tally(due.rows, highest, settings.watermark_delay_ms)
         truth += added
-        for stream, lines in due.streams():
-            if len(lines):
-                sink.append(stream, lines)
+        due.send(sink)
         clock.sleep(tick_ms - clock.now() % tick_ms)
     sink.close()
     return truth
@@ -171,12 +167,15 @@ class _Due:
     product_updates: pl.DataFrame
     labels: pl.DataFrame
 
-    def streams(self) -> Iterator[tuple[str, pl.Series]]:
-        yield "events", self.events
+    def send(self, sink: Sink) -> None:
+        """Hand each stream that has rows to the sink, versions before the events that need them."""
         for name in ("user_updates", "product_updates", "labels"):
             frame: pl.DataFrame = getattr(self, name)
-            lines = json_lines(frame).splitlines(keepends=True)
-            yield name, pl.Series(lines, dtype=pl.Binary)
+            if frame.height:
+                lines = json_lines(frame).splitlines(keepends=True)
+                sink.append(name, pl.Series(lines, dtype=pl.Binary))
+        if len(self.events):
+            sink.append("events", self.events)
 
 
 class _Feed:
@@ -199,7 +198,8 @@ class _Feed:
             if chunk is None:
                 return None
             self._made_until = chunk.until
-            self._waiting.append(chunk)
+            if chunk.until > self._sent_until:  # else it is all warm-up
+                self._waiting.append(chunk)
             self._users.add(chunk.accounts)
             labels.append(chunk.labels)
         cuts = [(chunk, *self._cut(chunk, now)) for chunk in self._waiting]

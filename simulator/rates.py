@@ -39,6 +39,4 @@ def rates(settings: Settings, draw: Draw) -> pl.DataFrame:
             columns["rate"].append(rate)
     kind = pl.Decimal(18, 6)
     frame = pl.DataFrame(columns, schema={"date": pl.Date, "currency": pl.String, "rate": pl.Int64})
-    return frame.with_columns(rate=(pl.col("rate").cast(kind) / 1_000_000).cast(kind)).sort(
-        "date", "currency"
-    )
+    return frame.with_columns(rate=(pl.col("rate").cast(kind) / 1_000_000).cast(kind)).sort("date", "currency")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 DAY_MS: Final = 86_400_000
 HOUR_MS: Final = 3_600_000
 MAX_PRODUCTS: Final = 2**20
-_EVENTS_PER_SLICE: Final = 50_000
+_EVENTS_PER_SLICE: Final = 25_000
 _LEAST_SLICES: Final = 4
 _EVENTS_PER_SHOPPER: Final = 40
 _UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": HOUR_MS, "d": DAY_MS}
@@ -66,7 +66,8 @@ class Settings:
         unknown_fields: share with a field that the event does not have.
         unknown_types: share of page views with a type that nobody knows.
         watermark_delay_ms: disorder that a job is told to expect.
-        slice_ms: event time made at once (and per file); by default some 50,000 events.
+        slice_ms: event time made at once (and per file); by default some 25,000 events.
+        warm_up_ms: how long the shop runs before it is looked at; episodes count from then on.
         episodes: what befalls the shop; see `episodes`.
     """
 
@@ -88,6 +89,7 @@ class Settings:
     unknown_types: float = 0.0005
     watermark_delay_ms: int = 600_000
     slice_ms: int | None = None
+    warm_up_ms: int = 0
     episodes: "tuple[Episode, ...]" = ()
 
     def __post_init__(self) -> None:

@@ -126,13 +126,12 @@ class Shop:
     def _crawlers(self) -> pl.DataFrame:
         return crawlers(self.settings.seed)
 
-    def _befallen(
-        self, number: int, span: tuple[int, int], rows: pl.DataFrame
-    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+    def _befallen(self, number: int, span: tuple[int, int], rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         labels = [NO_LABELS]
+        opened = self.settings.start_ms + self.settings.warm_up_ms
         for place, episode in enumerate(self.settings.episodes):
             draw = Draw(self.settings.seed, Stream.EPISODES, place, number)
-            rows, added = episode.apply(rows, Slice(self.settings.start_ms, *span, draw))
+            rows, added = episode.apply(rows, Slice(opened, *span, draw))
             labels.append(added)
         return rows.select(*ROW_SCHEMA), pl.concat(labels)
 

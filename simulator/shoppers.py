@@ -110,9 +110,7 @@ def account_changes(settings: Settings, draw: Draw, people: Shoppers) -> pl.Data
         loyalty_tier=pl.Series(TIERS).gather(draw.pick(count, _TIER_WEIGHTS)),
         updated_at=pl.Series(time, dtype=pl.Int64),
     )
-    return changed.sort("updated_at", "user_id").unique(
-        ["updated_at", "user_id"], keep="first", maintain_order=True
-    )
+    return changed.sort("updated_at", "user_id").unique(["updated_at", "user_id"], keep="first", maintain_order=True)
 
 
 def signups(people: Shoppers, who: Ints, time: Ints) -> pl.DataFrame:

@@ -21,9 +21,7 @@ _FILE_TIME: Final = "%Y%m%dT%H%M%S"
 
 def json_lines(frame: pl.DataFrame) -> bytes:
     """A frame as JSON lines: times (Int64 ms) in ISO 8601, decimals as numbers."""
-    times = [
-        pl.col(name).cast(pl.Datetime("ms")).dt.to_string(_ISO) for name in _TIMES if name in frame.columns
-    ]
+    times = [pl.col(name).cast(pl.Datetime("ms")).dt.to_string(_ISO) for name in _TIMES if name in frame.columns]
     decimals = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Decimal)]
     if not decimals:
         return frame.with_columns(times).write_ndjson().encode()

@@ -23,7 +23,7 @@ _LATEST_SIGN_IN: Final = 5
 _SWAP_FROM: Final = 4
 _FIRST_DEVICE: Final = cumulative([4, 1])
 _FIRST_ADDRESS: Final = cumulative([3, 1])
-_THINKING: Final = log_normal(16_000, 1.1, 15 * 60_000)  # ms between two steps; below any session gap
+_THINKING: Final = log_normal(12_000, 1.1, 15 * 60_000)  # ms between two steps; below any session gap
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,7 @@ def _visitors(world: World, draw: Draw, start: Ints) -> Ints:
     return chosen
 
 
-def _identified(
-    world: World, draw: Draw, shopper: Ints, start: Ints, *, length: Ints, joined: Bools
-) -> Visits:
+def _identified(world: World, draw: Draw, shopper: Ints, start: Ints, *, length: Ints, joined: Bools) -> Visits:
     """Decide who is signed in when: remembered, signing in or up, handing over, signing out.
 
     `length` is the number of steps of each visit.
@@ -126,9 +124,7 @@ def _identified(
     )  # fmt: skip
 
 
-def _entering(
-    world: World, draw: Draw, shopper: Ints, long: Bools, joined: Bools
-) -> tuple[Bools, Bools, Bools]:
+def _entering(world: World, draw: Draw, shopper: Ints, long: Bools, joined: Bools) -> tuple[Bools, Bools, Bools]:
     """Whether each visitor is remembered, signs in (or up), and signs up; `joined` is updated."""
     size, standing = len(shopper), world.people.standing[shopper]
     member = (standing == MEMBER) | joined[shopper]

@@ -93,9 +93,7 @@ class Carts:
 def _ranks(sizes: Ints) -> Ints:
     """0 to n-1 for each n of `sizes`, one after the other."""
     ends = np.cumsum(sizes)
-    ranks: Ints = np.arange(int(ends[-1]) if len(ends) else 0, dtype=np.int64) - np.repeat(
-        ends - sizes, sizes
-    )
+    ranks: Ints = np.arange(int(ends[-1]) if len(ends) else 0, dtype=np.int64) - np.repeat(ends - sizes, sizes)
     return ranks
 
 
@@ -115,9 +113,7 @@ def walk(draw: Draw, goods: Catalogue, favourite: Ints) -> tuple[Steps, Lines]:
         if not len(visit):
             break
         state = carts.possible(visit, state)
-        steps.append(
-            _act(draw, goods, carts, favourite, Steps(visit, np.full_like(visit, step), state, visit, visit))
-        )
+        steps.append(_act(draw, goods, carts, favourite, Steps(visit, np.full_like(visit, step), state, visit, visit)))
         buyers = visit[state == Act.PURCHASE]
         if len(buyers):
             lines.append(carts.order(buyers, step))

@@ -46,8 +46,12 @@ def key_signatures(text: pl.Series) -> pl.Series:
 
     Looser than JSON: NaN, Infinity (any case) and trailing commas pass. Arrays and scalars have no keys.
     """
-    query = f"SELECT array_to_string(try(json_keys(value)), chr({ord(SEPARATOR)})) AS keys FROM given"  # noqa: S608
-    return _run(query, text)["keys"]
+    joined = f"array_to_string(json_keys(value), chr({ord(SEPARATOR)})) AS keys"
+    try:
+        return _run(f"SELECT {joined} FROM given", text)["keys"]  # noqa: S608
+    except duckdb.InvalidInputException:  # a text that is not JSON: judge them first, at a third of the speed
+        judged = "(SELECT CASE WHEN json_valid(value) THEN value END AS value FROM given)"
+        return _run(f"SELECT {joined} FROM {judged}", text)["keys"]  # noqa: S608
 
 
 def members(text: pl.Series, keys: Sequence[str]) -> list[pl.Series]:

@@ -38,7 +38,11 @@ class _Twice(dict[str, Any]):
 
 
 def _integer(literal: str) -> int | Real:
-    return int(literal) if len(literal) <= MAX_DIGITS else Real(literal)
+    if len(literal) > MAX_DIGITS:
+        number = Real(literal)
+        if abs(number) == _INFINITY:
+            return number
+    return int(literal)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -55,6 +59,14 @@ _DECODER: Final = json.JSONDecoder(
     object_pairs_hook=_object, parse_float=Real, parse_int=_integer, parse_constant=_NotFinite
 )
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(name)
+
+
+_PLAIN_DECODER: Final = json.JSONDecoder(parse_constant=_refuse)
+_PLAIN_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def parse(text: str, depth: int = MAX_DEPTH, *, object_only: bool = False) -> Any:
@@ -130,11 +142,16 @@ def literal(value: Any) -> str:
 def canonical_again(text: str) -> str | None:
     """Canonical form of JSON text that DuckDB has already written anew, or None if that is not certain.
 
-    DuckDB makes doubles of integers beyond 64 bits, and writes NaN.
+    DuckDB makes doubles of integers beyond 64 bits, and writes NaN. Text that Python writes back as it stands
+    has none of that, nor a key twice.
     """
     try:
+        if text.count("[") + text.count("{") <= MAX_DEPTH // 2:
+            value = _PLAIN_DECODER.decode(text)
+            if _PLAIN_ENCODER.encode(value) == text:
+                return _ENCODER.encode(value) if "{" in text else text
         value = parse(text, MAX_DEPTH // 2)
-    except BrokenRule:
+    except (BrokenRule, ValueError):
         return None
     return None if _is_lossy(value) else canonical(value)
 

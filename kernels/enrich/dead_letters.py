@@ -34,10 +34,11 @@ def protect_dead_letters(
         if name.rpartition(".")[2] in names:
             names[alias] = names[name.rpartition(".")[2]]
     raw = [None if row is None else protect_raw(row, names, policy.emails, key) for row in letters["raw"]]
-    message = letters["message"].str.replace_all(EMAIL, MASK).str.replace_all(_ADDRESS, MASK)
+    message = letters["message"].str.replace_all(_QUOTED, f"'{MASK}'")
+    message = message.str.replace_all(EMAIL, MASK).str.replace_all(_ADDRESS, MASK)
     return letters.with_columns(
         pl.Series("raw", raw, dtype=pl.Binary()),
-        message.str.replace_all(_QUOTED, f"'{MASK}'").alias("message"),
+        message.alias("message"),
     )
 
 

@@ -18,10 +18,11 @@ from ecompulse.kernels.event import POSITION_SCHEMA
 
 MASK: Final = "***"
 EMAIL: Final = (
-    r"[\p{L}\p{N}.!#$&'*+/=?^_`{|}~%\-]*[\p{L}\p{N}_+\-](?:@|%40)"
+    r"[\p{L}\p{N}_](?:[\p{L}\p{N}_.+'%\-]*[\p{L}\p{N}_+\-])?(?:@|%40)"
     r"(?:[\p{L}\p{N}](?:[\p{L}\p{N}\-]*[\p{L}\p{N}])?\.)+\p{L}{2,}"
 )
-"""Something like an email address, also as it stands in the query of a URL."""
+"""Something like an email address, also as it stands in the query of a URL. What delimits URLs and texts (`/ ? & =`
+and the like) is no part of it, though the standard allows it before the `@`."""
 
 _SUSPECT: Final = ["@", "%40"]
 _PROPERTY: Final = "properties."

@@ -41,7 +41,8 @@ def protect_property(texts: pl.Series, path: str, protect: Protect) -> pl.Series
     name = re.escape(json.dumps(leaf, ensure_ascii=False))
     nested = chosen.str.contains(rf"{name}\s*:{_STRUCTURE}") | pl.Series([path != leaf]).new_from_index(0, chosen.len())
     repeated = chosen.str.count_matches(rf"{name}\s*:") > 1
-    slow = (nested | repeated).alias("slow")
+    inside = chosen.str.contains(rf"\\{name}")  # the end of another name, after an escaped quote
+    slow = (nested | repeated | inside).alias("slow")
     flat = _flat(chosen.filter(~slow), name, protect)
     chosen = chosen.scatter((~slow).arg_true(), flat)
     chosen = chosen.scatter(slow.arg_true(), _parsed(chosen.filter(slow), path.split("."), protect))

@@ -2,12 +2,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from ecompulse.kernels.dedup import REFERENCES, Deduplicate
 from ecompulse.kernels.event import ORDER, TIME
 from ecompulse.kernels.hashing import row_id
 from ecompulse.kernels.step import END_OF_TIME, Clock
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from support.harness import run_kernel, watermarks
 from support.stepping import OneShard, rearranged, some
 from support.streams import BASE, cuts
@@ -47,9 +48,7 @@ def oracle(stream: pl.DataFrame, at: list[int], kernel: Deduplicate, delay: int)
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    data=st.data(), horizon=st.sampled_from([0, 1000, 60_000, DELAY]), delay=st.sampled_from([5000, DELAY])
-)
+@given(data=st.data(), horizon=st.sampled_from([0, 1000, 60_000, DELAY]), delay=st.sampled_from([5000, DELAY]))
 def test_any_copies_equal_the_walk_row_by_row(data, horizon, delay):
     stream = data.draw(some({"event_id": st.sampled_from(["a", "b", "c", "d"])}, span=1_800_000))
     at, shards = data.draw(cuts(stream.height)), data.draw(st.integers(1, 3))
@@ -98,6 +97,12 @@ def test_copies_further_apart_than_the_horizon_are_two_events():
     shard = OneShard(Deduplicate(horizon=1000))
     out = shard.step(frame(("a", 0, 1), ("a", 1000, 2), ("a", 2001, 3)), -1)
     assert out["unique"]["offset"].to_list() == [1, 3]
+
+
+def test_the_horizon_is_inclusive_between_steps_too():
+    shard = OneShard(Deduplicate(horizon=1000))
+    shard.step(frame(("a", 0, 1), ("b", 0, 2)), -1)
+    assert shard.step(frame(("a", 1000, 3), ("b", 1001, 4)), -1)["unique"]["event_id"].to_list() == ["b"]
 
 
 def test_what_is_older_than_the_horizon_passes_and_is_counted():

@@ -2,11 +2,12 @@ from collections import Counter
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from ecompulse.kernels.event import FRAME_SCHEMA, ORDER, TIME
 from ecompulse.kernels.identity import NEEDED, ResolveIdentity
 from ecompulse.kernels.step import END_OF_TIME
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from support.harness import run_kernel
 from support.stepping import OneShard, rearranged, some
 from support.streams import BASE, cuts
@@ -87,10 +88,7 @@ def test_late_rows_come_out_once_too(data):
     assert Counter(found["event_id"]) == Counter(stream["event_id"])
     own = found.filter(pl.col("user_id").is_not_null())
     assert own["visitor"].equals(own["user_id"], null_equal=True)
-    assert (
-        found["visitor"].null_count()
-        == stream.filter(pl.coalesce("user_id", "anonymous_id").is_null()).height
-    )
+    assert found["visitor"].null_count() == stream.filter(pl.coalesce("user_id", "anonymous_id").is_null()).height
 
 
 def test_a_row_waits_until_the_watermark_has_passed_it():
@@ -101,6 +99,43 @@ def test_a_row_waits_until_the_watermark_has_passed_it():
     assert shard.step(frame(), BASE + 5000)["identified"].is_empty()
     assert visitors(shard.step(frame(), BASE + 5001)["identified"]) == {"0": "u"}
     assert shard.rows("pending").is_empty()
+
+
+def test_rows_at_the_watermark_are_not_late():
+    shard = OneShard(ResolveIdentity(columns=LEAN))
+    rows = frame(
+        ("login", 0, "d", "u"),
+        ("page_view", 4000, "d", None),
+        ("login", 4000, "d", "v"),
+        ("page_view", 4000, "d", None),
+        ("logout", 4000, "d", None),
+        ("page_view", 4001, "d", None),
+    )
+    shard.step(rows[:1], -1)
+    found = [shard.step(rows[n : n + 1], BASE + 4000)["identified"] for n in (4, 5, 3, 2, 1)]
+    assert visitors(pl.concat(found)) == {"2": "v"}
+    assert visitors(shard.step(frame(), BASE + 4002)["identified"]) == {"1": "u", "3": "v", "4": "v", "5": "d"}
+
+
+def test_an_identity_serves_events_until_it_lapses():
+    shard = OneShard(ResolveIdentity(columns=LEAN, lapse=1000))
+    rows = [("page_view", at, "d", None) for at in (999, 1000)]
+    shard.step(frame(("login", 0, "d", "u"), *rows), -1)
+    assert visitors(shard.step(frame(), END_OF_TIME)["identified"]) == {"1": "u", "2": "d"}
+
+
+def test_a_lone_logout_is_forgotten_once_settled():
+    shard = OneShard(ResolveIdentity(columns=LEAN))
+    shard.step(frame(("logout", 0, "d", "u")), -1)
+    assert shard.state.next_due() == BASE + 1
+    shard.step(frame(), BASE + 1)
+    assert shard.rows("identities").is_empty()
+
+
+def test_what_a_draining_step_reads_is_known_tomorrow():
+    shard = OneShard(ResolveIdentity(columns=LEAN))
+    shard.step(frame(("login", 0, "d", "u")), END_OF_TIME)
+    assert shard.rows("identities")["user_id"].to_list() == ["u"]
 
 
 def test_rows_that_name_their_user_or_no_device_do_not_wait():
@@ -122,7 +157,7 @@ def test_logout_belongs_to_the_user_who_leaves_and_another_user_replaces_the_fir
         ("page_view", 5000, "d", None),
     )
     out = shard.step(rows, -1)["identified"], shard.step(frame(), END_OF_TIME)["identified"]
-    assert visitors(pl.concat(out)) == dict(zip("01234567", "d u u u d u w w".split(), strict=True))
+    assert visitors(pl.concat(out)) == dict(zip("01234567", ["d", "u", "u", "u", "d", "u", "w", "w"], strict=True))
 
 
 def test_at_rest_a_device_costs_one_row_and_a_signed_out_one_none():
@@ -154,9 +189,7 @@ def test_anonymous_browsing_leaves_no_identity_behind():
 
 
 def test_keys_are_never_null_and_keep_users_apart_from_devices():
-    keys = ResolveIdentity().key(
-        frame(("login", 0, "x", "u"), ("login", 0, None, "x"), ("login", 0, None, None))
-    )
+    keys = ResolveIdentity().key(frame(("login", 0, "x", "u"), ("login", 0, None, "x"), ("login", 0, None, None)))
     assert keys.null_count() == 0
     assert keys.n_unique() == 3
 

@@ -1,10 +1,11 @@
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from ecompulse.kernels.event import FRAME_SCHEMA, ORDER, TIME
 from ecompulse.kernels.interval_join import NEEDED, MatchPayments
 from ecompulse.kernels.step import END_OF_TIME
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from support.harness import run_kernel
 from support.stepping import OneShard, rearranged, some
 from support.streams import BASE, cuts
@@ -14,10 +15,8 @@ LEAN = pl.Schema({name: FRAME_SCHEMA[name] for name in ("event_id", *NEEDED)})
 BETTER = {"captured": 4, "refunded": 3, "authorized": 2, "failed": 1}
 FIELDS = {
     "event_type": st.sampled_from(["purchase", "purchase", "payment", "payment", "payment", "refund"]),
-    "order_id": st.sampled_from([None, "o1", "o2", "o3"]),
-    "payment_status": st.sampled_from(
-        [None, "captured", "failed", "failed", "authorized", "refunded", "odd"]
-    ),
+    "order_id": st.sampled_from([None, "o1", "o1", "o2", "o2"]),
+    "payment_status": st.sampled_from([None, "captured", "failed", "failed", "authorized", "refunded", "odd"]),
 }
 SHOWN = ("event_id", "match_status", "payment_id", "payment_status", "payment_time")
 
@@ -106,11 +105,27 @@ def test_the_retry_that_was_captured_wins_over_a_later_failure_and_serves_all_li
     assert found["match_status"].to_list() == ["matched"] * 6
 
 
+@pytest.mark.parametrize(
+    ("worse", "better"),
+    [("odd", "failed"), ("failed", "authorized"), ("authorized", "refunded"), ("refunded", "captured")],
+)
+def test_the_better_status_wins_even_if_it_is_older(worse, better):
+    shard = OneShard(MatchPayments(columns=LEAN))
+    rows = frame(("payment", 1, "o", better), ("payment", 2, "o", worse), ("purchase", 3, "o", None))
+    found = shard.step(rows, END_OF_TIME)["matched"]
+    assert found.filter(event_type="purchase")["payment_status"].to_list() == [better]
+
+
+def test_of_equal_payments_of_one_moment_the_last_by_position_wins():
+    rows = frame(*(("payment", at, "o", "captured") for at in (3, 1, 2)), ("purchase", 3, "o", None))
+    rows = rows.with_columns(event_time=pl.col("event_time").max())
+    found = OneShard(MatchPayments(columns=LEAN)).step(rows, END_OF_TIME)["matched"]
+    assert found.filter(event_type="purchase")["payment_id"].to_list() == ["pay3"]
+
+
 def test_rows_come_out_when_the_watermark_has_passed_their_bound_and_leave_no_state():
     shard = OneShard(MatchPayments(columns=LEAN, bound=1000))
-    rows = frame(
-        ("purchase", 0, "o", None), ("payment", 1000, "o", "captured"), ("purchase", 1001, "o", None)
-    )
+    rows = frame(("purchase", 0, "o", None), ("payment", 1000, "o", "captured"), ("purchase", 1001, "o", None))
     assert shard.step(rows, -1)["matched"].is_empty()
     assert shard.step(frame(), BASE + 1000)["matched"].is_empty()
     assert shown(shard.step(frame(), BASE + 1001)["matched"])[0][:3] == ("pur0", "matched", "pay1000")

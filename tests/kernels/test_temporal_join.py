@@ -1,10 +1,11 @@
 import polars as pl
 import pytest
-from ecompulse.kernels.event import FRAME_SCHEMA, ORDER, TIME
-from ecompulse.kernels.step import END_OF_TIME
-from ecompulse.kernels.temporal_join import EVENT, SIDE, UPDATE, JoinVersions
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from ecompulse.kernels.event import FRAME_SCHEMA, ORDER, TIME
+from ecompulse.kernels.step import END_OF_TIME, Clock
+from ecompulse.kernels.temporal_join import EVENT, SIDE, UPDATE, JoinVersions
 from support.harness import run_kernel, watermarks
 from support.stepping import OneShard, rearranged, some
 from support.streams import BASE, cuts
@@ -19,7 +20,7 @@ FIELDS = {
 }
 
 
-def kernel(**how) -> JoinVersions:
+def kernel(**how: int | None) -> JoinVersions:
     return JoinVersions(on="user_id", values=VALUES, columns=LEAN, prefix="user_", **how)
 
 
@@ -62,9 +63,7 @@ def answer(row: dict, updates: pl.DataFrame, lapse: int | None) -> tuple:
 
 
 def answers(found: pl.DataFrame) -> list[tuple]:
-    return sorted(
-        found.select("event_id", "user_plan", "user_version_at", "user_version_status").rows(), key=str
-    )
+    return sorted(found.select("event_id", "user_plan", "user_version_at", "user_version_status").rows(), key=str)
 
 
 @settings(max_examples=40, deadline=None)
@@ -75,9 +74,7 @@ def answers(found: pl.DataFrame) -> list[tuple]:
     seed=st.integers(0, 999),
 )
 def test_with_a_wait_the_version_in_force_whatever_the_cut_order_and_sharding(data, wait, lapse, seed):
-    stream = both_sides(
-        data.draw(some(FIELDS, span=data.draw(st.sampled_from([10_000, 3_600_000, 200_000_000]))))
-    )
+    stream = both_sides(data.draw(some(FIELDS, span=data.draw(st.sampled_from([10_000, 3_600_000, 200_000_000])))))
     updates = stream.filter(side=UPDATE)
     expected = [answer(row, updates, lapse) for row in stream.filter(side=EVENT).iter_rows(named=True)]
     stream = rearranged(stream, seed, DELAY)
@@ -133,6 +130,22 @@ def test_at_rest_a_key_costs_one_version_and_late_events_find_theirs_within_the_
     assert shard.rows("versions")["user_plan"].to_list() == ["c"]
     lost = shard.step(side(EVENT, (1500, "u", None)), BASE + 3000)["joined"]
     assert lost["user_version_status"].to_list() == ["no_version"]
+
+
+def test_of_versions_of_one_moment_the_last_by_position_counts():
+    shard = OneShard(kernel())
+    first, last = side(UPDATE, (0, "u", "first")), side(UPDATE, (0, "u", "last"))
+    last = last.with_columns(partition=pl.lit(1, pl.Int32), offset=pl.lit(-1, pl.Int64))
+    shard.step(last, -1)
+    shard.step(first, -1)
+    assert shard.rows("versions")["user_plan"].to_list() == ["last"]
+
+
+def test_draining_leaves_the_versions_alone():
+    shard = OneShard(kernel(retention=0, wait=10))
+    shard.step(side(UPDATE, (0, "u", "a"), (5, "u", "b")), -1)
+    done = shard.kernel.step(shard.state, side(EVENT), Clock(epoch=2, watermark=END_OF_TIME, now=0))
+    assert done.changes["versions"].keys.is_empty()
 
 
 def test_a_lapsed_version_is_tidied_after_midnight_but_not_by_draining():

@@ -15,7 +15,7 @@ def pcg64(state: int, increment: int):
 
 
 def test_words_are_those_of_pcg64() -> None:
-    start = np.random.PCG64(np.random.SeedSequence((7, 1))).state["state"]
+    start = np.random.PCG64(np.random.SeedSequence(7, spawn_key=(1,))).state["state"]
     words = list(islice(pcg64(start["state"], start["inc"]), 50))
     assert Draw(7, 1).words(50).tolist() == words
     assert Draw(7, 1).below(50, 1000).tolist() == [(word >> 32) * 1000 >> 32 for word in words]
@@ -24,12 +24,12 @@ def test_words_are_those_of_pcg64() -> None:
 
 def test_what_a_seed_means_does_not_change() -> None:
     """Seen once, on x86-64 with NumPy 2.4: seeds are quoted in reports, so this is a promise."""
-    assert Draw(7, 1).below(5, 1000).tolist() == [770, 111, 189, 159, 431]
+    assert Draw(7, 1).below(5, 1000).tolist() == [480, 59, 222, 133, 94]
 
 
 def test_streams_differ_by_seed_and_purpose() -> None:
-    drawn = {Draw(*path).tokens(1)[0] for path in ((1, 1), (1, 2), (2, 1), (1, 1, 0))}
-    assert len(drawn) == 4
+    drawn = {Draw(*path).tokens(1)[0] for path in ((1, 1), (1, 2), (2, 1), (1, 1, 0), (1 + 2**32, 1), (1,))}
+    assert len(drawn) == 6
 
 
 def test_picks_follow_their_weights() -> None:

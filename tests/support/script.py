@@ -75,10 +75,10 @@ class Script:
         return Driver(
             job=self.job.name,
             tables=self.job.tables,
-            kernels=self.job.kernels,
+            operators=self.job.operators,
             checkpoint=checkpoint,
             sources=sources,
-            planner=Planner(sources, WatermarkPolicy(self.delay, 60_000), drain=self.drain),
+            planner=Planner(sources, WatermarkPolicy(self.delay, 60_000), self.job.operators, drain=self.drain),
             sinks=[
                 DeltaSink(str(self.root / "lake"), self.job.name),
                 JsonLinesSink(str(self.root / "jsonl"), LocalStore(str(self.root / "lake"))),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from ecompulse.epochs.keyed import Keyed
+from ecompulse.epochs.plan import Operator
 from ecompulse.epochs.protocols import EVENTS, TableSpec
 from ecompulse.epochs.scope import Scope
 from ecompulse.kernels.event import TIME
@@ -84,12 +85,12 @@ class ToyJob:
         TableSpec("rows", ROWS, "event_time"),
         TableSpec("totals", TOTALS, "at"),
     )
-    kernels: tuple[CountPerKey, ...] = (CountPerKey(),)
+    operators: tuple[Operator, ...] = (Operator(CountPerKey()),)
 
     def build(self, scope: Scope) -> None:
         """Compose it."""
         events = scope.read(decode)[EVENTS]
         scope.write(self.tables[0], events)
-        kernel = self.kernels[0]
+        kernel = self.operators[0].kernel
         totals = events | "Count" >> Keyed(kernel, scope.state(kernel))
         scope.write(self.tables[1], totals["totals"])

@@ -1,0 +1,152 @@
+"""What is in each visitor's cart after each event, and when a cart is left alone."""
+
+from typing import Final
+
+import polars as pl
+
+from ecompulse.kernels.event import MONEY
+
+MAX_LINES: Final = 1_000
+"""Lines of a cart; one that ever held more is a machine's, and is followed without its content."""
+
+LINE: Final = pl.Struct({"product": pl.String(), "quantity": pl.Int64(), "price": MONEY})
+
+CART_SCHEMA: Final = pl.Schema(
+    {
+        "visitor": pl.String(),
+        "at": pl.Int64(),
+        "lines": pl.List(LINE),
+        "checkout": pl.Boolean(),
+        "overfull": pl.Boolean(),
+        "alerted": pl.Boolean(),
+        "user_id": pl.String(),
+        "anonymous_id": pl.String(),
+        "due": pl.Int64(),
+    }
+)
+"""A cart after its last event `at` (ms). `alerted`: its abandonment is out, and its content waits for more."""
+
+CART_TYPES: Final = ("add_to_cart", "remove_from_cart", "checkout_start", "purchase")
+
+_KIND: Final = pl.col("kind")
+_HELD_LINE: Final = "held_line"
+_HELD: Final = "held"
+_CHANGES: Final = ("add_to_cart", "remove_from_cart", _HELD_LINE)
+
+_EVENT_SCHEMA: Final = pl.Schema(
+    {
+        "visitor": pl.String(),
+        "at": pl.Int64(),
+        "kind": pl.String(),
+        "product": pl.String(),
+        "quantity": pl.Int64(),
+        "price": MONEY,
+        "checkout": pl.Boolean(),
+        "overfull": pl.Boolean(),
+        "alerted": pl.Boolean(),
+        "user_id": pl.String(),
+        "anonymous_id": pl.String(),
+        "order_id": pl.String(),
+        "seq": pl.Int64(),
+    }
+)
+
+
+def cart_events(rows: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
+    """Cart events of sorted rows, preceded by what state holds of their visitors' carts, in order."""
+    lines = held.select("visitor", "at", pl.col("lines")).explode("lines").drop_nulls("lines").unnest("lines")
+    lines = lines.with_columns(kind=pl.lit(_HELD_LINE), seq=pl.lit(-2, pl.Int64))
+    carts = held.drop("lines", "due").with_columns(kind=pl.lit(_HELD), seq=pl.lit(-1, pl.Int64))
+    events = rows.with_row_index("seq").filter(pl.col("event_type").is_in(CART_TYPES))
+    events = events.select(
+        "visitor",
+        "user_id",
+        "anonymous_id",
+        "order_id",
+        at="_at",
+        kind="event_type",
+        product="product_id",
+        quantity=pl.col("quantity").fill_null(1).clip(0),
+        price="price_base",
+        checkout=pl.col("event_type") == "checkout_start",
+        seq=pl.col("seq").cast(pl.Int64),
+    )
+    empty = pl.DataFrame(schema=_EVENT_SCHEMA)
+    return pl.concat([empty, lines, carts, events], how="diagonal").sort("visitor", "seq", "product")
+
+
+def follow_carts(events: pl.DataFrame, after: int, keep: int, watermark: int) -> pl.DataFrame:
+    """Adds to each event what its visitor's cart is after it.
+
+    Returns:
+        `events` with `_who` and `_span` (a cart's life, to a purchase or `keep` ms of silence), `_episode` (a
+        part of it, to an abandonment or emptiness), `_held` (quantity of the event's line after it), `_price`
+        (its last known unit price), `_overfull`, `_active` (there is something to abandon), `_checkout` (it
+        was begun in this episode), `_abandoned` (nothing else happened for `after` ms), `_last` (of its visitor).
+    """
+    head = pl.col("visitor").ne_missing(pl.col("visitor").shift(1))
+    tail = pl.col("visitor").ne_missing(pl.col("visitor").shift(-1))
+    stale = pl.col("at") - pl.col("at").shift(1) >= keep
+    ends = (_KIND == "purchase").shift(1)
+    events = events.with_columns(_who=head.cum_sum(), _last=tail, _new_span=(head | stale | ends).fill_null(value=True))
+    events = events.with_columns(_span=pl.col("_new_span").cum_sum())
+    events = _content(events)
+    gone = pl.when(tail).then(watermark - pl.col("at")).otherwise(pl.col("at").shift(-1) - pl.col("at")) >= after
+    done = pl.col("alerted").fill_null(value=False)
+    events = events.with_columns(_abandoned=pl.col("_active") & gone & ~done)
+    over = (~pl.col("_active") | pl.col("_abandoned") | done).shift(1).fill_null(value=True)
+    events = events.with_columns(_episode=(pl.col("_new_span") | over).cum_sum())
+    begun = pl.col("checkout").fill_null(value=False) & ~done
+    empty = ~pl.col("_active").shift(1).fill_null(value=False)
+    # What state drops with an empty cart must not be known here either.
+    events = events.with_columns(_life=(pl.col("_new_span") | empty).cum_sum())
+    return events.with_columns(
+        pl.col("user_id", "anonymous_id").forward_fill().over("_life"),
+        _checkout=begun.cum_max().over("_episode"),
+    ).drop("_new_span", "_life")
+
+
+def _content(events: pl.DataFrame) -> pl.DataFrame:
+    """Quantities: a line never falls below nothing, so a removal too many is forgotten."""
+    line = ["_span", "product"]
+    changes = events.with_row_index("_row").filter(_KIND.is_in(_CHANGES))
+    delta = pl.when(_KIND == "remove_from_cart").then(-pl.col("quantity")).otherwise("quantity")
+    # x_n = max(0, x_n-1 + d_n) is the running sum less its running minimum, where that is negative.
+    total = delta.cum_sum().over(line)
+    changes = changes.with_columns(_total=total)
+    changes = changes.with_columns(_held=pl.col("_total") - pl.col("_total").cum_min().clip(upper_bound=0).over(line))
+    adds = pl.when(_KIND != "remove_from_cart").then("price")
+    before = pl.col("_held").shift(1).fill_null(0).over(line)
+    there, was_there = (pl.col("_held") > 0).cast(pl.Int64), (before > 0).cast(pl.Int64)
+    changes = changes.with_columns(_more=there - was_there, _again=(before == 0).cum_sum().over(line))
+    changes = changes.select("_row", "_held", "_more", _price=adds.forward_fill().over(*line, "_again"))
+    events = events.with_row_index("_row").join(changes, on="_row", how="left", maintain_order="left")
+    lines = pl.col("_more").fill_null(0).cum_sum().over("_span")
+    full = (lines > MAX_LINES) | pl.col("overfull").fill_null(value=False)
+    events = events.with_columns(_lines=lines, _overfull=full.cum_max().over("_span"))
+    filled = (pl.col("_lines") > 0) | pl.col("_overfull") | _KIND.is_in(["checkout_start", _HELD])
+    return events.with_columns(_active=filled & (_KIND != "purchase")).drop("_row", "_more", "_lines")
+
+
+def contents(events: pl.DataFrame, wanted: pl.Expr) -> pl.DataFrame:
+    """Lines of the carts after some events: `seq` and `_who` of the event, `lines` (by product), `value`.
+
+    `value` is null if no line has a known price; the lines of an overfull cart are unknown.
+    """
+    carts = events.filter(wanted).select("_who", "seq", "_span", "_overfull", _upto="_episode")
+    # Of all changes of a line in one episode only the last can still be in a cart at its end.
+    last = (
+        events.filter(pl.col("_held").is_not_null())
+        .group_by("_span", "_episode", "product", maintain_order=True)
+        .agg(pl.col("_held", "_price", "seq").last())
+        .rename({"seq": "_changed"})
+    )
+    met = carts.filter(~pl.col("_overfull")).join(last, on="_span")
+    met = met.filter(pl.col("_episode") <= pl.col("_upto")).sort("_who", "seq", "product", "_episode")
+    met = met.group_by("_who", "seq", "product", maintain_order=True).agg(pl.col("_held", "_price").last())
+    line = pl.struct(product="product", quantity="_held", price="_price")
+    worth = (pl.col("_price") * pl.col("_held")).drop_nulls()
+    value = pl.when(worth.len() > 0).then(worth.sum().cast(MONEY, strict=False))
+    full = met.filter(pl.col("_held") > 0).group_by("_who", "seq").agg(line.alias("lines"), value.alias("value"))
+    shown = carts.select("_who", "seq").join(full, on=["_who", "seq"], how="left")
+    return shown.with_columns(pl.col("lines").cast(pl.List(LINE)).fill_null([]), pl.col("value").cast(MONEY))

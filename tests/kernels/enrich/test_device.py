@@ -1,0 +1,84 @@
+"""Devices: examples, and the accuracy on the shared lists."""
+
+import json
+
+import polars as pl
+import pytest
+
+from ecompulse.io.lookups.cache import CachedLookup
+from ecompulse.io.lookups.functions import Computed
+from ecompulse.kernels.enrich import device
+from ecompulse.kernels.enrich.device import AGENT, is_crawler, parse_agents
+
+BLINK = "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0"
+CHROME = f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {BLINK} Safari/537.36"
+PHONE = f"Mozilla/5.0 (Linux; Android 14; Pixel 8) {BLINK} Mobile Safari/537.36"
+TABLET = f"Mozilla/5.0 (Linux; Android 13; SM-X200) {BLINK} Safari/537.36"
+IPAD = "Mozilla/5.0 (iPad; CPU OS 16_5 like Mac OS X) AppleWebKit/605.1.15 Version/16.5 Mobile/15E148 Safari/604.1"
+CUBOT = f"Mozilla/5.0 (Linux; Android 9; CUBOT_NOTE_7 Build/PPR1) {BLINK} Mobile Safari/537.36"
+TELEVISION = "Mozilla/5.0 (SMART-TV; Linux; Tizen 6.0) AppleWebKit/538.1 (KHTML, like Gecko) TV Safari/538.1"
+EXAMPLES = [
+    (CHROME, "desktop", "Chrome", "Windows"),
+    (PHONE, "mobile", "Chrome Mobile", "Android"),
+    (TABLET, "tablet", "Chrome", "Android"),
+    (IPAD, "tablet", "Mobile Safari", "iOS"),
+    (CUBOT, "mobile", "Chrome Mobile", "Android"),
+    (TELEVISION, "other", None, "Tizen"),
+    ("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", "bot", "Googlebot", None),
+    ("SomethingNobodyListed/0.1 (+https://example.com/about)", "bot", None, None),
+    ("curl/8.5.0", "bot", "curl", None),
+    ("gibberish", "other", None, None),
+    ("", "other", None, None),
+]
+
+
+@pytest.mark.parametrize(("agent", "kind", "browser", "system"), EXAMPLES)
+def test_examples(agent, kind, browser, system):
+    row = parse_agents(pl.Series([agent])).row(0, named=True)
+    assert (row["key"], row["class"]) == (agent, kind)
+    assert browser is None or row["browser"] == browser
+    assert system is None or row["os"] == system
+
+
+def test_each_agent_is_parsed_once_and_kept(events):
+    calls = []
+
+    def counted(agents: pl.Series) -> pl.DataFrame:
+        calls.append(agents.to_list())
+        return parse_agents(agents)
+
+    agents = CachedLookup(Computed(AGENT, counted), "fail")
+    batch = events([{"user_agent": agent} for agent in (CHROME, None, "curl/8.5.0", CHROME)])
+    for _ in range(2):
+        found = device.apply(batch, agents)
+        assert found["device_class"].to_list() == ["desktop", None, "bot", "desktop"]
+        assert found["_status_device"].to_list() == ["ok", "no_key", "ok", "ok"]
+    assert [sorted(call) for call in calls] == [sorted([CHROME, "curl/8.5.0"])]
+
+
+def test_crawler_search_equals_the_package_s_own(shared_data):
+    import crawleruseragents  # noqa: PLC0415
+
+    texts = (
+        _browsers(shared_data)["user_agent"].to_list()[:60] + _crawlers(shared_data)[::20] + ["", "bot", "wget", "WGET"]
+    )
+    assert is_crawler(pl.Series(texts)).to_list() == [crawleruseragents.is_crawler(text) for text in texts]
+
+
+def test_accuracy_on_the_shared_lists(shared_data):
+    """The crawlers come from the same project as the patterns: this shows completeness, not the unknown."""
+    crawlers = parse_agents(pl.Series(_crawlers(shared_data)).unique())
+    assert (crawlers["class"] == "bot").mean() >= 0.99
+    browsers = _browsers(shared_data).unique("user_agent")
+    found = browsers.join(parse_agents(browsers["user_agent"]), left_on="user_agent", right_on="key")
+    assert (found["class"] == "bot").mean() < 0.01
+    assert (found["class"] == found["device"]).mean() >= 0.99
+
+
+def _crawlers(data):
+    entries = json.loads((data / "agents" / "crawler-user-agents.json").read_text())
+    return [text for entry in entries for text in entry.get("instances", [])]
+
+
+def _browsers(data):
+    return pl.DataFrame(json.loads((data / "agents" / "user-agents.json").read_text()))

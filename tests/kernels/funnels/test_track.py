@@ -1,0 +1,189 @@
+"""Funnels against a plain walk, over every cut, order and sharding."""
+
+from collections import defaultdict
+from datetime import timedelta
+from typing import Any
+
+import polars as pl
+import pytest
+from ecompulse.kernels.funnels.buckets import bucket
+from ecompulse.kernels.funnels.definition import Funnel, Stage
+from ecompulse.kernels.funnels.totals import TotalFunnels
+from ecompulse.kernels.funnels.track import TrackFunnels
+from ecompulse.kernels.sessions.kernel import Sessionize
+from ecompulse.kernels.step import END_OF_TIME, Clock
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.harness import MemoryState
+from support.streams import cuts
+
+from ..sessions.journeys import MINUTE, at, run, stream, told
+from ..sessions.oracle import by_visitor, first, sessions_of
+
+GAP = 30 * MINUTE
+TYPES = ("product_view", "add_to_cart", "checkout_start", "purchase", "page_view")
+SKIPPING = Funnel(
+    stages=(
+        Stage("product_view"),
+        Stage("add_to_cart", presence="skippable"),
+        Stage("checkout_start", presence="skippable"),
+        Stage("purchase"),
+    ),
+    max_time=50 * MINUTE,
+)
+PLAIN = Funnel(max_time=20 * MINUTE, window=30 * MINUTE)
+
+
+def walk(events: list[dict[str, Any]], funnel: Funnel, mode: str) -> list[int | None]:
+    """Times at which one walk reaches each stage; `events` begin with its entry."""
+    stages = {event: number for number, stage in enumerate(funnel.stages) for event in stage.events}
+    times: list[int | None] = [events[0]["at"]] + [None] * (len(funnel.stages) - 1)
+    current = 0
+    for event in events[1:]:
+        if event["at"] - events[0]["at"] > funnel.max_time:
+            break
+        met = stages.get(event["event_type"])
+        if met is None:
+            continue
+        if met > current and all(s.presence == "skippable" for s in funnel.stages[current + 1 : met]):
+            times[met] = event["at"]
+            current = met
+        elif mode == "strict" and met != current:
+            break
+    return times
+
+
+def walks_of(events: list[dict[str, Any]], funnel: Funnel) -> list[tuple[str, list[dict[str, Any]], list[dict[str, Any]]]]:
+    """Scope, events from the entry on, events of its session up to the entry."""
+    found = []
+    entry = funnel.stages[0].events
+    sessions = [session for session, _ in sessions_of(events, GAP, None)]
+    entered = set()
+    for session in sessions:
+        begin = next((n for n, e in enumerate(session) if e["event_type"] in entry), None)
+        if begin is not None:
+            found.append(("session", session[begin:], session[: begin + 1]))
+        for number, event in enumerate(session):
+            window = event["at"] // funnel.window
+            if event["event_type"] in entry and window not in entered:
+                entered.add(window)
+                found.append(("visitor", events[events.index(event) :], session[: number + 1]))
+    return found
+
+
+def expected(frame: pl.DataFrame, funnel: Funnel) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+    groups = defaultdict(list)
+    for events in by_visitor(frame).values():
+        for scope, rest, before in walks_of(events, funnel):
+            names = ["all", *(f"{d}={first(before, d) or '(not set)'}" for d in funnel.segments)]
+            for mode in funnel.modes:
+                for name in names:
+                    window = rest[0]["at"] // funnel.window * funnel.window
+                    groups[mode, scope, window, name].append(walk(rest, funnel, mode))
+    shown = {}
+    for group, walks in groups.items():
+        for number, stage in enumerate(funnel.stages):
+            reached = [times for times in walks if times[number] is not None]
+            before = [times for times in walks if number and times[number - 1] is not None]
+            both = [times for times in before if times[number] is not None]
+            shown[(*group, stage.name)] = (
+                len(reached),
+                len(both) if number else None,
+                len(both) / len(before) if before else None,
+                *(quantile([since(times, number) for times in reached], q) if number else None for q in (5, 9)),
+            )
+    return shown
+
+
+def since(times: list[int | None], number: int) -> int:
+    return times[number] - next(t for t in reversed(times[:number]) if t is not None)
+
+
+def quantile(values: list[int], tenths: int) -> int | None:
+    """Nearest rank, in the buckets of the kernel (whose bound has a test of its own)."""
+    if not values:
+        return None
+    exact = sorted(values)[-(-len(values) * tenths // 10) - 1]
+    return pl.select(bucket(pl.lit(exact, pl.Int64))).item()
+
+
+def totals(parts: pl.DataFrame, funnel: Funnel) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+    kernel = TotalFunnels(funnel=funnel)
+    state = MemoryState({table.name: table for table in kernel.tables})
+    frame = kernel.step(state, parts, Clock(1, END_OF_TIME, 0)).outputs["funnels"]
+    assert frame["id"].is_unique().all()
+    frame = frame.with_columns(pl.col("window_start").dt.epoch("ms"))
+    keys = ("mode", "scope", "window_start", "segment", "stage")
+    values = ("entered", "converted_from_previous", "conversion_rate", "p50_ms", "p90_ms")
+    return dict(zip(frame.select(keys).rows(), frame.select(values).rows(), strict=True))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data(), stream(TYPES), st.sampled_from([PLAIN, SKIPPING]))
+def test_funnels_equal_the_walk(data, frame, funnel):
+    kernel = Sessionize(longest=0, parts=(TrackFunnels(funnel),))
+    found = run(kernel, frame, cuts=data.draw(cuts(frame.height)), num_shards=data.draw(st.integers(1, 3)))
+    assert totals(found["funnel_parts"], funnel) == expected(frame, funnel)
+
+
+def counts(frame: pl.DataFrame, funnel: Funnel, mode: str, scope: str) -> list[int]:
+    found = totals(run(Sessionize(parts=(TrackFunnels(funnel),)), frame)["funnel_parts"], funnel)
+    shown = {stage: 0 for stage in funnel.stages}
+    return [
+        sum(v[0] for k, v in found.items() if k[:2] == (mode, scope) and k[3] == "all" and k[4] == stage.name)
+        for stage in shown
+    ]
+
+
+def test_strict_ends_where_open_goes_on():
+    frame = told((0, "product_view"), (1, "add_to_cart"), (2, "product_view"), (3, "checkout_start"), (4, "purchase"))
+    assert counts(frame, Funnel(), "open", "session") == [1, 1, 1, 1]
+    assert counts(frame, Funnel(), "strict", "session") == [1, 1, 0, 0]
+
+
+def test_a_skippable_stage_may_be_missing_and_a_required_one_may_not():
+    frame = told((0, "product_view"), (1, "purchase"))
+    assert counts(frame, SKIPPING, "open", "session") == [1, 0, 0, 1]
+    assert counts(frame, Funnel(), "open", "session") == [1, 0, 0, 0]
+
+
+def test_a_visitor_goes_on_in_the_next_session():
+    frame = told((0, "product_view"), (45, "add_to_cart"))
+    assert counts(frame, Funnel(), "open", "session") == [1, 0, 0, 0]
+    assert counts(frame, Funnel(), "open", "visitor") == [1, 1, 0, 0]
+
+
+def test_max_time_is_inclusive():
+    frame = told((0, "product_view"), (20, "add_to_cart"), (20.001, "checkout_start"))
+    assert counts(frame, PLAIN, "open", "session") == [1, 1, 0, 0]
+
+
+def test_a_window_leaves_when_its_end_and_the_longest_walk_are_past():
+    funnel = Funnel()
+    parts = run(Sessionize(parts=(TrackFunnels(funnel),)), told((0, "product_view"), (600, "login")))["funnel_parts"]
+    kernel = TotalFunnels(funnel=funnel)
+    state = MemoryState({table.name: table for table in kernel.tables})
+    start = parts["window_start"].dt.epoch("ms")[0]
+    for epoch, (watermark, rows) in enumerate([(start, 0), (start + 120 * MINUTE - 1, 0), (start + 120 * MINUTE, 4)]):
+        step = kernel.step(state, parts if epoch == 0 else parts.clear(), Clock(epoch + 1, watermark, 0))
+        shown = step.outputs["funnels"].filter(pl.col("segment") == "all", mode="open", scope="session")
+        assert shown.height == rows
+        state.apply("counts", step.changes["counts"])
+    assert shown["window_end"].to_list() == [at(0).replace(minute=0, second=0) + timedelta(hours=1)] * 4
+    assert state.rows["counts"].is_empty()
+
+
+@given(st.integers(0, 2**45))
+def test_a_bucket_is_within_its_bound(value):
+    middle = pl.select(bucket(pl.lit(value, pl.Int64))).item()
+    assert abs(middle - value) <= value / 512
+    assert value >= 512 or middle == value
+
+
+@pytest.mark.parametrize("values", [[5], [1, 2], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]])
+def test_quantiles_are_nearest_rank(values):
+    frames = [told((0, "product_view"), (n, "add_to_cart"), visitor=f"v{n}") for n in values]
+    parts = run(Sessionize(parts=(TrackFunnels(),)), pl.concat(frames))["funnel_parts"]
+    shown = [v for k, v in totals(parts, Funnel()).items() if k[0] == "open" and k[1] == "session" and k[3:] == ("all", "add_to_cart")]
+    exact = [sorted(values)[-(-len(values) * q // 10) - 1] * MINUTE for q in (5, 9)]
+    assert list(shown[0][3:]) == pytest.approx(exact, rel=0.002)
