@@ -56,7 +56,7 @@ def summarise(rows: pl.DataFrame, known: pl.DataFrame, gap: int) -> pl.DataFrame
         maintain_order="left",
     )
     sums = [pl.col(name) + pl.col(_HELD + name).fill_null(0) for name in _SUMS]
-    firsts = [pl.coalesce(name, _HELD + name).alias(name) for name in ("opened", *_FIRSTS)]
+    firsts = [pl.coalesce(_HELD + name, name).alias(name) for name in ("opened", *_FIRSTS)]
     lasts = [pl.coalesce(name, _HELD + name) for name in _LASTS]
     told = told.with_columns(
         *sums,

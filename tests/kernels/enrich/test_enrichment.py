@@ -1,0 +1,107 @@
+"""All steps together: order, schema known up front, independence of the batch's cut and order."""
+
+import datetime as dt
+from decimal import Decimal
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ecompulse.kernels.config import ConfigError
+from ecompulse.kernels.enrich import currency
+from ecompulse.kernels.enrich.config import EnrichConfig, load_enrich
+from ecompulse.kernels.enrich.device import AGENT, parse_agents
+from ecompulse.kernels.enrich.enrichment import Resources, enrich, enriched_schema
+from ecompulse.kernels.enrich.geo import PLACE
+from ecompulse.kernels.enrich.status import STATUS, STEPS
+from ecompulse.kernels.event import FRAME_SCHEMA
+
+KEY = "a key of sixteen or more"
+USERS = pl.Schema({"email": pl.String(), "tier": pl.String()})
+CONFIG = load_enrich("""
+steps:
+  campaign: {own_domains: [shop.example]}
+  pii: {ip: mask, emails: mask, fields: {user_email: drop, properties.phone: hash}, key: env:K}
+""")
+AGENTS = ["curl/8.5.0", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/120.0.0.0 Safari/537.36"]
+
+
+class Agents:
+    columns = AGENT
+
+    def find(self, keys: pl.Series) -> pl.DataFrame:
+        return parse_agents(keys).with_columns(status=pl.lit("ok"))
+
+
+@pytest.fixture(scope="module")
+def resources(dict_finder):
+    rates = pl.DataFrame({"date": ["2023-01-01"], "currency": ["EUR"], "rate": ["1.1"]})
+    return Resources(
+        user=dict_finder(USERS, {"u1": ("ann@example.com", "gold")}),
+        places=dict_finder(PLACE, {"8.8.8.8": ("US", *(None,) * 7)}),
+        agents=Agents(),
+        rates=currency.check_rates(rates, "USD"),
+        pii_key=KEY,
+    )
+
+
+ROW = st.fixed_dictionaries(
+    {
+        "event_id": st.uuids().map(str),
+        "event_time": st.just(dt.datetime(2023, 11, 1, tzinfo=dt.UTC)),
+        "user_id": st.sampled_from([None, "u1", "u2"]),
+        "ip": st.sampled_from([None, "8.8.8.8", "10.0.0.1", "?"]),
+        "user_agent": st.sampled_from([None, *AGENTS]),
+        "url": st.sampled_from([None, "https://shop.example/?utm_source=x&utm_medium=email&mail=a@b.com"]),
+        "currency": st.sampled_from([None, "EUR", "USD"]),
+        "price": st.sampled_from([None, Decimal("10.0000")]),
+        "properties": st.sampled_from([None, '{"phone":"0123","note":"write to a@b.com"}']),
+    }
+)
+
+
+@settings(max_examples=25)
+@given(st.lists(ROW, max_size=6), st.integers(0, 6), st.randoms(use_true_random=False))
+def test_rows_do_not_depend_on_their_batch(events, resources, rows, cut, random):
+    batch = events(rows)
+    whole = enrich(batch, CONFIG, resources)
+    assert whole.schema == enriched_schema(CONFIG, FRAME_SCHEMA, user=USERS)
+    parts = pl.concat([enrich(part, CONFIG, resources) for part in (batch[:cut], batch[cut:])])
+    assert parts.equals(whole)
+    order = list(range(len(rows)))
+    random.shuffle(order)
+    assert enrich(batch[order], CONFIG, resources).equals(whole[order])
+
+
+def test_one_row_through_every_step(events, resources):
+    row = {
+        "event_id": "e1", "event_time": dt.datetime(2023, 11, 1, tzinfo=dt.UTC), "user_id": "u1", "ip": "8.8.8.8",
+        "user_agent": AGENTS[1], "url": "https://shop.example/?utm_medium=email&utm_campaign=to+a@b.com",
+        "currency": "EUR", "price": Decimal(10), "properties": '{"phone":"0123"}',
+    }  # fmt: skip
+    found = enrich(events([row]), CONFIG, resources).row(0, named=True)
+    assert found["enrichment_status"] == {
+        "user": "ok", "product": "off", "geo": "ok", "device": "ok", "campaign": "ok", "currency": "ok", "pii": "ok",
+    }  # fmt: skip
+    assert (found["user_email"], found["user_tier"]) == (None, "gold")  # what a look-up gives is under the policy too
+    assert (found["geo_country"], found["ip"]) == ("US", "8.8.8.0")  # looked up before it was masked
+    assert (found["device_class"], found["device_browser"], found["device_os"]) == ("desktop", "Chrome", "Windows")
+    assert (found["campaign_channel"], found["campaign_name"]) == ("email", "to ***")
+    assert found["price_base"] == Decimal("11.0000")
+    assert "a@b.com" not in str(found)
+    assert "0123" not in found["properties"]
+
+
+def test_everything_off_keeps_schema_and_says_so(events):
+    text = "steps: {" + ", ".join(f"{step}: {{enabled: false}}" for step in STEPS) + "}"
+    config = load_enrich(text)
+    found = enrich(events([{"ip": "8.8.8.8", "price": Decimal(1)}]), config, Resources())
+    assert set(found["enrichment_status"][0].values()) == {"off"}
+    assert found.schema == enriched_schema(config, FRAME_SCHEMA) == enriched_schema(EnrichConfig(), FRAME_SCHEMA)
+    assert found.schema["enrichment_status"] == STATUS
+
+
+def test_a_policy_for_a_column_of_no_look_up_is_refused():
+    with pytest.raises(ConfigError, match=r"steps\.pii\.fields\.user_email: no such column"):
+        enriched_schema(CONFIG, FRAME_SCHEMA)
