@@ -55,6 +55,8 @@ setup(
         "duckdb>=2.0",
         "deltalake>=1.6,<2",
         "maxminddb>=2.6",
+        "crawler-user-agents>=1.67",
+        "numpy>=2",
         "ua-parser[regex]>=1.0",
         "PyYAML>=6",
         "SQLAlchemy>=2.0",

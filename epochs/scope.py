@@ -70,8 +70,14 @@ class Scope:
         self._space = space
         self._readers = readers
         self._facts: list[Any] = []
+        self._writes: dict[str, tuple[TableSpec, list[Any]]] = {}
         self._heads: dict[str, list[Any]] = {}
         self._root = pipeline | "Impulse" >> beam.Impulse()
+
+    @property
+    def store(self) -> Store:
+        """Of the checkpoint: where rows may wait within a run."""
+        return self._space.checkpoint
 
     @cached_property
     def _plan(self) -> Any:
@@ -92,13 +98,16 @@ class Scope:
         heads = self._plan[f"heads.{kernel.name}"]
         return Binding(heads, self._space.checkpoint, self._space.num_shards, collected)
 
-    def write(self, spec: TableSpec, frames: Any) -> None:
+    def write(self, spec: TableSpec, *frames: Any) -> None:
         """Write frames as this epoch's rows of a table; they become visible when the epoch is published."""
-        self._facts.append(frames | f"Write {spec.name}" >> beam.ParDo(WriteTable(spec, self._space)))
+        self._writes.setdefault(spec.name, (spec, []))[1].extend(frames)
 
     def finish(self) -> None:
         """End the pipeline: all facts into one manifest."""
         facts = [self._plan["facts"], *self._facts]
+        for spec, frames in self._writes.values():
+            rows = tuple(frames) | f"Rows of {spec.name}" >> beam.Flatten() if len(frames) > 1 else frames[0]
+            facts.append(rows | f"Write {spec.name}" >> beam.ParDo(WriteTable(spec, self._space)))
         for collected in self._heads.values():
             facts += collected
         keyed = [pcoll | f"Key facts {number}" >> beam.ParDo(KeyAlike()) for number, pcoll in enumerate(facts)]

@@ -4,7 +4,7 @@ import io
 import json
 import uuid
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 
 import apache_beam as beam
 import polars as pl
@@ -12,12 +12,7 @@ import polars as pl
 from ecompulse.epochs.coders import decode, encode
 from ecompulse.epochs.plan import CURRENT
 from ecompulse.epochs.protocols import Store
-
-FILE: Final = "stage_file"
-ROW: Final = "stage_row"
-
-REFERENCE: Final = pl.Schema({FILE: pl.String(), ROW: pl.UInt32()})
-"""Columns that refer to a staged row; valid within the epoch that staged it."""
+from ecompulse.kernels.rows import FILE, FILE_ROW
 
 
 class StageRows(beam.PTransform):
@@ -73,7 +68,7 @@ class _Stage(beam.DoFn):
         element.write_ipc(buffer)
         self._store.put(_path(self._folder, name), buffer.getvalue())
         yield element.select(self._columns).with_columns(
-            pl.lit(name).alias(FILE), pl.int_range(element.height, dtype=pl.UInt32).alias(ROW)
+            pl.lit(name).alias(FILE), pl.int_range(element.height, dtype=pl.UInt32).alias(FILE_ROW)
         )
 
 
@@ -93,9 +88,9 @@ class _Take(beam.DoFn):
 
     def process(self, element: tuple[str, Iterable[bytes]]) -> Iterable[pl.DataFrame]:
         name, parts = element
-        references = pl.concat([decode(part) for part in parts]).sort(ROW)
+        references = pl.concat([decode(part) for part in parts]).sort(FILE_ROW)
         staged = pl.read_ipc(io.BytesIO(self._store.get(_path(self._folder, name))))
-        yield staged[references[ROW]].with_columns(references.drop(ROW).get_columns())
+        yield staged[references[FILE_ROW]].with_columns(references.drop(FILE_ROW).get_columns())
 
 
 def _folder(store: Store) -> str:

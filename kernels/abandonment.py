@@ -145,9 +145,9 @@ class WatchCarts:
             "visitor", pl.col("_next").cast(pl.Int64), _when=pl.col("at").cast(TIME), _order="order_id"
         )
         first = bought.unique("visitor", keep="first", maintain_order=True).select("visitor", "_next")
-        pool = pl.concat(
-            [waiting.drop("due").join(first, on="visitor", how="left"), fresh]
-        ).join(bought, on=["visitor", "_next"], how="left")
+        pool = pl.concat([waiting.drop("due").join(first, on="visitor", how="left"), fresh]).join(
+            bought, on=["visitor", "_next"], how="left"
+        )
         until = pl.col("abandoned_at") + pl.duration(milliseconds=self.recover)
         back = (pl.col("_when") < until).fill_null(value=False)
         recovered = pool.filter(back).with_columns(

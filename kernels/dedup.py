@@ -7,13 +7,12 @@ from typing import Final
 import polars as pl
 
 from ecompulse.kernels.event import ORDER, TIME
+from ecompulse.kernels.quality_totals import PARTIAL_SCHEMA, book
 from ecompulse.kernels.rows import ORDER_SCHEMA, check_columns, check_duration, millis
 from ecompulse.kernels.step import Change, Clock, StateView, Step, Table
 
 REFERENCES: Final = pl.Schema({"event_id": pl.String(), **ORDER_SCHEMA})
 """All that deduplication reads: a shuffle need carry nothing else."""
-
-QUALITY_SCHEMA: Final = pl.Schema({"window_start": TIME, "rule": pl.String(), "count": pl.Int64()})
 
 _SEEN: Final = Table(
     name="seen",
@@ -49,8 +48,8 @@ class Deduplicate:
         columns: what is carried through; at least `REFERENCES`.
         name: of the operator.
 
-    Outputs: `unique`, `columns` of the rows that pass; `quality`, counts per window of event time and rule
-    (`duplicate`, `unjudged`), partial per step and shard: add them up.
+    Outputs: `unique`, `columns` of the rows that pass; `quality`, counts per window of event time and check
+    (`duplicate`, `unjudged`), partial per step and shard (`quality_totals.PARTIAL_SCHEMA`).
     """
 
     horizon: int = 600_000
@@ -71,9 +70,14 @@ class Deduplicate:
         return (_SEEN,)
 
     @property
+    def inputs(self) -> pl.Schema:
+        """What is carried through."""
+        return self.columns
+
+    @property
     def outputs(self) -> Mapping[str, pl.Schema]:
         """Rows that pass, and counts of the rest."""
-        return {"unique": self.columns, "quality": QUALITY_SCHEMA}
+        return {"unique": self.columns, "quality": PARTIAL_SCHEMA}
 
     def key(self, batch: pl.DataFrame) -> pl.Series:
         """The event's id."""
@@ -93,6 +97,7 @@ class Deduplicate:
                 self._count(judged.filter(unjudged), "unjudged"),
             ]
         )
+        quality = book(quality, self.window, clock.watermark)
         return Step({"unique": unique, "quality": quality}, {_SEEN.name: self._change(rows, clock)})
 
     def _judged(self, rows: pl.DataFrame) -> pl.DataFrame:
@@ -115,4 +120,5 @@ class Deduplicate:
     def _count(self, rows: pl.DataFrame, rule: str) -> pl.DataFrame:
         start = (pl.col("_at") // self.window * self.window).cast(TIME)
         counted = rows.group_by(window_start=start).agg(pl.len().cast(pl.Int64).alias("count"))
-        return counted.with_columns(rule=pl.lit(rule)).select(QUALITY_SCHEMA.names()).sort("window_start")
+        told = counted.with_columns(check=pl.lit(rule), subject=pl.lit("event_id"), rows=pl.col("count"))
+        return told.select(PARTIAL_SCHEMA.names()).sort("window_start")

@@ -81,6 +81,11 @@ class ResolveIdentity:
         return (_IDENTITIES, self._pending)
 
     @property
+    def inputs(self) -> pl.Schema:
+        """What is carried through."""
+        return self.columns
+
+    @property
     def outputs(self) -> Mapping[str, pl.Schema]:
         """Events with their visitor."""
         return {"identified": pl.Schema({**self.columns, "visitor": pl.String()})}

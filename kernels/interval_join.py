@@ -85,6 +85,11 @@ class MatchPayments:
         return (self._orders,)
 
     @property
+    def inputs(self) -> pl.Schema:
+        """What is carried through."""
+        return self.columns
+
+    @property
     def outputs(self) -> Mapping[str, pl.Schema]:
         """Rows with their payment and how they were matched."""
         attached = {name: self.columns[source] for name, source in ATTACHED}

@@ -16,6 +16,12 @@ DUE: Final = "_due"
 ORDER_SCHEMA: Final = pl.Schema({"event_time": TIME, **POSITION_SCHEMA})
 """Columns of the total order (`event.ORDER`)."""
 
+FILE: Final = "stage_file"
+FILE_ROW: Final = "stage_row"
+
+REFERENCE: Final = pl.Schema({FILE: pl.String(), FILE_ROW: pl.UInt32()})
+"""Columns that refer to a row that waits in a file of the run; valid within the epoch."""
+
 DAY_MS: Final = 86_400_000
 
 _SEPARATOR: Final = "\x1f"  # ASCII unit separator: no file or topic is named with it

@@ -35,7 +35,7 @@ _NO_KEY: Final = "\x1f"  # rows without key are spread over the shards by their 
 class JoinVersions:
     """Adds to each event the columns of the latest version with updated_at <= event_time.
 
-    One frame holds both streams, told apart by `side` (`sides` builds it): an `event` row has `columns`; an
+    One frame holds both streams, told apart by `side` (`asked` and `told` build them): an `event` row has `columns`; an
     `update` row has `on`, its position, the columns of `values`, and its updated_at in `event_time`. Of
     versions with equal updated_at the last by (source, partition, offset) counts. An update without key
     belongs to nobody and is ignored: its decoder refuses it.
@@ -109,15 +109,30 @@ class JoinVersions:
         return (self._versions, self._held) if self.wait else (self._versions,)
 
     @property
+    def inputs(self) -> pl.Schema:
+        """Both streams in one frame, told apart by `side`."""
+        return pl.Schema({**self.columns, **self.values, SIDE: pl.String()})
+
+    @property
     def outputs(self) -> Mapping[str, pl.Schema]:
         """Events with their version."""
         return {"joined": pl.Schema({**self.columns, **self.values, **self._match})}
 
+    def asked(self, events: pl.DataFrame) -> pl.DataFrame:
+        """Events as the kernel takes them (`inputs`)."""
+        return self._side(events.select(self.columns.names()), EVENT)
+
+    def told(self, updates: pl.DataFrame) -> pl.DataFrame:
+        """Versions (key, ORDER, `values`; updated_at in `event_time`) as the kernel takes them (`inputs`)."""
+        return self._side(updates.select(self.on, *ORDER, *self.values), UPDATE)
+
     def sides(self, events: pl.DataFrame, updates: pl.DataFrame) -> pl.DataFrame:
-        """The frame that `step` takes, of both streams; `updates` has its updated_at in `event_time`."""
-        told = updates.select(self.on, *ORDER, *self.values).with_columns(pl.lit(UPDATE).alias(SIDE))
-        asked = events.select(self.columns.names()).with_columns(pl.lit(EVENT).alias(SIDE))
-        return pl.concat([asked, told], how="diagonal")
+        """Both streams in one frame."""
+        return pl.concat([self.asked(events), self.told(updates)])
+
+    def _side(self, rows: pl.DataFrame, side: str) -> pl.DataFrame:
+        absent = [pl.lit(None, dtype).alias(name) for name, dtype in self.inputs.items() if name not in rows.columns]
+        return rows.with_columns(absent).with_columns(pl.lit(side).alias(SIDE)).select(self.inputs.names())
 
     def key(self, batch: pl.DataFrame) -> pl.Series:
         """The record's key; rows without one are spread by position."""

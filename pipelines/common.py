@@ -22,6 +22,7 @@ COMMON: Final[tuple[Flag, ...]] = (
         shown="required",
     ),
     Flag("mapping", INPUT, "YAML file, or shipped name (rees46), that maps foreign fields to the event"),
+    Flag("enrich", INPUT, "YAML file of the enrichment steps", shown="shipped defaults"),
     Flag("file_order", INPUT, "order of the files of one source", default="name", choices=("name", "mtime")),
     Flag(
         "check",

@@ -186,7 +186,7 @@ def _check_beam(unknown: Sequence[str], flags: Sequence[Flag], where: str) -> li
     """Pass on what Beam knows; UserError names what nobody knows, and its nearest neighbour."""
     if not unknown:
         return []
-    from pipelines.beam_flags import beam_flags  # noqa: PLC0415  # Beam takes seconds to import
+    from pipelines.beam_flags import beam_flags
 
     theirs = beam_flags()
     ours = [flag.name for flag in flags]

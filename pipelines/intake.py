@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,11 +10,12 @@ import polars as pl
 
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.plan import Operator
-from ecompulse.epochs.protocols import TableSpec
+from ecompulse.epochs.protocols import EVENTS, TableSpec
 from ecompulse.io.lookups.resources import open_resources
 from ecompulse.kernels.config import ConfigError
 from ecompulse.kernels.enrich.config import EnrichConfig, load_enrich
 from ecompulse.kernels.enrich.enrichment import enriched_schema
+from ecompulse.kernels.enrich.versions import TYPES, change_mapping, to_versions
 from ecompulse.kernels.event import DEAD_LETTER_SCHEMA, FRAME_SCHEMA
 from ecompulse.kernels.mapping import Mapping, load_mapping
 from ecompulse.kernels.quality_totals import TOTALS_SCHEMA, TotalQuality
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 DEAD_LETTERS: Final = TableSpec("dead_letters", pl.Schema({"id": pl.String(), **DEAD_LETTER_SCHEMA}), "seen_at")
 DATA_QUALITY: Final = TableSpec("data_quality", TOTALS_SCHEMA, "window_start", warehouse=True, revised=True)
+
+Reshape = Callable[[pl.DataFrame], pl.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -50,26 +54,50 @@ class Intake:
         """Keyed operators that every job has."""
         return (Operator(self.quality),)
 
+    def columns_of(self, step: str) -> pl.Schema:
+        """Columns that a keyed step adds, unprefixed: its look-up's, else those declared for its update stream."""
+        finder = getattr(open_resources(self.enrich), step)
+        declared = getattr(self.enrich.steps, step).columns
+        return finder.columns if finder else pl.Schema({name: TYPES[kind] for name, kind in declared.items()})
+
     def schema(self) -> pl.Schema:
-        """Columns of an enriched event."""
-        resources = open_resources(self.enrich)
-        user = resources.user.columns if resources.user else None
-        product = resources.product.columns if resources.product else None
-        return enriched_schema(self.enrich, FRAME_SCHEMA, user, product)
+        """Columns of an enriched event; UserError when the settings do not fit each other."""
+        try:
+            return enriched_schema(self.enrich, FRAME_SCHEMA, self.columns_of("user"), self.columns_of("product"))
+        except ConfigError as error:
+            raise UserError(f"--enrich: {error}") from None
 
     def read(self, scope: "Scope") -> "Taken":
-        """Read and decode; dead letters are written, and quality counted, on the way."""
-        from ecompulse.transforms.decode import DecodeRows  # noqa: PLC0415  # Beam takes seconds to import
+        """Read and decode the events; dead letters are written, and quality counted, on the way."""
+        return self._read(scope, EVENTS, self.mapping, None)
 
-        decode = DecodeRows(self.mapping, self.enrich, open_resources, self.quality.window_ms)
-        taken = scope.read(decode, outputs=decode.outputs)
+    def read_changes(self, scope: "Scope", step: str, columns: pl.Schema) -> "Taken":
+        """The same for a step's update stream: its versions."""
+        return self._read(
+            scope, f"{step}_updates", change_mapping(step), partial(to_versions, step=step, columns=columns)
+        )
+
+    def _read(self, scope: "Scope", role: str, mapping: Mapping | None, reshape: Reshape | None) -> "Taken":
+        from ecompulse.transforms.decode import DecodeRows
+
+        decode = DecodeRows(mapping, self.enrich, open_resources, self.quality.window_ms, reshape)
+        taken = scope.read(decode, role, decode.outputs)
         scope.write(DEAD_LETTERS, taken["dead_letters"])
         return Taken(taken["events"], [taken["quality"]])
 
+    def enriched(self, events: Any) -> Any:
+        """Events with the columns of all steps."""
+        from ecompulse.transforms.enrich import EnrichEvents
+        from ecompulse.transforms.frames import map_frames
+
+        enriched = events | "EnrichEvents" >> EnrichEvents(self.enrich, open_resources)
+        return enriched | "Conform" >> map_frames(conform, self.schema())
+
     def finish(self, scope: "Scope", taken: "Taken") -> None:
         """Sum and write data quality, once all partial counts are there."""
-        import apache_beam as beam  # noqa: PLC0415
-        from ecompulse.epochs.keyed import Keyed  # noqa: PLC0415
+        import apache_beam as beam
+
+        from ecompulse.epochs.keyed import Keyed
 
         partial = tuple(taken.quality) | "Flatten quality" >> beam.Flatten()
         totals = partial | "TotalQuality" >> Keyed(self.quality, scope.state(self.quality))
@@ -82,6 +110,12 @@ class Taken:
 
     events: Any
     quality: list[Any]
+
+
+def conform(events: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
+    """The columns of a schema; those of update streams that nothing has filled yet are null."""
+    absent = [pl.lit(None, dtype).alias(name) for name, dtype in schema.items() if name not in events.columns]
+    return events.with_columns(absent).select(schema.names())
 
 
 def open_intake(options: Options) -> Intake:

@@ -76,11 +76,11 @@ def _run(spec: JobSpec, argv: Sequence[str]) -> int:
     job = spec.make(options)
     sources = _sources(spec, options)
     if options.check:
-        from pipelines.check import check  # noqa: PLC0415  # used only with --check
+        from pipelines.check import check
 
         return check(job, sources)
     stop = _stop_on_signals()
-    from pipelines.assemble import assemble  # noqa: PLC0415  # Beam takes seconds to import
+    from pipelines.assemble import assemble
 
     with assemble(job, sources, options, stop) as driver:
         committed = driver.start()
@@ -88,8 +88,8 @@ def _run(spec: JobSpec, argv: Sequence[str]) -> int:
 
 
 def _sources(spec: JobSpec, options: Options) -> list["Source"]:
-    from ecompulse.epochs.protocols import EVENTS  # noqa: PLC0415  # polars is imported when a job runs
-    from ecompulse.io.sources import open_source  # noqa: PLC0415
+    from ecompulse.epochs.protocols import EVENTS
+    from ecompulse.io.sources import open_source
 
     wanted = [(EVENTS, uri) for uri in options.source] + list(spec.roles(options))
     return [

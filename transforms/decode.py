@@ -2,45 +2,61 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 import polars as pl
 
 from ecompulse.kernels.decode import decode
-from ecompulse.kernels.enrich.config import PiiStep
+from ecompulse.kernels.enrich.config import EnrichConfig
 from ecompulse.kernels.enrich.dead_letters import protect_dead_letters
 from ecompulse.kernels.event import DEAD_LETTER_SCHEMA
 from ecompulse.kernels.hashing import row_id
 from ecompulse.kernels.mapping import Mapping as FieldMapping
+from ecompulse.kernels.quality import quality_counts
+from ecompulse.kernels.quality_totals import book
 from ecompulse.kernels.step import Clock
+from ecompulse.transforms.enrich import OpenResources
 
 EVENTS: Final = "events"
 DEAD_LETTERS: Final = "dead_letters"
+QUALITY: Final = "quality"
 DEAD_LETTERS_SCHEMA: Final = pl.Schema({"id": pl.String(), **DEAD_LETTER_SCHEMA})
 
 
 @dataclass(frozen=True)
 class DecodeRows:
-    """Raw rows to good events and dead letters; one or the other for every row.
+    """Raw rows to good events and dead letters, one or the other for every row, and counts of data quality.
 
     A dead letter is identified by its content and rule, and kept with its raw bytes, or as the privacy policy says.
 
     Attributes:
         mapping: of foreign fields; None for the event itself.
-        pii: policy that dead letters fall under.
-        pii_key: gives the key of keyed hashes, on the worker.
+        enrich: has the privacy policy.
+        resources: opens its key, on the worker.
+        window_ms: window of data quality, ms.
+        reshape: what is done with good rows, for streams that are not events.
     """
 
-    mapping: FieldMapping | None = None
-    pii: PiiStep = PiiStep()
-    pii_key: Callable[[], str | None] = lambda: None
+    mapping: FieldMapping | None
+    enrich: EnrichConfig
+    resources: OpenResources
+    window_ms: int
+    reshape: Callable[[pl.DataFrame], pl.DataFrame] | None = None
+
+    outputs: ClassVar = (EVENTS, DEAD_LETTERS, QUALITY)
 
     def __call__(self, rows: pl.DataFrame, clock: Clock) -> Mapping[str, pl.DataFrame]:
-        """Frames `events` (FRAME_SCHEMA) and `dead_letters` (DEAD_LETTERS_SCHEMA)."""
+        """Frames `events` (FRAME_SCHEMA), `dead_letters` and `quality` (PARTIAL_SCHEMA)."""
         decoded = decode(rows, clock.now, self.mapping)
-        dead = decoded.dead
+        events, dead = decoded.events, decoded.dead
+        counts = quality_counts(events, dead, self.window_ms, clock.now, 0, decoded.dead_times)
         if dead.height:
-            aliases = self.mapping.sources() if self.mapping else None
-            dead = protect_dead_letters(dead, self.pii, self.pii_key(), aliases)
+            policy = self.enrich.steps.pii
+            key = self.resources(self.enrich).pii_key if policy.active else None
+            dead = protect_dead_letters(dead, policy, key, self.mapping.sources() if self.mapping else None)
         dead = dead.with_columns(id=row_id(pl.col("raw").bin.encode("hex"), "rule"))
-        return {EVENTS: decoded.events, DEAD_LETTERS: dead.select(DEAD_LETTERS_SCHEMA.names())}
+        return {
+            EVENTS: self.reshape(events) if self.reshape else events,
+            DEAD_LETTERS: dead.select(DEAD_LETTERS_SCHEMA.names()),
+            QUALITY: book(counts, self.window_ms, clock.watermark),
+        }

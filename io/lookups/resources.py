@@ -8,9 +8,9 @@ from typing import Final
 
 import polars as pl
 
-from ecompulse.io.geo import open_networks, open_places
 from ecompulse.io.lookups.cache import CachedLookup, Counters
 from ecompulse.io.lookups.functions import Computed
+from ecompulse.io.lookups.geo import open_networks, open_places
 from ecompulse.io.lookups.store import Store, open_lookup
 from ecompulse.kernels.config import ConfigError
 from ecompulse.kernels.enrich import currency

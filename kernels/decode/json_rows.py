@@ -26,7 +26,9 @@ def json_batch(rows: pl.DataFrame, plan: Plan) -> Batch:
     odd = odd.fill_null(value=True)
     believed = text.to_frame("text").select(pl.when(~odd).then("text")).to_series()
     found = members_of(believed, keep_null=False)
-    cells, unknown = {}, {}
+    escapes = bool(believed.str.contains("\\", literal=True).any())
+    cells: dict[str, Cells] = {}
+    unknown: dict[str, pl.Series] = {}
     properties = None
     for key, column in found.columns.items():
         field = plan.sources.get(key)
@@ -37,7 +39,7 @@ def json_batch(rows: pl.DataFrame, plan: Plan) -> Batch:
         elif field is None:
             unknown[key] = column
         else:
-            cells[field] = cells_of(column)
+            cells[field] = _cells(column, escapes=escapes)
 
     def record(row: int) -> Record:
         content = checked_text(raw[row])
@@ -79,9 +81,9 @@ def checked_text(raw: bytes | None) -> str:
         raise BrokenRule(Rule.INVALID_UTF8, f"byte {error.start} is not UTF-8, near {near}") from None
 
 
-def cells_of(column: pl.Series) -> Cells:
-    """Cells of JSON text."""
+def _cells(column: pl.Series, *, escapes: bool) -> Cells:
+    """Cells of JSON text; `escapes` when a backslash may be in it."""
     quoted = column.str.starts_with('"').fill_null(value=False)
-    if column.str.contains("\\", literal=True).any():
+    if escapes and column.str.contains("\\", literal=True).any():
         return Cells(duck.unescaped(column), quoted)
     return Cells(column.str.strip_chars('"'), quoted)

@@ -38,7 +38,7 @@ def apply(events: pl.DataFrame, step: CampaignStep) -> pl.DataFrame:
     """
     status = status_column("campaign")
     if not step.enabled:
-        return events.with_columns(nulls(COLUMNS), pl.lit(OFF).alias(status))
+        return events.with_columns(*nulls(COLUMNS), pl.lit(OFF).alias(status))
     links = _hosts(events, step)
     found = links.join(_tags(events["url"]), on=_ROW, how="left", maintain_order="left")
     patterns = site_patterns({k: getattr(step, k) for k in ("mail", "shopping", "video", "search", "social")})

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from ecompulse.kernels.config import ConfigError, Duration, load_config, parse_yaml
 
 OnError = Literal["degrade", "stale", "fail"]
+ColumnType = Literal["text", "integer", "number", "decimal", "boolean"]
 Action = Literal["drop", "mask", "hash"]
 
 IDENTIFIERS = frozenset(
@@ -47,12 +48,15 @@ class LookupStep:
         lookup: URL of the store, such as `parquet:users.parquet?key=user_id`; null is the same as off.
         on_error: `degrade` (nulls, status `failed`), `stale` (the expired entry, status `stale`) or `fail`.
         cache: bounds and lifetimes of the cache.
+        columns: of the update stream, where there is no look-up to take them from: name to `text integer number
+            decimal boolean`.
     """
 
     enabled: bool = True
     lookup: str | None = None
     on_error: OnError = "degrade"
     cache: CacheConfig = CacheConfig()
+    columns: Mapping[str, ColumnType] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def apply(events: pl.DataFrame, rates: pl.DataFrame, step: CurrencyStep) -> pl.D
     """
     status = status_column("currency")
     if not step.enabled:
-        return events.with_columns(nulls(COLUMNS), pl.lit(OFF).alias(status))
+        return events.with_columns(*nulls(COLUMNS), pl.lit(OFF).alias(status))
     rated = _rates_of(events, rates, step)
     products = {name: _product(name) for name in AMOUNTS}
     work = pl.concat([events.select(AMOUNTS), rated], how="horizontal").with_columns(

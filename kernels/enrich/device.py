@@ -42,7 +42,7 @@ def apply(events: pl.DataFrame, agents: Finder | None) -> pl.DataFrame:
     """The batch with `device_*` and the step's status (`ok`, `no_key`); without `agents`, nulls and `off`."""
     status = status_column("device")
     if agents is None:
-        return events.with_columns(nulls(COLUMNS), pl.lit(OFF).alias(status))
+        return events.with_columns(*nulls(COLUMNS), pl.lit(OFF).alias(status))
     renames = {**{name: f"device_{name}" for name in AGENT}, FOUND_STATUS: status}
     return pl.concat([events, resolve(events["user_agent"], agents).rename(renames)], how="horizontal")
 

@@ -36,7 +36,7 @@ def apply(
     """
     status = status_column("geo")
     if not enabled:
-        return events.with_columns(nulls(COLUMNS), pl.lit(OFF).alias(status))
+        return events.with_columns(*nulls(COLUMNS), pl.lit(OFF).alias(status))
     unique = events["ip"].unique()
     parsed = classify(unique)
     public = parsed.select(pl.when(pl.col("status") == OK).then(pl.col("address"))).to_series()

@@ -18,7 +18,7 @@ from ecompulse.kernels.event import POSITION_SCHEMA
 
 MASK: Final = "***"
 EMAIL: Final = (
-    r"[\p{L}\p{N}_](?:[\p{L}\p{N}_.+'%\-]*[\p{L}\p{N}_+\-])?(?:@|%40)"
+    r"[\p{L}\p{N}_](?:(?:[\p{L}\p{N}_.+'\-]|%2[Bb])*[\p{L}\p{N}_+\-])?(?:@|%40)"
     r"(?:[\p{L}\p{N}](?:[\p{L}\p{N}\-]*[\p{L}\p{N}])?\.)+\p{L}{2,}"
 )
 """Something like an email address, also as it stands in the query of a URL. What delimits URLs and texts (`/ ? & =`

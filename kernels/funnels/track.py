@@ -245,4 +245,4 @@ def _known_by(journey: Journey, rows: pl.Series, name: str) -> pl.Series:
     seen = seen.with_columns(own=all_rows[name].gather(seen.select(pl.when(pl.col("met") <= pl.col("row")).then("met")).to_series()))
     held = journey.known.select("visitor", held=name, resumed=pl.lit(value=True))
     seen = seen.join(held, on=["visitor", "resumed"], how="left", maintain_order="left")
-    return seen.select(pl.coalesce("own", "held").alias(name)).to_series()
+    return seen.select(pl.coalesce("held", "own").alias(name)).to_series()

@@ -25,7 +25,7 @@ def frame(*rows: tuple[str, int, int]) -> pl.DataFrame:
 
 
 def counts(quality: pl.DataFrame) -> dict[str, int]:
-    return dict(quality.group_by("rule").agg(pl.col("count").sum()).rows())
+    return dict(quality.group_by("check").agg(pl.col("count").sum()).rows())
 
 
 def oracle(stream: pl.DataFrame, at: list[int], kernel: Deduplicate, delay: int) -> tuple[list, int, int]:

@@ -52,7 +52,7 @@ def ask(cache: CachedLookup, *keys: str) -> dict[str, tuple[int | None, str]]:
     return {key: (value, status) for key, value, status in found.rows()}
 
 
-def build(on_error="degrade", max_rows=1000, **rows):
+def build(on_error="degrade", max_rows=1000, **rows: int):
     store, clock = FakeStore(rows), FakeClock()
     config = CacheConfig(ttl=100, negative_ttl=10, max_rows=max_rows)
     return store, clock, CachedLookup(store, on_error, config, clock)

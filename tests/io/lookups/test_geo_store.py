@@ -8,7 +8,7 @@ import maxminddb
 import polars as pl
 import pytest
 
-from ecompulse.io.geo import open_networks, open_places
+from ecompulse.io.lookups.geo import open_networks, open_places
 
 GEO = Path(__file__).parents[3].parent / "shared" / "data" / "geo"
 pytestmark = pytest.mark.skipif(not GEO.is_dir(), reason=f"no shared data at {GEO}")

@@ -24,9 +24,8 @@ def fresh():
 def config(tmp_path):
     pl.DataFrame({"id": ["u1"], "tier": ["gold"]}).write_parquet(tmp_path / "users.parquet")
     (tmp_path / "rates.csv").write_text("date,currency,rate\n2024-01-01,EUR,1.10\n")
-    return load_enrich(
-        f"steps: {{user: {{lookup: 'parquet:{tmp_path}/users.parquet?key=id'}}, currency: {{rates: {tmp_path}/rates.csv}}}}"
-    )
+    lookup = f"{{lookup: 'parquet:{tmp_path}/users.parquet?key=id'}}"
+    return load_enrich(f"steps: {{user: {lookup}, currency: {{rates: {tmp_path}/rates.csv}}}}")
 
 
 def test_a_process_opens_everything_once(config):

@@ -71,11 +71,6 @@ def test_sqlite_types(tmp_path):
         store.fetch(pl.Series(["9"]))
 
 
-def _database(folder: Path, script: str) -> None:
-    with sqlite3.connect(folder / "x.db") as database:
-        database.executescript(script)
-
-
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
@@ -113,9 +108,12 @@ def test_a_wrong_store_is_one_line(tmp_path, spec, message):
 
 @pytest.mark.parametrize("keep", [100, 4096, 6000])
 def test_a_truncated_database_is_one_line(tmp_path, keep):
-    _database(tmp_path, "CREATE TABLE t (id TEXT PRIMARY KEY, v TEXT);" + "".join(
-        f"INSERT INTO t VALUES ('{n}', '{'x' * 50}');" for n in range(500)))  # fmt: skip
     path = tmp_path / "x.db"
+    database = sqlite3.connect(path)
+    database.execute("CREATE TABLE t (id TEXT PRIMARY KEY, v TEXT)")
+    database.executemany("INSERT INTO t VALUES (?, ?)", [(str(n), "x" * 50) for n in range(500)])
+    database.commit()
+    database.close()
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(ValueError, match=r"sqlite:.*x\.db"):
         open_lookup(f"sqlite:{path}?table=t&key=id")

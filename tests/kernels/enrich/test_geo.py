@@ -7,7 +7,8 @@ from ecompulse.kernels.enrich import geo
 from ecompulse.kernels.enrich.geo import COLUMNS, NETWORK, PLACE
 
 ROWS = [
-    ("8.8.8.8", "US", "ok"), ("::ffff:8.8.8.8", "US", "ok"), ("9.9.9.9", None, "not_found"), ("10.0.0.1", None, "private"),
+    ("8.8.8.8", "US", "ok"), ("::ffff:8.8.8.8", "US", "ok"), ("9.9.9.9", None, "not_found"),
+    ("10.0.0.1", None, "private"),
     ("fd00::1", None, "private"), ("127.0.0.1", None, "reserved"), ("::1", None, "reserved"),
     ("ff02::1", None, "reserved"), ("8.8.8", None, "malformed"), ("", None, "malformed"), (None, None, "no_key"),
     ("2A00:1450::1", "IE", "ok"), ("8.8.8.8", "US", "ok"),

@@ -31,7 +31,7 @@ emails = st.tuples(
     local, st.sampled_from(["@", "%40"]), st.sampled_from(["example.com", "mail.co.uk", "bücher.de"])
 ).map("".join)
 before = st.sampled_from(["", " ", "mail: ", "<", '"', "'", ", ", "?to=", "/", "\n"])
-after = st.sampled_from([" ", ">", '"', "'", ", ", "&x=1", "/y", "?", "; "])
+after = st.sampled_from([" ", ">", '"', "'", ", ", "&x=1 ", "/y ", "?", "; "])
 texts = st.lists(st.tuples(before, emails, after), max_size=3)
 
 

@@ -1,0 +1,142 @@
+"""CSV records and typed columns: the same events, the same dead letters."""
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import polars as pl
+import pytest
+from ecompulse.kernels.decode import Form, Rule, decode, decode_columns, decode_csv, decode_json
+from ecompulse.kernels.decode.csv_rows import CsvHeaderError
+from ecompulse.kernels.event import FRAME_SCHEMA, RAW_SCHEMA
+from ecompulse.kernels.mapping import parse_mapping
+
+NOW = 1_700_000_000_000
+HEADER = "event_id,event_type,event_time,user_id,price,properties,color"
+TIME = "2023-11-14T22:00:00Z"
+
+
+def frame(rows: list[bytes]) -> pl.DataFrame:
+    columns = {"raw": rows, "source": "f", "partition": 0, "offset": range(len(rows))}
+    return pl.DataFrame(columns, schema=RAW_SCHEMA)
+
+
+def typed(**columns: object) -> pl.DataFrame:
+    base = pl.DataFrame({"event_id": ["a", "b"], "event_type": "purchase", "event_time": TIME, "user_id": [7, 8]})
+    return base.with_columns(**columns, source=pl.lit("f"), partition=pl.lit(0), offset=pl.int_range(pl.len()))
+
+
+@pytest.mark.parametrize(
+    ("record", "price", "properties"),
+    [
+        (f"e,purchase,{TIME},u,10.50,,", "10.5", None),
+        (f"e,purchase,{TIME},u,,,red", None, '{"color":"red"}'),
+        (f'e,purchase,{TIME},u,"1.5","{{""b"":1, ""a"":2}}","say ""hi"", you"', "1.5", '{"a":2,"b":1,"color":"say \\"hi\\", you"}'),
+        (f'e,purchase,{TIME},u,1e2,,"two\nlines"', "100", '{"color":"two\\nlines"}'),
+        (f'"e",purchase,"{TIME}",u,+5,,\r\n', "5", None),
+        (f'e,purchase,{TIME},u, 5 ,,5" wide', "5", '{"color":"5\\" wide"}'),
+        (f'e,purchase,{TIME},u,5,{{"x":1e400000}},', Rule.OUT_OF_RANGE, None),
+        (f'e,purchase,{TIME},u,5,{{"a":1,', Rule.WRONG_TYPE, None),
+        (f"e,purchase,{TIME},u,5,[1],", Rule.WRONG_TYPE, None),
+        (f"e,purchase,{TIME},u,NaN,,", Rule.NOT_FINITE, None),
+        (f"e,purchase,{TIME},u,ten,,", Rule.WRONG_TYPE, None),
+        (f"e,purchase,{TIME},u,5,", Rule.BROKEN_CSV, None),
+        (f"e,purchase,{TIME},u,5,,,", Rule.BROKEN_CSV, None),
+        (f'e,purchase,{TIME},u,5,,"open', Rule.BROKEN_CSV, None),
+        (f'e,purchase,{TIME},u,5,,"a"b', Rule.BROKEN_CSV, None),
+        (f"e,purchase,{TIME},u,5\n,,", Rule.BROKEN_CSV, None),
+        ("", Rule.BROKEN_CSV, None),
+        (f'"",purchase,{TIME},u,5,,', Rule.MISSING_REQUIRED, None),
+        (f'e,purchase,{TIME},u,5,,"{"x" * 140_000}"', Rule.FIELD_TOO_LARGE, None),
+        (f"e,purchase,{TIME},u,5,,{'x' * 2**20}", Rule.ROW_TOO_LARGE, None),
+    ],
+)  # fmt: skip
+def test_a_csv_record_among_others(record, price, properties):
+    plain, quoted = (f"{a},purchase,{TIME},u,1,,".encode() for a in ("first", '"last"'))
+    decoded = decode_csv(frame([plain, record.encode(), quoted]), HEADER, NOW)
+    assert decoded.events.schema == FRAME_SCHEMA
+    if isinstance(price, Rule):
+        assert decoded.dead.select("raw", "offset", "rule").rows() == [(record.encode(), 1, price)]
+        assert decoded.events["event_id"].to_list() == ["first", "last"]
+    else:
+        assert decoded.events["event_id"].to_list() == ["first", "e", "last"]
+        event = decoded.events.row(1, named=True)
+        assert event["price"] == (None if price is None else Decimal(price))
+        assert event["properties"] == properties
+
+
+@pytest.mark.parametrize("header", ["a,b,a", "", '"a', ","])
+def test_a_header_that_names_no_columns_is_refused(header):
+    with pytest.raises(CsvHeaderError, match="CSV header"):
+        decode_csv(frame([]), header, NOW)
+
+
+def test_a_column_of_one_and_a_header_with_a_mark():
+    decoded = decode_csv(frame([b"x", b""]), "\ufeffevent_id", NOW)
+    assert decoded.dead["message"].to_list() == ["event_type is missing", "event_id is missing"]
+
+
+def test_columns_of_every_type():
+    rows = typed(
+        price=pl.Series([1.5, float("nan")]),
+        tax=pl.Series([Decimal("0.12345"), None]),
+        quantity=pl.Series([2, None], dtype=pl.Int16),
+        brand=pl.Series(["x", None], dtype=pl.Categorical),
+        query=pl.Series([b"ok", b"\xff"]),
+        properties=pl.Series([{"b": 1, "a": "x"}, None]),
+        tags=pl.Series([["p", 'q"'], None]),
+        when=pl.lit(datetime(2023, 1, 1)),  # noqa: DTZ001  # a column without a zone
+        flag=pl.Series([True, None]),
+        blob=pl.Series([{"bytes": b"\x00", "nan": 0.5}, None]),
+    )
+    decoded = decode(rows, NOW)
+    event = decoded.events.row(0, named=True)
+    assert (event["user_id"], event["price"], event["quantity"]) == ("7", Decimal("1.5000"), 2)
+    assert (event["tax"], event["brand"], event["query"]) == (Decimal("0.1234"), "x", "ok")
+    assert json.loads(event["properties"]) == {
+        "a": "x", "b": 1, "tags": ["p", 'q"'], "when": "2023-01-01T00:00:00.000", "flag": True,
+        "blob": {"bytes": "b'\\x00'", "nan": 0.5},
+    }  # fmt: skip
+    assert decoded.dead["rule"].to_list() == ["invalid_utf8"]
+    raw = json.loads(decoded.dead["raw"][0].replace(b"NaN", b'"NaN"'))
+    assert raw == {
+        "event_id": "b", "event_type": "purchase", "event_time": TIME, "price": "NaN", "user_id": 8,
+        "when": "2023-01-01T00:00:00.000",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("column", ["price", "other"])
+def test_a_number_of_a_column_that_is_not_finite(column, value):
+    decoded = decode_columns(typed(**{column: pl.Series([value, 1.0])}), NOW)
+    assert decoded.dead["rule"].to_list() == ["not_finite"]
+    assert decoded.events["event_id"].to_list() == ["b"]
+
+
+def test_times_of_columns():
+    moment = datetime(2023, 11, 14, 22, 0, 0, 123_456)  # noqa: DTZ001  # a column without a zone
+    naive = typed(event_time=pl.Series([moment, None], dtype=pl.Datetime("ns")))
+    assert decode_columns(naive, NOW).dead["rule"].to_list() == ["wrong_type", "missing_required"]
+    mapping = parse_mapping("time: {zone: Europe/Paris}")
+    at = decode_columns(naive, NOW, mapping).events["event_time"][0]
+    assert at == datetime(2023, 11, 14, 21, 0, 0, 123_000, UTC)
+    zoned = naive.with_columns(pl.col("event_time").dt.replace_time_zone("Asia/Tokyo"))
+    assert decode_columns(zoned, NOW).events["event_time"][0] == datetime(2023, 11, 14, 13, 0, 0, 123_000, UTC)
+
+
+def test_the_form_is_seen_by_the_columns_unless_said():
+    record = frame([f"e,purchase,{TIME},u,,,".encode()])
+    assert decode(record.with_columns(header=pl.lit(HEADER)), NOW).events.height == 1
+    assert decode(record.clear().with_columns(header=pl.lit(HEADER)), NOW).events.schema == FRAME_SCHEMA
+    row = {"event_id": "a", "event_type": "t", "event_time": TIME, "user_id": "u"}
+    assert decode(frame([json.dumps(row).encode()]), NOW).events.height == 1
+    assert decode(typed(), NOW).events.height == 2
+    assert decode(typed().drop("event_id"), NOW, form=Form.COLUMNS).dead.height == 2
+
+
+def test_a_dead_row_of_columns_decodes_again_once_it_is_mended():
+    rows = typed(price=pl.Series(["1", "x"]))
+    dead = decode_columns(rows, NOW).dead
+    mended = dead.with_columns(raw=pl.lit(dead["raw"][0].replace(b'"x"', b"2"))).select(RAW_SCHEMA.names())
+    again = decode_json(mended, NOW, parse_mapping("help: lenient"))
+    assert again.events.select("event_id", "user_id", "price", "offset").rows() == [("b", "8", Decimal(2), 1)]
