@@ -49,7 +49,8 @@ def read_table(lake: str, name: str) -> duckdb.DuckDBPyRelation:
     except TableNotFoundError:
         there = ", ".join(tables_of(lake)["table"]) or "none"
         raise UserError(f"{name}: no such table in {lake}; there are: {there}") from None
-    return duckdb.from_arrow(table.to_pyarrow_dataset())
+    # Not the dataset: DuckDB 2.0 pushes text comparisons down into it, and none matches.
+    return duckdb.from_arrow(table.to_pyarrow_table())
 
 
 def select(relation: duckdb.DuckDBPyRelation, columns: str | None, where: str | None, limit: int) -> pl.DataFrame:

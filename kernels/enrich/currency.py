@@ -79,7 +79,7 @@ def check_rates(rates: pl.DataFrame, base: str) -> pl.DataFrame:
     )
     if bad.height:
         raise ValueError(f"has a null, or a rate outside 0 to 10^10: {bad.row(0)}")
-    if table.filter(pl.col("currency") == base).height:
+    if table.filter(pl.col("currency") == base, pl.col("rate") != 1).height:  # 1 says nothing new, and is common
         raise ValueError(f"gives rates of {base}, which is the base currency itself; turn them round or change base")
     twice = table.filter(pl.struct("date", "currency").is_duplicated())
     if twice.height:

@@ -10,7 +10,7 @@ from typing import Final
 import polars as pl
 
 from ecompulse.kernels.enrich.lookup import prefixed
-from ecompulse.kernels.event import EVENT_SCHEMA, ORDER
+from ecompulse.kernels.event import EVENT_SCHEMA, ORDER, TIME
 from ecompulse.kernels.mapping import Mapping as FieldMapping
 from ecompulse.kernels.temporal_join import FOUND
 
@@ -59,6 +59,9 @@ def _value(name: str, dtype: pl.DataType) -> pl.Expr:
     text = pl.col("properties").str.json_path_match(f"$['{name}']")
     if dtype == pl.Boolean():
         return pl.when(text.is_in(["true", "false"])).then(text == "true")
+    if isinstance(dtype, pl.Datetime):
+        moment = text.str.to_datetime("%+", time_unit="ms", time_zone="UTC", strict=False)
+        return pl.coalesce(moment, text.cast(pl.Int64, strict=False).cast(TIME)).cast(dtype)
     return text.cast(dtype, strict=False)
 
 

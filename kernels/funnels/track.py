@@ -194,11 +194,15 @@ class TrackFunnels:
             counts = (pl.len().cast(pl.Int64).alias("entered"), pl.col("converted").sum().cast(pl.Int64))
             parts = steps.group_by(groups, maintain_order=True).agg(*counts, segment=value)
             found.append(parts.with_columns(pl.col("mode", "scope").cast(pl.String)))
-        return pl.concat(found, how="diagonal").select(
-            funnel=pl.lit(self.funnel.name),
-            window_start=pl.col("window").cast(TIME),
-            **{name: name for name in PART_SCHEMA if name not in ("funnel", "window_start")},
-        ).select(PART_SCHEMA.names())
+        return (
+            pl.concat(found, how="diagonal")
+            .select(
+                funnel=pl.lit(self.funnel.name),
+                window_start=pl.col("window").cast(TIME),
+                **{name: name for name in PART_SCHEMA if name not in ("funnel", "window_start")},
+            )
+            .select(PART_SCHEMA.names())
+        )
 
 
 def _code(name: str) -> pl.Expr:
@@ -242,7 +246,9 @@ def _known_by(journey: Journey, rows: pl.Series, name: str) -> pl.Series:
     seen = pl.DataFrame({"met": met, "row": rows, "begin": begin}).with_columns(
         visitor=all_rows["visitor"].gather(begin), resumed=marks["resumed"].gather(begin)
     )
-    seen = seen.with_columns(own=all_rows[name].gather(seen.select(pl.when(pl.col("met") <= pl.col("row")).then("met")).to_series()))
+    seen = seen.with_columns(
+        own=all_rows[name].gather(seen.select(pl.when(pl.col("met") <= pl.col("row")).then("met")).to_series())
+    )
     held = journey.known.select("visitor", held=name, resumed=pl.lit(value=True))
     seen = seen.join(held, on=["visitor", "resumed"], how="left", maintain_order="left")
     return seen.select(pl.coalesce("held", "own").alias(name)).to_series()

@@ -66,7 +66,7 @@ def _pass(
     found = found.with_columns(_taken=taken, _met=events["stage"].gather(taken), _when=events["_at"].gather(taken))
     in_time = pl.col("_when") - pl.col(reached(0)) <= funnel.max_time
     turn = (pl.col("_met") > stage) & (pl.col("_met") <= pl.col("_furthest"))
-    found = found.with_columns(_moves=(turn).fill_null(value=False))
+    found = found.with_columns(_moves=(in_time & turn).fill_null(value=False))
     moves = pl.col("_moves")
     times = [
         pl.when(moves & (pl.col("_met") == number)).then("_when").otherwise(reached(number)).alias(reached(number))

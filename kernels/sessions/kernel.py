@@ -180,7 +180,5 @@ class Sessionize:
 
 def prepare(frame: pl.DataFrame, kernel: Sessionize) -> pl.DataFrame:
     """A frame with the columns that the kernel shuffles; enrichment that was not done is null."""
-    missing = [
-        pl.lit(None, dtype).alias(name) for name, dtype in kernel.inputs.items() if name not in frame.columns
-    ]
+    missing = [pl.lit(None, dtype).alias(name) for name, dtype in kernel.inputs.items() if name not in frame.columns]
     return frame.with_columns(missing).select(kernel.inputs.names())

@@ -9,9 +9,7 @@ UNLIMITED: Final = 2**61
 """Maximum length (ms) that nothing reaches."""
 
 
-def place(
-    rows: pl.DataFrame, known: pl.DataFrame, gap: int, watermark: int
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+def place(rows: pl.DataFrame, known: pl.DataFrame, gap: int, watermark: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Sort settled rows, and take out those whose session has closed.
 
     A row that came behind the watermark cannot be put in its place among rows that are already counted.

@@ -79,9 +79,7 @@ def show_transitions(rows: pl.DataFrame, known: pl.DataFrame, window: int) -> pl
     counts as a step to itself), and belongs to the window of the later. A page is a URL's path.
     """
     views = rows.filter(pl.col("event_type").is_in(VIEWS), pl.col("url").is_not_null())
-    views = views.select(
-        "_session", _with_path(views, "url"), _window=(pl.col("_at") // window * window).cast(TIME)
-    )
+    views = views.select("_session", _with_path(views, "url"), _window=(pl.col("_at") // window * window).cast(TIME))
     continuing = rows.filter(pl.col("_head") & ~pl.col("_new")).select("visitor", "_session")
     pages = continuing.join(known.select("visitor", "page"), on="visitor").drop_nulls()
     views = views.join(pages.select("_session", _with_path(pages, "page")), on="_session", how="left")
@@ -107,14 +105,10 @@ def _with_path(frame: pl.DataFrame, column: str) -> pl.Series:
     shown = pl.when(path == "").then(pl.lit("/")).otherwise(path)
     # A shop has fewer pages than views: each is taken apart once.
     paths = frame.select(pl.col(column).unique()).with_columns(_path=shown)
-    return (
-        frame.select(column).join(paths, on=column, how="left", maintain_order="left")["_path"].alias(column)
-    )
+    return frame.select(column).join(paths, on=column, how="left", maintain_order="left")["_path"].alias(column)
 
 
-def show_late(
-    rows: pl.DataFrame, operator: str, gap: int, watermark: int, columns: pl.Schema
-) -> pl.DataFrame:
+def show_late(rows: pl.DataFrame, operator: str, gap: int, watermark: int, columns: pl.Schema) -> pl.DataFrame:
     """Late rows, with the ms for which their own window had been closed (0: just then)."""
     late = watermark - (millis() + gap)
     return (

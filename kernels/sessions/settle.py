@@ -19,9 +19,7 @@ from ecompulse.kernels.step import END_OF_TIME, Change, Clock, StateView
 SLOT_MS: Final = 10_000
 
 
-def settle(
-    state: StateView, batch: pl.DataFrame, clock: Clock, columns: pl.Schema
-) -> tuple[pl.DataFrame, Change]:
+def settle(state: StateView, batch: pl.DataFrame, clock: Clock, columns: pl.Schema) -> tuple[pl.DataFrame, Change]:
     """Rows with event_time < watermark, and the change of what goes on waiting.
 
     Args:

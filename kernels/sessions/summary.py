@@ -43,11 +43,7 @@ def summarise(rows: pl.DataFrame, known: pl.DataFrame, gap: int) -> pl.DataFrame
         this step), by `_session`.
     """
     told = _tell(rows)
-    held = (
-        known.drop("closes", *_SETS)
-        .rename(lambda name: _HELD + name)
-        .with_columns(_continues=pl.lit(value=True))
-    )
+    held = known.drop("closes", *_SETS).rename(lambda name: _HELD + name).with_columns(_continues=pl.lit(value=True))
     told = told.join(
         held,
         left_on=["visitor", "_continues"],
@@ -69,9 +65,7 @@ def summarise(rows: pl.DataFrame, known: pl.DataFrame, gap: int) -> pl.DataFrame
         _earlier=pl.col(f"{_HELD}events").fill_null(0),
     )
     for name, column in (("products", "product_id"), ("orders", "order_id")):
-        told = told.join(
-            _distinct(rows, told, known, name, column), on="_session", how="left", maintain_order="left"
-        )
+        told = told.join(_distinct(rows, told, known, name, column), on="_session", how="left", maintain_order="left")
     return told.select(*OPEN_SCHEMA.names(), "_session", "_cut", "_continues", "_earlier")
 
 
@@ -105,9 +99,7 @@ def _tell(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _distinct(
-    rows: pl.DataFrame, told: pl.DataFrame, known: pl.DataFrame, name: str, column: str
-) -> pl.DataFrame:
+def _distinct(rows: pl.DataFrame, told: pl.DataFrame, known: pl.DataFrame, name: str, column: str) -> pl.DataFrame:
     """Hashes of the distinct values of each session, at most MAX_DISTINCT: `_session` and `name`."""
     met = pl.col(column).is_not_null() & (pl.lit(value=True) if name == "products" else _TYPE == "purchase")
     value = pl.col(column).nchash.xxh3_64(seed=0)  # type: ignore[attr-defined]

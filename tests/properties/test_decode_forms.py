@@ -39,8 +39,8 @@ def frame(rows: list[bytes]) -> pl.DataFrame:
 
 def record(values: list[str], quoting: int) -> bytes:
     out = io.StringIO(newline="")
-    csv.writer(out, quoting=quoting, lineterminator="").writerow(values)
-    return out.getvalue().encode()
+    csv.writer(out, quoting=quoting).writerow(values)
+    return out.getvalue().removesuffix("\r\n").encode()
 
 
 def same(one: Decoded, other: Decoded) -> None:

@@ -42,10 +42,14 @@ class Cart:
 
     def alert(self) -> None:
         self.alerted = True
-        lines = [] if self.overfull else [
-            {"product": product, "quantity": quantity, "price": price}
-            for product, (quantity, price) in sorted(self.lines.items(), key=lambda i: (i[0] is not None, i[0]))
-        ]
+        lines = (
+            []
+            if self.overfull
+            else [
+                {"product": product, "quantity": quantity, "price": price}
+                for product, (quantity, price) in sorted(self.lines.items(), key=lambda i: (i[0] is not None, i[0]))
+            ]
+        )
         priced = [line["quantity"] * line["price"] for line in lines if line["price"] is not None]
         alert = {
             **self.contact,
@@ -117,7 +121,11 @@ def comparable(found: pl.DataFrame) -> list[dict[str, Any]]:
     return found.with_columns(times).drop("id", "detected_at").to_dicts()
 
 
-WATCHES = [WatchCarts(), WatchCarts(after=7 * MINUTE, recover=40 * MINUTE), WatchCarts(after=30 * MINUTE, recover=45 * MINUTE)]
+WATCHES = [
+    WatchCarts(),
+    WatchCarts(after=7 * MINUTE, recover=40 * MINUTE),
+    WatchCarts(after=30 * MINUTE, recover=45 * MINUTE),
+]
 
 
 @settings(max_examples=80, deadline=None)
@@ -152,7 +160,9 @@ def test_an_abandoned_checkout_is_told_and_then_recovered():
     frame = told((0, "add_to_cart", line), (5, "checkout_start"), (90, "purchase", {"order_id": "o"}), (400, "login"))
     found = alerts(frame, WatchCarts())
     assert found["id"].n_unique() == 1
-    assert found.select("kind", "status", "value_base", "user_id", "abandoned_at", "recovered_at", "order_id").rows() == [
+    assert found.select(
+        "kind", "status", "value_base", "user_id", "abandoned_at", "recovered_at", "order_id"
+    ).rows() == [
         ("checkout", "open", Decimal("9.0000"), "u", at(35), None, None),
         ("checkout", "recovered", Decimal("9.0000"), "u", at(35), at(90), "o"),
     ]

@@ -53,7 +53,9 @@ def walk(events: list[dict[str, Any]], funnel: Funnel, mode: str) -> list[int | 
     return times
 
 
-def walks_of(events: list[dict[str, Any]], funnel: Funnel) -> list[tuple[str, list[dict[str, Any]], list[dict[str, Any]]]]:
+def walks_of(
+    events: list[dict[str, Any]], funnel: Funnel
+) -> list[tuple[str, list[dict[str, Any]], list[dict[str, Any]]]]:
     """Scope, events from the entry on, events of its session up to the entry."""
     found = []
     entry = funnel.stages[0].events
@@ -184,6 +186,10 @@ def test_a_bucket_is_within_its_bound(value):
 def test_quantiles_are_nearest_rank(values):
     frames = [told((0, "product_view"), (n, "add_to_cart"), visitor=f"v{n}") for n in values]
     parts = run(Sessionize(parts=(TrackFunnels(),)), pl.concat(frames))["funnel_parts"]
-    shown = [v for k, v in totals(parts, Funnel()).items() if k[0] == "open" and k[1] == "session" and k[3:] == ("all", "add_to_cart")]
+    shown = [
+        v
+        for k, v in totals(parts, Funnel()).items()
+        if k[0] == "open" and k[1] == "session" and k[3:] == ("all", "add_to_cart")
+    ]
     exact = [sorted(values)[-(-len(values) * q // 10) - 1] * MINUTE for q in (5, 9)]
     assert list(shown[0][3:]) == pytest.approx(exact, rel=0.002)

@@ -16,10 +16,21 @@ from support.streams import BASE, arrivals
 MINUTE = 60_000
 SCHEMA = pl.Schema({**BASE_SCHEMA, **CONTACT_SCHEMA})
 MONEY = st.none() | st.integers(0, 500).map(lambda cents: Decimal(cents) / 100)
-TYPES = ("page_view", "product_view", "search", "add_to_cart", "remove_from_cart", "checkout_start", "purchase", "login")
+TYPES = (
+    "page_view",
+    "product_view",
+    "search",
+    "add_to_cart",
+    "remove_from_cart",
+    "checkout_start",
+    "purchase",
+    "login",
+)
 
 
-def stream(types: Sequence[str] = TYPES, *, span: int = 3 * 3_600_000, **kwargs: Any) -> st.SearchStrategy[pl.DataFrame]:
+def stream(
+    types: Sequence[str] = TYPES, *, span: int = 3 * 3_600_000, **kwargs: Any
+) -> st.SearchStrategy[pl.DataFrame]:
     """Disordered arrivals of three visitors; optional fields are often null."""
     text = st.none() | st.sampled_from(["a", "b"])
     fields: Mapping[str, st.SearchStrategy[object]] = {

@@ -21,7 +21,9 @@ SHORT = 75 * MINUTE
 
 
 def expected(frame: pl.DataFrame, longest: int | None) -> list[dict[str, Any]]:
-    end = (frame.group_by("source", "partition").agg(pl.col("event_time").max())["event_time"].dt.epoch("ms").min() or 0) - 10 * MINUTE
+    end = (
+        frame.group_by("source", "partition").agg(pl.col("event_time").max())["event_time"].dt.epoch("ms").min() or 0
+    ) - 10 * MINUTE
     shown = []
     for events in by_visitor(frame).values():
         for session, reason in sessions_of(events, GAP, longest):
@@ -50,9 +52,7 @@ def test_events_and_transitions_equal_the_walk(data, frame):
     kernel = Sessionize(longest=SHORT)
     found = run(kernel, frame, cuts=data.draw(cuts(frame.height)), num_shards=data.draw(st.integers(1, 3)))
     ids = {(r["visitor"], r["start"]): r["id"] for r in found["sessions"].to_dicts()}
-    walked = [
-        session for events in by_visitor(frame).values() for session, _ in sessions_of(events, GAP, SHORT)
-    ]
+    walked = [session for events in by_visitor(frame).values() for session, _ in sessions_of(events, GAP, SHORT)]
     places = {
         (event["event_id"], ids[session[0]["visitor"], session[0]["event_time"]], number)
         for session in walked
@@ -61,7 +61,9 @@ def test_events_and_transitions_equal_the_walk(data, frame):
     assert set(found["session_events"].select("event_id", "session", "sequence").rows()) == places
     steps = sum((transitions(session, kernel.transition_window) for session in walked), Counter())
     parts = found["transition_parts"].group_by("window_start", "from_page", "to_page").agg(pl.col("count").sum())
-    assert {(w // 1, a, b): c for w, a, b, c in parts.with_columns(pl.col("window_start").dt.epoch("ms")).rows()} == steps
+    assert {
+        (w // 1, a, b): c for w, a, b, c in parts.with_columns(pl.col("window_start").dt.epoch("ms")).rows()
+    } == steps
 
 
 @settings(max_examples=25, deadline=None)
@@ -111,7 +113,12 @@ def test_a_session_closes_when_the_watermark_reaches_its_end_and_gap():
     frame = prepare(told((0, "page_view")), kernel)
     base = frame["event_time"].dt.epoch("ms")[0]
     for epoch, (batch, watermark, sessions, events) in enumerate(
-        [(frame, base, 0, 0), (frame.clear(), base + 1, 0, 1), (frame.clear(), base + GAP - 1, 0, 0), (frame.clear(), base + GAP, 1, 0)],
+        [
+            (frame, base, 0, 0),
+            (frame.clear(), base + 1, 0, 1),
+            (frame.clear(), base + GAP - 1, 0, 0),
+            (frame.clear(), base + GAP, 1, 0),
+        ],
         start=1,
     ):
         step = kernel.step(state, batch, Clock(epoch, watermark, 0))

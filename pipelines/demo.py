@@ -1,0 +1,127 @@
+"""`python -m pipelines.demo`: simulate a shop and run the jobs on it, in a fresh directory, without any server."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from ecompulse.epochs.errors import JobError, UserError
+from ecompulse.simulator.settings import Settings, SettingsError
+from ecompulse.simulator.shop import simulate
+from ecompulse.simulator.store import write
+from pipelines.launch import guarded
+from pipelines.show import tables_of
+from pipelines.tool import ToolParser, print_facts, print_table
+
+MARK: Final = ".ecompulse-demo"
+"""File that says that a directory was made by the demo and may be made anew."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    return guarded("demo", lambda: demo(sys.argv[1:] if argv is None else argv))
+
+
+def demo(argv: Sequence[str]) -> int:
+    """Simulate, run every job there is, show what happened and what to try next."""
+    parser = ToolParser(prog="python -m pipelines.demo", description="Simulate a shop and run the jobs on it.")
+    parser.add_argument("--out", default="./demo", help="directory, made anew [./demo]")
+    parser.add_argument("--events", type=int, default=60_000, help="events to simulate, about [60000]")
+    parser.add_argument("--seed", type=int, default=7, help="of the simulation [7]")
+    options = parser.parse_args(argv)
+    out = _fresh(Path(options.out))
+    print(f"demo: simulating {options.events:,} events of a day in a shop (a few seconds)", flush=True)
+    try:
+        truth = write(simulate(Settings(seed=options.seed, events=options.events)), out / "shop")
+    except SettingsError as error:
+        raise UserError(str(error)) from None
+    (out / "enrich.yaml").write_text(yaml.safe_dump(enrichment(out / "shop")))
+    jobs = {name: _run(name, flags, out) for name, flags in job_flags(out).items()}
+    _tell(out, truth.rows, jobs)
+    return 0
+
+
+def enrichment(shop: Path) -> dict[str, Any]:
+    """Enrichment of the simulated shop: its own users, products and rates."""
+    return {
+        "steps": {
+            "user": {"lookup": f"parquet:{shop / 'users.parquet'}?key=user_id"},
+            "product": {"lookup": f"parquet:{shop / 'products.parquet'}?key=product_id"},
+            "campaign": {"own_domains": ["shop.example"]},
+            "currency": {"base": "EUR", "rates": str(shop / "rates.csv")},
+        }
+    }
+
+
+def job_flags(out: Path) -> dict[str, list[str]]:
+    """Flags of each job in the demo."""
+    common = [f"--source={out / 'shop' / 'events'}", f"--enrich={out / 'enrich.yaml'}", f"--lake={out / 'lake'}"]
+    return {
+        "event_enrichment": [
+            *common,
+            f"--user_updates={out / 'shop' / 'user_updates.jsonl'}",
+            "--dedup",
+            "--match_payments",
+            "--drain",
+        ],
+    }
+
+
+def _fresh(out: Path) -> Path:
+    if out.exists() and any(out.iterdir()) and not (out / MARK).exists():
+        raise UserError(f"--out: {out} is there already and was not made by the demo; choose another")
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    (out / MARK).touch()
+    return out.absolute()
+
+
+def _run(job: str, flags: Sequence[str], out: Path) -> dict[str, Any]:
+    """Run a job as a user would; what its progress adds up to."""
+    command = [sys.executable, "-m", f"pipelines.{job}", *flags, f"--checkpoint={out / 'checkpoints' / job}"]
+    print(f"demo: running {job} (about ten seconds)", flush=True)
+    began = time.monotonic()
+    done = subprocess.run([*command, "--progress=json"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise JobError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"{job} failed")
+    epochs = [json.loads(line) for line in done.stdout.splitlines()]
+    return {
+        "epochs": len(epochs),
+        "seconds": time.monotonic() - began,
+        "dead": sum(epoch["sink"]["tables"].get("dead_letters", 0) for epoch in epochs),
+        "rows": sum(epoch["numInputRows"] for epoch in epochs),
+    }
+
+
+def _tell(out: Path, lines: int, jobs: dict[str, dict[str, Any]]) -> None:
+    print()
+    print_facts([("simulated", f"{lines:,} lines in {out / 'shop' / 'events'}"), *_told(jobs)])
+    print()
+    print_table(tables_of(str(out / "lake")))
+    lake = f"--lake={out / 'lake'}"
+    print("\nTry next:")
+    for text in (
+        f"python -m pipelines.show enriched_events {lake} --limit=5 "
+        "--columns=event_type,user_country,product_title,price_base",
+        f"python -m pipelines.show dead_letters {lake} --columns=rule,message",
+        f"python -m pipelines.show data_quality {lake} --where=\"\\\"check\\\" = 'duplicate'\"",
+        f"python -m pipelines.checkpoint inspect {out / 'checkpoints' / 'event_enrichment'}",
+    ):
+        print(f"  .venv/bin/{text}")
+
+
+def _told(jobs: dict[str, dict[str, Any]]) -> list[tuple[str, str]]:
+    return [
+        (name, f"{job['rows']:,} rows in {job['epochs']} epochs, {job['dead']:,} dead letters, {job['seconds']:.1f} s")
+        for name, job in jobs.items()
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
