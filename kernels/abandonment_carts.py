@@ -101,7 +101,7 @@ def follow_carts(events: pl.DataFrame, after: int, keep: int, watermark: int) ->
     # What state drops with an empty cart must not be known here either.
     events = events.with_columns(_life=(pl.col("_new_span") | empty).cum_sum())
     return events.with_columns(
-        pl.col("user_id", "anonymous_id").forward_fill().over("_who"),
+        pl.col("user_id", "anonymous_id").forward_fill().over("_life"),
         _checkout=begun.cum_max().over("_episode"),
     ).drop("_new_span", "_life")
 

@@ -16,6 +16,7 @@ from ecompulse.epochs.watermark import WatermarkPolicy
 from ecompulse.io.lock import DriverLock
 from ecompulse.io.sinks.delta import DeltaSink
 from ecompulse.io.sinks.jsonlines import JsonLinesSink
+from ecompulse.io.sinks.warehouse import WarehouseSink
 from ecompulse.io.stores import LocalStore, open_store
 from ecompulse.runners.engine import executor, new_pipeline
 from pipelines.flags import Options
@@ -74,6 +75,8 @@ def sinks_of(job: Job, outputs: Store, options: Options) -> list[Sink]:
     sinks: list[Sink] = []
     if options.lake != "none":
         sinks.append(DeltaSink(outputs.root, job.name))
+    if options.warehouse != "none":
+        sinks.append(WarehouseSink(options.warehouse, outputs))
     for uri in options.sink:
         scheme, _, rest = uri.partition(":")
         if scheme != "jsonl":

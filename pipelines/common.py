@@ -33,6 +33,12 @@ COMMON: Final[tuple[Flag, ...]] = (
     Flag("checkpoint", EPOCHS, "directory of the checkpoint", shown="./checkpoints/<job>"),
     Flag("lake", OUTPUT, "directory of the Delta tables, or none", default="./lake"),
     Flag(
+        "warehouse",
+        OUTPUT,
+        "SQLAlchemy URL of the warehouse (sqlite, postgresql), or none; created on the first write",
+        default="sqlite:///warehouse.db",
+    ),
+    Flag(
         "sink",
         OUTPUT,
         "further sink, jsonl:DIRECTORY; may be given more than once",

@@ -62,6 +62,7 @@ def enrichment(shop: Path) -> dict[str, Any]:
 def job_flags(out: Path) -> dict[str, list[str]]:
     """Flags of each job in the demo."""
     common = [f"--source={out / 'shop' / 'events'}", f"--enrich={out / 'enrich.yaml'}", f"--lake={out / 'lake'}"]
+    common += [f"--warehouse=sqlite:///{out / 'warehouse.db'}"]
     return {
         "event_enrichment": [
             *common,

@@ -6,7 +6,7 @@ import polars as pl
 
 from ecompulse.kernels.decode.batch import Batch
 from ecompulse.kernels.decode.cells import Cell
-from ecompulse.kernels.decode.conversions import CONVERSIONS, Value, check_size
+from ecompulse.kernels.decode.conversions import CONVERSIONS, check_size
 from ecompulse.kernels.decode.judge import judge
 from ecompulse.kernels.decode.plan import COLUMN_FIELDS, IDENTITIES, PROPERTIES, Plan
 from ecompulse.kernels.decode.properties import merge_properties
@@ -17,8 +17,8 @@ from ecompulse.kernels.event import (
     EVENT_SCHEMA,
     FRAME_SCHEMA,
     MAX_FIELD_BYTES,
-    TIME,
     Field,
+    Kind,
 )
 from ecompulse.kernels.hashing import row_id
 
@@ -54,7 +54,7 @@ def assemble(batch: Batch, plan: Plan) -> Decoded:
     for row in left:
         try:
             good.append({_ROW: row, **judge(batch.record(row), plan)})
-        except BrokenRule as broken:  # noqa: PERF203  # the rare rows that no column vouches for
+        except BrokenRule as broken:  # the rare rows that no column vouches for
             bad.append((row, broken))
     fast = fast.with_columns(rows.alias(_ROW)).filter(certain)
     if good:
@@ -65,7 +65,7 @@ def assemble(batch: Batch, plan: Plan) -> Decoded:
 def _exact_frame(good: list[dict[str, Any]], batch: Batch) -> pl.DataFrame:
     times = {**EVENT_SCHEMA, "event_time": pl.Int64()}
     frame = pl.DataFrame(good, schema={_ROW: pl.Int64(), **times}, orient="row")
-    frame = frame.with_columns(pl.col("event_time").cast(pl.Datetime("ms")).dt.replace_time_zone("UTC"))
+    frame = frame.with_columns(_utc(pl.col("event_time")))
     return frame.hstack(batch.positions[frame[_ROW]])
 
 
@@ -75,11 +75,11 @@ def _dead(bad: list[tuple[int, BrokenRule]], batch: Batch, plan: Plan) -> tuple[
         raw=batch.raw(rows),
         rule=pl.Series([broken.rule.value for _, broken in bad], dtype=pl.String),
         message=pl.Series([broken.message for _, broken in bad], dtype=pl.String),
-        seen_at=pl.lit(plan.now_ms, pl.Int64).cast(pl.Datetime("ms")).dt.replace_time_zone("UTC"),
+        seen_at=_utc(pl.lit(plan.now_ms, pl.Int64)),
     )
     times = pl.Series("event_time", [broken.event_time_ms for _, broken in bad], dtype=pl.Int64)
-    as_time = times.cast(pl.Datetime("ms")).dt.replace_time_zone("UTC").cast(TIME)
-    return frame.select(DEAD_LETTER_SCHEMA.names()), as_time
+    as_times = times.to_frame().select(_utc(pl.col("event_time"))).to_series()
+    return frame.select(DEAD_LETTER_SCHEMA.names()), as_times
 
 
 def _screen(batch: Batch, plan: Plan) -> pl.DataFrame:
@@ -106,13 +106,12 @@ def _screen(batch: Batch, plan: Plan) -> pl.DataFrame:
 
 def _field(field: Field, batch: Batch, plan: Plan, inputs: dict[str, pl.Series]) -> tuple[pl.Expr, pl.Expr]:
     """Values of one field and where they are certain, over the columns put into `inputs`."""
-    cells = batch.cells.get(field.name)
     if field.name in plan.constants:
-        return _constant(field, plan.constants[field.name], plan)
-    if cells is None:
+        value, check = _constant(field, plan.constants[field.name], plan)
+    elif field.name not in batch.cells:
         value, check = pl.lit(None, DTYPES[field.kind]), pl.lit(not field.required)
     else:
-        inputs[f"{field.name}.text"], inputs[f"{field.name}.quoted"] = cells
+        inputs[f"{field.name}.text"], inputs[f"{field.name}.quoted"] = batch.cells[field.name]
         text, quoted = pl.col(f"{field.name}.text"), pl.col(f"{field.name}.quoted")
         value, certain = CONVERSIONS[field.kind].screen(text, quoted, plan.readings[field.name])
         check = certain & (text.str.len_bytes() <= MAX_FIELD_BYTES)
@@ -132,9 +131,7 @@ def _finished(
         return value.fill_null(plan.mapping.default_currency), check
     if field.name == "event_id" and batch.content is not None:
         inputs["_content"] = batch.content
-        absent = (
-            pl.col(f"{field.name}.text").is_null() if f"{field.name}.text" in inputs else pl.lit(value=True)
-        )
+        absent = pl.col(f"{field.name}.text").is_null() if field.name in batch.cells else value.is_null()
         return pl.when(absent).then(row_id("_content")).otherwise(value), check | absent
     return value, check
 
@@ -143,11 +140,13 @@ def _constant(field: Field, cell: Cell, plan: Plan) -> tuple[pl.Expr, pl.Expr]:
     """The same value in every row; a constant that is none of the field's kind leaves all rows to `judge`."""
     try:
         check_size(cell.text)
-        value: Value | None = CONVERSIONS[field.kind].exact(cell, plan.readings[field.name])
+        value = CONVERSIONS[field.kind].exact(cell, plan.readings[field.name])
     except BrokenRule:
-        value = None
-    literal = pl.lit(value, pl.Int64) if field.name == "event_time" else pl.lit(value)
-    certain = value is not None and value != ""
-    return (
-        literal.cast(pl.Datetime("ms")).dt.replace_time_zone("UTC") if field.name == "event_time" else literal
-    ), pl.lit(certain)
+        return pl.lit(None, DTYPES[field.kind]), pl.lit(value=False)
+    if field.kind is Kind.TIME:
+        return _utc(pl.lit(value, pl.Int64)), pl.lit(value=True)
+    return pl.lit(value, DTYPES[field.kind]), pl.lit(value != "")
+
+
+def _utc(ms: pl.Expr) -> pl.Expr:
+    return ms.cast(pl.Datetime("ms")).dt.replace_time_zone("UTC")

@@ -23,9 +23,7 @@ class Form(StrEnum):
     COLUMNS = "columns"
 
 
-def decode(
-    rows: pl.DataFrame, now_ms: int, mapping: Mapping | None = None, form: Form | None = None
-) -> Decoded:
+def decode(rows: pl.DataFrame, now_ms: int, mapping: Mapping | None = None, form: Form | None = None) -> Decoded:
     """Events and dead letters of a frame in the form that it has, or that `form` says it has.
 
     `RAW_SCHEMA` is JSON; with a column `header` more (String, the same in every row) it is CSV; anything else

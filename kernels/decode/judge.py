@@ -56,9 +56,7 @@ def record_of(values: dict[str, Any], content: str, plan: Plan) -> Record:
         elif field is None:
             unknown[key] = value
         else:
-            cells[field] = (
-                Cell(value, quoted=True) if isinstance(value, str) else Cell(literal(value), quoted=False)
-            )
+            cells[field] = Cell(value, quoted=True) if isinstance(value, str) else Cell(literal(value), quoted=False)
     return Record(cells, unknown, given, content)
 
 
@@ -81,9 +79,7 @@ def _value(field: Field, record: Record, plan: Plan) -> Value | None:
         return hashlib.sha256(record.content.encode()).hexdigest()[:ID_DIGITS]
     if cell is None or (cell.text == "" and field.required):
         if field.required:
-            raise BrokenRule(
-                Rule.MISSING_REQUIRED, f"{field.name} is {'missing' if cell is None else 'empty'}"
-            )
+            raise BrokenRule(Rule.MISSING_REQUIRED, f"{field.name} is {'missing' if cell is None else 'empty'}")
         return None
     try:
         check_size(cell.text)
@@ -100,9 +96,7 @@ def _merged(record: Record, plan: Plan) -> str | None:
         return None
     both = sorted(given.keys() & record.unknown.keys()) if given else []
     if both:
-        raise BrokenRule(
-            Rule.DUPLICATE_KEY, f"properties: unknown field {shown(both[0])} is in properties too"
-        )
+        raise BrokenRule(Rule.DUPLICATE_KEY, f"properties: unknown field {shown(both[0])} is in properties too")
     merged = canonical({**(given or {}), **record.unknown})
     try:
         check_size(merged)

@@ -39,10 +39,7 @@ class Plan:
     def readings(self) -> dict[str, Reading]:
         """How the cells of each field are read."""
         latest = self.now_ms + MAX_FUTURE_MS
-        return {
-            field.name: Reading.of(self.mapping, field.name, latest, typed=self.typed)
-            for field in COLUMN_FIELDS
-        }
+        return {field.name: Reading.of(self.mapping, field.name, latest, typed=self.typed) for field in COLUMN_FIELDS}
 
     @cached_property
     def constants(self) -> dict[str, Cell]:

@@ -38,9 +38,7 @@ def merge_properties(batch: Batch) -> Merged:
     if not batch.unknown and given.null_count() == batch.height:
         return Merged(given, all_of(True, batch.height))
     objects = given.str.starts_with("{").fill_null(value=True)
-    filled = pl.DataFrame({"given": given, "is": objects & (given != _EMPTY)}).select(
-        pl.when("is").then("given")
-    )
+    filled = pl.DataFrame({"given": given, "is": objects & (given != _EMPTY)}).select(pl.when("is").then("given"))
     inner = members_of(filled.to_series(), keep_null=True)
     columns, certain = _columns(batch, inner.columns)
     certain &= objects & ~inner.suspects
@@ -86,8 +84,7 @@ def join_objects(columns: dict[str, pl.Series], *, has: pl.Series) -> pl.Series:
     keys = sorted(columns)
     frame = pl.DataFrame({f"c{number}": columns[key] for number, key in enumerate(keys)})
     pieces = [
-        pl.lit(f",{json.dumps(key, ensure_ascii=False)}:") + pl.col(f"c{number}")
-        for number, key in enumerate(keys)
+        pl.lit(f",{json.dumps(key, ensure_ascii=False)}:") + pl.col(f"c{number}") for number, key in enumerate(keys)
     ]
     joined = pl.concat_str(pieces, ignore_nulls=True).str.slice(1)
     some = pl.any_horizontal(pl.col(f"c{number}").is_not_null() for number in range(len(keys)))

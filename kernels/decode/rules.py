@@ -1,7 +1,7 @@
 """The rules an event is held to, each with its text: a row that breaks one becomes a dead letter of that name."""
 
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 SHOWN_CHARS: Final = 80
 """A message shows at most this much of the value."""
@@ -39,7 +39,7 @@ class Rule(StrEnum):
     EVENT_TIME_IN_FUTURE = "event_time_in_future", "event_time is more than 5 minutes after now"
     EVENT_TIME_TOO_OLD = "event_time_too_old", "event_time is before 1990"
 
-    def __new__(cls, value: str, text: str) -> "Rule":
+    def __new__(cls, value: str, text: str) -> Self:
         """A member is its name in dead letters, and carries its text."""
         member = str.__new__(cls, value)
         member._value_ = value

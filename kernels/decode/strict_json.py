@@ -5,7 +5,7 @@ pair, numbers beyond a double, any depth. Its `json.dumps` with sorted keys is t
 """
 
 import json
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from ecompulse.kernels.decode.numbers import MAX_DIGITS
 from ecompulse.kernels.decode.rules import MAX_DEPTH, BrokenRule, Rule, shown
@@ -20,7 +20,7 @@ class Real(float):
 
     literal: str
 
-    def __new__(cls, literal: str) -> "Real":
+    def __new__(cls, literal: str) -> Self:
         """Read a JSON number."""
         number = super().__new__(cls, literal)
         number.literal = literal

@@ -117,9 +117,7 @@ def _with_polars(text: str, expression: pl.Expr) -> int | None:
 
 def _in_zone(wall: pl.Expr, zone: str) -> pl.Expr:
     """Wall-clock times of a zone in UTC: the earlier of two, null where clocks are put forward."""
-    return wall.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null").dt.convert_time_zone(
-        "UTC"
-    )
+    return wall.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null").dt.convert_time_zone("UTC")
 
 
 def _formatted(text: pl.Expr, time: TimeReading) -> pl.Expr:

@@ -1,6 +1,7 @@
 """Rows of typed columns (Parquet) as columns of cells."""
 
 import json
+from dataclasses import dataclass
 from typing import Any, Final
 
 import polars as pl
@@ -19,7 +20,45 @@ from ecompulse.kernels.mapping import TimeReading
 
 _ISO: Final = "%Y-%m-%dT%H:%M:%S%.3f"
 _WRAPPER: Final = '{"v":'
-_EXACT_LEAVES: Final = (pl.String, pl.Boolean, pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64)  # fmt: skip  # noqa: E501
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The columns of a batch, and what one row of them is.
+
+    Attributes:
+        columns: cells by foreign column.
+        large: rows of more than `MAX_ROW_BYTES` bytes of text.
+        not_text: rows with bytes that are not UTF-8.
+        plan: what they are decoded by.
+    """
+
+    columns: dict[str, Cells]
+    large: pl.Series
+    not_text: pl.Series
+    plan: Plan
+
+    def content(self, chosen: pl.Series) -> pl.Series:
+        """The JSON objects of these rows, without nulls, keys sorted."""
+        texts = {
+            name: json_text(Cells(text.gather(chosen), quoted.gather(chosen)))
+            for name, (text, quoted) in self.columns.items()
+        }
+        return join_objects(texts, has=all_of(value=True, height=chosen.len()))
+
+    def raw(self, chosen: pl.Series) -> pl.Series:
+        """The same as bytes."""
+        return self.content(chosen).cast(pl.Binary)
+
+    def record(self, row: int) -> Record:
+        """One row, exactly; raises BrokenRule."""
+        if self.large[row]:
+            raise BrokenRule(Rule.ROW_TOO_LARGE, f"the row has more than {MAX_ROW_BYTES} bytes")
+        if self.not_text[row]:
+            raise BrokenRule(Rule.INVALID_UTF8, "a column of bytes is not UTF-8")
+        values = {name: _value(cells, row) for name, cells in self.columns.items()}
+        content = self.content(pl.Series([row]))[0] if self.plan.hashes_ids else ""
+        return record_of(values, content, self.plan)
 
 
 def typed_batch(rows: pl.DataFrame, plan: Plan) -> tuple[Batch, Plan]:
@@ -27,40 +66,28 @@ def typed_batch(rows: pl.DataFrame, plan: Plan) -> tuple[Batch, Plan]:
 
     A row's raw form, for dead letters and the hash, is its JSON object without nulls, keys sorted.
     """
-    names = [name for name in rows.columns if name not in POSITION_SCHEMA]
     plan = _typed_times(rows, plan)
-    columns = {name: _cells(rows[name]) for name in names}
-    not_text = _not_text(rows, columns)
-    sorted_out = sort_columns(columns, plan)
-    sizes = pl.sum_horizontal(cells.text.str.len_bytes().fill_null(0) for cells in columns.values())
-    large = pl.select(sizes > MAX_ROW_BYTES).to_series() if columns else all_of(False, rows.height)
-
-    def content(chosen: pl.Series | None = None) -> pl.Series:
-        texts = {name: json_text(cells) for name, cells in columns.items()}
-        if chosen is not None:
-            texts = {name: text.gather(chosen) for name, text in texts.items()}
-        height = rows.height if chosen is None else chosen.len()
-        return join_objects(texts, has=all_of(True, height))
-
-    def record(row: int) -> Record:
-        if large[row]:
-            raise BrokenRule(Rule.ROW_TOO_LARGE, f"the row has more than {MAX_ROW_BYTES} bytes")
-        if not_text[row]:
-            raise BrokenRule(Rule.INVALID_UTF8, "a column of bytes is not UTF-8")
-        values = {name: _value(cells, row) for name, cells in columns.items()}
-        return record_of(values, content(pl.Series([row]))[0] if plan.hashes_ids else "", plan)
-
+    columns = {name: _cells(rows[name]) for name in rows.columns if name not in POSITION_SCHEMA}
+    typed = _Rows(columns, _large(columns, rows.height), _not_text(rows, columns), plan)
+    found = sort_columns(columns, plan)
     batch = Batch(
-        positions=rows.select(POSITION_SCHEMA.names()).cast(dict(POSITION_SCHEMA)),
-        cells=sorted_out.cells,
-        unknown=sorted_out.unknown,
-        properties=sorted_out.properties,
-        suspects=sorted_out.suspects | large | not_text,
-        record=record,
-        raw=lambda chosen: content(chosen).cast(pl.Binary),
-        content=content() if plan.hashes_ids else None,
+        positions=rows.select(POSITION_SCHEMA.names()).cast(POSITION_SCHEMA),
+        cells=found.cells,
+        unknown=found.unknown,
+        properties=found.properties,
+        suspects=found.suspects | typed.large | typed.not_text if columns else typed.large,
+        record=typed.record,
+        raw=typed.raw,
+        content=typed.content(pl.int_range(rows.height, eager=True)) if plan.hashes_ids else None,
     )
     return batch, plan
+
+
+def _large(columns: dict[str, Cells], height: int) -> pl.Series:
+    sizes = [cells.text.str.len_bytes().fill_null(0) for cells in columns.values()]
+    if not sizes:
+        return all_of(value=False, height=height)
+    return pl.select(pl.sum_horizontal(sizes) > MAX_ROW_BYTES).to_series()
 
 
 def _typed_times(rows: pl.DataFrame, plan: Plan) -> Plan:
@@ -98,19 +125,24 @@ def _text(column: pl.Series) -> tuple[pl.Series, bool]:
     if dtype == pl.Binary:
         return utf8(column), True
     if isinstance(dtype, pl.Datetime):
-        if dtype.time_zone:
-            return column.dt.convert_time_zone("UTC").dt.strftime(_ISO + "Z"), True
-        return column.dt.strftime(_ISO), True
-    if dtype.is_float():
-        return column.cast(pl.String).str.replace("inf", "Infinity", literal=True), False
+        return _iso(column, dtype), True
     if dtype.is_nested():
         return _nested(column), False
-    return column.cast(pl.String), not (dtype.is_numeric() or dtype == pl.Boolean)
+    text = column.cast(pl.String)
+    if dtype.is_float():
+        text = text.str.replace("inf", "Infinity", literal=True)
+    return text, not (dtype.is_numeric() or dtype == pl.Boolean)
+
+
+def _iso(column: pl.Series, dtype: pl.Datetime) -> pl.Series:
+    if dtype.time_zone:
+        return column.dt.convert_time_zone("UTC").dt.strftime(_ISO + "Z")
+    return column.dt.strftime(_ISO)
 
 
 def _nested(column: pl.Series) -> pl.Series:
     """JSON text of structs and lists; Polars writes NaN as null and no bytes, so those go through Python."""
-    if not all(leaf in _EXACT_LEAVES for leaf in _leaves(column.dtype)):
+    if not all(leaf in (pl.String, pl.Boolean) or leaf.is_integer() for leaf in _leaves(column.dtype)):
         texts = [None if item is None else json.dumps(item, default=str) for item in column.to_list()]
         return pl.Series(texts, dtype=pl.String)
     value = pl.col("v")

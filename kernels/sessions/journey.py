@@ -42,11 +42,19 @@ class Part(Protocol):
     """
 
     @property
-    def columns(self) -> pl.Schema: ...
+    def columns(self) -> pl.Schema:
+        """See above."""
+        ...
+
     @property
-    def tables(self) -> Sequence[Table]: ...
+    def tables(self) -> Sequence[Table]:
+        """See above."""
+        ...
+
     @property
-    def outputs(self) -> Mapping[str, pl.Schema]: ...
+    def outputs(self) -> Mapping[str, pl.Schema]:
+        """See above."""
+        ...
 
     def follow(self, state: StateView, journey: Journey, clock: Clock) -> Step:
         """Advance by the rows of one step, perhaps none."""

@@ -87,7 +87,7 @@ def _tell(rows: pl.DataFrame) -> pl.DataFrame:
             pl.col("event_time").min().dt.epoch("ms").alias("start"),
             pl.col("_at").last().alias("end"),
             pl.len().cast(pl.Int64).alias("events"),
-            *[(_TYPE == kind).sum().cast(pl.Int64).alias(name) for name, kind in COUNTED.items()],
+            *[_TYPE.eq(kind).sum().cast(pl.Int64).alias(name) for name, kind in COUNTED.items()],
             pl.col("_bought").count().cast(pl.Int64).alias("priced"),
             pl.col("_bought").sum().alias("revenue"),
             pl.col("_rank").max().alias("rank"),

@@ -1,6 +1,7 @@
 """Mappings: foreign rows become events; a wrong key is one line."""
 
 import gzip
+import hashlib
 import json
 import pickle
 from datetime import UTC, datetime
@@ -9,12 +10,15 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+
 from ecompulse.kernels.config import ConfigError
 from ecompulse.kernels.decode import decode_columns, decode_csv, decode_json
 from ecompulse.kernels.event import RAW_SCHEMA
 from ecompulse.kernels.mapping import load_mapping, parse_mapping, shipped_mappings
 
 NOW = 1_700_000_000_000
+ONE_OF_THEM = "already; leave one of them out"
+NO_FORMAT = "does not read a date (chrono's %Y %m %d %H %M %S %.f %z ...)"
 DATA = Path(__file__).parents[3] / "shared" / "data"
 REES46 = DATA / "rees46_2019-10-01_part1.csv.gz"
 FRAUD = DATA / "fraud_transactions_2018-04-01_2018-07-10.parquet"
@@ -39,7 +43,7 @@ def first(mapping: str, **row: object) -> dict[str, object]:
         ("fields: {price: 3}", "m.yaml: fields.price: expected text, found a whole number (3)"),
         ("fields: {price: a, tax: a}", "m.yaml: fields.tax: column 'a' feeds price already"),
         ("fields: {price: a}\ndrop: [a]", "m.yaml: drop: column 'a' feeds price"),
-        ("fields: {price: a}\nconstants: {price: '1'}", "m.yaml: constants.price: the field has a column already; leave one of them out"),
+        ("fields: {price: a}\nconstants: {price: '1'}", f"m.yaml: constants.price: the field has a column {ONE_OF_THEM}"),
         ("constants: {properties: x}", "m.yaml: constants.properties: an object is no constant"),
         ("minor_digits: {brand: 2}", "m.yaml: minor_digits.brand: not a field of money"),
         ("minor_digits: {price: 5}", "m.yaml: minor_digits.price: must be 0 to 4, not 5"),
@@ -47,9 +51,9 @@ def first(mapping: str, **row: object) -> dict[str, object]:
         ("event_id: hsh", "m.yaml: event_id: 'hsh' is not one of given, hash, did you mean hash?"),
         ("time: {zone: Mars}", "m.yaml: time.zone: 'Mars' is no zone such as UTC or Europe/Paris"),
         ("time: {format: '%Y-%m-%d'}", "m.yaml: time.zone: required, since the format reads no zone (%z)"),
-        ("time: {format: '%Y-%m-%d %z', zone: UTC}", "m.yaml: time.zone: the format reads a zone already; leave one of them out"),
-        ("time: {format: '%Q', zone: UTC}", "m.yaml: time.format: '%Q' does not read a date (chrono's %Y %m %d %H %M %S %.f %z ...)"),
-        ("time: {format: '', zone: UTC}", "m.yaml: time.format: '' does not read a date (chrono's %Y %m %d %H %M %S %.f %z ...)"),
+        ("time: {format: '%Y-%m-%d %z', zone: UTC}", f"m.yaml: time.zone: the format reads a zone {ONE_OF_THEM}"),
+        ("time: {format: '%Q', zone: UTC}", f"m.yaml: time.format: '%Q' {NO_FORMAT}"),
+        ("time: {format: '', zone: UTC}", f"m.yaml: time.format: '' {NO_FORMAT}"),
         ("time: {unit: m}", "m.yaml: time.unit: 'm' is not one of s, ms, us, ns, did you mean ms?"),
         ("- a", "m.yaml: expected a mapping, found a list"),
     ],
@@ -87,7 +91,17 @@ def test_every_setting_at_once():
     minor_digits: {price: 2}
     drop: [secret]
     """
-    event = first(mapping, action="buy", ts=1_690_000_000.25, user_id=7, cents="1999", category="acme", secret=1, url="u", brand="x")
+    event = first(
+        mapping,
+        action="buy",
+        ts=1_690_000_000.25,
+        user_id=7,
+        cents="1999",
+        category="acme",
+        secret=1,
+        url="u",
+        brand="x",
+    )
     assert event["event_type"] == "purchase"
     assert event["event_time"] == datetime(2023, 7, 22, 4, 26, 40, 250_000, UTC)
     assert (event["user_id"], event["price"], event["currency"]) == ("7", Decimal("19.9900"), "SEK")
@@ -103,7 +117,7 @@ def test_every_setting_at_once():
         ("{zone: Europe/Paris}", "2023-07-01T12:00:00Z", datetime(2023, 7, 1, 12, tzinfo=UTC)),
         ("{zone: Europe/Paris}", "2022-10-30 02:30", datetime(2022, 10, 30, 0, 30, tzinfo=UTC)),
         ("{zone: Europe/Paris}", "2023-03-26T02:30:00", None),
-        ("{format: '%d/%m/%Y %H:%M:%S', zone: America/New_York}", "01/07/2023 12:00:00", datetime(2023, 7, 1, 16, tzinfo=UTC)),
+        ("{format: '%d/%m/%Y %H:%M:%S', zone: Asia/Tokyo}", "01/07/2023 12:00:00", datetime(2023, 7, 1, 3, tzinfo=UTC)),
         ("{format: '%d.%m.%Y %H:%M:%S %z'}", "01.07.2023 12:00:00 +0200", datetime(2023, 7, 1, 10, tzinfo=UTC)),
         ("{format: '%d.%m.%Y %H:%M:%S %z'}", "2023-07-01T12:00:00Z", None),
         ("{unit: s}", 1_690_000_000, datetime(2023, 7, 22, 4, 26, 40, tzinfo=UTC)),
@@ -131,15 +145,21 @@ def test_a_constant_that_is_none_makes_every_row_dead_with_a_line():
     assert at.events.select("event_time", "price").row(0) == (datetime(2023, 1, 1, tzinfo=UTC), Decimal(5))
 
 
-def test_a_hashed_id_is_of_content_only_and_stable():
-    rows = frame([b'{"event_type":"t","event_time":1672531200000,"user_id":"u"}'] * 2)
-    mapping = parse_mapping("event_id: hash")
-    ids = decode_json(rows, NOW, mapping).events["event_id"]
-    assert ids.to_list() == ["fe98b31c1b11bc93db57fa56e8b0a2a8"] * 2
-    odd = rows.with_columns(raw=pl.lit(b'{"event_type":"t","event_time":1672531200000,"user_id":"u","tax":1e1}'))
-    screened, exact = ids[0], decode_json(odd, NOW, mapping).events["event_id"]
-    assert screened not in exact
-    assert exact.n_unique() == 1
+def test_constants_are_mapped_and_hashed_around_as_columns_are():
+    mapping = "constants: {event_type: buy, event_id: x}\nevent_types: {buy: purchase}\nevent_id: hash"
+    for screened_or_exact in (1_672_531_200_000, 1.6725312e12):
+        event = first(mapping, event_time=screened_or_exact, user_id="u", tax=screened_or_exact)
+        assert (event["event_type"], event["event_id"]) == ("purchase", "x")
+
+
+def test_a_hashed_id_is_that_of_the_bytes_whether_screened_or_exact():
+    begin = b'{"event_type":"t","event_time":1672531200000,"user_id":"u"'
+    raw = [begin + end for end in (b"}", b',"tax":1e1}', b"}", b',"event_id":"own"}')]
+    ids = decode_json(frame(raw), NOW, parse_mapping("event_id: hash")).events["event_id"]
+    assert ids.to_list() == [*(hashlib.sha256(row).hexdigest()[:32] for row in raw[:3]), "own"]
+    record, header = b"t,2023-01-01T00:00:00Z,u", "event_type,event_time,user_id"
+    ids = decode_csv(frame([record, record]), header, NOW, parse_mapping("event_id: hash")).events["event_id"]
+    assert ids.to_list() == [hashlib.sha256(record).hexdigest()[:32]] * 2
 
 
 @pytest.mark.skipif(not REES46.exists(), reason=f"needs {REES46.name} in ../shared/data")
@@ -171,7 +191,12 @@ def test_all_of_rees46_as_csv_columns_and_json():
 @pytest.mark.skipif(not FRAUD.exists(), reason=f"needs {FRAUD.name} in ../shared/data")
 def test_card_transactions_in_parquet_with_a_mapping_of_ten_lines():
     mapping = parse_mapping("""
-    fields: {event_id: transaction_id, event_time: tx_datetime, user_id: customer_id, merchant_id: terminal_id, amount: tx_amount}
+    fields:
+      event_id: transaction_id
+      event_time: tx_datetime
+      user_id: customer_id
+      merchant_id: terminal_id
+      amount: tx_amount
     constants: {event_type: payment}
     time: {zone: UTC}
     """)
@@ -180,4 +205,8 @@ def test_card_transactions_in_parquet_with_a_mapping_of_ten_lines():
     decoded = decode_columns(rows.hstack(position), NOW, mapping)
     assert decoded.dead.is_empty()
     assert decoded.events["amount"].cast(pl.Float64).equals(rows["tx_amount"].alias("amount"))
-    assert decoded.events["event_time"].dt.replace_time_zone(None).equals(rows["tx_datetime"].dt.cast_time_unit("ms").alias("event_time"))
+    assert (
+        decoded.events["event_time"]
+        .dt.replace_time_zone(None)
+        .equals(rows["tx_datetime"].dt.cast_time_unit("ms").alias("event_time"))
+    )

@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from ecompulse.kernels.decode import Decoded, Rule, decode_json
 from ecompulse.kernels.event import EVENT_TYPES, FIELDS, PAYMENT_STATUSES, RAW_SCHEMA
 from ecompulse.kernels.quality import QUALITY_SCHEMA, merge_quality, quality_counts
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 HOUR = 3_600_000
 BASE = 1_699_999_200_000  # a full hour
@@ -59,10 +60,17 @@ def plain(batch: Decoded, rows: list[dict[str, object]]) -> dict[tuple[object, .
             failed[at, "null_rate", name] += item.get(name) is None
         failed[at, "unknown_type", "event_type"] += item["event_type"] not in EVENT_TYPES
         failed[at, "unknown_type", "payment_status"] += item.get("payment_status", "failed") not in PAYMENT_STATUSES
-    result = {(at, "schema_violation", rule): (failed[at, "schema_violation", rule], n) for at, n in total.items() for rule in Rule}
+    result = {
+        (at, "schema_violation", rule): (failed[at, "schema_violation", rule], n)
+        for at, n in total.items()
+        for rule in Rule
+    }
     for at, n in good.items():
         result |= {(at, "null_rate", name): (failed[at, "null_rate", name], n) for name in OPTIONAL}
-        result |= {(at, "unknown_type", name): (failed[at, "unknown_type", name], n) for name in ("event_type", "payment_status")}
+        result |= {
+            (at, "unknown_type", name): (failed[at, "unknown_type", name], n)
+            for name in ("event_type", "payment_status")
+        }
     return result
 
 

@@ -2,24 +2,29 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
 
 import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from ecompulse.kernels.decode import Decoded, decode_json
 from ecompulse.kernels.decode.assemble import assemble
 from ecompulse.kernels.decode.json_rows import json_batch
 from ecompulse.kernels.decode.plan import plan_for
 from ecompulse.kernels.event import FIELDS, FRAME_SCHEMA, RAW_SCHEMA, Kind
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 NOW = 1_700_000_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CONTEXT = Context(prec=60)
 KINDS = {field.name: field.kind for field in FIELDS}
 REQUIRED = [field.name for field in FIELDS if field.required]
+
+
+ISO = r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:(?<=:\d\d:\d\d)\.(\d{1,9}))?(Z|[+-]\d\d(?::?\d\d)?)"
 
 
 class Number(str):
@@ -67,7 +72,9 @@ def constant(name: str) -> Any:
 
 
 def iso(text: str) -> int:
-    found = re.fullmatch(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:(?<=:\d\d:\d\d)\.(\d{1,9}))?(Z|[+-]\d\d(?::?\d\d)?)", text)
+    found = re.fullmatch(
+        r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:(?<=:\d\d:\d\d)\.(\d{1,9}))?(Z|[+-]\d\d(?::?\d\d)?)", text
+    )
     if not found or not text.isascii():
         raise Bad("wrong_type")
     day, clock, fraction, zone = found.groups()
@@ -90,24 +97,16 @@ def integer(value: Any) -> int:
     return int(got)
 
 
-def field_value(name: str, value: Any) -> Any:
-    kind = KINDS[name]
-    if kind is Kind.TEXT:
-        if not isinstance(value, str) or isinstance(value, Number):
-            raise Bad("wrong_type")
-        return value
-    if kind is Kind.TIME:
-        ms = iso(value) if isinstance(value, str) and not isinstance(value, Number) else integer(value)
-        if ms > NOW + 300_000:
-            raise Bad("event_time_in_future")
-        if ms < 631_152_000_000:
-            raise Bad("event_time_too_old")
-        return EPOCH + timedelta(milliseconds=ms)
-    if kind is Kind.INTEGER:
-        got = integer(value)
-        if not -(2**63) <= got < 2**63:
-            raise Bad("out_of_range")
-        return got
+def time(value: Any) -> datetime:
+    ms = iso(value) if isinstance(value, str) and not isinstance(value, Number) else integer(value)
+    if ms > NOW + 300_000:
+        raise Bad("event_time_in_future")
+    if ms < 631_152_000_000:
+        raise Bad("event_time_too_old")
+    return EPOCH + timedelta(milliseconds=ms)
+
+
+def money(value: Any) -> Decimal:
     if not isinstance(value, Number):
         raise Bad("wrong_type")
     amount = Decimal(value)
@@ -119,8 +118,23 @@ def field_value(name: str, value: Any) -> Any:
     return amount
 
 
-def oracle(raw: bytes) -> dict[str, Any]:
-    """The values of a row, or Bad with the rule."""
+def int64(value: Any) -> int:
+    if not -(2**63) <= integer(value) < 2**63:
+        raise Bad("out_of_range")
+    return integer(value)
+
+
+def words(value: Any) -> str:
+    if not isinstance(value, str) or isinstance(value, Number):
+        raise Bad("wrong_type")
+    return value
+
+
+READ = {Kind.TEXT: words, Kind.TIME: time, Kind.INTEGER: int64, Kind.MONEY: money}
+
+
+def parsed(raw: bytes) -> dict[str, Any]:
+    """The object of a row without its nulls, numbers as written."""
     try:
         text = raw.decode()
     except UnicodeDecodeError:
@@ -133,32 +147,34 @@ def oracle(raw: bytes) -> dict[str, Any]:
         raise Bad("broken_json") from None
     if not isinstance(loose, dict):
         raise Bad("not_an_object")
-    json.loads(text, object_pairs_hook=pairs)
+    json.loads(text, object_pairs_hook=pairs, parse_int=number)
     row = json.loads(text, **{**options, "parse_constant": constant})
     if not finite(row):
         raise Bad("out_of_range")
-    row = {key: value for key, value in row.items() if value is not None}
+    return {key: value for key, value in row.items() if value is not None}
+
+
+def oracle(raw: bytes) -> dict[str, Any]:
+    """The values of a row, or Bad with the rule."""
+    row = parsed(raw)
     values = {}
     for name in KINDS:
         if name in REQUIRED and row.get(name) in (None, ""):
             raise Bad("missing_required")
         if name != "properties":
-            values[name] = field_value(name, row[name]) if name in row else None
+            values[name] = READ[KINDS[name]](row[name]) if name in row else None
     for name in ("user_id", "anonymous_id"):
         values[name] = values[name] or None
     if values["user_id"] is None and values["anonymous_id"] is None:
         raise Bad("missing_required")
-    given_properties = row.get("properties", {})
-    if not isinstance(given_properties, dict):
+    inner = row.get("properties", {})
+    if not isinstance(inner, dict):
         raise Bad("wrong_type")
     unknown = {key: value for key, value in row.items() if key not in KINDS}
-    if given_properties.keys() & unknown.keys():
+    if inner.keys() & unknown.keys():
         raise Bad("duplicate_key")
-    merged = plain({**given_properties, **unknown})
-    some = merged or "properties" in row
-    values["properties"] = (
-        json.dumps(merged, ensure_ascii=False, sort_keys=True, separators=(",", ":")) if some else None
-    )
+    merged = json.dumps(plain({**inner, **unknown}), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    values["properties"] = merged if "properties" in row or unknown else None
     return values
 
 
@@ -181,12 +197,13 @@ def one_by_one(rows: list[bytes]) -> Decoded:
     """Every row by the exact way, no columns trusted."""
     plan = plan_for(None, NOW, typed=True)
     batch = json_batch(frame(rows), plan)
-    batch.suspects.extend(batch.suspects.clear())
-    object.__setattr__(batch, "suspects", pl.repeat(value=True, n=len(rows), eager=True))
-    return assemble(batch, plan)
+    everything = pl.repeat(value=True, n=len(rows), eager=True)
+    return assemble(replace(batch, suspects=everything), plan)
 
 
-text = st.text(max_size=8) | st.sampled_from(["", 'a"b', "\\", "\\u001f", "a\x1fb", "\u2028", "NaN", "null", "é", "1,]"])
+text = st.text(max_size=8) | st.sampled_from(
+    ["", 'a"b', "\\", "\\u001f", "a\x1fb", "\u2028", "NaN", "null", "é", "1,]"]
+)
 literal = (
     st.integers(-(10**20), 10**20).map(str)
     | st.integers(-99, 99).map(str)
@@ -194,8 +211,9 @@ literal = (
     | st.decimals(-(10**10), 10**10, places=5).map(str)
     | st.builds("{}.{}".format, st.integers(-99, 9999), st.from_regex(r"[0-9]{1,25}", fullmatch=True))
     | st.builds("{}e{}".format, st.integers(-99, 99), st.integers(-30, 30))
-    | st.sampled_from(["NaN", "Infinity", "-Infinity", "nan", "inf", "1e400", "-0", "-0.0", "2.0", "2.5", "0.00005", "1.00015", "0.00001", "01", "1.", "9223372036854775808", "18446744073709551616", "1" * 301])
-)  # fmt: skip
+    | st.sampled_from(["NaN", "Infinity", "-Infinity", "nan", "inf", "1e400", "-0", "-0.0", "2.0", "2.5", "0.00005", "1.00015", "0.00001", "01", "1."])
+    | st.sampled_from([str(2**63), str(2**64), "1" * 301, "1" * 310])
+)
 
 
 class Raw(str):
@@ -218,14 +236,19 @@ def written(value: Any, space: str) -> str:
 
 scalar = text | literal.map(Raw) | st.none() | st.booleans()
 nested = st.recursive(
-    scalar, lambda inner: st.lists(inner, max_size=3) | st.lists(st.tuples(text, inner), max_size=3).map(tuple), max_leaves=6
+    scalar,
+    lambda inner: st.lists(inner, max_size=3) | st.lists(st.tuples(text, inner), max_size=3).map(tuple),
+    max_leaves=6,
 )
-event_time = st.sampled_from([
-    "2023-01-01T00:00:00Z", "2023-01-01 00:00:00.1239+02:00", "2023-01-01T00:00-0530", "2023-01-01T00:00:00",
-    "2023-02-30T00:00:00Z", "1989-12-31T23:59:59Z", "2023-12-31T00:00:00Z", "2023-01-01T00:00:60Z", "2023-01-01T24:00:00Z",
-    "2023-01-01T00:00:00.123456789+05", "2023-1-1T00:00:00Z", "0000-01-01T00:00:00Z", "2023-01-01T00:00:00+24:00", " 2023-01-01T00:00:00Z",
-    "2023-01-01T00:00:00.Z", "1672531200000",
-]) | st.sampled_from(["1672531200000", "1672531200000.0", "1672531200000.5", "1.6725312e12", "0", "1672531200", "99999999999999999999"]).map(Raw) | st.none()  # fmt: skip
+event_time = (
+    st.sampled_from(
+        ["2023-01-01T00:00:00Z", "2023-01-01 00:00:00.1239+02:00", "2023-01-01T00:00-0530", "2023-01-01T00:00:00", "\n        2023-02-30T00:00:00Z", "1989-12-31T23:59:59Z", "2023-12-31T00:00:00Z", "2023-01-01T00:00:60Z", "2023-01-01T24:00:00Z", "\n        2023-01-01T00:00:00.123456789+05", "2023-1-1T00:00:00Z", "0000-01-01T00:00:00Z", "2023-01-01T00:00:00+24:00", "\n        2023-01-01T00:00:00.Z", "1672531200000"]
+    )
+    | st.sampled_from(
+        ["1672531200000", "1672531200000.0", "1672531200000.5", "1.6725312e12", "0", "1672531200", "99999999999999999999"]
+    ).map(Raw)
+    | st.none()
+)
 NAMES = {
     Kind.TEXT: text,
     Kind.MONEY: literal.map(Raw),
@@ -266,7 +289,9 @@ def test_fuzzed_bytes_never_raise_and_none_is_lost(data):
     for raw in rows:
         for _ in range(data.draw(st.integers(0, 2))):
             at = data.draw(st.integers(0, len(raw) - 1))
-            raw[at : at + data.draw(st.integers(0, 1))] = data.draw(st.binary(max_size=2) | st.sampled_from([b",", b'"', b"}", b"\\"]))
+            raw[at : at + data.draw(st.integers(0, 1))] = data.draw(
+                st.binary(max_size=2) | st.sampled_from([b",", b'"', b"}", b"\\"])
+            )
     whole = [bytes(raw) for raw in rows]
     decoded = decode_json(frame(whole), NOW)
     assert decoded.events.height + decoded.dead.height == len(rows)

@@ -5,15 +5,17 @@ from typing import Any
 
 import polars as pl
 import pytest
-from ecompulse.kernels import abandonment_carts
-from ecompulse.kernels.abandonment import WatchCarts
-from ecompulse.kernels.sessions.kernel import Sessionize
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.streams import cuts
 
-from ..sessions.journeys import MINUTE, at, run, stream, told
-from ..sessions.oracle import by_visitor
+from ecompulse.kernels import abandonment_carts
+from ecompulse.kernels.abandonment import WatchCarts
+from ecompulse.kernels.sessions.kernel import Sessionize, prepare
+from ecompulse.kernels.step import Clock
+from support.harness import MemoryState
+from support.journeys import MINUTE, at, run, stream, told
+from support.session_walk import by_visitor
+from support.streams import cuts
 
 TYPES = ("add_to_cart", "remove_from_cart", "checkout_start", "purchase", "page_view", "add_to_cart")
 CARTS = TYPES[:4]
@@ -177,11 +179,6 @@ def test_an_alert_comes_when_the_watermark_passes_and_not_before():
 
 
 def test_state_of_carts_and_alerts_is_gone_after_the_time_to_recover():
-    from ecompulse.kernels.step import Clock
-    from support.harness import MemoryState
-
-    from ..sessions.journeys import prepare
-
     watch = WatchCarts(after=MINUTE, recover=60 * MINUTE)
     kernel = Sessionize(parts=(watch,))
     state = MemoryState({table.name: table for table in kernel.tables})
@@ -199,3 +196,15 @@ def test_state_of_carts_and_alerts_is_gone_after_the_time_to_recover():
 def test_wrong_settings_are_refused(settings_):
     with pytest.raises(ValueError, match="abandonment: "):
         WatchCarts(**settings_)
+
+
+@pytest.mark.parametrize("parts", [[], [1], [2], [1, 2, 3]])
+def test_an_emptied_line_is_forgotten_with_its_price_in_any_cut(parts):
+    line = {"product_id": "p", "price_base": Decimal(5)}
+    again = {"product_id": "p", "user_id": "u"}
+    frame = told((0, "add_to_cart", line | {"user_id": "w"}), (1, "remove_from_cart", line), (2, "add_to_cart", again))
+    frame = pl.concat([frame, told((100, "login"), visitor="w")])
+    found = alerts(frame, WatchCarts(), cuts=parts, delay=0)
+    assert found["lines"][0].to_list() == [{"product": "p", "quantity": 1, "price": None}]
+    assert found["user_id"].to_list() == ["u"]
+    assert found["value_base"].to_list() == [None]

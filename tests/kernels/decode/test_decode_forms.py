@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import polars as pl
 import pytest
+
 from ecompulse.kernels.decode import Form, Rule, decode, decode_columns, decode_csv, decode_json
 from ecompulse.kernels.decode.csv_rows import CsvHeaderError
 from ecompulse.kernels.event import FRAME_SCHEMA, RAW_SCHEMA
@@ -31,7 +32,8 @@ def typed(**columns: object) -> pl.DataFrame:
     [
         (f"e,purchase,{TIME},u,10.50,,", "10.5", None),
         (f"e,purchase,{TIME},u,,,red", None, '{"color":"red"}'),
-        (f'e,purchase,{TIME},u,"1.5","{{""b"":1, ""a"":2}}","say ""hi"", you"', "1.5", '{"a":2,"b":1,"color":"say \\"hi\\", you"}'),
+        (f'e,purchase,{TIME},u,"1.5","{{""b"":1, ""a"":2}}",', "1.5", '{"a":2,"b":1}'),
+        (f'e,purchase,{TIME},u,2,,"say ""hi"", you"', "2", '{"color":"say \\"hi\\", you"}'),
         (f'e,purchase,{TIME},u,1e2,,"two\nlines"', "100", '{"color":"two\\nlines"}'),
         (f'"e",purchase,"{TIME}",u,+5,,\r\n', "5", None),
         (f'e,purchase,{TIME},u, 5 ,,5" wide', "5", '{"color":"5\\" wide"}'),

@@ -1,6 +1,7 @@
 """The YAML of a funnel: read, or refused in one line that names the place."""
 
 import pytest
+
 from ecompulse.kernels.config import ConfigError
 from ecompulse.kernels.funnels.definition import Funnel, default_funnel, load_funnel
 

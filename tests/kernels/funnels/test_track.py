@@ -6,19 +6,19 @@ from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from ecompulse.kernels.funnels.buckets import bucket
 from ecompulse.kernels.funnels.definition import Funnel, Stage
 from ecompulse.kernels.funnels.totals import TotalFunnels
 from ecompulse.kernels.funnels.track import TrackFunnels
 from ecompulse.kernels.sessions.kernel import Sessionize
 from ecompulse.kernels.step import END_OF_TIME, Clock
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from support.harness import MemoryState
+from support.journeys import MINUTE, at, run, stream, told
+from support.session_walk import by_visitor, first, sessions_of
 from support.streams import cuts
-
-from ..sessions.journeys import MINUTE, at, run, stream, told
-from ..sessions.oracle import by_visitor, first, sessions_of
 
 GAP = 30 * MINUTE
 TYPES = ("product_view", "add_to_cart", "checkout_start", "purchase", "page_view")
@@ -130,11 +130,11 @@ def test_funnels_equal_the_walk(data, frame, funnel):
 
 def counts(frame: pl.DataFrame, funnel: Funnel, mode: str, scope: str) -> list[int]:
     found = totals(run(Sessionize(parts=(TrackFunnels(funnel),)), frame)["funnel_parts"], funnel)
-    shown = {stage: 0 for stage in funnel.stages}
-    return [
-        sum(v[0] for k, v in found.items() if k[:2] == (mode, scope) and k[3] == "all" and k[4] == stage.name)
-        for stage in shown
-    ]
+    reached = dict.fromkeys((stage.name for stage in funnel.stages), 0)
+    for (how, where, _, segment, stage), values in found.items():
+        if (how, where, segment) == (mode, scope, "all"):
+            reached[stage] += values[0]
+    return list(reached.values())
 
 
 def test_strict_ends_where_open_goes_on():
@@ -193,3 +193,12 @@ def test_quantiles_are_nearest_rank(values):
     ]
     exact = [sorted(values)[-(-len(values) * q // 10) - 1] * MINUTE for q in (5, 9)]
     assert list(shown[0][3:]) == pytest.approx(exact, rel=0.002)
+
+
+def test_a_visitor_enters_a_window_once_even_after_the_walk_was_counted():
+    frame = told((0, "product_view"), (25, "product_view"), (300, "login"))
+    funnel = Funnel(max_time=MINUTE)
+    found = run(Sessionize(parts=(TrackFunnels(funnel),)), frame, cuts=[1, 2], delay=0)["funnel_parts"]
+    assert counts(frame, funnel, "open", "visitor") == [1, 0, 0, 0]
+    shown = found.filter(pl.col("segment") == "all", mode="open", stage_index=0)
+    assert shown.sort("scope").select("scope", "entered").rows() == [("session", 1), ("visitor", 1)]

@@ -1,20 +1,21 @@
 """Sessions against a plain walk, over every cut, order and sharding."""
 
+import itertools
 from collections import Counter
 from typing import Any
 
 import polars as pl
 import pytest
-from ecompulse.kernels.sessions.kernel import Sessionize
-from ecompulse.kernels.sessions.totals import TotalTransitions
-from ecompulse.kernels.step import END_OF_TIME, Clock
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.harness import MemoryState
-from support.streams import cuts
 
-from .journeys import MINUTE, at, prepare, rows, run, stream, told
-from .oracle import by_visitor, sessions_of, summary, transitions
+from ecompulse.kernels.sessions.kernel import Sessionize, prepare
+from ecompulse.kernels.sessions.totals import TotalTransitions
+from ecompulse.kernels.step import END_OF_TIME, Clock
+from support.harness import MemoryState
+from support.journeys import MINUTE, at, run, stream, told
+from support.session_walk import by_visitor, sessions_of, summary, transitions
+from support.streams import cuts
 
 GAP = 30 * MINUTE
 SHORT = 75 * MINUTE
@@ -74,7 +75,7 @@ def test_totals_of_transitions_do_not_depend_on_the_cut(data, frame):
     kernel, shown = TotalTransitions(), []
     at_rows = data.draw(cuts(whole.height))
     bounds = [0, *sorted(at_rows), whole.height]
-    for epoch, (start, stop) in enumerate(zip(bounds, bounds[1:], strict=False), start=1):
+    for epoch, (start, stop) in enumerate(itertools.pairwise(bounds), start=1):
         step = kernel.step(state, whole[start:stop], Clock(epoch, -1, 0))
         shown.append(step.outputs["page_transitions"])
         state.apply("counts", step.changes["counts"])

@@ -6,10 +6,11 @@ from decimal import Decimal
 from typing import Any
 
 import polars as pl
+from hypothesis import strategies as st
+
 from ecompulse.kernels.event import TIME
 from ecompulse.kernels.sessions.kernel import Sessionize, prepare
 from ecompulse.kernels.sessions.schemas import BASE_SCHEMA, CONTACT_SCHEMA
-from hypothesis import strategies as st
 from support.harness import run_kernel
 from support.streams import BASE, arrivals
 
@@ -84,9 +85,3 @@ def run(kernel: Sessionize, frame: pl.DataFrame, **kwargs: Any) -> dict[str, pl.
 def at(minutes: float) -> datetime:
     """Event time."""
     return datetime.fromisoformat("2023-11-14T22:13:20+00:00") + timedelta(minutes=minutes)
-
-
-def rows(frame: pl.DataFrame, *columns: str) -> list[dict[str, Any]]:
-    """Rows as dicts, in the order of their ids."""
-    frame = frame.sort("id") if "id" in frame.columns else frame
-    return frame.select(columns or frame.columns).to_dicts()

@@ -1,5 +1,6 @@
 """Sessions by a plain walk over each visitor's events: slow, and obviously right."""
 
+import itertools
 from collections import Counter, defaultdict
 from decimal import Decimal
 from typing import Any
@@ -85,4 +86,4 @@ def first(events: list[Event], name: str) -> Any:
 def transitions(events: list[Event], window: int) -> Counter[tuple[int, str, str]]:
     """Steps from page to page of one session: (window start, from, to)."""
     pages = [(e["at"], urlsplit(e["url"]).path or "/") for e in events if e["event_type"] in VIEWS and e["url"]]
-    return Counter((t // window * window, a, b) for (_, a), (t, b) in zip(pages, pages[1:], strict=False))
+    return Counter((t // window * window, a, b) for (_, a), (t, b) in itertools.pairwise(pages))

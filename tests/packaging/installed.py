@@ -1,0 +1,80 @@
+"""Tries an installed ecompulse from the folder it is started in: imports, commands, one small job.
+
+Run by `scripts/wheel` with the Python of an environment that holds nothing else.
+"""
+
+import importlib
+import json
+import pkgutil
+import subprocess
+import sys
+from importlib.metadata import files, requires
+from pathlib import Path
+
+EXTRA_MODULES = {"kafka", "crc32c", "boto3", "botocore", "psycopg", "redis", "pyspark", "prometheus_client"}
+"""What modules behind an extra may import; the environment holds no extra."""
+
+EVENTS = [
+    {"event_id": "1", "event_type": "product_view", "event_time": "2024-05-01T10:00:00Z", "user_id": "u1"},
+    {"event_id": "2", "event_type": "purchase", "event_time": "2024-05-01T10:05:00Z"},
+]
+
+
+def main() -> None:
+    """Raise what does not work."""
+    here = Path.cwd()
+    assert not any(here.iterdir()), f"{here} is not empty"
+    modules = import_all()
+    commands = sorted(importlib.import_module("pipelines.__main__").COMMANDS)
+    assert run("ecompulse", "--help") == run(sys.executable, "-m", "pipelines", "--help")
+    for command in commands:
+        for program in (["ecompulse", command], [sys.executable, "-m", f"pipelines.{command}"]):
+            assert run(*program, "--help").startswith("usage: "), program
+    small_job()
+    print(f"wheel: {modules} modules imported, {len(commands)} commands answer --help, a small job ran")
+
+
+def import_all() -> int:
+    """Import every module of the distribution; returns how many."""
+    found = 0
+    for name in ("pipelines", *rooms()):
+        package = importlib.import_module(name)
+        assert Path(str(package.__file__)).is_relative_to(sys.prefix), f"{name} comes from {package.__file__}"
+        for module in pkgutil.walk_packages(package.__path__, f"{name}."):
+            found += 1
+            if module.name.endswith("__main__"):
+                continue
+            try:
+                importlib.import_module(module.name)
+            except ModuleNotFoundError as error:
+                if str(error.name).split(".")[0] not in EXTRA_MODULES:
+                    raise
+    return found
+
+
+def rooms() -> list[str]:
+    """Packages `ecompulse.<room>` of the distribution."""
+    parts = [path.parts for path in files("ecompulse") or []]
+    return sorted({f"ecompulse.{path[1]}" for path in parts if path[0] == "ecompulse" and len(path) > 2})
+
+
+def small_job() -> None:
+    """Two events, one of them bad, through event_enrichment and out again."""
+    Path("events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in EVENTS))
+    run("ecompulse", "event_enrichment", "--source=events.jsonl", "--drain", "--progress=none")
+    shown = json.loads(run("ecompulse", "show", "enriched_events", "--columns=event_id,user_id", "--format=json"))
+    assert shown == {"event_id": "1", "user_id": "u1"}, shown
+    dead = json.loads(run("ecompulse", "show", "dead_letters", "--columns=rule", "--format=json"))
+    assert dead == {"rule": "missing_required"}, dead
+
+
+def run(*command: str) -> str:
+    """Output of a command; anything on its standard error is a failure."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, f"{command}: {done.returncode}: {done.stderr}"
+    return done.stdout + done.stderr
+
+
+if __name__ == "__main__":
+    assert requires("ecompulse")
+    main()
