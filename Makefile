@@ -3,9 +3,8 @@
 PY := .venv/bin/python
 ARGS ?=
 WORKERS ?= 2
-ROOMS := kernels transforms epochs io runners simulator
 
-.PHONY: help setup lock demo test unit coverage lint types wheel bench clean
+.PHONY: help setup lock demo test unit coverage lint types docs wheel bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -13,31 +12,38 @@ help: ## List the targets
 setup: ## Make .venv from the lock file (does nothing when nothing changed)
 	@./scripts/setup
 
-lock: ## Resolve setup.py's dependencies anew into requirements.lock (needs uv)
-	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
+lock: ## Resolve setup.py's dependencies anew into requirements.lock
+	@$$(./scripts/find-uv) pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
 	  --python-version 3.11 --all-extras setup.py -o requirements.lock
 
-demo: setup ## Simulate a shop and run the jobs on it, in a fresh directory
+demo: setup ## Simulate a shop and run the jobs on it, in a fresh directory ./demo
 	@$(PY) -m pipelines.demo
 
-test: setup ## All tests: unit, properties, crash; ARGS="..." runs some
-	@echo "test: unit, property and crash tests (about 5 minutes on 2 cores)"
+test: setup ## All tests: unit, property, crash and wheel; ARGS="..." runs some
+	@$(if $(ARGS),,echo "test: all tests (minutes)")
 	@$(PY) -m pytest -q $(if $(ARGS),$(ARGS),-n $(WORKERS))
 
-unit: setup ## Unit and property tests only (under 2 minutes)
+unit: setup ## Unit and property tests only
+	@echo "unit: unit and property tests (under 2 minutes)"
 	@$(PY) -m pytest -q -m "not slow" -n $(WORKERS) $(ARGS)
 
-coverage: setup ## All tests, with a coverage report in coverage.xml
+coverage: setup ## All tests, with a coverage report here and in coverage.xml
+	@echo "coverage: all tests, measured (minutes)"
 	@$(PY) -m pytest -q -n $(WORKERS) --cov --cov-report=term --cov-report=xml $(ARGS)
 
 lint: setup ## ruff: format and rules
+	@echo "lint: ruff (a second)"
 	@$(PY) -m ruff format --check .
 	@$(PY) -m ruff check .
 
-types: setup ## mypy strict, by package name, from a folder that has no io/
+types: setup ## mypy, strict, over all packages
+	@echo "types: mypy (about a minute the first time, seconds after that)"
 	@./scripts/types
 
-wheel: setup ## Build wheel and sdist and test both from an empty folder
+docs: setup ## Write the generated parts of docs/ anew from the code
+	@$(PY) scripts/docs.py
+
+wheel: setup ## Build wheel and sdist into dist/, and try both in empty environments
 	@./scripts/wheel
 
 bench: setup ## Run the benchmarks and print their tables
@@ -45,3 +51,5 @@ bench: setup ## Run the benchmarks and print their tables
 
 clean: ## Remove everything that make made, except the cache outside the checkout
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis coverage.xml .coverage*
+	if [ -e demo/.ecompulse-demo ]; then rm -rf demo; fi
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,11 +2,12 @@
 
 meta.json                      id, format and the settings that may not change
 incarnations/<k>               taken by exclusive create; the newest wins
-current.json                   which run is on; workers read it
+current/<k>.json               which run of incarnation k is on; its workers read it
 runs/<epoch>-<attempt>/        plan and manifest of a run
 seals/<epoch>.json             the content of an epoch, fixed for ever
 commits/<epoch>.json           the epoch has happened; its progress
 state/<operator>/<shard>/...   keyed state
+outputs/                       output files of a job without a lake, until its sinks have them
 """
 
 import json
@@ -20,6 +21,9 @@ from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.steps import Step, reach
 
 FORMAT: Final = 1
+SINKS: Final = "sinks.json"
+OUTPUTS: Final = "outputs"
+"""Folder of a checkpoint that output files wait in where there is no lake to keep them."""
 
 
 @dataclass(frozen=True)
@@ -112,25 +116,25 @@ class Checkpoint:
     def collect(self, keep_epochs: int) -> int:
         """Remove what no kept epoch refers to; returns the number of files removed.
 
-        Only files whose epoch is at or before the oldest kept commit are touched, so that nothing of a run
-        that is on, or of another driver's, can be among them.
+        Only files whose epoch is before the oldest kept commit are touched, so that nothing of a run that is on,
+        or of another driver's, can be among them.
         """
         last = self.last_commit()
         oldest = last - keep_epochs
         if oldest < 1:
             return 0
         reach(Step.COLLECTING)
-        while (seal := self.seal_of(oldest)) is not None and not seal.snapshot:
-            oldest -= 1  # seals since a snapshot are needed to know the positions
-        names = self.store.list("seals") + self.store.list("commits")
-        doomed = [name for name in names if epoch_of(name) < oldest]
-        doomed += [name for name in self.store.list("runs") if int(name.split("/")[1].split("-")[0]) < oldest]
+        base = oldest
+        while (seal := self.seal_of(base)) is not None and not seal.snapshot:
+            base -= 1  # seals since a snapshot are needed to know the positions
         kept_state = self._state_files(range(oldest, last + 2))
-        doomed += [
-            name
-            for name in self.store.list("state")
-            if name not in kept_state and int(name.rsplit("/", 1)[1].split("-")[0]) < oldest
-        ]
+        doomed = [name for name in self.store.list("commits") if epoch_of(name) < oldest]
+        doomed += [name for name in self.store.list("seals") if epoch_of(name) < base]
+        doomed += [name for name in self.store.list("runs") if int(name.split("/")[1].split("-")[0]) < oldest]
+        files = [*self.store.list("state"), *self.store.list(OUTPUTS)]
+        doomed += [name for name in files if name not in kept_state and _epoch_of_file(name) < oldest]
+        drivers = [*self.store.list("incarnations"), *self.store.list("current")]
+        doomed += [name for name in drivers if epoch_of(name) < self.incarnation]
         self.store.delete(doomed)
         reach(Step.COLLECTED)
         return len(doomed)
@@ -160,25 +164,25 @@ def positions_after(store: Store, epoch: int) -> list[dict[str, Any]]:
     return merged
 
 
-def state_files(seal: Seal) -> list[str]:
-    """Names of all state files that a seal refers to."""
-    return [
-        run["file"]
+def state_files(seal: Seal) -> dict[str, str]:
+    """All state files that a seal refers to: name to SHA-256."""
+    return {
+        run["file"]: run["sha256"]
         for shards in seal.state.values()
         for head in shards.values()
         for runs in head["tables"].values()
         for run in runs
-    ]
+    }
 
 
 def open_checkpoint(store: Store, settings: Mapping[str, Any]) -> Checkpoint:
     """Create a checkpoint, or check that an existing one was made with these settings; take an incarnation."""
     fresh = {"id": uuid.uuid4().hex, "format": FORMAT, "settings": dict(settings)}
-    if not store.create("meta.json", json.dumps(fresh, sort_keys=True).encode()):
+    if not store.list("commits") and store.create("meta.json", json.dumps(fresh, sort_keys=True).encode()):
+        meta = fresh
+    else:
         meta = read_meta(store)
         _check_settings(store.root, meta, settings)
-    else:
-        meta = fresh
     incarnation = newest_incarnation(store) + 1
     while not store.create(f"incarnations/{incarnation:08d}", meta["id"].encode()):
         incarnation += 1
@@ -215,13 +219,13 @@ def claim_sinks(store: Store, sinks: Sequence[str]) -> None:
             raise UserError(f"{sink}: the checkpoint that {store.root} was forked from writes there; choose another")
     known = used_sinks(store)
     if not set(sinks) <= set(known):
-        store.put("sinks.json", json.dumps(sorted({*known, *sinks})).encode())
+        store.put(SINKS, json.dumps(sorted({*known, *sinks})).encode())
 
 
 def used_sinks(store: Store) -> list[str]:
     """The sinks that drivers of a checkpoint have written to."""
     try:
-        sinks: list[str] = json.loads(store.get("sinks.json"))
+        sinks: list[str] = json.loads(store.get(SINKS))
     except FileNotFoundError:
         return []
     return sinks
@@ -260,3 +264,7 @@ def commit_name(epoch: int) -> str:
 def epoch_of(name: str) -> int:
     """Epoch of a seal or commit, from its name."""
     return int(name.rsplit("/", 1)[1].split(".", maxsplit=1)[0])
+
+
+def _epoch_of_file(name: str) -> int:
+    return int(name.rsplit("/", 1)[1].split("-", maxsplit=1)[0])

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Protocol
 
-from ecompulse.epochs.checkpoint import Checkpoint, Seal, positions_after
+from ecompulse.epochs.checkpoint import Checkpoint, Seal, positions_after, seal_name
+from ecompulse.epochs.errors import StateDamaged, Superseded
+from ecompulse.epochs.incarnation import OwnStore
 from ecompulse.epochs.manifest import Manifest, read_manifest
 from ecompulse.epochs.plan import CURRENT, UNKNOWN, Draft, Operator, Plan, Planner, Position, stored_watermark
 from ecompulse.epochs.progress import Stopwatch, describe
@@ -87,11 +89,23 @@ class Driver:
     _rows: int = FIRST_ROWS
 
     def start(self) -> int:
-        """Finish what an earlier driver left, then run epochs; returns how many were committed."""
+        """Finish what an earlier driver left, then run epochs; returns how many were committed.
+
+        Superseded when a newer driver has started: whatever else fails then is of that making.
+        """
+        try:
+            return self._start()
+        except Superseded:
+            raise
+        except Exception:
+            self.checkpoint.check_incarnation()
+            raise
+
+    def _start(self) -> int:
         for sink in self.sinks:
             sink.open(self.tables, self.checkpoint.id)
+        first = self.checkpoint.last_commit()
         at = self._recover()
-        first = at.epoch
         while not self.stop.is_set():
             began = self.clock.now()
             ran = self._epoch(at)
@@ -118,7 +132,7 @@ class Driver:
         if last:
             seal = self.checkpoint.seal_of(last)
             if seal is None:
-                raise FileNotFoundError(f"seal of epoch {last}")
+                raise StateDamaged(f"{self.checkpoint.store.root}/{seal_name(last)} is missing")
             at.sources = positions_after(self.checkpoint.store, last)
             at.advance(seal)
         pending = self.checkpoint.seal_of(last + 1)
@@ -167,7 +181,7 @@ class Driver:
                 for operator in self.operators
             },
         )
-        store = self.checkpoint.store
+        store = OwnStore(self.checkpoint.store, self.checkpoint.incarnation)
         store.put(f"{plan.folder}/plan.json", plan.dump())
         current = {"folder": plan.folder, "epoch": epoch, "attempt": plan.attempt}
         store.put(CURRENT, json.dumps(current).encode())

@@ -132,6 +132,12 @@ class Draft:
         found = history[operator.lag] if operator.lag < len(history) else None
         return UNKNOWN if found is None else max(UNKNOWN, found - operator.hold)
 
+    def closes_until(self, operator: Operator) -> int:
+        """Watermark (ms) that the operator will have seen once this one has come through to it."""
+        if self.drain:
+            return END_OF_TIME
+        return UNKNOWN if self.watermark is None else self.watermark - operator.hold
+
 
 class Planner:
     """Decides on the next epoch from what the sources offer."""
@@ -163,12 +169,12 @@ class Planner:
         watermark = self._policy.next(at.watermark, holding, ended, now)
         has_rows = any(backlog.splits for backlog in backlogs)
         draft = Draft(watermark, now, drain=False, backlogs=backlogs, seen=seen)
-        if has_rows or self._something_closes(at, draft):
+        if has_rows or self._closes(at, draft):
             return draft
         # Only now: what the last watermark closes has closed by itself, and says so.
         if self._drain and not any(backlog.left for backlog in backlogs):
             draft = replace(draft, drain=True)
-        return draft if self._something_closes(at, draft) else None
+        return draft if self._closes(at, draft) else None
 
     def _backlogs(self, at: Position, max_rows: int) -> list[Backlog]:
         tops: dict[int, dict[int, int]] = {index: {} for index in range(len(self._sources))}
@@ -183,10 +189,10 @@ class Planner:
             for index, source in enumerate(self._sources)
         ]
 
-    def _something_closes(self, at: Position, draft: Draft) -> bool:
+    def _closes(self, at: Position, draft: Draft) -> bool:
         for operator in self._operators:
             due = at.due(operator.name)
-            if due is not None and due <= draft.watermark_of(operator, at):
+            if due is not None and due <= draft.closes_until(operator):
                 return True
         return False
 

@@ -22,6 +22,7 @@ from ecompulse.kernels.step import Table
 HI: Final = "__hi"
 LO: Final = "__lo"
 LIVE: Final = "__live"
+SHARD: Final = "__shard"
 GROWTH: Final = 2
 
 Fingerprints = tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]
@@ -92,6 +93,8 @@ def make_run(table: Table, keys: pl.Series, rows: pl.DataFrame) -> Run:
     live = rows.select(columns).with_columns(
         prints["hi"].alias(HI), prints["lo"].alias(LO), pl.lit(value=True).alias(LIVE)
     )
+    if table.shard_by:
+        live = live.with_columns(fingerprint(rows[table.shard_by])["lo"].alias(SHARD))
     touched = fingerprint(keys.unique().drop_nulls()).rename({"hi": HI, "lo": LO})
     gone = touched.join(live.select(HI, LO).unique(), on=[HI, LO], how="anti")
     marks = gone.with_columns(pl.lit(value=False).alias(LIVE))

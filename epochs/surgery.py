@@ -10,6 +10,7 @@ import polars as pl
 
 from ecompulse.epochs.checkpoint import (
     FORMAT,
+    SINKS,
     Seal,
     commit_name,
     last_commit,
@@ -22,7 +23,7 @@ from ecompulse.epochs.checkpoint import (
 )
 from ecompulse.epochs.errors import StateDamaged, UserError
 from ecompulse.epochs.protocols import Store
-from ecompulse.epochs.runs import HI, LO, Run, RunRef, digest, latest
+from ecompulse.epochs.runs import HI, LO, SHARD, Run, RunRef, digest, latest
 from ecompulse.epochs.state import Head, read_verified
 from ecompulse.kernels.hashing import shard_of_fingerprint
 
@@ -64,12 +65,14 @@ def fork(source: Store, target: Store, epoch: int | None) -> str:
 
     Its id is its own, so that sinks take what it publishes for new: it refuses the sinks of the old one.
     """
-    epoch = epoch or last_commit(source)
+    epoch = last_commit(source) if epoch is None else epoch
     seal = _committed(source, epoch)
-    for name in state_files(seal):
-        target.create(name, source.get(name))
+    _require_empty(target)
+    for name, sha256 in state_files(seal).items():
+        target.create(name, read_verified(source, name, sha256))
     meta = read_meta(source)
-    return _plant(target, meta["settings"], seal, positions_after(source, epoch), other_than=used_sinks(source))
+    avoided = {*meta.get("other_than", []), *used_sinks(source)}
+    return _plant(target, meta["settings"], seal, positions_after(source, epoch), other_than=sorted(avoided))
 
 
 def reshard(source: Store, target: Store, num_shards: int) -> str:
@@ -81,12 +84,15 @@ def reshard(source: Store, target: Store, num_shards: int) -> str:
     if load_seal(source, epoch + 1) is not None:
         raise UserError(f"{source.root}: epoch {epoch + 1} is sealed but not committed; run the job to finish it")
     seal = _committed(source, epoch)
+    _require_empty(target)
     state = {
         operator: _reshard_operator(operator, shards, num_shards, source, target, epoch)
         for operator, shards in seal.state.items()
     }
     settings = {**meta["settings"], "num_shards": num_shards}
-    return _plant(target, settings, replace(seal, state=state), positions_after(source, epoch), other_than=[])
+    avoided = meta.get("other_than", [])
+    target.put(SINKS, json.dumps(used_sinks(source)).encode())
+    return _plant(target, settings, replace(seal, state=state), positions_after(source, epoch), other_than=avoided)
 
 
 def _reshard_operator(
@@ -103,7 +109,8 @@ def _reshard_operator(
             if head.tables.get(table)
         ]
         rows = pl.concat(parts)
-        shard = shard_of_fingerprint(rows[LO], num_shards)
+        owner = rows[SHARD].fill_null(0) if SHARD in rows.columns else rows[LO]
+        shard = shard_of_fingerprint(owner, num_shards)
         for number, head in enumerate(fresh):
             run = Run(rows.filter(shard == number).sort(HI, LO, maintain_order=True))
             data = run.dump()
@@ -115,9 +122,15 @@ def _reshard_operator(
 
 def _committed(store: Store, epoch: int) -> Seal:
     seal = load_seal(store, epoch)
-    if seal is None or epoch > last_commit(store) or epoch < 1:
+    if seal is None or commit_name(epoch) not in store.list("commits"):
         raise UserError(f"{store.root}: epoch {epoch} is not committed, or is no longer kept")
     return seal
+
+
+def _require_empty(target: Store) -> None:
+    """The new checkpoint gets its identity last, so that one that was not finished is none."""
+    if target.list(""):
+        raise UserError(f"--to: {target.root} is not empty; choose another")
 
 
 def _plant(
@@ -130,9 +143,9 @@ def _plant(
 ) -> str:
     identity = uuid.uuid4().hex
     meta = {"id": identity, "format": FORMAT, "settings": dict(settings), "other_than": list(other_than)}
-    if not target.create("meta.json", json.dumps(meta, sort_keys=True).encode()):
-        raise UserError(f"{target.root}: there is a checkpoint already")
     planted = replace(seal, positions=positions, snapshot=True, files={})
     target.create(seal_name(seal.epoch), planted.dump())
     target.create(commit_name(seal.epoch), json.dumps({"batchId": seal.epoch}).encode())
+    if not target.create("meta.json", json.dumps(meta, sort_keys=True).encode()):
+        raise UserError(f"--to: {target.root}: there is a checkpoint already")
     return identity

@@ -27,6 +27,7 @@ class DriverLock:
         self._path = folder / "lock"
         self._stop = threading.Event()
         self._handle: int | None = None
+        self._heart: threading.Thread | None = None
 
     def acquire(self) -> None:
         """Take the lock; JobError when another driver is alive."""
@@ -46,19 +47,21 @@ class DriverLock:
         os.ftruncate(handle, 0)
         os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
         self._handle = handle
-        threading.Thread(target=self._beat, name="lock-heartbeat", daemon=True).start()
+        self._heart = threading.Thread(target=self._beat, args=(handle,), name="lock-heartbeat", daemon=True)
+        self._heart.start()
 
     def release(self) -> None:
         """Give the lock up."""
         self._stop.set()
+        if self._heart is not None:
+            self._heart.join()  # it must not touch the handle's number once that is another file's
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
 
-    def _beat(self) -> None:
+    def _beat(self, handle: int) -> None:
         while not self._stop.wait(BEAT):
-            if self._handle is not None:
-                os.utime(self._handle)
+            os.utime(handle)
 
     def _wait_until_stale(self) -> None:
         try:

@@ -7,9 +7,13 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import Store
+
+TEMPORARY: Final = ".tmp-"
+"""Start of the names of files that are being written."""
 
 
 def open_store(uri: str) -> Store:
@@ -53,19 +57,21 @@ class LocalStore:
 
     def list(self, prefix: str) -> list[str]:
         """Names below the folder, sorted; files still being written are left out."""
-        base = Path(self.root)
-        found = (base / prefix).rglob("*")
-        return sorted(
-            str(path.relative_to(base)) for path in found if path.is_file() and not path.name.startswith(".tmp-")
-        )
+        found: list[str] = []
+        for folder, _, names in os.walk(self._path(prefix)):  # passes over folders that vanish meanwhile
+            below = Path(folder).relative_to(self.root).as_posix()
+            start = "" if below == "." else f"{below}/"
+            found += [start + name for name in names if not name.startswith(TEMPORARY)]
+        return sorted(found)
 
     def delete(self, names: Sequence[str]) -> None:
         """Remove files, and the folders that become empty."""
         for name in names:
             path = self._path(name)
             path.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                path.parent.rmdir()
+            with contextlib.suppress(OSError):  # until one is not empty
+                for folder in path.relative_to(self.root).parents[:-1]:
+                    Path(self.root, folder).rmdir()
 
     def age(self, name: str) -> float:
         """Seconds since the file was written."""
@@ -76,7 +82,7 @@ class LocalStore:
 
     @staticmethod
     def _write_temporary(target: Path, data: bytes) -> Path:
-        temporary = target.parent / f".tmp-{uuid.uuid4().hex}"
+        temporary = target.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
         try:
             handle = temporary.open("xb")
         except FileNotFoundError:  # the folder is new, or was emptied and removed a moment ago

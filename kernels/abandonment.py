@@ -99,10 +99,12 @@ class WatchCarts:
         visitors = of_carts["visitor"]
         ripe = state.due(CARTS, clock.watermark)["visitor"]
         held = state.lookup(CARTS, pl.concat([visitors, ripe]).unique())
+        lapsed = state.due(ALERTS, clock.watermark)["visitor"]
+        if of_carts.is_empty() and held.is_empty() and lapsed.is_empty():
+            return Step({"abandonment_alerts": pl.DataFrame(schema=ALERT_SCHEMA)})
         events = cart_events(of_carts, held)
         events = follow_carts(events, self.after, self.recover, clock.watermark)
         buyers = of_carts.filter(pl.col("event_type") == "purchase")["visitor"]
-        lapsed = state.due(ALERTS, clock.watermark)["visitor"]
         waiting = state.lookup(ALERTS, pl.concat([buyers, lapsed]).unique())
         fresh = self._alerts(events, clock)
         told, open_alerts = self._recovered(events, waiting, fresh, clock)

@@ -3,8 +3,10 @@
 from typing import Final
 
 import polars as pl
+import polars_hash as _plh  # noqa: F401  # registers the `nchash` namespace of expressions
 
 from ecompulse.kernels.event import MONEY
+from ecompulse.kernels.sessions.stretches import ever, latest, running
 
 MAX_LINES: Final = 1_000
 """Lines of a cart; one that ever held more is a machine's, and is followed without its content."""
@@ -95,37 +97,59 @@ def follow_carts(events: pl.DataFrame, after: int, keep: int, watermark: int) ->
     done = pl.col("alerted").fill_null(value=False)
     events = events.with_columns(_abandoned=pl.col("_active") & gone & ~done)
     over = (~pl.col("_active") | pl.col("_abandoned") | done).shift(1).fill_null(value=True)
-    events = events.with_columns(_episode=(pl.col("_new_span") | over).cum_sum())
     begun = pl.col("checkout").fill_null(value=False) & ~done
     empty = ~pl.col("_active").shift(1).fill_null(value=False)
     # What state drops with an empty cart must not be known here either.
-    events = events.with_columns(_life=(pl.col("_new_span") | empty).cum_sum())
+    life = pl.col("_new_span") | empty
     return events.with_columns(
-        pl.col("user_id", "anonymous_id").forward_fill().over("_life"),
-        _checkout=begun.cum_max().over("_episode"),
-    ).drop("_new_span", "_life")
+        latest(pl.col("user_id"), life).alias("user_id"),
+        latest(pl.col("anonymous_id"), life).alias("anonymous_id"),
+        _episode=(pl.col("_new_span") | over).cum_sum(),
+        _checkout=ever(begun, pl.col("_new_span") | over),
+    ).drop("_new_span")
 
 
 def _content(events: pl.DataFrame) -> pl.DataFrame:
-    """Quantities: a line never falls below nothing, so a removal too many is forgotten."""
-    line = ["_span", "product"]
-    changes = events.with_row_index("_row").filter(_KIND.is_in(_CHANGES))
-    delta = pl.when(_KIND == "remove_from_cart").then(-pl.col("quantity")).otherwise("quantity")
-    # x_n = max(0, x_n-1 + d_n) is the running sum less its running minimum, where that is negative.
-    total = delta.cum_sum().over(line)
-    changes = changes.with_columns(_total=total)
-    changes = changes.with_columns(_held=pl.col("_total") - pl.col("_total").cum_min().clip(upper_bound=0).over(line))
-    adds = pl.when(_KIND != "remove_from_cart").then("price")
-    before = pl.col("_held").shift(1).fill_null(0).over(line)
-    there, was_there = (pl.col("_held") > 0).cast(pl.Int64), (before > 0).cast(pl.Int64)
-    changes = changes.with_columns(_more=there - was_there, _again=(before == 0).cum_sum().over(line))
-    changes = changes.select("_row", "_held", "_more", _price=adds.forward_fill().over(*line, "_again"))
-    events = events.with_row_index("_row").join(changes, on="_row", how="left", maintain_order="left")
-    lines = pl.col("_more").fill_null(0).cum_sum().over("_span")
+    """Quantities and prices of lines; whether a cart is overfull, and whether there is anything to abandon."""
+    events = events.with_row_index("_row")
+    changes = _lines(events.filter(_KIND.is_in(_CHANGES)))
+    events = events.join(changes, on="_row", how="left", maintain_order="left")
+    lines = running(pl.col("_more").fill_null(0), pl.col("_new_span"))
     full = (lines > MAX_LINES) | pl.col("overfull").fill_null(value=False)
-    events = events.with_columns(_lines=lines, _overfull=full.cum_max().over("_span"))
-    filled = (pl.col("_lines") > 0) | pl.col("_overfull") | _KIND.is_in(["checkout_start", _HELD])
-    return events.with_columns(_active=filled & (_KIND != "purchase")).drop("_row", "_more", "_lines")
+    filled = (lines > 0) | pl.col("_overfull") | _KIND.is_in(["checkout_start", _HELD])
+    return (
+        events.with_columns(_overfull=ever(full, pl.col("_new_span")))
+        .with_columns(_active=filled & (_KIND != "purchase"))
+        .drop("_row", "_more")
+    )
+
+
+def _lines(changes: pl.DataFrame) -> pl.DataFrame:
+    """Per change, by `_row`: `_held` of its line, `_price`, and `_more` (1 a line more, -1 one less, or 0)."""
+    # In the order of hashes, not of texts: only equal products need to stand together.
+    product: pl.Expr = pl.col("product").nchash.xxh3_64(seed=0)  # type: ignore[attr-defined]
+    changes = changes.with_columns(_product=product).sort("_span", "_product", "_row")
+    begins = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(1)) for name in ("_span", "_product"))
+    delta = pl.when(_KIND == "remove_from_cart").then(-pl.col("quantity")).otherwise("quantity")
+    changes = changes.with_columns(_begins=begins, _delta=delta)
+    changes = changes.with_columns(
+        _held=running(pl.col("_delta"), pl.col("_begins")), _line=pl.col("_begins").cum_sum()
+    )
+    changes = _floored(changes)
+    before = pl.when("_begins").then(0).otherwise(pl.col("_held").shift(1))
+    there, was_there = (pl.col("_held") > 0).cast(pl.Int64), (before > 0).cast(pl.Int64)
+    price = pl.when(_KIND != "remove_from_cart").then("price")
+    return changes.select("_row", "_held", _price=latest(price, before == 0), _more=there - was_there)
+
+
+def _floored(changes: pl.DataFrame) -> pl.DataFrame:
+    """`_held` never below nothing: a removal too many is forgotten."""
+    removed = changes.filter(_KIND == "remove_from_cart")["_line"].unique()
+    concerned = pl.col("_line").is_in(removed.implode())
+    # x_n = max(0, x_n-1 + d_n) is the running sum less its running minimum, where that is negative.
+    lowest = pl.col("_held").cum_min().over("_line").clip(upper_bound=0)
+    some = changes.filter(concerned).with_columns(_held=pl.col("_held") - lowest)
+    return pl.concat([changes.filter(~concerned), some]).sort("_line", "_row")
 
 
 def contents(events: pl.DataFrame, wanted: pl.Expr) -> pl.DataFrame:

@@ -73,7 +73,7 @@ class ResolveIdentity:
     @property
     def _pending(self) -> Table:
         schema = pl.Schema({ROW: pl.String(), **self.columns, DUE: pl.Int64()})
-        return Table(name="pending", schema=schema, key=ROW, due=DUE)
+        return Table(name="pending", schema=schema, key=ROW, due=DUE, shard_by="anonymous_id")
 
     @property
     def tables(self) -> Sequence[Table]:

@@ -93,6 +93,14 @@ class TotalQuality:
         return rows.with_columns(id=row_id(*_GROUP)).select(list(TOTALS_SCHEMA)).sort("id")
 
 
+def count_late(late: pl.DataFrame, window_ms: int) -> pl.DataFrame:
+    """Late rows (`operator`, `late_by_ms`, `event_time`) per operator, booked when they came (PARTIAL_SCHEMA)."""
+    came = (pl.col("event_time").dt.epoch("ms") + pl.col("late_by_ms")) // window_ms * window_ms
+    counted = late.group_by(came.cast(TIME).alias("window_start"), pl.col("operator").alias("subject"))
+    rows = counted.agg(count=pl.len().cast(pl.Int64)).with_columns(check=pl.lit("late"), rows=pl.col("count"))
+    return rows.select(PARTIAL_SCHEMA.names())
+
+
 def book(partial: pl.DataFrame, window_ms: int, watermark: int) -> pl.DataFrame:
     """Partial counts (PARTIAL_SCHEMA) with windows that have closed moved into the first that is open."""
     first_open = max(0, watermark) // window_ms * window_ms

@@ -39,8 +39,9 @@ class Table:
     Attributes:
         name: unique in the operator.
         schema: columns of a row, the key column included.
-        key: name of the key column (String); it holds values of the kernel's own key, so that a key's rows are
-            in the key's shard. Rows are found by its 128-bit stable hash.
+        key: name of the key column (String). Rows are found by its 128-bit stable hash.
+        shard_by: name of the column that holds the kernel's own key, where that is not `key`; so that state can be
+            divided anew among shards.
         due: name of an Int64 column (ms, null for never): a step happens, even without input, once the
             watermark has reached the smallest value.
         expires: name of an Int64 column (ms): a row whose value is at or before the watermark no longer
@@ -55,6 +56,7 @@ class Table:
     due: str | None = None
     expires: str | None = None
     keep_key: bool = True
+    shard_by: str | None = None
 
 
 class StateView(Protocol):

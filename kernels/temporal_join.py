@@ -101,7 +101,7 @@ class JoinVersions:
     @property
     def _held(self) -> Table:
         schema = pl.Schema({ROW: pl.String(), **self.columns, DUE: pl.Int64()})
-        return Table(name="held", schema=schema, key=ROW, due=DUE)
+        return Table(name="held", schema=schema, key=ROW, due=DUE, shard_by=self.on)
 
     @property
     def tables(self) -> Sequence[Table]:

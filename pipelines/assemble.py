@@ -9,6 +9,7 @@ from typing import Any
 from ecompulse.epochs.checkpoint import claim_sinks, open_checkpoint
 from ecompulse.epochs.driver import Driver, Settings, Trigger
 from ecompulse.epochs.errors import UserError
+from ecompulse.epochs.incarnation import OwnStore
 from ecompulse.epochs.plan import Planner
 from ecompulse.epochs.protocols import Sink, Source, Store
 from ecompulse.epochs.scope import Job, Scope, Workspace
@@ -36,7 +37,8 @@ def assemble(job: Job, sources: Sequence[Source], options: Options, stop: thread
         outputs = open_store(absolute(options.lake)) if options.lake != "none" else _below(store, "outputs")
         sinks = sinks_of(job, outputs, options)
         claim_sinks(store, [sink.name for sink in sinks])
-        space = Workspace(store, outputs, job.name, checkpoint.id, options.num_shards)
+        own = OwnStore(store, checkpoint.incarnation)
+        space = Workspace(own, outputs, job.name, checkpoint.id, options.num_shards)
         pipeline = new_pipeline(options.runner, options.beam)
         scope = Scope(pipeline, space, [(source.role, source.reader()) for source in sources])
         job.build(scope)

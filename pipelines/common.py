@@ -11,6 +11,14 @@ TIME: Final = "time"
 EPOCHS: Final = "epochs and state"
 RUN: Final = "running"
 
+BOTS: Final = Flag(
+    "bots",
+    INPUT,
+    "exclude, include, or segment (kept, with device `bot`); counted in data_quality either way",
+    default="exclude",
+    choices=("exclude", "include", "segment"),
+)
+
 COMMON: Final[tuple[Flag, ...]] = (
     Flag("config", RUN, "YAML file of flags (`source: ...`); a flag on the command line wins"),
     Flag(

@@ -111,7 +111,7 @@ def _tell(out: Path, lines: int, jobs: dict[str, dict[str, Any]]) -> None:
         f"python -m pipelines.show enriched_events {lake} --limit=5 "
         "--columns=event_type,user_country,product_title,price_base",
         f"python -m pipelines.show dead_letters {lake} --columns=rule,message",
-        f"python -m pipelines.show data_quality {lake} --where=\"\\\"check\\\" = 'duplicate'\"",
+        f'python -m pipelines.show data_quality {lake} --where="\\"check\\" = \'duplicate\'"',
         f"python -m pipelines.checkpoint inspect {out / 'checkpoints' / 'event_enrichment'}",
     ):
         print(f"  .venv/bin/{text}")

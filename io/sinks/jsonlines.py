@@ -1,5 +1,6 @@
 """JSON lines: one growing file per table, with a ledger of how much of it is whole."""
 
+import io
 import json
 import os
 from collections.abc import Sequence
@@ -9,7 +10,9 @@ from typing import Any
 
 import polars as pl
 
+from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.epochs.protocols import DataFile, Store, TableSpec
+from ecompulse.epochs.state import read_verified
 from ecompulse.epochs.steps import Step, reach
 from ecompulse.io.stores import LocalStore
 
@@ -18,8 +21,10 @@ from ecompulse.io.stores import LocalStore
 class JsonLinesSink:
     """A directory with `<table>-<checkpoint>.jsonl` files; another checkpoint writes other files.
 
-    Exactly once for readers that stop at the ledger's length, at least once for others: an epoch is appended
-    after what the ledger says is whole (anything beyond is cut off first), then the ledger takes the new length.
+    Exactly once: an epoch is written at the place where the ledger says that the one before it ends, then the
+    ledger takes its end, in a file of its own that is written once. What was sealed gives the same bytes whenever
+    it is written, so that a driver which was stopped here and wakes after its successor changes nothing: nothing
+    is appended or cut off. Readers stop at the last line that is whole.
 
     Attributes:
         root: directory.
@@ -36,29 +41,49 @@ class JsonLinesSink:
         return f"jsonl:{self.root}"
 
     def open(self, tables: Sequence[TableSpec], checkpoint_id: str) -> None:
-        """Make the directory."""
+        """Make the directory; UserError when that cannot be."""
         del tables
-        Path(self.root).mkdir(parents=True, exist_ok=True)
         self._suffix = f"-{checkpoint_id[:8]}"
+        try:
+            Path(self.root).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"--sink: {self.name}: {error.strerror}") from None
 
     def publish(self, table: TableSpec, epoch: int, files: Sequence[DataFile]) -> None:
-        """Append the epoch's rows, once."""
+        """Write the epoch's rows, once."""
         if not files:
             return
         ledgers, name = LocalStore(self.root), f"{table.name}{self._suffix}"
-        try:
-            whole: dict[str, Any] = json.loads(ledgers.get(f"{name}.ledger"))
-        except FileNotFoundError:
-            whole = {"epoch": 0, "bytes": 0}
-        if whole["epoch"] >= epoch:
+        entries = ledgers.list(f"{name}.ledger")
+        last: dict[str, Any] = json.loads(ledgers.get(entries[-1])) if entries else {"epoch": 0, "bytes": 0}
+        if last["epoch"] >= epoch:
             return
-        with Path(self.root, f"{name}.jsonl").open("ab") as target:
-            target.truncate(whole["bytes"])
-            for file in files:
-                pl.read_parquet(self.outputs.get(file.path)).write_ndjson(target)
-            target.flush()
-            os.fsync(target.fileno())
-            size = target.seek(0, os.SEEK_END)
-        reach(Step.JSONL_APPENDED)
-        ledgers.put(f"{name}.ledger", json.dumps({"epoch": epoch, "bytes": size}).encode())
+        lines = self._lines(files)
+        try:
+            write_at(Path(self.root, f"{name}.jsonl"), last["bytes"], lines)
+            reach(Step.JSONL_APPENDED)
+            whole = {"epoch": epoch, "bytes": last["bytes"] + len(lines)}
+            ledgers.create(f"{name}.ledger/{epoch:08d}", json.dumps(whole).encode())
+            ledgers.delete(entries)
+        except OSError as error:
+            raise JobError(f"--sink: {self.name}: {table.name}: {error.strerror}") from error
         reach(Step.JSONL_RECORDED)
+
+    def _lines(self, files: Sequence[DataFile]) -> bytes:
+        buffer = io.BytesIO()
+        for file in files:
+            pl.read_parquet(read_verified(self.outputs, file.path, file.sha256)).write_ndjson(buffer)
+        return buffer.getvalue()
+
+
+def write_at(path: Path, start: int, data: bytes) -> None:
+    """Write at a place of a file (bytes), durably; the file is made when it is missing."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(handle, view, start)
+            start, view = start + written, view[written:]
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -108,6 +108,8 @@ class TrackFunnels:
         due = state.due(WALKS, clock.watermark)["visitor"]
         held = state.lookup(WALKS, pl.concat([journey.touched, due]).unique())
         events = self._events(journey)
+        if events.is_empty() and held.is_empty():
+            return Step({"funnel_parts": pl.DataFrame(schema=PART_SCHEMA)})
         walks = pl.concat([self._resumed(held, events), self._begun(journey, events, held)])
         walks = advance(walks, events, self.funnel).drop("_position", "_limit")
         walks = pl.concat([walks, held.filter("counted")])

@@ -15,6 +15,7 @@ from ecompulse.kernels.sessions.schemas import (
     TRANSITION_PART_SCHEMA,
     late_schema,
 )
+from ecompulse.kernels.sessions.stretches import place
 from ecompulse.kernels.sessions.summary import VIEWS
 
 GAP: Final = "gap"
@@ -56,20 +57,14 @@ def show_events(rows: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
         sessions: one row per `_session`, in order: `id`, and `_earlier`, how many rows it had before.
     """
     number = rows["_session"]
+    begins = pl.col("_session").ne_missing(pl.col("_session").shift(1))
     return rows.select(
         row_id("event_id").alias("id"),
         "event_id",
         session=sessions["id"].gather(number),
-        sequence=_place() + sessions["_earlier"].gather(number),
+        sequence=place(begins) + sessions["_earlier"].gather(number),
         event_time="event_time",
     ).select(SESSION_EVENT_SCHEMA.names())
-
-
-def _place() -> pl.Expr:
-    """Place of a row among those of its session in this step, from 1."""
-    row = pl.int_range(1, pl.len() + 1, dtype=pl.Int64)
-    begins = pl.when(pl.col("_session") != pl.col("_session").shift(1)).then(row)
-    return row - begins.forward_fill().fill_null(1) + 1
 
 
 def show_transitions(rows: pl.DataFrame, known: pl.DataFrame, window: int) -> pl.DataFrame:

@@ -127,7 +127,7 @@ TRANSITION_SCHEMA: Final = pl.Schema(
 def pending_table(columns: pl.Schema) -> Table:
     """Rows that wait for the watermark, in slots of event time and epoch; see `settle`."""
     schema = pl.Schema({"slot": pl.String(), **columns, "_due": pl.Int64()})
-    return Table(name=PENDING, schema=schema, key="slot", due="_due")
+    return Table(name=PENDING, schema=schema, key="slot", due="_due", shard_by="visitor")
 
 
 def late_schema(columns: pl.Schema) -> pl.Schema:

@@ -5,6 +5,7 @@ Run by `scripts/wheel` with the Python of an environment that holds nothing else
 
 import importlib
 import json
+import logging
 import pkgutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ EVENTS = [
 
 def main() -> None:
     """Raise what does not work."""
+    logging.getLogger().setLevel(logging.CRITICAL)  # Beam warns of what it finds absent when it is imported
     here = Path.cwd()
     assert not any(here.iterdir()), f"{here} is not empty"
     modules = import_all()
@@ -31,7 +33,8 @@ def main() -> None:
         for program in (["ecompulse", command], [sys.executable, "-m", f"pipelines.{command}"]):
             assert run(*program, "--help").startswith("usage: "), program
     small_job()
-    print(f"wheel: {modules} modules imported, {len(commands)} commands answer --help, a small job ran")
+    told = f"{modules} modules imported, {len(commands)} commands answer --help, a small job ran"
+    sys.stdout.write(f"wheel: {told}\n")
 
 
 def import_all() -> int:
@@ -61,7 +64,8 @@ def rooms() -> list[str]:
 def small_job() -> None:
     """Two events, one of them bad, through event_enrichment and out again."""
     Path("events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in EVENTS))
-    run("ecompulse", "event_enrichment", "--source=events.jsonl", "--drain", "--progress=none")
+    said = run("ecompulse", "event_enrichment", "--source=events.jsonl", "--drain", "--progress=none")
+    assert not said, said
     shown = json.loads(run("ecompulse", "show", "enriched_events", "--columns=event_id,user_id", "--format=json"))
     assert shown == {"event_id": "1", "user_id": "u1"}, shown
     dead = json.loads(run("ecompulse", "show", "dead_letters", "--columns=rule", "--format=json"))
@@ -69,7 +73,7 @@ def small_job() -> None:
 
 
 def run(*command: str) -> str:
-    """Output of a command; anything on its standard error is a failure."""
+    """What a command prints, on either stream; it must succeed."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, f"{command}: {done.returncode}: {done.stderr}"
     return done.stdout + done.stderr

@@ -1,9 +1,11 @@
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
+ROOMS = ("kernels", "transforms", "epochs", "io", "runners", "simulator")
 
 
 @pytest.mark.slow
@@ -18,3 +20,12 @@ def test_wheel_and_sdist_work_from_an_empty_folder(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert sorted(path.suffix for path in (tmp_path / "dist").iterdir()) == [".gz", ".whl"]
     assert done.stdout.count("a small job ran") == 2  # once from the wheel, once from the sdist
+    [wheel] = (tmp_path / "dist").glob("*.whl")
+    packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert packed == {*files("pipelines", ""), *(name for room in ROOMS for name in files(room, "ecompulse/"))}
+
+
+def files(room: str, prefix: str) -> set[str]:
+    """What a folder should bring into the wheel: everything in it but caches."""
+    found = (path for path in (ROOT / room).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return {f"{prefix}{path.relative_to(ROOT).as_posix()}" for path in found}

@@ -64,7 +64,7 @@ def same(one: Decoded, other: Decoded) -> None:
     assert one.dead_times.equals(other.dead_times)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(table, st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
 def test_csv_equals_json_of_texts(rows, quoting):
     header = record(list(COLUMNS), quoting).decode()
@@ -73,7 +73,7 @@ def test_csv_equals_json_of_texts(rows, quoting):
     same(decode_csv(frame(records), header, NOW), decode_json(frame(objects), NOW, LENIENT))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_fuzzed_records_never_raise_and_none_is_lost(data):
     tricky = st.text('a,"\r\n\\é', max_size=12).map(str.encode)
@@ -97,7 +97,7 @@ def read(raw: bytes) -> list[str] | None:
     return values[0] if len(values) == 1 and len(values[0]) == 2 else None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     table,
     st.lists(st.floats(width=64) | st.none(), min_size=10, max_size=10),

@@ -12,6 +12,7 @@ from deltalake import DeltaTable
 
 from ecompulse.epochs.checkpoint import Checkpoint, open_checkpoint
 from ecompulse.epochs.driver import Driver, Settings, Trigger
+from ecompulse.epochs.incarnation import OwnStore
 from ecompulse.epochs.plan import Planner
 from ecompulse.epochs.scope import Scope, Workspace
 from ecompulse.epochs.steps import Step, observe
@@ -92,7 +93,8 @@ class Script:
     def _executor(self, store: LocalStore, checkpoint: Checkpoint, sources: list[FileSource]) -> Callable[[], None]:
         outputs = LocalStore(str(self.root / "lake"))
         pipeline = new_pipeline("DirectRunner", [])
-        space = Workspace(store, outputs, self.job.name, checkpoint.id, self.shards)
+        own = OwnStore(store, checkpoint.incarnation)
+        space = Workspace(own, outputs, self.job.name, checkpoint.id, self.shards)
         scope = Scope(pipeline, space, [(source.role, source.reader()) for source in sources])
         self.job.build(scope)
         scope.finish()

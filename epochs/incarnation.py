@@ -1,0 +1,51 @@
+"""The checkpoint as the workers of one driver see it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ecompulse.epochs.plan import CURRENT
+from ecompulse.epochs.protocols import Store
+
+
+@dataclass(frozen=True)
+class OwnStore:
+    """A checkpoint's store in which CURRENT, the run that is on, is the driver's own.
+
+    A driver that was stopped and wakes beside its successor writes and reads its own CURRENT: neither's workers
+    can execute the other's plan, nor name files after it.
+    """
+
+    store: Store
+    incarnation: int
+
+    @property
+    def root(self) -> str:
+        """Of the checkpoint."""
+        return self.store.root
+
+    def create(self, name: str, data: bytes) -> bool:
+        """See Store."""
+        return self.store.create(self._own(name), data)
+
+    def put(self, name: str, data: bytes) -> None:
+        """See Store."""
+        self.store.put(self._own(name), data)
+
+    def get(self, name: str) -> bytes:
+        """See Store."""
+        return self.store.get(self._own(name))
+
+    def list(self, prefix: str) -> list[str]:
+        """See Store."""
+        return self.store.list(prefix)
+
+    def delete(self, names: Sequence[str]) -> None:
+        """See Store."""
+        self.store.delete([self._own(name) for name in names])
+
+    def age(self, name: str) -> float:
+        """See Store."""
+        return self.store.age(self._own(name))
+
+    def _own(self, name: str) -> str:
+        return f"current/{self.incarnation:08d}.json" if name == CURRENT else name

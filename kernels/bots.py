@@ -1,0 +1,27 @@
+"""What happens to events of bots before visitors are looked at."""
+
+from typing import Literal
+
+import polars as pl
+
+from ecompulse.kernels.quality_totals import PARTIAL_SCHEMA
+
+Bots = Literal["exclude", "include", "segment"]
+
+_IS_BOT = (pl.col("device_class") == "bot").fill_null(value=False)
+
+
+def without_bots(events: pl.DataFrame, bots: Bots) -> pl.DataFrame:
+    """Enriched events with the column `device` for segments: `exclude` drops bots, `include` hides what they are."""
+    device = pl.col("device_class")
+    if bots == "include":
+        device = pl.when(_IS_BOT).then(pl.lit("other")).otherwise(device)
+    kept = events.filter(~_IS_BOT) if bots == "exclude" else events
+    return kept.with_columns(device=device)
+
+
+def count_bots(events: pl.DataFrame, window_ms: int) -> pl.DataFrame:
+    """Events of bots per window, of all events (PARTIAL_SCHEMA): counted whatever becomes of them."""
+    start = pl.col("event_time").dt.truncate(f"{window_ms}ms").alias("window_start")
+    counted = events.group_by(start).agg(count=_IS_BOT.sum().cast(pl.Int64), rows=pl.len().cast(pl.Int64))
+    return counted.with_columns(check=pl.lit("bot"), subject=pl.lit("device_class")).select(PARTIAL_SCHEMA.names())

@@ -1,0 +1,1 @@
+"""Declared metrics over tumbling and sliding windows."""

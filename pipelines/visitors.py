@@ -1,0 +1,65 @@
+"""What jobs 2 to 4 share: enriched events of people, with the visitor behind each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from ecompulse.epochs.plan import Operator
+from ecompulse.kernels.bots import Bots, count_bots, without_bots
+from ecompulse.kernels.identity import NEEDED, ResolveIdentity
+from pipelines.intake import Intake, Taken
+
+if TYPE_CHECKING:
+    from ecompulse.epochs.scope import Scope
+
+LAG = 1
+"""Epochs by which operators after identity are behind: it holds rows until the watermark has passed them."""
+
+
+@dataclass(frozen=True)
+class Visitors:
+    """Events of visitors, for a job that groups by them.
+
+    Attributes:
+        columns: what the job needs of an event, `visitor`, `device`, `channel` and `country` among it or not.
+    """
+
+    intake: Intake
+    bots: Bots
+    columns: pl.Schema
+
+    @property
+    def identity(self) -> ResolveIdentity:
+        """The kernel that finds the visitor; carries what the job needs."""
+        carried = {name: dtype for name, dtype in self.columns.items() if name != "visitor"}
+        schema = self.intake.schema()
+        return ResolveIdentity(pl.Schema({**{name: schema[name] for name in NEEDED}, **carried}))
+
+    @property
+    def operators(self) -> Sequence[Operator]:
+        """Identity; data quality waits for those that come after it."""
+        return (Operator(self.identity), Operator(self.intake.quality, LAG))
+
+    def read(self, scope: "Scope") -> Taken:
+        """Read, enrich, sort out bots, find visitors."""
+        from ecompulse.epochs.keyed import Keyed
+        from ecompulse.transforms.frames import map_frames
+
+        taken = self.intake.read(scope)
+        enriched = self.intake.enriched(taken.events)
+        bots = enriched | "CountBots" >> map_frames(count_bots, self.intake.quality.window_ms)
+        events = enriched | "Bots" >> map_frames(without_bots, self.bots)
+        identity = self.identity
+        needed = events | "Needed" >> map_frames(needed_columns, identity.inputs)
+        found = needed | "ResolveIdentity" >> Keyed(identity, scope.state(identity))
+        return Taken(found["identified"], [*taken.quality, bots])
+
+
+def needed_columns(events: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
+    """Enriched events under the names that analytics uses; enrichment that was not done is null."""
+    named = {"channel": "campaign_channel", "country": "geo_country"}
+    present = events.with_columns(pl.col(source).alias(name) for name, source in named.items())
+    absent = [pl.lit(None, dtype).alias(name) for name, dtype in schema.items() if name not in present.columns]
+    return present.with_columns(absent).select(schema.names())

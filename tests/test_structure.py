@@ -1,0 +1,183 @@
+"""The rules of the house: who may import whom, and that paper and packaging say what is there."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.__main__ import COMMANDS
+from pipelines.common import COMMON
+from pipelines.event_enrichment import SPEC
+from pipelines.flags import parse
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ("kernels", "transforms", "epochs", "io", "runners", "simulator")
+
+FORBIDDEN = {
+    # Pure functions: no engine, no outside.
+    "kernels": (
+        "apache_beam",
+        "pipelines",
+        "ecompulse.io",
+        "ecompulse.epochs",
+        "ecompulse.transforms",
+        "ecompulse.runners",
+    ),
+    # What is outside is injected; clients of it live in io.
+    "transforms": ("pipelines", "ecompulse.io", "ecompulse.runners", "deltalake", "sqlalchemy", "kafka", "boto3"),
+    # Stores and sinks by protocol.
+    "epochs": ("pipelines", "ecompulse.io", "ecompulse.transforms", "ecompulse.runners", "deltalake", "sqlalchemy"),
+    "io": ("pipelines", "apache_beam", "ecompulse.transforms", "ecompulse.runners"),
+    "runners": ("pipelines", "ecompulse.io", "ecompulse.transforms"),
+    "simulator": ("pipelines", "apache_beam", "ecompulse.epochs", "ecompulse.transforms", "ecompulse.runners"),
+}
+"""Room to what its modules may not import."""
+
+WITHOUT_BEAM = """
+import importlib, pkgutil, sys
+sys.modules["apache_beam"] = None  # importing it is an ImportError from now on
+import {package} as room
+names = [module.name for module in pkgutil.walk_packages(room.__path__, "{package}.")]
+for name in names:
+    if not name.endswith("__main__"):
+        importlib.import_module(name)
+assert len(names) > 3, names
+clients = {{"deltalake", "sqlalchemy", "kafka", "boto3", "redis"}} & set(sys.modules)
+assert not clients, clients
+"""
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and full name of each import of a file, wherever it stands in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            yield node.lineno, str(node.module)
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def violations(room: str) -> list[str]:
+    found = []
+    for path in sorted((ROOT / room).rglob("*.py")):
+        for line, name in imports(path):
+            if any(name == barred or name.startswith(f"{barred}.") for barred in FORBIDDEN[room]):
+                found.append(f"{path.relative_to(ROOT)}:{line} imports {name}")
+    return found
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_room_imports_only_what_it_may(room: str) -> None:
+    assert not violations(room)
+
+
+def test_every_room_has_its_rule() -> None:
+    assert set(FORBIDDEN) == set(ROOMS)
+
+
+def test_imports_are_found_wherever_they_stand(tmp_path: Path) -> None:
+    code = tmp_path / "example.py"
+    code.write_text("import a.b\ndef f():\n    from c import d\n")
+    assert list(imports(code)) == [(1, "a.b"), (3, "c"), (3, "c.d")]
+
+
+@pytest.mark.parametrize("package", ["ecompulse.kernels", "ecompulse.simulator"])
+def test_room_works_where_beam_is_not(package: str) -> None:
+    blocked = [sys.executable, "-c", WITHOUT_BEAM.format(package=package)]
+    done = subprocess.run(blocked, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_needs_no_beam(command: str) -> None:
+    blocked = "import sys; sys.modules['apache_beam'] = None; from pipelines.__main__ import main; main(sys.argv[1:])"
+    called = [sys.executable, "-c", blocked, command, "--help"]
+    done = subprocess.run(called, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage: ")
+
+
+def constant(path: Path, name: str) -> Any:
+    """The value that a file gives to a name at its top level."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign) and [getattr(target, "id", "") for target in node.targets] == [name]:
+            return ast.literal_eval(node.value)
+    raise AssertionError(f"{path} has no {name}")
+
+
+def test_setup_maps_every_room() -> None:
+    folders = {path.parts[-2] for path in ROOT.glob("*/__init__.py")}
+    assert folders == {*ROOMS, "pipelines"}
+    assert set(constant(ROOT / "setup.py", "ROOMS")) == set(ROOMS)
+
+
+def test_every_folder_of_modules_is_a_package_that_says_what_it_is() -> None:
+    """setup.py finds packages by their __init__.py: a folder without one would be missing from the wheel."""
+    for room in (*ROOMS, "pipelines"):
+        for folder in {path.parent for path in (ROOT / room).rglob("*.py")}:
+            init = folder / "__init__.py"
+            assert init.exists(), folder
+            assert ast.get_docstring(ast.parse(init.read_text())), init
+
+
+def make_targets() -> set[str]:
+    return set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+def code_blocks(text: str) -> str:
+    return "\n".join(re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+
+
+DOCUMENTS = sorted(path.relative_to(ROOT).as_posix() for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")))
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_documents_name_commands_that_exist(name: str) -> None:
+    text = (ROOT / name).read_text()
+    code = code_blocks(text) + "\n".join(re.findall(r"`([^`\n]+)`", text))
+    assert set(re.findall(r"\bmake ([a-z-]+)", code)) <= make_targets()
+    modules = set(re.findall(r"-m (pipelines\.\w+|ecompulse\.\w+)", code))
+    for module in modules:
+        room = module.removeprefix("ecompulse.").replace(".", "/")
+        assert (ROOT / f"{room}.py").exists() or (ROOT / room / "__main__.py").exists(), module
+    assert {module.split(".")[1] for module in modules if module.startswith("pipelines.")} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_documents_name_files_that_exist(name: str) -> None:
+    document = ROOT / name
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text()):
+        assert (document.parent / target).exists(), target
+
+
+def test_readme_opens_with_two_commands_and_shows_every_way_to_test() -> None:
+    lines = [line for line in (ROOT / "README.md").read_text().splitlines() if line.strip()]
+    assert "make demo" in "\n".join(lines[:10])
+    assert "make test" in "\n".join(lines[:10])
+    code = code_blocks("\n".join(lines) + "\n")
+    for command in ("make test", "make test ARGS=", "make unit", "make coverage", "make clean"):
+        assert command in code, command
+
+
+def flags_of_the_jobs() -> set[str]:
+    return {flag.name for flag in (*COMMON, *SPEC.flags)}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_documents_name_flags_that_exist(name: str) -> None:
+    """Of the jobs; tools have few and their own."""
+    shown = re.findall(r"-m pipelines\.event_enrichment((?:[^\n`]|\\\n)*)", (ROOT / name).read_text())
+    named = {flag for line in shown for flag in re.findall(r"--(\w+)", line)} - {"help"}
+    assert named <= flags_of_the_jobs()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "runner_configs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_runner_config_is_a_file_of_flags(path: Path) -> None:
+    options = parse("test", "", COMMON, [f"--config={path}"])
+    assert options.runner

@@ -1,0 +1,31 @@
+"""`SessionizeEvents`: sessions of visitors, and what is read off their journeys."""
+
+from typing import Any
+
+import apache_beam as beam
+
+from ecompulse.epochs.keyed import Binding, Keyed, require_bounded
+from ecompulse.kernels.sessions.kernel import Sessionize, prepare
+from ecompulse.transforms.frames import map_frames
+
+
+class SessionizeEvents(beam.PTransform):
+    """Groups events of visitors into sessions; see `Sessionize` for what a session is.
+
+    Input: a bounded PCollection of frames with `visitor` and the columns of an event; missing enrichment is null.
+    Output: a dict of PCollections of frames: `sessions`, `session_events`, `transition_parts`, `late_events`, and
+    the outputs of the kernel's parts. Keyed by visitor; final rows appear when the watermark has closed them. In a
+    plain bounded pipeline (no `binding`) all sessions close at the end of the input.
+    """
+
+    def __init__(self, kernel: Sessionize | None = None, binding: Binding | None = None) -> None:
+        """`binding`: the state of an epoch; `Scope.state(kernel)`."""
+        super().__init__()
+        self._kernel = kernel or Sessionize()
+        self._binding = binding
+
+    def expand(self, events: Any) -> Any:
+        """Only the needed columns are shuffled."""
+        require_bounded(events, "SessionizeEvents")
+        needed = events | "Prepare" >> map_frames(prepare, self._kernel)
+        return needed | "Sessionize" >> Keyed(self._kernel, self._binding)
