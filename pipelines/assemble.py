@@ -1,12 +1,13 @@
 """Put a driver together from a job, its sources and a user's options."""
 
+import io
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
-from ecompulse.epochs.checkpoint import claim_sinks, open_checkpoint
+from ecompulse.epochs.checkpoint import OUTPUTS, claim_sinks, open_checkpoint
 from ecompulse.epochs.driver import Driver, Settings, Trigger
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.incarnation import OwnStore
@@ -21,25 +22,23 @@ from ecompulse.io.sinks.warehouse import WarehouseSink
 from ecompulse.io.stores import LocalStore, open_store
 from ecompulse.runners.engine import executor, new_pipeline
 from pipelines.flags import Options
-from pipelines.launch import WallClock, absolute
+from pipelines.launch import WallClock
+from pipelines.places import absolute, checkpoint_of
 from pipelines.report import reporter
 
 
 @contextmanager
 def assemble(job: Job, sources: Sequence[Source], options: Options, stop: threading.Event) -> Iterator[Driver]:
     """A driver that holds its checkpoint until the context ends."""
-    store = open_store(absolute(options.checkpoint or f"checkpoints/{job.name}"))
-    lock = DriverLock(Path(store.root)) if isinstance(store, LocalStore) else None
-    if lock:
-        lock.acquire()
-    try:
+    store = open_store(checkpoint_of(job.name, options))
+    outputs = open_store(absolute(options.lake)) if options.lake != "none" else _below(store, OUTPUTS)
+    sinks = sinks_of(job, outputs, options)
+    pipeline = _pipeline(options)  # all that a user may have got wrong comes before anything is made
+    with _held(store):
         checkpoint = open_checkpoint(store, settings_of(job, sources, options))
-        outputs = open_store(absolute(options.lake)) if options.lake != "none" else _below(store, "outputs")
-        sinks = sinks_of(job, outputs, options)
         claim_sinks(store, [sink.name for sink in sinks])
         own = OwnStore(store, checkpoint.incarnation)
         space = Workspace(own, outputs, job.name, checkpoint.id, options.num_shards)
-        pipeline = new_pipeline(options.runner, options.beam)
         scope = Scope(pipeline, space, [(source.role, source.reader()) for source in sources])
         job.build(scope)
         scope.finish()
@@ -57,9 +56,36 @@ def assemble(job: Job, sources: Sequence[Source], options: Options, stop: thread
             report=reporter(options.progress),
             stop=stop,
         )
+
+
+@contextmanager
+def _held(store: Store) -> Iterator[None]:
+    """No other living driver works on the checkpoint, where there is a disk to say so on."""
+    if not isinstance(store, LocalStore):
+        yield
+        return
+    lock = DriverLock(Path(store.root))
+    try:
+        lock.acquire()
+    except OSError as error:
+        raise UserError(f"--checkpoint: {store.root}: {error.strerror}") from None
+    try:
+        yield
     finally:
-        if lock:
-            lock.release()
+        lock.release()
+
+
+def _pipeline(options: Options) -> Any:
+    """An empty pipeline; UserError for a runner or a flag's value that Beam refuses."""
+    complaint = io.StringIO()
+    try:
+        with redirect_stderr(complaint):  # Beam's own parser prints its usage, all of it
+            return new_pipeline(options.runner, options.beam)
+    except SystemExit:
+        last = complaint.getvalue().strip().rpartition("\n")[2]
+        raise UserError(last.rpartition("error: ")[2].removeprefix("argument ")) from None
+    except (ValueError, ImportError, AttributeError) as error:
+        raise UserError(f"--runner: {options.runner}: {str(error).splitlines()[0]}") from None
 
 
 def settings_of(job: Job, sources: Sequence[Source], options: Options) -> dict[str, Any]:
@@ -79,12 +105,8 @@ def sinks_of(job: Job, outputs: Store, options: Options) -> list[Sink]:
         sinks.append(DeltaSink(outputs.root, job.name))
     if options.warehouse != "none":
         sinks.append(WarehouseSink(options.warehouse, outputs))
-    for uri in options.sink:
-        scheme, _, rest = uri.partition(":")
-        if scheme != "jsonl":
-            raise UserError(f"--sink: {uri}: no sink for {scheme}:; give jsonl:DIRECTORY")
-        sinks.append(JsonLinesSink(absolute(rest.removeprefix("//")), outputs))
-    return sinks
+    folders = [absolute(uri.removeprefix("jsonl:").removeprefix("//")) for uri in options.sink]
+    return [*sinks, *(JsonLinesSink(folder, outputs) for folder in folders)]
 
 
 def _below(store: Store, folder: str) -> Store:

@@ -11,7 +11,8 @@ from ecompulse.epochs.progress import iso
 from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.surgery import fork, reshard, verify
 from ecompulse.io.stores import open_store
-from pipelines.launch import absolute, guarded
+from pipelines.launch import guarded
+from pipelines.places import absolute
 from pipelines.tool import ToolParser, print_facts, print_table
 
 

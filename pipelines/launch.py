@@ -7,13 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ecompulse.epochs.errors import JobError, Superseded, UserError
+from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserError
 from ecompulse.runners.quiet import quiet
 from pipelines.common import COMMON
 from pipelines.flags import Flag, Options, parse
+from pipelines.places import check_places
 
 if TYPE_CHECKING:
     from ecompulse.epochs.driver import Driver
@@ -24,6 +24,9 @@ DONE: Final = 0
 FAILED: Final = 1
 WRONG_USE: Final = 2
 INTERRUPTED: Final = 130
+
+TRACEBACK: Final = "ECOMPULSE_TRACEBACK"
+"""Environment variable: when set, an error that nobody foresaw comes with its traceback."""
 
 
 @dataclass(frozen=True)
@@ -53,26 +56,36 @@ def guarded(program: str, body: Callable[[], int]) -> int:
     quiet()
     try:
         return body()
-    except UserError as error:
-        print(f"{program}: {error}", file=sys.stderr)
-        return WRONG_USE
-    except Superseded as error:
-        print(f"{program}: {error}", file=sys.stderr)
-        return FAILED
-    except JobError as error:
-        print(f"{program}: {error} (run it again to go on)", file=sys.stderr)
-        return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    except Exception as error:
+        foreseen = isinstance(error, UserError | JobError)
+        if TRACEBACK in os.environ and not foreseen:
+            raise
+        print(f"{program}: {error if foreseen else _first_line(error)}{_advice(error)}", file=sys.stderr)
+        return WRONG_USE if isinstance(error, UserError) else FAILED
+
+
+def _advice(error: Exception) -> str:
+    if isinstance(error, UserError | Superseded | StateDamaged):
+        return ""
+    return " (run it again to go on)" if isinstance(error, JobError) else f" ({TRACEBACK}=1 shows where)"
+
+
+def _first_line(error: Exception) -> str:
+    """An error that nobody foresaw, without what a runner has wrapped around it."""
+    text = str(error).split(" [while running ")[0].strip()
+    return f"{type(error).__name__}: {text.splitlines()[0] if text else 'no message'}"
 
 
 def _run(spec: JobSpec, argv: Sequence[str]) -> int:
     options = parse(f"python -m pipelines.{spec.name}", spec.summary, (*COMMON, *spec.flags), argv)
     if not options.source:
         raise UserError("--source: is required; see --help")
+    check_places(spec.name, options)
     job = spec.make(options)
     sources = _sources(spec, options)
     if options.check:
@@ -106,7 +119,7 @@ def _stop_on_signals() -> threading.Event:
         if stop.is_set():
             os._exit(128 + number)
         stop.set()
-        print("stopping after the epoch in hand; once more to stop at once", file=sys.stderr)
+        os.write(2, b"stopping after the epoch in hand; once more to stop at once\n")  # print may be interrupted itself
 
     signal.signal(signal.SIGTERM, request)
     signal.signal(signal.SIGINT, request)
@@ -134,8 +147,3 @@ class WallClock:
     def wait(self, seconds: float, stop: threading.Event) -> None:
         """Sleep, or until `stop`."""
         stop.wait(seconds)
-
-
-def absolute(path: str) -> str:
-    """A path that means the same in every process; URIs stay as they are."""
-    return path if "://" in path else str(Path(path).absolute())

@@ -1,6 +1,7 @@
 """Progress on the terminal: a live line, or JSON lines."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,8 +14,20 @@ def reporter(mode: str) -> Report:
     if mode == "none":
         return lambda _progress: None
     if mode == "line" or (mode == "auto" and sys.stdout.isatty()):
-        return _line
-    return _json
+        return _unread(_line)
+    return _unread(_json)
+
+
+def _unread(show: Report) -> Report:
+    """A job goes on when nobody reads its progress any more."""
+
+    def shown(progress: Mapping[str, Any]) -> None:
+        try:
+            show(progress)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    return shown
 
 
 def _json(progress: Mapping[str, Any]) -> None:

@@ -1,16 +1,20 @@
 """Which Beam runner executes a job's pipeline, and how its failures read."""
 
+import os
 import re
+import shutil
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from ecompulse.epochs.errors import JobError, StateDamaged, Superseded
+from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserError
 
 IN_PROCESS: Final = ("DirectRunner", "FnApiRunner")
+PRISM: Final = "PrismRunner"
 _OURS: Final = re.compile(r"ecompulse\.epochs\.errors\.(\w+): (.*)")
 
 
@@ -22,7 +26,25 @@ def new_pipeline(runner: str, beam_flags: Sequence[str]) -> beam.Pipeline:
     """
     if runner in IN_PROCESS:
         return beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions(list(beam_flags)))
+    if runner == PRISM and not any(flag.startswith("--prism_location") for flag in beam_flags):
+        beam_flags = [*beam_flags, f"--prism_location={find_prism()}"]
     return beam.Pipeline(options=PipelineOptions([f"--runner={runner}", *beam_flags]))
+
+
+def find_prism() -> str:
+    """Prism's binary: on the PATH, in Go's folder of binaries, or in the cache; UserError when it is nowhere.
+
+    Beam would download it; here it is only looked for.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "ecompulse", "prism")
+    places = [shutil.which("prism"), Path.home() / "go" / "bin" / "prism", cache]
+    found = next((str(place) for place in places if place and Path(place).is_file()), None)
+    if found is None:
+        raise UserError(
+            f"--runner: PrismRunner needs the prism binary on the PATH or as {cache}; build it with "
+            "`go install github.com/apache/beam/sdks/v2/go/cmd/prism@v2.77.0`, or give --prism_location"
+        )
+    return found
 
 
 def executor(pipeline: beam.Pipeline) -> Callable[[], None]:

@@ -5,7 +5,7 @@ files; rows that are held over epochs travel whole, since their files do not out
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any
 
 import apache_beam as beam
 import polars as pl

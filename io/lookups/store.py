@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 
 import polars as pl
 
+from ecompulse.epochs.errors import JobError
 from ecompulse.kernels.config import nearest
 from ecompulse.kernels.event import TIME
 
@@ -16,7 +17,7 @@ KEY: Final = "key"
 """Name of the key column (String) in what `fetch` gives."""
 
 
-class LookupFailed(Exception):  # noqa: N818  # says what happened, as KeyError does not
+class LookupFailed(JobError):  # noqa: N818  # says what happened, as KeyError does not
     """A store that was opened did not answer, or answered with something else than it should."""
 
 

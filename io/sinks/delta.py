@@ -51,13 +51,29 @@ class DeltaSink:
         for spec in tables:
             schema = delta_schema(spec)
             self._schemas[spec.name] = schema
-            if "://" not in self.root:
-                Path(self._uri(spec.name)).mkdir(parents=True, exist_ok=True)
             try:
-                table = DeltaTable(self._uri(spec.name), storage_options=self.options)
-            except TableNotFoundError:
-                table = self._create(spec, schema)
-            _evolve(table, schema, spec.name)
+                self._open(spec, schema)
+            except (DeltaError, OSError) as error:
+                raise UserError(f"--lake: {self._uri(spec.name)}: {_line(error)}") from None
+
+    def _open(self, spec: TableSpec, schema: Schema) -> None:
+        if "://" not in self.root:
+            Path(self._uri(spec.name)).mkdir(parents=True, exist_ok=True)
+        try:
+            table = DeltaTable(self._uri(spec.name), storage_options=self.options)
+        except TableNotFoundError:
+            table = self._create(spec, schema)
+        _evolve(table, schema, spec.name)
+
+    def publish(self, table: TableSpec, epoch: int, files: Sequence[DataFile]) -> None:
+        """Add the epoch's files to the table, once."""
+        if not files:
+            return
+        try:
+            self._commit(table, epoch, files)
+        except (DeltaError, OSError) as error:
+            raise JobError(f"--lake: {self._uri(table.name)}: {_line(error)}") from error
+        reach(Step.LAKE_COMMITTED)
 
     @retry(
         retry=retry_if_exception_type(CommitFailedError),
@@ -65,32 +81,23 @@ class DeltaSink:
         wait=wait_random_exponential(0.05, max=2),
         reraise=True,
     )
-    def publish(self, table: TableSpec, epoch: int, files: Sequence[DataFile]) -> None:
-        """Add the epoch's files to the table, once."""
-        if not files:
+    def _commit(self, table: TableSpec, epoch: int, files: Sequence[DataFile]) -> None:
+        delta = DeltaTable(self._uri(table.name), storage_options=self.options)
+        app = f"{self.job}/{self._checkpoint_id}/{table.name}"
+        if (delta.transaction_version(app) or 0) >= epoch:
             return
-        try:
-            delta = DeltaTable(self._uri(table.name), storage_options=self.options)
-            app = f"{self.job}/{self._checkpoint_id}/{table.name}"
-            if (delta.transaction_version(app) or 0) >= epoch:
-                return
-            reach(Step.LAKE_BEFORE_COMMIT)
-            delta.create_write_transaction(
-                [_add(table.name, file) for file in files],
-                mode="append",
-                schema=self._schemas[table.name],
-                partition_by=[DATE],
-                commit_properties=CommitProperties(
-                    app_transactions=[Transaction(app, epoch)],
-                    custom_metadata={"job": self.job, "epoch": str(epoch)},
-                    max_commit_retries=0,  # a retry inside would not compare the transaction again
-                ),
-            )
-        except CommitFailedError:
-            raise
-        except (DeltaError, OSError) as error:
-            raise JobError(f"--lake: {self._uri(table.name)}: {error}") from error
-        reach(Step.LAKE_COMMITTED)
+        reach(Step.LAKE_BEFORE_COMMIT)
+        delta.create_write_transaction(
+            [_add(table.name, file) for file in files],
+            mode="append",
+            schema=self._schemas[table.name],
+            partition_by=[DATE],
+            commit_properties=CommitProperties(
+                app_transactions=[Transaction(app, epoch)],
+                custom_metadata={"job": self.job, "epoch": str(epoch)},
+                max_commit_retries=0,  # a retry inside would not compare the transaction again
+            ),
+        )
 
     def _create(self, spec: TableSpec, schema: Schema) -> DeltaTable:
         return DeltaTable.create(
@@ -139,3 +146,7 @@ def _add(table: str, file: DataFile) -> AddAction:
         data_change=True,
         stats=json.dumps(stats),
     )
+
+
+def _line(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0]

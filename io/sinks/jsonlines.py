@@ -77,9 +77,11 @@ class JsonLinesSink:
 
 
 def write_at(path: Path, start: int, data: bytes) -> None:
-    """Write at a place of a file (bytes), durably; the file is made when it is missing."""
+    """Write at a place of a file (bytes), durably; the file is made when it is missing, JobError when it is shorter."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
+        if os.fstat(handle).st_size < start:
+            raise JobError(f"{path} was cut: it has fewer than the {start} bytes that its ledger says")
         view = memoryview(data)
         while view:
             written = os.pwrite(handle, view, start)

@@ -5,12 +5,14 @@ pair, numbers beyond a double, any depth. Its `json.dumps` with sorted keys is t
 """
 
 import json
+import re
 from typing import Any, Final, Self
 
 from ecompulse.kernels.decode.numbers import MAX_DIGITS
 from ecompulse.kernels.decode.rules import MAX_DEPTH, BrokenRule, Rule, shown
 
 _INFINITY: Final = float("inf")
+_LONG_NUMBER: Final = re.compile(f"[0-9]{{{MAX_DIGITS}}}")
 _LOSSY: Final = 1e18
 """An integer as large may have been rounded to a double on its way here."""
 
@@ -142,11 +144,11 @@ def literal(value: Any) -> str:
 def canonical_again(text: str) -> str | None:
     """Canonical form of JSON text that DuckDB has already written anew, or None if that is not certain.
 
-    DuckDB makes doubles of integers beyond 64 bits, and writes NaN. Text that Python writes back as it stands
+    DuckDB makes doubles of integers beyond 64 bits, leaves numbers beyond a double as they are, and writes NaN. Text that Python writes back as it stands
     has none of that, nor a key twice.
     """
     try:
-        if text.count("[") + text.count("{") <= MAX_DEPTH // 2:
+        if text.count("[") + text.count("{") <= MAX_DEPTH // 2 and not _LONG_NUMBER.search(text):
             value = _PLAIN_DECODER.decode(text)
             if _PLAIN_ENCODER.encode(value) == text:
                 return _ENCODER.encode(value) if "{" in text else text

@@ -14,7 +14,7 @@ class Journey:
     """Settled rows of one step, in order and in sessions.
 
     Attributes:
-        rows: carried columns, sorted by visitor and `_at`; with `_at` (ms; event_time, but never before a row
+        rows: carried columns, each visitor's together and by `_at`; with `_at` (ms; event_time, but never before a row
             of the visitor that was settled earlier), `_session` (Int64, 0 up), `_head` (first row of its
             visitor), `_new` (begins a session).
         sessions: one row per `_session`, in order: `visitor`, `id`.

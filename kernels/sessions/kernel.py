@@ -126,7 +126,7 @@ class Sessionize:
         rows, late = place(settled, known, self.gap, clock.watermark)
         rows = number(rows, known, self.gap, self.longest or UNLIMITED)
         told = self._judged(summarise(rows, known, self.gap), known, clock)
-        mine = told.filter(pl.col("_session") >= 0)
+        mine = told.filter(pl.col("_session") >= 0).sort("_session")
         still_open = told.filter(~pl.col("final"))
         shown = told.filter("final")
         if self.updates:

@@ -3,8 +3,12 @@
 from typing import Final
 
 import polars as pl
+import polars_hash as _plh  # noqa: F401  # registers the `nchash` namespace of expressions
 
-SORTED: Final = ("visitor", "_at", "event_time", "source", "partition", "offset")
+WHO: Final = "_who"
+"""Hash of the visitor."""
+
+SORTED: Final = ("_who", "_at", "event_time", "source", "partition", "offset")
 UNLIMITED: Final = 2**61
 """Maximum length (ms) that nothing reaches."""
 
@@ -26,15 +30,16 @@ def place(rows: pl.DataFrame, known: pl.DataFrame, gap: int, watermark: int) -> 
         watermark: ms.
 
     Returns:
-        Accepted rows, sorted by `SORTED`; late rows.
+        Accepted rows, as `in_order` gives them; late rows.
     """
     expired = pl.col("_behind") & (pl.col("_at") + gap <= watermark)
     if not rows["_behind"].any():
-        return rows.sort(SORTED), rows.clear()
+        return in_order(rows), rows.clear()
     spans = known.select("visitor", _from="start", _to="end")
     rows = rows.join(spans, on="visitor", how="left").with_columns(_expired=expired)
     apart = pl.col("_expired") & (pl.col("_at") <= pl.col("_from") - gap).fill_null(value=False)
-    rows = rows.with_columns(_apart=apart, _at=pl.max_horizontal("_at", "_to")).sort(SORTED)
+    rows = rows.with_columns(_apart=apart, _at=pl.max_horizontal("_at", "_to"))
+    rows = in_order(rows)
     before = pl.col("_at").shift(1)
     head = pl.col("visitor").ne_missing(pl.col("visitor").shift(1))
     breaks = head | (pl.col("_at") - before >= gap)
@@ -42,6 +47,27 @@ def place(rows: pl.DataFrame, known: pl.DataFrame, gap: int, watermark: int) -> 
     late = pl.col("_apart") | (pl.col("_expired") & closed)
     private = ["_from", "_to", "_expired", "_apart"]
     return rows.filter(~late).drop(private), rows.filter(late).drop(private)
+
+
+def in_order(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows of each visitor together, in order: by `SORTED`, with `_who`.
+
+    By hash of the visitor, since only equal ones need to stand together and text sorts slowly; columns that are
+    the same in all rows (most often source and partition) are left out.
+    """
+    rows = rows.with_columns(_who().alias(WHO))
+    same = {name for name in ("source", "partition") if rows.height and not rows[name].ne_missing(rows[name][0]).any()}
+    if not rows["_behind"].any():
+        same.add("event_time")  # which `_at` then is
+    keys = [name for name in SORTED if name not in same]
+    ordered = rows.sort(keys)
+    mixed = (pl.col(WHO) == pl.col(WHO).shift(1)) & (pl.col("visitor") != pl.col("visitor").shift(1))
+    return rows.sort(WHO, "visitor", *keys[1:]) if ordered.select(mixed.any()).item() else ordered
+
+
+def _who() -> pl.Expr:
+    hashed: pl.Expr = pl.col("visitor").nchash.xxh3_64(seed=0)  # type: ignore[attr-defined]
+    return hashed
 
 
 def number(rows: pl.DataFrame, known: pl.DataFrame, gap: int, longest: int) -> pl.DataFrame:

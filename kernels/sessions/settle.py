@@ -32,19 +32,25 @@ def settle(state: StateView, batch: pl.DataFrame, clock: Clock, columns: pl.Sche
         The settled rows, unsorted: `columns`, `_at` (event_time, Int64 ms) and `_behind` (Boolean: the row
         came when the watermark had already passed it; never while draining).
     """
-    parked = state.due(PENDING, clock.watermark)
-    slot = pl.format("{}:{}", millis() // SLOT_MS, clock.epoch)
-    arrived = batch.select(columns.names()).with_columns(_due=millis() + 1)
-    passed = pl.col("_due") <= clock.watermark
-    ahead = arrived.filter(~passed).select(slot.alias("slot"), *columns.names(), "_due")
-    waiting = pl.concat([parked.filter(~passed), ahead])
+    names = columns.names()
+    parked_now, parked = _split(state.due(PENDING, clock.watermark), clock.watermark)
+    arrived_now, ahead = _split(batch.select(*names, (millis() + 1).alias("_due")), clock.watermark)
+    slot = pl.format("{}:{}", (pl.col("_due") - 1) // SLOT_MS, clock.epoch)
+    ahead = ahead.select(slot.alias("slot"), *names, "_due")
+    keys = pl.concat([parked_now["slot"], parked["slot"], ahead["slot"]]).unique()
     behind = pl.lit(value=clock.watermark < END_OF_TIME)
-    settled = pl.concat(
-        [
-            parked.filter(passed).drop("slot").with_columns(_behind=pl.lit(value=False)),
-            arrived.filter(passed).with_columns(_behind=behind),
-        ]
-    )
-    keys = pl.concat([parked["slot"], ahead["slot"]]).unique()
-    rows = settled.with_columns(_at=pl.col("_due") - 1).drop("_due")
-    return rows, Change(keys, waiting)
+    settled = [
+        frame.select(*names, _at=pl.col("_due") - 1, _behind=came_behind)
+        for frame, came_behind in ((parked_now, pl.lit(value=False)), (arrived_now, behind))
+    ]
+    return pl.concat(settled), Change(keys, pl.concat([parked, ahead]))
+
+
+def _split(rows: pl.DataFrame, watermark: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows that the watermark has passed, and the others; copied only if there are both."""
+    passed = rows["_due"] <= watermark
+    if passed.all():
+        return rows, rows.clear()
+    if not passed.any():
+        return rows.clear(), rows
+    return rows.filter(passed), rows.filter(~passed)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ecompulse.kernels.sessions import numbering
 from ecompulse.kernels.sessions.kernel import Sessionize, prepare
 from ecompulse.kernels.sessions.totals import TotalTransitions
 from ecompulse.kernels.step import END_OF_TIME, Clock
@@ -148,3 +149,11 @@ def test_drain_is_told_from_gap_by_the_last_watermark():
 def test_wrong_settings_are_named(setting, value):
     with pytest.raises(ValueError, match=setting):
         Sessionize(**{setting: value})
+
+
+def test_visitors_of_one_hash_are_kept_apart(monkeypatch):
+    frame = pl.concat([told(*[(m, "page_view") for m in range(5)], visitor=v) for v in ("v", "w")])
+    whole = run(Sessionize(), frame)["sessions"]
+    monkeypatch.setattr(numbering, "_who", lambda: pl.lit(7, pl.UInt64))
+    assert run(Sessionize(), frame)["sessions"].equals(whole)
+    assert whole["events"].to_list() == [5, 5]

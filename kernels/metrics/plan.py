@@ -1,0 +1,243 @@
+"""Metrics bound to the columns of a stream: names and types checked, expressions compiled."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import polars as pl
+
+from ecompulse.kernels.config import ConfigError
+from ecompulse.kernels.metrics.definition import Kind, Metric, MetricSet, Part, Window
+from ecompulse.kernels.metrics.expressions import NUMBERS, SCALE, Columns, Expression, Type, event_types, names
+
+AMOUNTS: Final = ("price", "discount", "amount", "tax", "shipping")
+"""Fields of money; `<field>_base` is the same in the base currency."""
+
+DEFAULT_FILL: Final = 10
+_VISITOR: Final = "visitor"
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """A part of a measure, compiled.
+
+    Attributes:
+        kind: `count sum mean min max distinct quantiles top`.
+        value: Int64 (String for `distinct` and `top`), or None for a count of rows.
+        scale: decimals of `value`: 4 for amounts, 0 else.
+        condition: of which rows; None = all.
+        types: event types for which the condition can hold; None = any.
+        by: of a ranking, what ranks (`count` or `sum`).
+    """
+
+    kind: Kind
+    value: pl.Expr | None
+    scale: int
+    condition: pl.Expr | None
+    types: frozenset[str] | None
+    by: "Aggregate | None" = None
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a kernel must know of a metric.
+
+    Attributes:
+        name: as the output shows it.
+        mark: 12 digits that change with the definition: state of another definition is left to expire.
+        kind: of the measure.
+        parts: kinds of its parts.
+        scales: decimals of its parts.
+        slice_ms: length of a slice.
+        windows: what it is shown over.
+        at: probabilities of quantiles, as text.
+        k: rows of a ranking.
+        per: ms, of a rate.
+        lag: ms.
+        fill: windows.
+        early: whether open windows are shown.
+    """
+
+    name: str
+    mark: str
+    kind: Kind
+    parts: tuple[Kind, ...]
+    scales: tuple[int, ...]
+    slice_ms: int
+    windows: tuple[Window, ...]
+    at: tuple[str, ...]
+    k: int
+    per: int
+    lag: int
+    fill: int
+    early: bool
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A metric bound to columns.
+
+    Attributes:
+        spec: what the kernel must know.
+        parts: one aggregate, of a ratio two.
+        dimensions: name -> text expression.
+        currency: expression of the currency, null for what is no money.
+        columns: columns of the stream that it reads.
+    """
+
+    spec: Spec
+    parts: tuple[Aggregate, ...]
+    dimensions: Mapping[str, pl.Expr]
+    currency: pl.Expr | None
+    columns: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All metrics of a job.
+
+    Attributes:
+        metrics: bound.
+        timezone: IANA name, of windows of whole days.
+        lateness: ms for which a window that is out is still revised.
+        skipped: metric -> why it cannot be computed of this stream.
+    """
+
+    metrics: tuple[Bound, ...]
+    timezone: str = "UTC"
+    lateness: int = 0
+    skipped: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def specs(self) -> tuple[Spec, ...]:
+        """What the kernel must know."""
+        return tuple(bound.spec for bound in self.metrics)
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """Columns of the stream that any metric reads."""
+        return frozenset[str]().union(*(bound.columns for bound in self.metrics))
+
+
+def bind(
+    metrics: MetricSet,
+    schema: pl.Schema,
+    *,
+    base_currency: str | None = None,
+    timezone: str = "UTC",
+    lateness: int = 0,
+    fill: int = DEFAULT_FILL,
+    skip: bool = False,
+) -> Plan:
+    """Check metrics against the columns of a stream.
+
+    With a `base_currency`, a field of money (`AMOUNTS`) means its `*_base` column, and a row without a rate has no
+    amount; without one, amounts of each currency are a series of their own. Where the stream has no `visitor`, it
+    is `user_id`, else `anonymous_id`.
+
+    Args:
+        metrics: the definitions.
+        schema: columns of the stream.
+        base_currency: ISO 4217.
+        timezone: of windows of whole days.
+        lateness: ms.
+        fill: for metrics that do not say.
+        skip: leave out metrics that name an absent column (`Plan.skipped`), as for the shipped set over a stream
+            that is not enriched; else that is an error.
+
+    Raises:
+        ConfigError: with the path of the wrong expression.
+    """
+    if lateness < 0:
+        raise ConfigError("allowed_lateness", f"must be 0 or more, not {lateness}")
+    columns = _columns(schema, base_currency)
+    bound, skipped = [], {}
+    for name, metric in metrics.metrics.items():
+        missing = sorted(_named(metric) - set(columns.schema))
+        if missing and skip:
+            skipped[name] = f"the stream has no column {', '.join(missing)}"
+        else:
+            bound.append(_bind(name, metric, columns, base_currency, timezone, fill))
+    return Plan(tuple(bound), timezone, lateness, skipped)
+
+
+def _columns(schema: pl.Schema, base_currency: str | None) -> Columns:
+    known, instead = dict(schema), {}
+    if _VISITOR not in known and {"user_id", "anonymous_id"} <= set(known):
+        known[_VISITOR] = pl.String()
+        instead[_VISITOR] = pl.coalesce("user_id", "anonymous_id")
+    if base_currency:
+        for name in AMOUNTS:
+            known.pop(name, None)
+            if f"{name}_base" in known:
+                known[name] = known[f"{name}_base"]
+                instead[name] = pl.col(f"{name}_base")
+    return Columns(pl.Schema(known), instead)
+
+
+def _expressions(metric: Metric) -> dict[str, Expression]:
+    """Every expression of a metric by its path."""
+    found = {f"dimensions.{name}": expression for name, expression in metric.dimensions.items()}
+    if metric.filter:
+        found["filter"] = metric.filter
+    for number, part in enumerate(metric.measure.parts):
+        found |= {f"measure[{number}].{key}": e for key, e in (("of", part.of), ("where", part.where)) if e}
+    return found
+
+
+def _named(metric: Metric) -> frozenset[str]:
+    return frozenset[str]().union(*(names(e.tree) for e in _expressions(metric).values()))
+
+
+def _bind(
+    name: str, metric: Metric, columns: Columns, base_currency: str | None, timezone: str, fill: int
+) -> Bound:
+    try:
+        parts = _aggregates(metric, columns)
+        dimensions = {key: _dimension(e, columns) for key, e in metric.dimensions.items()}
+        currency = _currency(metric, columns, base_currency)
+    except ConfigError as error:
+        raise ConfigError(f"metrics.{name}.{error.path}", error.message) from None
+    measure = metric.measure
+    spec = Spec(
+        name, _mark(metric, base_currency, timezone), measure.kind, tuple(part.kind for part in parts),
+        tuple((part.by or part).scale for part in parts), metric.slice_ms(timezone), metric.windows,
+        tuple(format(q, "f") for q in measure.at), measure.k, measure.per, metric.lag,
+        fill if metric.fill is None else metric.fill, metric.early,
+    )  # fmt: skip
+    read = {columns.instead[n].meta.root_names()[0] if n in columns.instead else n for n in _named(metric)}
+    read |= {"user_id", "anonymous_id"} if _VISITOR in _named(metric) and _VISITOR in columns.instead else set()
+    read |= {"currency"} if currency is not None and base_currency is None else set()
+    return Bound(spec, parts, dimensions, currency, frozenset({*read, "event_time", "event_type"}))
+
+
+def _mark(metric: Metric, base_currency: str | None, timezone: str) -> str:
+    daily = timezone if any(window.daily for window in metric.windows) else ""
+    said = {path: e.text for path, e in _expressions(metric).items()}
+    parts = [part.kind.value for part in metric.measure.parts]
+    what = (metric.measure.kind.value, parts, said, metric.windows, metric.lag, base_currency, daily)
+    return hashlib.sha256(repr(what).encode()).hexdigest()[:12]
+
+
+def _aggregates(metric: Metric, columns: Columns) -> tuple[Aggregate, ...]:
+    measure = metric.measure
+    made = [_aggregate(n, part, metric, columns) for n, part in enumerate(measure.parts)]
+    if measure.kind is Kind.TOP:
+        ranked, by = made
+        return (Aggregate(ranked.kind, ranked.value, 0, ranked.condition, ranked.types, by),)
+    return tuple(made)
+
+
+def _aggregate(number: int, part: Part, metric: Metric, columns: Columns) -> Aggregate:
+    conditions = [(f"measure[{number}].where", part.where), ("filter", metric.filter)]
+    given = [(path, e) for path, e in conditions if e is not None]
+    compiled = [_at(path, lambda e=e: e.condition(columns)) for path, e in given]  # type: ignore[misc]
+    sets = [types for _, e in given if (types := event_types(e.tree)) is not None]
+    value, scale = _value(f"measure[{number}].of", part, columns)
+    condition = pl.all_horizontal(compiled) if compiled else None
+    return Aggregate(part.kind, value, scale, condition, frozenset.intersection(*sets) if sets else None)
+
+
+def _at[T](path: str, make: "Callable[[], T]") -> T:
+    raise NotImplementedError

@@ -1,0 +1,85 @@
+"""Frames of metrics: partial aggregates, what state keeps of them, and what comes out."""
+
+from typing import Final
+
+import polars as pl
+
+from ecompulse.kernels.event import TIME
+
+SLICE_SCHEMA: Final = pl.Schema(
+    {
+        "series": pl.String(),
+        "slice": pl.Int64(),
+        "part": pl.Int8(),
+        "count": pl.Int64(),
+        "total": pl.Int128(),
+        "low": pl.Int64(),
+        "high": pl.Int64(),
+        "item": pl.String(),
+        "hashes": pl.List(pl.UInt64),
+        "registers": pl.List(pl.UInt8),
+        "buckets": pl.List(pl.Int64),
+        "weights": pl.List(pl.Int64),
+    }
+)
+"""Partial aggregates of a batch, all that is shuffled: one row per series, slice (its start, UTC ms) and part of the
+measure, of a ranking one more per item. Amounts are in units of 1/10^4, other numbers as they are. Rows of equal
+`(series, slice, part, item)` add up."""
+
+SERIES: Final = "series"
+SEPARATOR: Final = "\x1f"  # in a series' text: mark of the definition, metric, currency, dimensions
+
+STATE_SCHEMA: Final = pl.Schema(
+    {
+        "series": pl.String(),
+        "slice": pl.Int64(),
+        "part": pl.Int8(),
+        "count": pl.Int64(),
+        "total": pl.Int128(),
+        "low": pl.Int64(),
+        "high": pl.Int64(),
+        "said": pl.Int64(),
+        "due": pl.Int64(),
+        "expires": pl.Int64(),
+    }
+)
+"""`said`: windows that ended at or before it (ms) are out; `due`: end of the next one; both are the series'."""
+
+SKETCH_SCHEMA: Final = pl.Schema(
+    {
+        "series": pl.String(),
+        "slice": pl.Int64(),
+        "part": pl.Int8(),
+        "hashes": pl.List(pl.UInt64),
+        "registers": pl.List(pl.UInt8),
+        "buckets": pl.List(pl.Int64),
+        "weights": pl.List(pl.Int64),
+        "items": pl.List(pl.String),
+        "totals": pl.List(pl.Int128),
+        "expires": pl.Int64(),
+    }
+)
+
+EXACT: Final = pl.Decimal(38, 4)
+VALUE: Final = pl.Decimal(38, 6)
+
+METRIC_SCHEMA: Final = pl.Schema(
+    {
+        "id": pl.String(),
+        "metric": pl.String(),
+        "window_start": TIME,
+        "window_end": TIME,
+        "window": pl.String(),
+        "dimensions": pl.String(),
+        "value": VALUE,
+        "numerator": EXACT,
+        "denominator": EXACT,
+        "error_bound": VALUE,
+        "currency": pl.String(),
+        "final": pl.Boolean(),
+        "revision": pl.Int64(),
+    }
+)
+"""`value` is exact for counts, sums, least and greatest; a mean, rate or ratio is numerator over denominator (both
+exact), rounded half to even at 6 decimals, null where nothing is divided. `error_bound`: how far `value` may be off,
+either way, 0 when it is exact. `revision` grows with each row of an `id`."""

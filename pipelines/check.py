@@ -1,0 +1,96 @@
+"""`--check`: what the first rows of each source become, without touching anything."""
+
+import time
+from collections.abc import Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from ecompulse.epochs.errors import UserError
+from ecompulse.epochs.protocols import EVENTS, Source
+from ecompulse.kernels.decode import CsvHeaderError, Decoded, decode
+from ecompulse.kernels.enrich.versions import change_mapping
+from ecompulse.kernels.event import EVENT_SCHEMA
+from ecompulse.kernels.mapping import Mapping
+from pipelines.tool import print_table
+
+if TYPE_CHECKING:
+    from ecompulse.epochs.scope import Job
+    from pipelines.intake import Intake
+
+ROWS: Final = 100
+_EXAMPLES: Final = 2
+_WIDTH: Final = 40  # characters of an example
+
+
+def check(job: "Job", sources: Sequence[Source]) -> int:
+    """Decode the first rows of each source and show them; returns the exit status.
+
+    Reads only: no checkpoint, lake or warehouse is made. UserError when a source has rows and none is good: the
+    mapping is most likely another's.
+    """
+    mapping = _intake(job).mapping
+    for source in sources:
+        print(f"{source.uri}: the first rows as {source.role}")
+        rows = first_rows(source)
+        if rows is None:
+            print("  no complete row yet\n")
+            continue
+        decoded = decode_with(mapping if source.role == EVENTS else _changes(source.role), rows)
+        _show(decoded, rows.height)
+        if decoded.events.is_empty():
+            raise UserError(
+                f"--source: {source.uri}: none of the first {rows.height} rows is good: "
+                f"{decoded.dead['message'][0]}; see --mapping"
+            )
+    print(f"{job.name}: flags, mapping and files are good; nothing was written")
+    return 0
+
+
+def first_rows(source: Source) -> pl.DataFrame | None:
+    """At most ROWS rows as read, of one file, since files may differ in their columns; None when there is none."""
+    splits = source.plan({}, ROWS, {}, whole=True).splits
+    reader = source.reader()
+    found = (batch for split in splits for batch in reader.read(split) if batch.height)
+    first = next(islice(found, 1), None)
+    return None if first is None else first.head(ROWS)
+
+
+def decode_with(mapping: Mapping | None, rows: pl.DataFrame) -> Decoded:
+    """Good rows and dead letters, as a run at this moment would have them; UserError for a wrong CSV header."""
+    try:
+        return decode(rows, time.time_ns() // 1_000_000, mapping)
+    except CsvHeaderError as error:
+        raise UserError(f"--source: {rows['source'][0]}: {error}") from None
+
+
+def _changes(role: str) -> Mapping:
+    return change_mapping(role.removesuffix("_updates"))
+
+
+def _intake(job: Any) -> "Intake":
+    """What the job reads by; jobs of visitors have theirs inside."""
+    found: Intake = (job if hasattr(job, "intake") else job.visitors).intake
+    return found
+
+
+def _show(decoded: Decoded, rows: int) -> None:
+    print(f"  {rows} rows: {decoded.events.height} good, {decoded.dead.height} dead letters")
+    if decoded.events.height:
+        print_table(mapped_columns(decoded.events), rows=len(EVENT_SCHEMA))
+    if decoded.dead.height:
+        by_rule = decoded.dead.group_by("rule").agg(rows=pl.len(), first=pl.col("message").sort_by("offset").first())
+        print_table(by_rule.sort("rows", "rule", descending=[True, False]))
+    print()
+
+
+def mapped_columns(events: pl.DataFrame) -> pl.DataFrame:
+    """Per field of the event that any row fills: how many fill it, and examples."""
+    facts = []
+    for name in EVENT_SCHEMA:
+        filled = events[name].drop_nulls()
+        if filled.len():
+            texts = [str(value)[:_WIDTH] for value in filled.unique(maintain_order=True).head(_EXAMPLES)]
+            facts.append((name, filled.len(), ", ".join(texts)))
+    return pl.DataFrame(facts, schema={"field": pl.String, "filled": pl.Int64, "examples": pl.String}, orient="row")
