@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import apache_beam as beam
 import polars as pl
@@ -12,7 +12,7 @@ import polars as pl
 from ecompulse.epochs.coders import FrameCoder  # noqa: F401  # registers the coder of frames
 from ecompulse.epochs.keyed import HEAD, Binding
 from ecompulse.epochs.manifest import WriteManifest
-from ecompulse.epochs.plan import CURRENT, Operator, Plan
+from ecompulse.epochs.plan import CURRENT, Plan
 from ecompulse.epochs.protocols import EVENTS, Reader, Split, Store, TableSpec
 from ecompulse.epochs.steps import Step, reach
 from ecompulse.epochs.tables import WriteTable
@@ -22,21 +22,6 @@ FACTS: Final = "facts"
 
 Decode = Callable[[pl.DataFrame, Clock], Mapping[str, pl.DataFrame]]
 """Raw rows and clock to frames by output name; `events` is the main one, with `event_time`."""
-
-
-class Job(Protocol):
-    """A job: its outputs, its keyed operators, and how they are composed."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def tables(self) -> Sequence[TableSpec]: ...
-    @property
-    def operators(self) -> Sequence[Operator]: ...
-
-    def build(self, scope: "Scope") -> None:
-        """Compose the pipeline: take `scope.read()`, apply transforms, end in `scope.write()`."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.incarnation import OwnStore
 from ecompulse.epochs.plan import Planner
 from ecompulse.epochs.protocols import Sink, Source, Store
-from ecompulse.epochs.scope import Job, Scope, Workspace
+from ecompulse.epochs.job import Job
+from ecompulse.epochs.scope import Scope, Workspace
 from ecompulse.epochs.watermark import WatermarkPolicy
 from ecompulse.io.lock import DriverLock
 from ecompulse.io.sinks.delta import DeltaSink

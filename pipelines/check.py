@@ -9,7 +9,8 @@ import polars as pl
 
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import EVENTS, Source
-from ecompulse.kernels.decode import CsvHeaderError, Decoded, decode
+from ecompulse.kernels.decode import Decoded, decode
+from ecompulse.kernels.decode.csv_rows import CsvHeaderError
 from ecompulse.kernels.enrich.versions import change_mapping
 from ecompulse.kernels.event import EVENT_SCHEMA
 from ecompulse.kernels.mapping import Mapping

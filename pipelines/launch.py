@@ -18,7 +18,7 @@ from pipelines.places import check_places
 if TYPE_CHECKING:
     from ecompulse.epochs.driver import Driver
     from ecompulse.epochs.protocols import Source
-    from ecompulse.epochs.scope import Job
+    from ecompulse.epochs.job import Job
 
 DONE: Final = 0
 FAILED: Final = 1

@@ -239,11 +239,20 @@ def _expect(node: ast.expr, columns: Columns, wanted: Type) -> pl.Expr:
 
 
 def _number(found: Typed, node: ast.AST) -> Typed:
+    return number(found, ast.unparse(node))
+
+
+def number(found: Typed, text: str) -> Typed:
+    """An expression as a number; `text` is how it was written.
+
+    Raises:
+        ValueError: for what is none.
+    """
     if found.type is Type.PROPERTY:
         units = found.expr.cast(pl.Decimal(38, SCALE), strict=False).to_physical()
         return Typed(_bounded(units), Type.AMOUNT)
     if found.type not in NUMBERS:
-        raise ValueError(f"{ast.unparse(node)!r}: {found.type.value} is no number")
+        raise ValueError(f"{text!r}: {found.type.value} is no number")
     return found
 
 

@@ -1,15 +1,18 @@
 """Metrics bound to the columns of a stream: names and types checked, expressions compiled."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import and_
 from typing import Final
 
 import polars as pl
 
 from ecompulse.kernels.config import ConfigError
 from ecompulse.kernels.metrics.definition import Kind, Metric, MetricSet, Part, Window
-from ecompulse.kernels.metrics.expressions import NUMBERS, SCALE, Columns, Expression, Type, event_types, names
+from ecompulse.kernels.metrics.expressions import SCALE, Columns, Expression, Type, event_types, names, number
 
 AMOUNTS: Final = ("price", "discount", "amount", "tax", "shipping")
 """Fields of money; `<field>_base` is the same in the base currency."""
@@ -195,7 +198,7 @@ def _bind(
 ) -> Bound:
     try:
         parts = _aggregates(metric, columns)
-        dimensions = {key: _dimension(e, columns) for key, e in metric.dimensions.items()}
+        dimensions = {key: _dimension(key, e, columns) for key, e in metric.dimensions.items()}
         currency = _currency(metric, columns, base_currency)
     except ConfigError as error:
         raise ConfigError(f"metrics.{name}.{error.path}", error.message) from None
@@ -230,14 +233,60 @@ def _aggregates(metric: Metric, columns: Columns) -> tuple[Aggregate, ...]:
 
 
 def _aggregate(number: int, part: Part, metric: Metric, columns: Columns) -> Aggregate:
-    conditions = [(f"measure[{number}].where", part.where), ("filter", metric.filter)]
-    given = [(path, e) for path, e in conditions if e is not None]
-    compiled = [_at(path, lambda e=e: e.condition(columns)) for path, e in given]  # type: ignore[misc]
+    where = f"measure[{number}].where"
+    given = [(path, e) for path, e in (("filter", metric.filter), (where, part.where)) if e is not None]
+    compiled = []
+    for path, expression in given:
+        with _at(path):
+            compiled.append(expression.condition(columns))
     sets = [types for _, e in given if (types := event_types(e.tree)) is not None]
-    value, scale = _value(f"measure[{number}].of", part, columns)
-    condition = pl.all_horizontal(compiled) if compiled else None
+    with _at(f"measure[{number}].{part.kind}"):
+        value, scale = _value(part, columns)
+    condition = reduce(and_, compiled) if compiled else None
     return Aggregate(part.kind, value, scale, condition, frozenset.intersection(*sets) if sets else None)
 
 
-def _at[T](path: str, make: "Callable[[], T]") -> T:
-    raise NotImplementedError
+@contextmanager
+def _at(path: str) -> Iterator[None]:
+    """Errors of an expression get its path."""
+    try:
+        yield
+    except ValueError as error:
+        raise ConfigError(path, str(error)) from None
+
+
+def _value(part: Part, columns: Columns) -> tuple[pl.Expr | None, int]:
+    if part.of is None:
+        return None, 0
+    found = part.of.compile(columns)
+    if part.kind is Kind.COUNT:
+        return found.expr.is_not_null().cast(pl.Int64), 0
+    if part.kind in (Kind.DISTINCT, Kind.TOP):
+        return found.expr.cast(pl.String), 0
+    found = number(found, part.of.text)
+    return found.expr, SCALE if found.type is Type.AMOUNT else 0
+
+
+def _dimension(name: str, expression: Expression, columns: Columns) -> pl.Expr:
+    with _at(f"dimensions.{name}"):
+        found = expression.compile(columns)
+        if found.type in (Type.TIME, Type.AMOUNT, Type.NULL):
+            raise ValueError(f"{found.type.value} is no dimension")
+    return found.expr.cast(pl.String)
+
+
+def _currency(metric: Metric, columns: Columns, base_currency: str | None) -> pl.Expr | None:
+    """Whose money the value is; None for a value that is no money, a ratio of two amounts too."""
+    money = {*AMOUNTS, *(f"{name}_base" for name in AMOUNTS)}
+    told = [names(part.of.tree) & money for part in metric.measure.parts if part.of and part.kind is not Kind.COUNT]
+    named = frozenset[str]().union(*told)
+    if not named:
+        return None
+    if base_currency is not None:
+        return pl.lit(base_currency)
+    based = sorted(name for name in named if name.endswith("_base"))
+    if based:
+        raise ConfigError("measure", f"{based[0]} needs a base currency; without one, name {based[0][:-5]}")
+    if "currency" not in columns.schema:
+        raise ConfigError("measure", "an amount needs a column `currency`, or a base currency")
+    return pl.col("currency")

@@ -130,7 +130,7 @@ WATCHES = [
 ]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=45, deadline=None)
 @given(st.data(), stream(TYPES, max_size=40), st.sampled_from(WATCHES))
 def test_alerts_equal_the_walk(data, frame, watch):
     found = alerts(frame, watch, cuts=data.draw(cuts(frame.height)), num_shards=data.draw(st.integers(1, 3)))
@@ -138,7 +138,7 @@ def test_alerts_equal_the_walk(data, frame, watch):
     assert found.select("id", "revision").is_unique().all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.data(), stream(TYPES, max_size=40))
 def test_an_overfull_cart_is_followed_without_its_content(data, frame):
     with pytest.MonkeyPatch.context() as patch:

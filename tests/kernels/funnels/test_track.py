@@ -120,7 +120,7 @@ def totals(parts: pl.DataFrame, funnel: Funnel) -> dict[tuple[Any, ...], tuple[A
     return dict(zip(frame.select(keys).rows(), frame.select(values).rows(), strict=True))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data(), stream(TYPES), st.sampled_from([PLAIN, SKIPPING]))
 def test_funnels_equal_the_walk(data, frame, funnel):
     kernel = Sessionize(longest=0, parts=(TrackFunnels(funnel),))

@@ -54,7 +54,7 @@ def test_a_row_behind_the_watermark_whose_own_window_is_open_begins_a_session():
     assert found["sessions"]["events"].sum() == 2
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data(), stream(max_size=40), st.sampled_from([MINUTE, 10 * MINUTE]))
 def test_nothing_is_lost_however_late(data, frame, gap):
     funnel = Funnel(max_time=MINUTE, window=2 * MINUTE)

@@ -34,7 +34,7 @@ def expected(frame: pl.DataFrame, longest: int | None) -> list[dict[str, Any]]:
     return sorted(shown, key=lambda row: (row["visitor"], row["start"]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data(), stream(), st.sampled_from([None, SHORT]))
 def test_sessions_equal_the_walk(data, frame, longest):
     kernel = Sessionize(longest=longest or 0)
