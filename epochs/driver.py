@@ -144,6 +144,7 @@ class Driver:
     def _epoch(self, at: Position, rows: int | None = None) -> Seal | None:
         """One epoch; None when there was nothing to do."""
         watch = Stopwatch()
+        self.checkpoint.check_incarnation()  # an idle driver must notice, too
         with watch.phase("plan"):
             limit = rows if rows is not None else self.settings.max_rows or self._rows
             draft = self.planner.draft(at, self.clock.now(), limit)

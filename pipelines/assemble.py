@@ -7,13 +7,15 @@ from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
+from apache_beam.options.pipeline_options import PipelineOptions
+
 from ecompulse.epochs.checkpoint import OUTPUTS, claim_sinks, open_checkpoint
 from ecompulse.epochs.driver import Driver, Settings, Trigger
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.incarnation import OwnStore
+from ecompulse.epochs.job import Job
 from ecompulse.epochs.plan import Planner
 from ecompulse.epochs.protocols import Sink, Source, Store
-from ecompulse.epochs.job import Job
 from ecompulse.epochs.scope import Scope, Workspace
 from ecompulse.epochs.watermark import WatermarkPolicy
 from ecompulse.io.lock import DriverLock
@@ -81,6 +83,7 @@ def _pipeline(options: Options) -> Any:
     complaint = io.StringIO()
     try:
         with redirect_stderr(complaint):  # Beam's own parser prints its usage, all of it
+            PipelineOptions(list(options.beam)).get_all_options()  # else they are parsed when the first epoch runs
             return new_pipeline(options.runner, options.beam)
     except SystemExit:
         last = complaint.getvalue().strip().rpartition("\n")[2]

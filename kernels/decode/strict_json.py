@@ -144,8 +144,8 @@ def literal(value: Any) -> str:
 def canonical_again(text: str) -> str | None:
     """Canonical form of JSON text that DuckDB has already written anew, or None if that is not certain.
 
-    DuckDB makes doubles of integers beyond 64 bits, leaves numbers beyond a double as they are, and writes NaN. Text that Python writes back as it stands
-    has none of that, nor a key twice.
+    DuckDB makes doubles of integers beyond 64 bits, leaves numbers beyond a double as they are, and writes NaN.
+    Text that Python writes back as it stands has none of that, nor a key twice.
     """
     try:
         if text.count("[") + text.count("{") <= MAX_DEPTH // 2 and not _LONG_NUMBER.search(text):

@@ -161,6 +161,11 @@ def event_types(tree: ast.expr) -> frozenset[str] | None:
     return None
 
 
+def tells_types_only(tree: ast.expr) -> bool:
+    """Whether a filter is nothing but a list of event types."""
+    return isinstance(tree, ast.Compare) and event_types(tree) is not None
+
+
 def _bounded(units: pl.Expr) -> pl.Expr:
     return pl.when(units.is_between(-LIMIT, LIMIT, closed="none")).then(units).cast(pl.Int64)
 

@@ -12,7 +12,7 @@ import polars as pl
 
 from ecompulse.kernels.config import ConfigError
 from ecompulse.kernels.metrics.definition import Kind, Metric, MetricSet, Part, Window
-from ecompulse.kernels.metrics.expressions import SCALE, Columns, Expression, Type, event_types, names, number
+from ecompulse.kernels.metrics.expressions import SCALE, Columns, Expression, Type, event_types, names, number, tells_types_only
 
 AMOUNTS: Final = ("price", "discount", "amount", "tax", "shipping")
 """Fields of money; `<field>_base` is the same in the base currency."""
@@ -31,6 +31,7 @@ class Aggregate:
         scale: decimals of `value`: 4 for amounts, 0 else.
         condition: of which rows; None = all.
         types: event types for which the condition can hold; None = any.
+        label: equal for equal aggregates.
         by: of a ranking, what ranks (`count` or `sum`).
     """
 
@@ -39,6 +40,7 @@ class Aggregate:
     scale: int
     condition: pl.Expr | None
     types: frozenset[str] | None
+    label: tuple[str, ...]
     by: "Aggregate | None" = None
 
 
@@ -85,8 +87,9 @@ class Bound:
         spec: what the kernel must know.
         parts: one aggregate, of a ratio two.
         dimensions: name -> text expression.
-        currency: expression of the currency, null for what is no money.
+        currency: expression of the currency; None for what is no money.
         columns: columns of the stream that it reads.
+        label: equal for equal dimensions and currencies.
     """
 
     spec: Spec
@@ -94,6 +97,7 @@ class Bound:
     dimensions: Mapping[str, pl.Expr]
     currency: pl.Expr | None
     columns: frozenset[str]
+    label: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -212,7 +216,8 @@ def _bind(
     read = {columns.instead[n].meta.root_names()[0] if n in columns.instead else n for n in _named(metric)}
     read |= {"user_id", "anonymous_id"} if _VISITOR in _named(metric) and _VISITOR in columns.instead else set()
     read |= {"currency"} if currency is not None and base_currency is None else set()
-    return Bound(spec, parts, dimensions, currency, frozenset({*read, "event_time", "event_type"}))
+    label = (str(currency), *(f"{key}:{e.text}" for key, e in metric.dimensions.items()))
+    return Bound(spec, parts, dimensions, currency, frozenset({*read, "event_time", "event_type"}), label)
 
 
 def _mark(metric: Metric, base_currency: str | None, timezone: str) -> str:
@@ -228,7 +233,8 @@ def _aggregates(metric: Metric, columns: Columns) -> tuple[Aggregate, ...]:
     made = [_aggregate(n, part, metric, columns) for n, part in enumerate(measure.parts)]
     if measure.kind is Kind.TOP:
         ranked, by = made
-        return (Aggregate(ranked.kind, ranked.value, 0, ranked.condition, ranked.types, by),)
+        label = (*ranked.label, *by.label)
+        return (Aggregate(ranked.kind, ranked.value, 0, ranked.condition, ranked.types, label, by),)
     return tuple(made)
 
 
@@ -238,12 +244,15 @@ def _aggregate(number: int, part: Part, metric: Metric, columns: Columns) -> Agg
     compiled = []
     for path, expression in given:
         with _at(path):
-            compiled.append(expression.condition(columns))
+            condition = expression.condition(columns)
+        if not tells_types_only(expression.tree):  # rows of other types are not even looked at
+            compiled.append(condition)
     sets = [types for _, e in given if (types := event_types(e.tree)) is not None]
     with _at(f"measure[{number}].{part.kind}"):
         value, scale = _value(part, columns)
-    condition = reduce(and_, compiled) if compiled else None
-    return Aggregate(part.kind, value, scale, condition, frozenset.intersection(*sets) if sets else None)
+    label = (part.kind.value, part.of.text if part.of else "", *(e.text for _, e in given))
+    types = frozenset.intersection(*sets) if sets else None
+    return Aggregate(part.kind, value, scale, reduce(and_, compiled) if compiled else None, types, label)
 
 
 @contextmanager

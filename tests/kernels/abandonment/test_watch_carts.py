@@ -201,10 +201,22 @@ def test_wrong_settings_are_refused(settings_):
 @pytest.mark.parametrize("parts", [[], [1], [2], [1, 2, 3]])
 def test_an_emptied_line_is_forgotten_with_its_price_in_any_cut(parts):
     line = {"product_id": "p", "price_base": Decimal(5)}
-    again = {"product_id": "p", "user_id": "u"}
+    again = {"product_id": "p"}
     frame = told((0, "add_to_cart", line | {"user_id": "w"}), (1, "remove_from_cart", line), (2, "add_to_cart", again))
     frame = pl.concat([frame, told((100, "login"), visitor="w")])
     found = alerts(frame, WatchCarts(), cuts=parts, delay=0)
     assert found["lines"][0].to_list() == [{"product": "p", "quantity": 1, "price": None}]
-    assert found["user_id"].to_list() == ["u"]
+    assert found["user_id"].to_list() == [None]
     assert found["value_base"].to_list() == [None]
+
+
+@pytest.mark.parametrize("parts", [[], [1, 2, 3]])
+def test_a_purchase_recovers_every_open_alert_of_its_visitor(parts):
+    events = [(0, "add_to_cart"), (100, "add_to_cart"), (200, "login"), (300, "purchase", {"order_id": "o"})]
+    found = alerts(pl.concat([told(*events), told((400, "login"), visitor="w")]), WatchCarts(), cuts=parts, delay=0)
+    assert found.select("abandoned_at", "status", "order_id").rows() == [
+        (at(30), "open", None),
+        (at(30), "recovered", "o"),
+        (at(130), "open", None),
+        (at(130), "recovered", "o"),
+    ]

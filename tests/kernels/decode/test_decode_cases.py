@@ -75,6 +75,8 @@ CASES = [
     (Rule.OUT_OF_RANGE, text('"tax":99999999999999.99996'), "tax: 99999999999999.99996 does not fit"),
     (Rule.OUT_OF_RANGE, good(quantity=2**63), "quantity: 9223372036854775808 does not fit 64 bits"),
     (Rule.OUT_OF_RANGE, text('"properties":{"x":1e400}'), "properties: 1e400 does not fit a double"),
+    (Rule.OUT_OF_RANGE, text('"properties":{"x":[-' + "1" * 310 + "]}"), "does not fit a double"),
+    (Rule.OUT_OF_RANGE, text('"x":' + "9" * 309), "x: 99999"),
     (Rule.DUPLICATE_KEY, text('"brand":"a","brand":"a"'), 'key "brand" is given twice'),
     (Rule.DUPLICATE_KEY, text('"brand":null,"\\u0062rand":null'), 'key "brand" is given twice'),
     (Rule.DUPLICATE_KEY, text('"properties":{"a":{"b":1,"b":1}}'), 'properties: key "b" is given twice'),

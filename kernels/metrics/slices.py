@@ -1,0 +1,171 @@
+"""Before the shuffle: a batch of events becomes a few partial aggregates per series and slice of time."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import polars as pl
+
+from ecompulse.kernels.hashing import row_id
+from ecompulse.kernels.metrics.calendar import last_end
+from ecompulse.kernels.metrics.definition import Kind
+from ecompulse.kernels.metrics.measures.distinct import EXACT_LIMIT, hashed, merge_sets
+from ecompulse.kernels.metrics.measures.quantiles import buckets_of
+from ecompulse.kernels.metrics.plan import Aggregate, Bound, Plan, Spec
+from ecompulse.kernels.metrics.schemas import SEPARATOR, SLICE_SCHEMA
+from ecompulse.kernels.rows import millis
+from ecompulse.kernels.step import Clock
+
+OPERATOR: Final = "realtime_metrics"
+_AT: Final = "_at"
+_CURRENCY: Final = "_currency"
+_DIMENSION: Final = "_dimension_"
+_SLICE: Final = "slice"
+_SET: Final = ("series", "slice", "part")
+
+
+def to_slices(events: pl.DataFrame, plan: Plan) -> pl.DataFrame:
+    """Partial aggregates (SLICE_SCHEMA) of a batch, for every metric; rows in no particular order.
+
+    Events must have the columns `plan.columns`. An event counts in each metric whose filter it passes; whether
+    it comes too late for some is decided behind the shuffle, slice by slice (see `late_rows`).
+    """
+    if events.is_empty() or not plan.metrics:
+        return pl.DataFrame(schema=SLICE_SCHEMA)
+    work = events.select(*sorted(plan.columns), millis().alias(_AT))
+    frames: dict[frozenset[str] | None, pl.DataFrame] = {None: work}
+    groups: dict[tuple[object, ...], pl.DataFrame] = {}
+    parts = []
+    for bound in plan.metrics:
+        for number, part in enumerate(bound.parts):
+            if part.types not in frames:
+                frames[part.types] = work.filter(pl.col("event_type").is_in(sorted(part.types or ())))
+            parts += _rows(bound, number, frames[part.types], groups)
+    found = pl.concat([pl.DataFrame(schema=SLICE_SCHEMA), *parts], how="diagonal")
+    return _without_large_sets(found)
+
+
+def _rows(
+    bound: Bound, number: int, frame: pl.DataFrame, groups: dict[tuple[object, ...], pl.DataFrame]
+) -> list[pl.DataFrame]:
+    """Rows of a part of a metric; aggregates that metrics have in common are made once."""
+    part, spec = bound.parts[number], bound.spec
+    scope = (part.label, bound.label, spec.slice_ms)
+    if scope not in groups:
+        groups[scope] = _aggregate(bound, part, frame)
+    keys = _keys(bound)
+    named = groups[scope].with_columns(
+        series=_series(spec, bound), part=pl.lit(number, pl.Int8)
+    )
+    return [named.drop([key for key in keys if key != _SLICE])]
+
+
+def _keys(bound: Bound) -> list[str]:
+    dimensions = [f"{_DIMENSION}{name}" for name in bound.dimensions]
+    return [_SLICE, *([_CURRENCY] if bound.currency is not None else []), *dimensions]
+
+
+def _scoped(bound: Bound, part: Aggregate, frame: pl.DataFrame) -> pl.DataFrame:
+    """The rows that count: keys, `value`, and `by` of a ranking."""
+    rows = frame if part.condition is None else frame.filter(part.condition)
+    keys = [(pl.col(_AT) // bound.spec.slice_ms * bound.spec.slice_ms).alias(_SLICE)]
+    if bound.currency is not None:
+        keys.append(bound.currency.alias(_CURRENCY))
+    keys += [expression.alias(f"{_DIMENSION}{name}") for name, expression in bound.dimensions.items()]
+    values = [part.value.alias("value")] if part.value is not None else []
+    if part.by is not None and part.by.value is not None:
+        values.append(part.by.value.alias("by"))
+    return rows.select(*keys, *values)
+
+
+def _aggregate(bound: Bound, part: Aggregate, frame: pl.DataFrame) -> pl.DataFrame:
+    """Keys and the columns of SLICE_SCHEMA that the kind of aggregate has."""
+    rows, keys = _scoped(bound, part, frame), _keys(bound)
+    value, size = pl.col("value"), pl.len().cast(pl.Int64).alias("count")
+    if part.kind is Kind.COUNT:
+        return rows.group_by(keys).agg(size if part.value is None else value.sum().alias("count"))
+    if part.kind in (Kind.SUM, Kind.MEAN):
+        total = value.cast(pl.Int128).sum().alias("total")
+        return rows.group_by(keys).agg(value.count().cast(pl.Int64).alias("count"), total)
+    if part.kind is Kind.MIN:
+        return rows.group_by(keys).agg(size, value.min().alias("low"))
+    if part.kind is Kind.MAX:
+        return rows.group_by(keys).agg(size, value.max().alias("high"))
+    if part.kind is Kind.DISTINCT:
+        return rows.group_by(keys).agg(size, hashed(value).unique().drop_nulls().alias("hashes"))
+    return _buckets(rows, keys) if part.kind is Kind.QUANTILES else _items(rows, keys, by="by" in rows.columns)
+
+
+def _buckets(rows: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
+    known = rows.filter(pl.col("value").is_not_null())
+    counted = known.with_columns(buckets_of(known["value"])).group_by(*keys, "bucket").agg(weight=pl.len())
+    lists = counted.group_by(keys).agg(
+        buckets=pl.col("bucket"), weights=pl.col("weight").cast(pl.Int64)
+    )
+    sizes = rows.group_by(keys).agg(pl.len().cast(pl.Int64).alias("count"))
+    return pl.concat([sizes, lists], how="diagonal")
+
+
+def _items(rows: pl.DataFrame, keys: Sequence[str], *, by: bool) -> pl.DataFrame:
+    total = pl.col("by").cast(pl.Int128).sum() if by else pl.len().cast(pl.Int128)
+    known = rows.filter(pl.col("value").is_not_null()).group_by(*keys, item="value")
+    items = known.agg(total.alias("total"), pl.len().cast(pl.Int64).alias("count"))
+    sizes = rows.group_by(keys).agg(pl.len().cast(pl.Int64).alias("count"))
+    return pl.concat([sizes, items], how="diagonal")
+
+
+def series_prefix(spec: Spec) -> str:
+    """How the texts of a metric's series begin: all but currency and dimensions."""
+    return f"{spec.mark}{SEPARATOR}{spec.name}"
+
+
+def _series(spec: Spec, bound: Bound) -> pl.Expr:
+    currency = pl.lit("") if bound.currency is None else pl.col(_CURRENCY).fill_null("")
+    dimensions = [pl.col(f"{_DIMENSION}{name}").alias(name) for name in bound.dimensions]
+    shown = pl.struct(dimensions).struct.json_encode() if dimensions else pl.lit("{}")
+    return pl.concat_str(pl.lit(series_prefix(spec)), currency, shown, separator=SEPARATOR)
+
+
+def _without_large_sets(rows: pl.DataFrame) -> pl.DataFrame:
+    """Large sets of hashes become registers before they are shuffled."""
+    large = (pl.col("hashes").list.len() > EXACT_LIMIT).fill_null(value=False)
+    if not rows.select(large.any()).item():
+        return rows
+    chosen = rows.filter(large)
+    packed = merge_sets(chosen, _SET).join(chosen.drop("hashes", "registers"), on=_SET)
+    return pl.concat([rows.filter(~large), packed.select(rows.columns)])
+
+
+def late_rows(events: pl.DataFrame, clock: Clock, plan: Plan) -> pl.DataFrame:
+    """Events that come too late to count everywhere they should.
+
+    A window is closed for good once its end + the metric's lag + the allowed lateness <= watermark. An event is
+    here when, for some metric whose filter it passes and one of that metric's windows (such as `1m`), the last
+    window that holds it is closed for good: that metric shows nothing of it. It may still count in a longer
+    window, or in a metric with a longer lag. A sliding window that is closed for good is left as it is while a
+    later one that holds the event is revised; such an event is not here.
+
+    Returns:
+        `id`, `operator`, `late_by_ms` (since the first such window was closed for good), and the event; in
+        the order of `events`.
+    """
+    schema = pl.Schema({"id": pl.String(), "operator": pl.String(), "late_by_ms": pl.Int64(), **events.schema})
+    old = events.filter(millis() < clock.watermark - plan.lateness)
+    if old.is_empty():
+        return pl.DataFrame(schema=schema)
+    late = [_late_by(bound, plan, clock) for bound in plan.metrics]
+    found = old.with_columns(late_by_ms=pl.max_horizontal(late)).filter(pl.col("late_by_ms") >= 0)
+    return found.with_columns(id=row_id(pl.lit(OPERATOR), "event_id"), operator=pl.lit(OPERATOR)).select(
+        schema.names()
+    )
+
+
+def _late_by(bound: Bound, plan: Plan, clock: Clock) -> pl.Expr:
+    """Ms since the metric's first last window was closed for good; null for rows that the metric does not count."""
+    ends = [last_end(millis(), window, plan.timezone) for window in bound.spec.windows]
+    counts = pl.lit(value=False)
+    for part in bound.parts:
+        passes = pl.lit(value=True) if part.condition is None else part.condition
+        if part.types is not None:
+            passes &= pl.col("event_type").is_in(sorted(part.types))
+        counts |= passes.fill_null(value=False)
+    return pl.when(counts).then(clock.watermark - plan.lateness - bound.spec.lag - pl.min_horizontal(ends))

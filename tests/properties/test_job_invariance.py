@@ -1,0 +1,116 @@
+"""Whole jobs: the same tables for any cut into epochs, number of shards, arrival of files, crash and restart."""
+
+import itertools
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+from deltalake import DeltaTable
+from polars.testing import assert_frame_equal
+from support.script import comparable
+
+from ecompulse.epochs.steps import Step, observe
+from ecompulse.simulator.settings import Settings
+from ecompulse.simulator.shop import simulate
+from ecompulse.simulator.store import write
+from pipelines import event_enrichment, session_analytics
+
+JOBS = {
+    "event_enrichment": (
+        event_enrichment.main,
+        ["--dedup", "--match_payments", "--join_wait=2h"],
+        ("enriched_events", "dead_letters", "data_quality"),
+    ),
+    "session_analytics": (
+        session_analytics.main,
+        [],
+        ("sessions", "session_events", "funnels", "abandonment_alerts", "page_transitions"),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("shop")
+    # No event later than the delay: late rows are late by a cut's watermark.
+    truth = write(simulate(Settings(seed=11, events=3000, late=0.0)), folder / "shop")
+    assert truth.late == 0
+    columns = {"segment": "text", "loyalty_tier": "text", "country": "text"}
+    (folder / "enrich.yaml").write_text(yaml.safe_dump({"steps": {"user": {"columns": columns}}}))
+    return folder
+
+
+def start(job: str, shop: Path, out: Path, *flags: str) -> int:
+    main, own, _ = JOBS[job]
+    updates = [f"--user_updates={shop / 'shop' / 'user_updates.jsonl'}"] if job == "event_enrichment" else []
+    return main(
+        [
+            f"--source={shop / 'shop' / 'events'}", f"--enrich={shop / 'enrich.yaml'}", *own, *updates, *flags,
+            f"--lake={out / 'lake'}", f"--checkpoint={out / 'checkpoint'}", "--warehouse=none", "--drain",
+            "--progress=none",
+        ]
+    )  # fmt: skip
+
+
+def run(job: str, shop: Path, out: Path, *flags: str) -> dict[str, pl.DataFrame]:
+    assert start(job, shop, out, *flags) == 0
+    names = JOBS[job][2]
+    return {name: comparable(pl.from_arrow(DeltaTable(str(out / "lake" / name)).to_pyarrow_table())) for name in names}
+
+
+@pytest.fixture(scope="module")
+def answers(shop, tmp_path_factory) -> dict[str, dict[str, pl.DataFrame]]:
+    return {job: run(job, shop, tmp_path_factory.mktemp(job)) for job in JOBS}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("job", "flags"), list(itertools.product(JOBS, [
+    ("--max_records_per_epoch=700",),
+    ("--max_records_per_epoch=1100", "--num_shards=1"),
+    ("--num_shards=7", "--max_files_per_epoch=1"),
+])))  # fmt: skip
+def test_any_cut_and_any_shards_give_the_same_tables(job, flags, shop, answers, tmp_path):
+    found = run(job, shop, tmp_path, *flags)
+    for name, expected in answers[job].items():
+        assert expected.height, name
+        assert_frame_equal(found[name], expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("job", JOBS)
+def test_failures_on_the_way_change_nothing(job, shop, answers, tmp_path):
+    """The run fails at one step after the other, and is started again each time."""
+    steps = [Step.READING, Step.WRITING, Step.BEFORE_SEAL, Step.SEALED, Step.LAKE_BEFORE_COMMIT, Step.LAKE_COMMITTED]
+    failing: list[Step] = [*steps, Step.PUBLISHED, Step.COMMITTED]
+
+    class Failed(Exception):
+        pass
+
+    def fail(reached: Step) -> None:
+        if failing and reached is failing[0]:
+            failing.pop(0)
+            raise Failed
+
+    forget = observe(fail)
+    try:
+        while failing:
+            left = len(failing)
+            assert start(job, shop, tmp_path, "--max_records_per_epoch=900") == 1
+            assert len(failing) == left - 1
+    finally:
+        forget()
+    found = run(job, shop, tmp_path, "--max_records_per_epoch=900")
+    for name, expected in answers[job].items():
+        assert_frame_equal(found[name], expected)
+
+
+def test_the_answer_is_what_the_simulator_says(answers, shop):
+    """Truth in plain numbers, from the generator's own count."""
+    truth = json.loads((shop / "shop" / "truth.json").read_text())
+    events = answers["event_enrichment"]["enriched_events"]
+    assert events.height == truth["events"]
+    assert answers["event_enrichment"]["dead_letters"].height == sum(truth["broken"].values())
+    by_type = dict(events.group_by("event_type").len().rows())
+    assert by_type == truth["by_type"]
