@@ -1,6 +1,7 @@
 """The rules of the house: who may import whom, and that paper and packaging say what is there."""
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -10,10 +11,13 @@ from typing import Any
 
 import pytest
 
+from ecompulse.io.lookups.store import parse_spec
+from ecompulse.kernels.enrich.config import load_enrich
+from ecompulse.kernels.mapping import parse_mapping
 from pipelines.__main__ import COMMANDS
 from pipelines.common import COMMON
-from pipelines.event_enrichment import SPEC
 from pipelines.flags import parse
+from pipelines.launch import JobSpec
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("kernels", "transforms", "epochs", "io", "runners", "simulator")
@@ -165,16 +169,51 @@ def test_readme_opens_with_two_commands_and_shows_every_way_to_test() -> None:
         assert command in code, command
 
 
-def flags_of_the_jobs() -> set[str]:
-    return {flag.name for flag in (*COMMON, *SPEC.flags)}
+def jobs() -> dict[str, JobSpec]:
+    """The jobs among the commands."""
+    modules = [importlib.import_module(f"pipelines.{command}") for command in COMMANDS]
+    return {module.SPEC.name: module.SPEC for module in modules if hasattr(module, "SPEC")}
+
+
+def programs() -> set[str]:
+    """Modules of pipelines/ that can be run."""
+    files = [path for path in (ROOT / "pipelines").glob("*.py") if path.stem != "__main__"]
+    return {path.stem for path in files if 'if __name__ == "__main__":' in path.read_text()}
+
+
+def test_every_program_is_a_command() -> None:
+    assert programs() == set(COMMANDS)
+
+
+def test_readme_says_which_jobs_there_are() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|.*\| (here|planned)\b[^|]*\|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert {name for name, status in rows if status == "here"} == set(jobs())
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_documents_name_flags_that_exist(name: str) -> None:
     """Of the jobs; tools have few and their own."""
-    shown = re.findall(r"-m pipelines\.event_enrichment((?:[^\n`]|\\\n)*)", (ROOT / name).read_text())
-    named = {flag for line in shown for flag in re.findall(r"--(\w+)", line)} - {"help"}
-    assert named <= flags_of_the_jobs()
+    text = (ROOT / name).read_text()
+    for job, spec in jobs().items():
+        shown = re.findall(rf"-m pipelines\.{job}((?:[^\n`]|\\\n)*)", text)
+        named = {flag for line in shown for flag in re.findall(r"--(\w+)", line)} - {"help"}
+        assert named <= {flag.name for flag in (*COMMON, *spec.flags)}
+
+
+def test_mapping_shown_in_the_readme_is_one() -> None:
+    [block] = [text for text in yaml_blocks("README.md") if text.startswith("fields:")]
+    assert parse_mapping(block).fields["event_id"] == "uid"
+
+
+def test_enrichment_shown_in_its_document_is_one() -> None:
+    [block] = yaml_blocks("docs/event_enrichment.md")
+    config = load_enrich(block)
+    for step in (config.steps.user, config.steps.product):
+        assert parse_spec(str(step.lookup)).key.endswith("_id")
+
+
+def yaml_blocks(name: str) -> list[str]:
+    return re.findall(r"^```yaml\n(.*?)^```", (ROOT / name).read_text(), re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "runner_configs").glob("*.yaml")), ids=lambda path: path.stem)
