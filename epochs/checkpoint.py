@@ -177,7 +177,7 @@ def state_files(seal: Seal) -> dict[str, str]:
 
 def open_checkpoint(store: Store, settings: Mapping[str, Any]) -> Checkpoint:
     """Create a checkpoint, or check that an existing one was made with these settings; take an incarnation."""
-    fresh = {"id": uuid.uuid4().hex, "format": FORMAT, "settings": dict(settings)}
+    fresh: dict[str, Any] = {"id": uuid.uuid4().hex, "format": FORMAT, "settings": dict(settings)}
     if not store.list("commits") and store.create("meta.json", json.dumps(fresh, sort_keys=True).encode()):
         meta = fresh
     else:

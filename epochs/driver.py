@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Protocol
@@ -71,6 +72,7 @@ class Driver:
     Attributes:
         run: executes the job's pipeline for the plan that is current; returns when it is done.
         report: takes the progress of each epoch.
+        totals: rows read (`input`) and written per table since the start.
     """
 
     job: str
@@ -85,6 +87,7 @@ class Driver:
     settings: Settings
     report: Callable[[Mapping[str, Any]], None]
     stop: threading.Event = field(default_factory=threading.Event)
+    totals: Counter[str] = field(default_factory=Counter)
     _attempts: int = 0
     _rows: int = FIRST_ROWS
 
@@ -230,6 +233,7 @@ class Driver:
         with watch.phase("commit"):
             self.checkpoint.write_commit(seal.epoch, progress)
         reach(Step.COMMITTED)
+        self.totals.update({"input": progress["numInputRows"], **progress["sink"]["tables"]})
         self.report(progress)
         self.checkpoint.collect(self.settings.keep_epochs)
 

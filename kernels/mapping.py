@@ -82,6 +82,7 @@ class Mapping:
             (2 = cents).
         drop: columns that are not kept at all.
         orders: the field whose distinct values are the orders, where there is no order_id.
+        funnel: name of the shipped funnel that fits the data, where that is not the default.
         lenient: text that parses is taken for a number and a number for text; off, a field must have its
             JSON type (CSV and Parquet are always read leniently).
     """
@@ -96,6 +97,7 @@ class Mapping:
     minor_digits: AbstractMapping[str, int] = field(default_factory=dict)
     drop: tuple[str, ...] = ()
     orders: Literal["order_id", "session_id", "event_id"] = "order_id"
+    funnel: str = "default"
     lenient: bool = True
 
     def __post_init__(self) -> None:
@@ -142,6 +144,14 @@ class Mapping:
 
 EVENT: Final = Mapping(help="the event itself", lenient=False)
 """The mapping of rows that already are events."""
+
+
+def fill_orders(events: pl.DataFrame, mapping: Mapping | None) -> pl.DataFrame:
+    """Events (FRAME_SCHEMA) with `order_id` on purchases that have none, as the mapping's `orders` says."""
+    if mapping is None or mapping.orders == "order_id":
+        return events
+    bought = pl.col("event_type") == "purchase"
+    return events.with_columns(order_id=pl.coalesce("order_id", pl.when(bought).then(pl.col(mapping.orders))))
 
 
 def shipped_mappings() -> list[str]:

@@ -8,7 +8,8 @@ import polars as pl
 
 from ecompulse.kernels.event import TIME
 from ecompulse.kernels.hashing import row_id
-from ecompulse.kernels.step import Change, Clock, StateView, Step, Table
+from ecompulse.kernels.step import Clock, StateView, Step, Table
+from ecompulse.kernels.window_totals import COUNTS, add_up, counts_table, key_of
 
 PARTIAL_SCHEMA: Final = pl.Schema(
     {"window_start": TIME, "check": pl.String(), "subject": pl.String(), "count": pl.Int64(), "rows": pl.Int64()}
@@ -29,23 +30,6 @@ TOTALS_SCHEMA: Final = pl.Schema(
     }
 )
 
-_GROUP: Final = ("window", "check", "subject")
-_OPEN: Final = Table(
-    "open",
-    pl.Schema(
-        {
-            "window": pl.String(),
-            "check": pl.String(),
-            "subject": pl.String(),
-            "count": pl.Int64(),
-            "rows": pl.Int64(),
-            "due": pl.Int64(),
-        }
-    ),
-    key="window",
-    due="due",
-)
-
 
 @dataclass(frozen=True)
 class TotalQuality:
@@ -60,37 +44,22 @@ class TotalQuality:
     version: int = 1
     inputs: pl.Schema = field(default_factory=lambda: PARTIAL_SCHEMA)
     outputs: Mapping[str, pl.Schema] = field(default_factory=lambda: {"data_quality": TOTALS_SCHEMA})
-    tables: tuple[Table, ...] = (_OPEN,)
+    tables: tuple[Table, ...] = (counts_table(PARTIAL_SCHEMA),)
 
     def key(self, batch: pl.DataFrame) -> pl.Series:
         """The window."""
-        return batch["window_start"].dt.epoch("ms").cast(pl.String)
+        return key_of(batch, ("window_start",))
 
     def step(self, state: StateView, batch: pl.DataFrame, clock: Clock) -> Step:
         """Add the batch; give out what has closed."""
-        due = pl.col("window").cast(pl.Int64) + self.window_ms
-        fresh = batch.with_columns(window=self.key(batch)).with_columns(due=due).select(list(_OPEN.schema))
-        known = state.due("open", clock.watermark)
-        others = fresh["window"].unique()
-        touched = state.lookup("open", others.filter(~others.is_in(known["window"].unique().implode())))
-        sums = (
-            pl.concat([known, touched, fresh]).group_by(*_GROUP).agg(pl.col("count", "rows").sum(), pl.col("due").max())
+        closed, change = add_up(
+            state, batch.select(PARTIAL_SCHEMA.names()), self.key(batch), ("count", "rows"), clock, self.window_ms
         )
-        closed = sums.filter(pl.col("due") <= clock.watermark)
-        kept = sums.filter(pl.col("due") > clock.watermark)
-        return Step(
-            {"data_quality": self._totals(closed, clock)},
-            {"open": Change(sums["window"].unique(), kept.select(list(_OPEN.schema)))},
-        )
-
-    @staticmethod
-    def _totals(closed: pl.DataFrame, clock: Clock) -> pl.DataFrame:
         rows = closed.with_columns(
-            window_start=pl.col("window").cast(pl.Int64).cast(TIME),
-            window_end=pl.col("due").cast(TIME),
-            revision=pl.lit(clock.epoch, pl.Int64),
+            id=row_id(pl.col("window_start").cast(pl.Int64), "check", "subject"),
+            window_end=pl.col("window_start") + pl.duration(milliseconds=self.window_ms),
         )
-        return rows.with_columns(id=row_id(*_GROUP)).select(list(TOTALS_SCHEMA)).sort("id")
+        return Step({"data_quality": rows.select(list(TOTALS_SCHEMA)).sort("id")}, {COUNTS: change})
 
 
 def count_late(late: pl.DataFrame, window_ms: int) -> pl.DataFrame:

@@ -7,6 +7,7 @@ from typing import Final
 
 COMMANDS: Final = {
     "event_enrichment": "enrich events with user, product, place and device",
+    "session_analytics": "sessions, funnels, abandonment",
     "demo": "simulate a shop and run the jobs on it",
     "show": "read a table of the lake",
     "checkpoint": "inspect, verify, fork or reshard a checkpoint",

@@ -17,7 +17,7 @@ from ecompulse.kernels.mapping import Mapping
 from pipelines.tool import print_table
 
 if TYPE_CHECKING:
-    from ecompulse.epochs.scope import Job
+    from ecompulse.epochs.job import Job
     from pipelines.intake import Intake
 
 ROWS: Final = 100

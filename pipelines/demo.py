@@ -71,6 +71,7 @@ def job_flags(out: Path) -> dict[str, list[str]]:
             "--match_payments",
             "--drain",
         ],
+        "session_analytics": [*common, "--drain"],
     }
 
 
@@ -112,6 +113,8 @@ def _tell(out: Path, lines: int, jobs: dict[str, dict[str, Any]]) -> None:
         "--columns=event_type,user_country,product_title,price_base",
         f"python -m pipelines.show dead_letters {lake} --columns=rule,message",
         f'python -m pipelines.show data_quality {lake} --where="\\"check\\" = \'duplicate\'"',
+        f"python -m pipelines.show funnels {lake} --where=\"segment = 'all' and scope = 'session'\"",
+        f"python -m pipelines.show abandonment_alerts {lake} --columns=visitor,kind,status,value_base,abandoned_at",
         f"python -m pipelines.checkpoint inspect {out / 'checkpoints' / 'event_enrichment'}",
     ):
         print(f"  .venv/bin/{text}")

@@ -88,7 +88,7 @@ class EventEnrichment:
         taken = self.intake.read(scope)
         inputs = {"events": self.intake.enriched(taken.events)}
         for step, (_, columns) in self.joins.versions.items():
-            changes = self.intake.read_changes(scope, step, columns)
+            changes = self.intake.read_changes(scope, step, pl.Schema(columns))
             inputs[step] = changes.events
             taken.quality += changes.quality
         joined = inputs | "JoinEvents" >> JoinEvents(self.joins, scope.store, scope.state)

@@ -17,13 +17,14 @@ from pipelines.places import check_places
 
 if TYPE_CHECKING:
     from ecompulse.epochs.driver import Driver
-    from ecompulse.epochs.protocols import Source
     from ecompulse.epochs.job import Job
+    from ecompulse.epochs.protocols import Source
 
 DONE: Final = 0
 FAILED: Final = 1
 WRONG_USE: Final = 2
 INTERRUPTED: Final = 130
+_MUCH_LATE: Final = 0.01  # share of late rows from which something is wrong with their order
 
 TRACEBACK: Final = "ECOMPULSE_TRACEBACK"
 """Environment variable: when set, an error that nobody foresaw comes with its traceback."""
@@ -132,6 +133,13 @@ def _farewell(name: str, driver: "Driver", committed: int) -> int:
     if driver.stop.is_set():
         print(f"{name}: interrupted; {where}", file=sys.stderr)
         return INTERRUPTED
+    read, late = driver.totals["input"], driver.totals["late_events"]
+    if late > read * _MUCH_LATE:
+        print(
+            f"{name}: {late:,} of {read:,} rows were late; read files in the order of their events (--file_order), "
+            "or raise --watermark_delay",
+            file=sys.stderr,
+        )
     if not committed:
         print(f"{name}: {where}, no new rows; a new run needs another --checkpoint", file=sys.stderr)
     return DONE

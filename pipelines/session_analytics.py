@@ -12,7 +12,7 @@ from ecompulse.epochs.plan import Operator
 from ecompulse.epochs.protocols import TableSpec
 from ecompulse.kernels.abandonment import WatchCarts
 from ecompulse.kernels.config import ConfigError
-from ecompulse.kernels.funnels.definition import Funnel, default_funnel, load_funnel
+from ecompulse.kernels.funnels.definition import Funnel, load_funnel, shipped_funnel
 from ecompulse.kernels.funnels.totals import TotalFunnels
 from ecompulse.kernels.funnels.track import TrackFunnels
 from ecompulse.kernels.quality_totals import count_late
@@ -49,7 +49,7 @@ FLAGS: Final = (
         shown="24h",
     ),
     Flag("session_updates", SESSIONS, "early revisions of open sessions", default=False, switch=True),
-    Flag("funnel", SESSIONS, "YAML file of the funnel", shown="view, cart, checkout, purchase"),
+    Flag("funnel", SESSIONS, "YAML file of the funnel", shown="the mapping's, or view, cart, checkout, purchase"),
     Flag(
         "funnel_max_time",
         SESSIONS,
@@ -85,7 +85,7 @@ class SessionAnalytics:
         return (
             TableSpec("sessions", step["sessions"], "start", warehouse=True, revised=True),
             TableSpec("session_events", step["session_events"], "event_time"),
-            TableSpec("funnels", self.funnels.outputs["funnels"], "window_start", warehouse=True),
+            TableSpec("funnels", self.funnels.outputs["funnels"], "window_start", warehouse=True, revised=True),
             TableSpec("abandonment_alerts", step["abandonment_alerts"], "abandoned_at", warehouse=True, revised=True),
             TableSpec("page_transitions", self.transitions.outputs["page_transitions"], "window_start"),
             TableSpec("late_events", step["late_events"], "event_time"),
@@ -119,7 +119,8 @@ class SessionAnalytics:
 
 def make(options: Options) -> SessionAnalytics:
     """The job that a user asked for; UserError names what does not fit."""
-    funnel = _funnel(options)
+    intake = open_intake(options)
+    funnel = _funnel(options, intake.mapping.funnel if intake.mapping else "default")
     try:
         sessions = Sessionize(
             gap=options.session_gap,
@@ -130,17 +131,17 @@ def make(options: Options) -> SessionAnalytics:
     except ValueError as error:
         raise UserError(f"--session_gap, --session_max, --abandon_after: {error}") from None
     return SessionAnalytics(
-        visitors=Visitors(open_intake(options), options.bots, sessions.inputs),
+        visitors=Visitors(intake, options.bots, sessions.inputs),
         sessions=sessions,
         transitions=TotalTransitions(lag=sessions.gap),
         funnels=TotalFunnels(funnel, sessions.gap),
     )
 
 
-def _funnel(options: Options) -> Funnel:
+def _funnel(options: Options, shipped: str) -> Funnel:
     try:
-        text = Path(options.funnel).read_text(encoding="utf-8") if options.funnel else None
-        funnel = load_funnel(text) if text is not None else default_funnel()
+        given = options.funnel
+        funnel = load_funnel(Path(given).read_text(encoding="utf-8")) if given else shipped_funnel(shipped)
         if options.funnel_max_time is not None:
             funnel = dataclasses.replace(funnel, max_time=options.funnel_max_time)
     except OSError as error:

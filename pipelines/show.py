@@ -1,15 +1,18 @@
 """`python -m pipelines.show TABLE`: read a table of the lake without knowing Delta."""
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
 import polars as pl
+import polars.selectors as cs
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
 from ecompulse.epochs.errors import UserError
+from ecompulse.io.sinks.lines import json_lines
 from pipelines.launch import guarded
 from pipelines.tool import ToolParser, print_table
 
@@ -34,12 +37,23 @@ def show(argv: Sequence[str]) -> int:
         return 0
     frame = select(read_table(options.lake, options.table), options.columns, options.where, options.limit)
     if options.format == "json":
-        print(frame.write_ndjson(), end="")
+        print(json_lines(frame).decode(), end="")
     elif options.format == "csv":
-        print(frame.write_csv(), end="")
+        print(_flat(frame).write_csv(), end="")
     else:
         print_table(frame, rows=options.limit)
     return 0
+
+
+def _flat(frame: pl.DataFrame) -> pl.DataFrame:
+    """Bytes as base64, nested values as JSON text, since CSV has neither."""
+    nested = [
+        pl.Series(
+            column.name, [None if value is None else json.dumps(value, default=str) for value in column.to_list()]
+        )
+        for column in frame.select(cs.nested())
+    ]
+    return frame.with_columns(cs.binary().bin.encode("base64"), *nested)
 
 
 def read_table(lake: str, name: str) -> duckdb.DuckDBPyRelation:

@@ -12,6 +12,7 @@ from ecompulse.kernels.enrich.dead_letters import protect_dead_letters
 from ecompulse.kernels.event import DEAD_LETTER_SCHEMA
 from ecompulse.kernels.hashing import row_id
 from ecompulse.kernels.mapping import Mapping as FieldMapping
+from ecompulse.kernels.mapping import fill_orders
 from ecompulse.kernels.quality import quality_counts
 from ecompulse.kernels.quality_totals import book
 from ecompulse.kernels.step import Clock
@@ -48,7 +49,7 @@ class DecodeRows:
     def __call__(self, rows: pl.DataFrame, clock: Clock) -> Mapping[str, pl.DataFrame]:
         """Frames `events` (FRAME_SCHEMA), `dead_letters` and `quality` (PARTIAL_SCHEMA)."""
         decoded = decode(rows, clock.now, self.mapping)
-        events, dead = decoded.events, decoded.dead
+        events, dead = fill_orders(decoded.events, self.mapping), decoded.dead
         counts = quality_counts(events, dead, self.window_ms, clock.now, 0, decoded.dead_times)
         if dead.height:
             policy = self.enrich.steps.pii

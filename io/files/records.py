@@ -57,7 +57,7 @@ class OpenFile:
 
     def _open(self) -> IO[bytes]:
         try:
-            return gzip.open(self.path) if is_compressed(self.path) else Path(self.path).open("rb")
+            return gzip.open(self.path) if is_compressed(self.path) else Path(self.path).open("rb")  # type: ignore[return-value]  # GzipFile reads and seeks alike
         except OSError as error:
             raise JobError(f"{self.path}: cannot be read: {error.strerror or error}") from None
 

@@ -1,6 +1,5 @@
 """JSON lines: one growing file per table, with a ledger of how much of it is whole."""
 
-import io
 import json
 import os
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.epochs.protocols import DataFile, Store, TableSpec
 from ecompulse.epochs.state import read_verified
 from ecompulse.epochs.steps import Step, reach
+from ecompulse.io.sinks.lines import json_lines
 from ecompulse.io.stores import LocalStore
 
 
@@ -70,10 +70,8 @@ class JsonLinesSink:
         reach(Step.JSONL_RECORDED)
 
     def _lines(self, files: Sequence[DataFile]) -> bytes:
-        buffer = io.BytesIO()
-        for file in files:
-            pl.read_parquet(read_verified(self.outputs, file.path, file.sha256)).write_ndjson(buffer)
-        return buffer.getvalue()
+        contents = (read_verified(self.outputs, file.path, file.sha256) for file in files)
+        return b"".join(json_lines(pl.read_parquet(content)) for content in contents)
 
 
 def write_at(path: Path, start: int, data: bytes) -> None:

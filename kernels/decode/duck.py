@@ -1,5 +1,6 @@
 """DuckDB as an expression engine for JSON text: one connection per thread, nothing stored in it."""
 
+import json
 import os
 import threading
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ import duckdb
 import polars as pl
 
 SEPARATOR: Final = "\x1f"  # ASCII unit separator, between the keys of a signature
+_UTF8_ROWS: Final = 1024
 _local: Final = threading.local()
 
 
@@ -38,7 +40,22 @@ def _run(query: str, column: pl.Series) -> pl.DataFrame:
 
 def decode_utf8(raw: pl.Series) -> pl.Series:
     """Binary as String; null where it is not UTF-8."""
-    return _run("SELECT try(decode(value)) AS text FROM given", raw)["text"]
+    return (
+        pl.concat([_decode_slice(part) for part in raw.to_frame().iter_slices(_UTF8_ROWS)]) if len(raw) else _text(raw)
+    )
+
+
+def _decode_slice(part: pl.DataFrame) -> pl.Series:
+    """Polars casts a hundred times faster, but all or nothing: DuckDB sees only slices with a bad row in them."""
+    raw = part.to_series()
+    try:
+        return _text(raw)
+    except pl.exceptions.PolarsError:
+        return _run("SELECT try(decode(value)) AS text FROM given", raw)["text"].rename(raw.name)
+
+
+def _text(raw: pl.Series) -> pl.Series:
+    return raw.cast(pl.String)
 
 
 def key_signatures(text: pl.Series) -> pl.Series:
@@ -66,6 +83,18 @@ def members(text: pl.Series, keys: Sequence[str]) -> list[pl.Series]:
     columns = ", ".join(f"found[{number}]::VARCHAR AS c{number}" for number in range(1, len(keys) + 1))
     query = f"SELECT {columns} FROM (SELECT json_extract(value, [{paths}]) AS found FROM given)"  # noqa: S608
     return _run(query, text).get_columns()
+
+
+def values(text: pl.Series, keys: Sequence[str]) -> list[pl.Series]:
+    """As `members` for objects, but null also where the value is null; in two thirds of the time.
+
+    One pass over each object finds its keys in a hash table, where a path per key is a search each.
+    """
+    if not keys or "" in keys or len({key.lower() for key in keys}) < len(keys):  # names of a struct's fields
+        columns = members(text, keys)
+        return [column.to_frame("v").select(pl.when(pl.col("v") != "null").then("v")).to_series() for column in columns]
+    wanted = _quoted(json.dumps(dict.fromkeys(keys, "JSON"), ensure_ascii=False))
+    return _run(f"SELECT unnest(json_transform(value, {wanted})) FROM given", text).get_columns()  # noqa: S608
 
 
 def unescaped(text: pl.Series) -> pl.Series:

@@ -26,8 +26,7 @@ def json_batch(rows: pl.DataFrame, plan: Plan) -> Batch:
     odd = odd.fill_null(value=True)
     believed = text.to_frame("text").select(pl.when(~odd).then("text")).to_series()
     found = members_of(believed, keep_null=False)
-    escapes = bool(believed.str.contains("\\", literal=True).any())
-    cells: dict[str, Cells] = {}
+    texts: dict[str, pl.Series] = {}
     unknown: dict[str, pl.Series] = {}
     properties = None
     for key, column in found.columns.items():
@@ -39,7 +38,7 @@ def json_batch(rows: pl.DataFrame, plan: Plan) -> Batch:
         elif field is None:
             unknown[key] = column
         else:
-            cells[field] = _cells(column, escapes=escapes)
+            texts[field] = column
 
     def record(row: int) -> Record:
         content = checked_text(raw[row])
@@ -47,7 +46,7 @@ def json_batch(rows: pl.DataFrame, plan: Plan) -> Batch:
 
     return Batch(
         positions=rows.select(POSITION_SCHEMA.names()),
-        cells=cells,
+        cells=_cells(pl.DataFrame(texts), believed.str.contains("\\", literal=True)),
         unknown=unknown,
         properties=properties,
         suspects=odd | found.suspects,
@@ -81,9 +80,14 @@ def checked_text(raw: bytes | None) -> str:
         raise BrokenRule(Rule.INVALID_UTF8, f"byte {error.start} is not UTF-8, near {near}") from None
 
 
-def _cells(column: pl.Series, *, escapes: bool) -> Cells:
-    """Cells of JSON text; `escapes` when a backslash may be in it."""
-    quoted = column.str.starts_with('"').fill_null(value=False)
-    if escapes and column.str.contains("\\", literal=True).any():
-        return Cells(duck.unescaped(column), quoted)
-    return Cells(column.str.strip_chars('"'), quoted)
+def _cells(columns: pl.DataFrame, escaped: pl.Series) -> dict[str, Cells]:
+    """Cells of JSON text; `escaped`: rows with a backslash somewhere."""
+    if not columns.width:
+        return {}
+    quoted = columns.select(pl.all().str.starts_with('"').fill_null(value=False))
+    bare = columns.select(pl.all().str.strip_chars('"'))
+    backslash = columns.filter(escaped).select(pl.all().str.contains("\\", literal=True).any())
+    return {
+        name: Cells(duck.unescaped(columns[name]) if backslash[name][0] else bare[name], quoted[name])
+        for name in columns.columns
+    }

@@ -35,10 +35,8 @@ def members_of(text: pl.Series, *, keep_null: bool) -> Members:
     known, refused = _judge_signatures(keys)
     suspects = (keys.is_null() & text.is_not_null()) | keys.is_in(refused).fill_null(value=False)
     believed = text.to_frame("text").select(pl.when(~suspects).then("text")).to_series()
-    columns = dict(zip(known, duck.members(believed, known), strict=True))
-    if not keep_null:
-        columns = {key: _without_null(column) for key, column in columns.items()}
-    return Members(columns, suspects)
+    extract = duck.members if keep_null else duck.values
+    return Members(dict(zip(known, extract(believed, known), strict=True)), suspects)
 
 
 def _judge_signatures(keys: pl.Series) -> tuple[list[str], list[str]]:
@@ -61,7 +59,3 @@ def _judge_signatures(keys: pl.Series) -> tuple[list[str], list[str]]:
 
 def _may_add(known: dict[str, None], fresh: list[str]) -> bool:
     return len(known) + len(fresh) <= MAX_KEYS and not any(ord(c) in _CONTROL for key in fresh for c in key)
-
-
-def _without_null(column: pl.Series) -> pl.Series:
-    return column.to_frame("value").select(pl.when(pl.col("value") != "null").then("value")).to_series()

@@ -108,4 +108,17 @@ def load_funnel(text: str) -> Funnel:
 
 def default_funnel() -> Funnel:
     """The shipped funnel: product view, cart, checkout, purchase."""
-    return load_funnel((files(__package__) / "default.yaml").read_text(encoding="utf-8"))
+    return shipped_funnel("default")
+
+
+def shipped_funnel(name: str) -> Funnel:
+    """A funnel that comes with the package: `default`, `no_checkout`.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    folder = files(__package__)
+    names = [file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml")]
+    if name not in names:
+        raise ConfigError("funnel", f"{name!r} is no shipped funnel{nearest(name, names)}")
+    return load_funnel((folder / f"{name}.yaml").read_text(encoding="utf-8"))

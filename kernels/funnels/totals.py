@@ -11,8 +11,8 @@ from ecompulse.kernels.funnels.buckets import at_rank
 from ecompulse.kernels.funnels.definition import Funnel, default_funnel
 from ecompulse.kernels.funnels.track import PART_SCHEMA
 from ecompulse.kernels.hashing import row_id
-from ecompulse.kernels.sessions.totals import COUNTS, add_up, counts_table, key_of
 from ecompulse.kernels.step import Clock, StateView, Step, Table
+from ecompulse.kernels.window_totals import COUNTS, add_up, counts_table, key_of
 
 GRAIN: Final = ("funnel", "mode", "scope", "window_start", "segment")
 
@@ -32,6 +32,7 @@ FUNNEL_SCHEMA: Final = pl.Schema(
         "conversion_rate": pl.Float64(),
         "p50_ms": pl.Int64(),
         "p90_ms": pl.Int64(),
+        "revision": pl.Int64(),
     }
 )
 
@@ -96,7 +97,7 @@ class TotalFunnels:
             .group_by(*GRAIN, "stage_index", maintain_order=True)
             .agg(at_rank(5).alias("p50_ms"), at_rank(9).alias("p90_ms"), pl.col("entered", "converted").sum())
         )
-        rows = counted.select(GRAIN).unique().join(stages, how="cross")
+        rows = parts.select(*GRAIN, "revision").unique().join(stages, how="cross")
         rows = rows.join(counted, on=[*GRAIN, "stage_index"], how="left", nulls_equal=True).sort(*GRAIN, "stage_index")
         first = pl.col("stage_index") == 0
         rows = rows.with_columns(

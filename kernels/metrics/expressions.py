@@ -276,7 +276,9 @@ def _arithmetic(node: ast.BinOp, columns: Columns) -> Typed:
 def _alike(left: Typed, right: Typed) -> tuple[pl.Expr, pl.Expr, Type]:
     """Two numbers in the same units (Int128 where that is needed)."""
     kind = Type.AMOUNT if Type.AMOUNT in (left.type, right.type) else Type.INTEGER
-    one, other = (side.expr * pl.lit(_UNIT, pl.Int128) if side.type is not kind else side.expr for side in (left, right))
+    one, other = (
+        side.expr * pl.lit(_UNIT, pl.Int128) if side.type is not kind else side.expr for side in (left, right)
+    )
     return one.cast(pl.Int128), other.cast(pl.Int128), kind
 
 

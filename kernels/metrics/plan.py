@@ -12,7 +12,16 @@ import polars as pl
 
 from ecompulse.kernels.config import ConfigError
 from ecompulse.kernels.metrics.definition import Kind, Metric, MetricSet, Part, Window
-from ecompulse.kernels.metrics.expressions import SCALE, Columns, Expression, Type, event_types, names, number, tells_types_only
+from ecompulse.kernels.metrics.expressions import (
+    SCALE,
+    Columns,
+    Expression,
+    Type,
+    event_types,
+    names,
+    number,
+    tells_types_only,
+)
 
 AMOUNTS: Final = ("price", "discount", "amount", "tax", "shipping")
 """Fields of money; `<field>_base` is the same in the base currency."""
@@ -197,9 +206,7 @@ def _named(metric: Metric) -> frozenset[str]:
     return frozenset[str]().union(*(names(e.tree) for e in _expressions(metric).values()))
 
 
-def _bind(
-    name: str, metric: Metric, columns: Columns, base_currency: str | None, timezone: str, fill: int
-) -> Bound:
+def _bind(name: str, metric: Metric, columns: Columns, base_currency: str | None, timezone: str, fill: int) -> Bound:
     try:
         parts = _aggregates(metric, columns)
         dimensions = {key: _dimension(key, e, columns) for key, e in metric.dimensions.items()}

@@ -53,9 +53,7 @@ def _rows(
     if scope not in groups:
         groups[scope] = _aggregate(bound, part, frame)
     keys = _keys(bound)
-    named = groups[scope].with_columns(
-        series=_series(spec, bound), part=pl.lit(number, pl.Int8)
-    )
+    named = groups[scope].with_columns(series=_series(spec, bound), part=pl.lit(number, pl.Int8))
     return [named.drop([key for key in keys if key != _SLICE])]
 
 
@@ -98,9 +96,7 @@ def _aggregate(bound: Bound, part: Aggregate, frame: pl.DataFrame) -> pl.DataFra
 def _buckets(rows: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
     known = rows.filter(pl.col("value").is_not_null())
     counted = known.with_columns(buckets_of(known["value"])).group_by(*keys, "bucket").agg(weight=pl.len())
-    lists = counted.group_by(keys).agg(
-        buckets=pl.col("bucket"), weights=pl.col("weight").cast(pl.Int64)
-    )
+    lists = counted.group_by(keys).agg(buckets=pl.col("bucket"), weights=pl.col("weight").cast(pl.Int64))
     sizes = rows.group_by(keys).agg(pl.len().cast(pl.Int64).alias("count"))
     return pl.concat([sizes, lists], how="diagonal")
 
@@ -154,9 +150,7 @@ def late_rows(events: pl.DataFrame, clock: Clock, plan: Plan) -> pl.DataFrame:
         return pl.DataFrame(schema=schema)
     late = [_late_by(bound, plan, clock) for bound in plan.metrics]
     found = old.with_columns(late_by_ms=pl.max_horizontal(late)).filter(pl.col("late_by_ms") >= 0)
-    return found.with_columns(id=row_id(pl.lit(OPERATOR), "event_id"), operator=pl.lit(OPERATOR)).select(
-        schema.names()
-    )
+    return found.with_columns(id=row_id(pl.lit(OPERATOR), "event_id"), operator=pl.lit(OPERATOR)).select(schema.names())
 
 
 def _late_by(bound: Bound, plan: Plan, clock: Clock) -> pl.Expr:

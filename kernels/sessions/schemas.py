@@ -120,6 +120,7 @@ TRANSITION_SCHEMA: Final = pl.Schema(
         "from_page": pl.String(),
         "to_page": pl.String(),
         "count": pl.Int64(),
+        "revision": pl.Int64(),
     }
 )
 

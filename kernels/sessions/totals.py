@@ -1,55 +1,15 @@
-"""Partial counts of steps and shards become one count per window: added up until the window is over."""
+"""`page_transitions`: what shards and steps have counted, added up per window."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 import polars as pl
 
-from ecompulse.kernels.event import TIME
 from ecompulse.kernels.hashing import row_id
 from ecompulse.kernels.rows import check_duration
 from ecompulse.kernels.sessions.schemas import TRANSITION_PART_SCHEMA, TRANSITION_SCHEMA
-from ecompulse.kernels.step import Change, Clock, StateView, Step, Table
-
-COUNTS: Final = "counts"
-_SEPARATOR: Final = "\x1f"
-
-
-def counts_table(parts: pl.Schema) -> Table:
-    """State of `add_up`: parts by key, until their window is over."""
-    return Table(
-        name=COUNTS, schema=pl.Schema({"key": pl.String(), **parts, "closes": pl.Int64()}), key="key", due="closes"
-    )
-
-
-def key_of(parts: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
-    """Text of some columns, unique for their values."""
-    texts = [pl.col(name).cast(pl.Int64) if parts.schema[name] == TIME else pl.col(name) for name in columns]
-    return parts.select(key=pl.concat_str(texts, separator=_SEPARATOR, ignore_nulls=False)).to_series()
-
-
-def add_up(
-    state: StateView, parts: pl.DataFrame, key: pl.Series, sums: Sequence[str], clock: Clock, open_for: int
-) -> tuple[pl.DataFrame, Change]:
-    """Add parts to what is known of their keys; give out the keys whose window is over.
-
-    A window is over once `window_start` + `open_for` <= watermark. Its counts are final, and its state is
-    dropped, in that step: a kernel upstream, stepped with the same watermark, has given all its parts by then.
-
-    Returns:
-        Rows of the windows that are over (the parts' columns), and the change.
-    """
-    groups = [name for name in parts.columns if name not in sums]
-    closes = pl.col("window_start").dt.epoch("ms") + open_for
-    fresh = parts.with_columns(key=key, closes=closes)
-    over = state.due(COUNTS, clock.watermark)["key"]
-    keys = pl.concat([fresh["key"], over]).unique()
-    held = state.lookup(COUNTS, keys)
-    rows = pl.concat([held, fresh.select(held.columns)])
-    rows = rows.group_by("key", *groups, "closes").agg(pl.col(name).sum() for name in sums).select(held.columns)
-    closed = pl.col("closes") <= clock.watermark
-    return rows.filter(closed).select(parts.columns), Change(keys, rows.filter(~closed))
+from ecompulse.kernels.step import Clock, StateView, Step, Table
+from ecompulse.kernels.window_totals import COUNTS, add_up, counts_table, key_of
 
 
 @dataclass(frozen=True)
@@ -103,4 +63,4 @@ class TotalTransitions:
             window_end=pl.col("window_start") + pl.duration(milliseconds=self.window),
         )
         columns = TRANSITION_SCHEMA.names()
-        return Step({"page_transitions": shown.select(columns).sort(columns[1:])}, {COUNTS: change})
+        return Step({"page_transitions": shown.select(columns).sort(columns[1:-1])}, {COUNTS: change})

@@ -160,7 +160,9 @@ def _exact(sets: pl.DataFrame, windows: Ranges) -> Ints:
     members = sets.select("owner", "hashes").with_row_index("row").drop_nulls().explode("hashes").drop_nulls()
     members = members.sort("owner", "hashes", "row")
     same = (pl.col("owner") == pl.col("owner").shift()) & (pl.col("hashes") == pl.col("hashes").shift())
-    members = members.select(pl.col("row").cast(pl.Int64), last=pl.when(same).then(pl.col("row").shift().cast(pl.Int64)))
+    members = members.select(
+        pl.col("row").cast(pl.Int64), last=pl.when(same).then(pl.col("row").shift().cast(pl.Int64))
+    )
     row, last = members["row"].to_numpy(), members["last"].fill_null(-1).to_numpy()
     first = np.maximum(
         np.searchsorted(windows.stop, row, side="right"), np.searchsorted(windows.start, last, side="right")
