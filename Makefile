@@ -20,7 +20,7 @@ demo: setup ## Simulate a shop and run the jobs on it, in a fresh directory ./de
 	@$(PY) -m pipelines.demo
 
 test: setup ## All tests: unit, property, crash and wheel; ARGS="..." runs some
-	@$(if $(ARGS),,echo "test: all tests (minutes)")
+	@$(if $(ARGS),,echo "test: all tests (about 7 minutes on 2 cores)")
 	@$(PY) -m pytest -q $(if $(ARGS),$(ARGS),-n $(WORKERS))
 
 unit: setup ## Unit and property tests only
@@ -28,7 +28,7 @@ unit: setup ## Unit and property tests only
 	@$(PY) -m pytest -q -m "not slow" -n $(WORKERS) $(ARGS)
 
 coverage: setup ## All tests, with a coverage report here and in coverage.xml
-	@echo "coverage: all tests, measured (minutes)"
+	@echo "coverage: all tests, measured (longer than make test)"
 	@$(PY) -m pytest -q -n $(WORKERS) --cov --cov-report=term --cov-report=xml $(ARGS)
 
 lint: setup ## ruff: format and rules

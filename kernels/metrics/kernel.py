@@ -8,7 +8,7 @@ import polars as pl
 
 from ecompulse.kernels.event import TIME
 from ecompulse.kernels.hashing import row_id
-from ecompulse.kernels.metrics.definition import Kind
+from ecompulse.kernels.metrics.measure import Kind
 from ecompulse.kernels.metrics.merge import merge_plain, merge_sketches
 from ecompulse.kernels.metrics.plan import Plan, Spec
 from ecompulse.kernels.metrics.say import Saying, definitions
@@ -38,7 +38,8 @@ class AggregateMetrics:
     A window comes out as final once the watermark has passed its end and the metric's lag, if it holds data or is
     one of the `fill` windows after one that does: then it is a zero (null for what has no value without data). Rows
     that come late, but within the lateness, revise what is out: the row comes again with the same id and a greater
-    `revision` (the epoch). Later rows are dropped here, slice by slice; `late_rows` has them. With `early`, a step
+    `revision` (the epoch). Later rows are dropped here, slice by slice; `late_rows` has them. What is not dropped
+    counts in every window that is shown from then on. With `early`, a step
     with fresh rows also shows, as not final, the first open window that holds each fresh slice.
 
     Invariance: final rows but for `revision` are the same for any order, cut and sharding of input within the
@@ -122,9 +123,7 @@ class AggregateMetrics:
         prefix = pl.concat_str("mark", "name", separator=SEPARATOR)
         position = prefix.replace_strict(prefixes, default=None, return_dtype=pl.Int64)
         sid = pl.int_range(pl.len(), dtype=pl.Int64)
-        return split.with_columns(
-            metric=position, sid=sid, currency=pl.when(pl.col("currency") != "").then("currency")
-        )
+        return split.with_columns(metric=position, sid=sid, currency=pl.when(pl.col("currency") != "").then("currency"))
 
     def _sketched(self, known: pl.DataFrame) -> pl.Series:
         wanted = [at for at, spec in enumerate(self.specs) if set(spec.parts) & set(_SKETCHED)]
@@ -142,7 +141,9 @@ class AggregateMetrics:
             plain = merge_plain(held, fresh)
             saying = self._saying(plain, held, fresh, clock)
         merged = merge_sketches(sketches, fresh)
-        kinds = {(at, number): kind.value for at, spec in enumerate(self.specs) for number, kind in enumerate(spec.parts)}
+        kinds = {
+            (at, number): kind.value for at, spec in enumerate(self.specs) for number, kind in enumerate(spec.parts)
+        }
         metric = pl.concat([held.select("sid", "metric"), fresh.select("sid", "metric")]).unique("sid")
         named = pl.DataFrame(
             [(at, number, kind) for (at, number), kind in kinds.items()],
@@ -162,13 +163,9 @@ class AggregateMetrics:
 
     def _shown(self, saying: Saying, slices: Slices, known: pl.DataFrame, clock: Clock) -> pl.DataFrame:
         windows = saying.windows()
-        frames = [
-            evaluate(windows.filter(pl.col("number") == number), slices, self.specs)
-            for number in windows["number"].unique().sort()
-        ]
-        if not frames:
+        if windows.is_empty():
             return pl.DataFrame(schema=METRIC_SCHEMA)
-        told = pl.concat(frames).join(known.drop("metric"), on="sid", how="left")
+        told = evaluate(windows, slices, self.specs).join(known.drop("metric"), on="sid", how="left")
         own, slot = (_with_members(pl.col("dimensions"), pl.col(name)) for name in ("extra", "slot"))
         told = told.with_columns(
             id=row_id("name", "window", "start", slot, "currency"),

@@ -46,9 +46,7 @@ class Saying:
         lateness: ms.
     """
 
-    def __init__(
-        self, marks: pl.DataFrame, defs: pl.DataFrame, timezone: str, watermark: int, lateness: int
-    ) -> None:
+    def __init__(self, marks: pl.DataFrame, defs: pl.DataFrame, timezone: str, watermark: int, lateness: int) -> None:
         """Compute the windows of each slice."""
         self._timezone = timezone
         self._draining = watermark >= END_OF_TIME
@@ -128,10 +126,13 @@ class Saying:
         when the input goes on, and are then shown once more.
         """
         spans = self.spans
-        last = pl.col("slice") == pl.col("slice").max().over("sid")
-        until = pl.col("hi") + pl.when(last).then("fill").otherwise(0)
+        following = pl.col("lo").shift(-1).over(*_DEF, "sid")
+        filled = pl.col("hi") + pl.col("fill")
+        until = pl.max_horizontal("hi", pl.min_horizontal(filled, following - 1))
         _, end = self._bounds(until)
-        slices = spans.with_columns(_expires=end + pl.col("lag") + self._lateness)
+        needless = end + pl.col("lag") + self._lateness
+        # A slice that a window still to be shown may need must outlive any leap of the watermark.
+        slices = spans.with_columns(_expires=pl.when(until > pl.col("closed")).then(-NEVER).otherwise(needless))
         slices = slices.group_by("sid", "slice").agg(expires=pl.col("_expires").max())
         if self._draining:
             reached = pl.max_horizontal(pl.col("slice").max().over("sid"), pl.col("said"))

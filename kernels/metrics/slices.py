@@ -7,13 +7,13 @@ import polars as pl
 
 from ecompulse.kernels.hashing import row_id
 from ecompulse.kernels.metrics.calendar import last_end
-from ecompulse.kernels.metrics.definition import Kind
+from ecompulse.kernels.metrics.measure import Kind
 from ecompulse.kernels.metrics.measures.distinct import EXACT_LIMIT, hashed, merge_sets
 from ecompulse.kernels.metrics.measures.quantiles import buckets_of
 from ecompulse.kernels.metrics.plan import Aggregate, Bound, Plan, Spec
 from ecompulse.kernels.metrics.schemas import SEPARATOR, SLICE_SCHEMA
 from ecompulse.kernels.rows import millis
-from ecompulse.kernels.step import Clock
+from ecompulse.kernels.step import END_OF_TIME, Clock
 
 OPERATOR: Final = "realtime_metrics"
 _AT: Final = "_at"
@@ -137,8 +137,8 @@ def late_rows(events: pl.DataFrame, clock: Clock, plan: Plan) -> pl.DataFrame:
     A window is closed for good once its end + the metric's lag + the allowed lateness <= watermark. An event is
     here when, for some metric whose filter it passes and one of that metric's windows (such as `1m`), the last
     window that holds it is closed for good: that metric shows nothing of it. It may still count in a longer
-    window, or in a metric with a longer lag. A sliding window that is closed for good is left as it is while a
-    later one that holds the event is revised; such an event is not here.
+    window, or in a metric with a longer lag. A sliding window that is out and closed for good is left as it is while
+    a later one that holds the event is revised; such an event is not here. Nothing is late when the input is drained.
 
     Returns:
         `id`, `operator`, `late_by_ms` (since the first such window was closed for good), and the event; in
@@ -146,6 +146,8 @@ def late_rows(events: pl.DataFrame, clock: Clock, plan: Plan) -> pl.DataFrame:
     """
     schema = pl.Schema({"id": pl.String(), "operator": pl.String(), "late_by_ms": pl.Int64(), **events.schema})
     old = events.filter(millis() < clock.watermark - plan.lateness)
+    if clock.watermark >= END_OF_TIME:  # the end of the input makes nothing late
+        old = old.clear()
     if old.is_empty():
         return pl.DataFrame(schema=schema)
     late = [_late_by(bound, plan, clock) for bound in plan.metrics]

@@ -7,13 +7,13 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from ecompulse.kernels.metrics.definition import Kind
-from ecompulse.kernels.metrics.expressions import SCALE
+from ecompulse.kernels.metrics.measure import Kind
 from ecompulse.kernels.metrics.measures.distinct import count_distinct
 from ecompulse.kernels.metrics.measures.quantiles import quantiles, representative
 from ecompulse.kernels.metrics.measures.top import rank_items
 from ecompulse.kernels.metrics.plan import Spec
 from ecompulse.kernels.metrics.ranges import Line, Ranges, extremes, sums
+from ecompulse.kernels.metrics.typed import SCALE
 
 UNIT: Final = 10**SCALE
 _FINE: Final = 6  # decimals of a value
@@ -33,7 +33,7 @@ class Slices:
 
 
 def evaluate(windows: pl.DataFrame, slices: Slices, specs: Sequence[Spec]) -> pl.DataFrame:
-    """The windows (`Saying.windows`, of one window number) with their values.
+    """The windows (`Saying.windows`) with their values.
 
     Adds `numerator`, `denominator` (units of 1/10^4), `value`, `error` (units of 1/10^6, all Int128) and
     `extra`, `slot`: JSON members that the measure adds to the dimensions, whole and without the item ranked.
@@ -60,7 +60,7 @@ def _part(windows: pl.DataFrame, slices: Slices, specs: Sequence[Spec], number: 
     rows = slices.plain.filter(pl.col("part") == number)
     names = [f"{name}{number}" for name in ("size", "units", "off")]
     if rows.is_empty():
-        nothing = pl.lit(None if number else 0, pl.Int128)
+        nothing = pl.repeat(None if number else 0, windows.height, dtype=pl.Int128)
         return windows.select(nothing.alias(name) for name in names)
     ranges = _ranges(rows, windows)
     kinds = {at: (spec.parts[number], spec.scales[number]) for at, spec in enumerate(specs) if len(spec.parts) > number}
@@ -99,9 +99,17 @@ def _distinct(part: pl.DataFrame, windows: pl.DataFrame, slices: Slices, number:
     counts, errors = (np.zeros(part.height, dtype=np.int64) for _ in range(2))
     chosen = part.select(at=(pl.col("kind") == Kind.DISTINCT.value).fill_null(value=False))["at"].to_numpy()
     sets = slices.sketches.filter(pl.col("part") == number, pl.col("kind") == Kind.DISTINCT.value)
-    if chosen.any() and sets.height:
-        ranges = _ranges(sets, windows.filter(pl.Series(chosen)))
-        counts[chosen], errors[chosen] = count_distinct(sets.with_columns(owner="sid"), ranges)
+    if not chosen.any() or sets.is_empty():
+        return [pl.Series("distinct", counts), pl.Series("error", errors)]
+    sets = sets.with_columns(owner="sid")
+    for _, group in (
+        windows.select("number", at=pl.Series(chosen))
+        .with_row_index("row")
+        .filter("at")
+        .group_by("number", maintain_order=True)
+    ):  # windows of one number are in order, as `count_distinct` wants them
+        rows = group["row"].to_numpy()
+        counts[rows], errors[rows] = count_distinct(sets, _ranges(sets, windows[rows]))
     return [pl.Series("distinct", counts), pl.Series("error", errors)]
 
 
@@ -181,7 +189,9 @@ def _top(windows: pl.DataFrame, slices: Slices, specs: Sequence[Spec]) -> pl.Dat
         found = rank_items(sketches, _ranges(sketches, chosen), spec.k)
         wanted = chosen.with_row_index("window_at").with_columns(pl.col("window_at").cast(pl.Int64))
         scaled = 10 ** (SCALE - spec.scales[0])
-        item = pl.struct("item").struct.json_encode().str.strip_prefix("{").str.strip_suffix("}")
+        item = (
+            pl.struct(pl.col("item").alias(spec.item)).struct.json_encode().str.strip_prefix("{").str.strip_suffix("}")
+        )
         found = found.rename({"window": "window_at"}).with_columns(
             numerator=pl.col("total") * scaled, slot=pl.format('"rank":{}', "rank")
         )

@@ -1,18 +1,18 @@
 """Run events through slices and the keyed kernel, epoch by epoch, shard by shard, as the job does."""
 
 import polars as pl
-from support.harness import MemoryState, watermarks
 
 from ecompulse.kernels.hashing import shard_of
 from ecompulse.kernels.metrics.kernel import AggregateMetrics
 from ecompulse.kernels.metrics.slices import late_rows, to_slices
 from ecompulse.kernels.step import END_OF_TIME, Clock
+from support.harness import MemoryState, watermarks
 
 
 class Shards:
     """A keyed kernel with its state, in memory."""
 
-    def __init__(self, kernel, num_shards=1):
+    def __init__(self, kernel, num_shards=1) -> None:
         tables = {table.name: table for table in kernel.tables}
         self.kernel = kernel
         self.states = [MemoryState(tables) for _ in range(num_shards)]

@@ -12,7 +12,7 @@ STEP = Decimal("0.000001")
 def windows_of(at, size, slide):
     """Starts of the windows that hold a time (ms)."""
     first = at // slide * slide
-    return [start for start in range(first, at - size, -slide)]
+    return list(range(first, at - size, -slide))
 
 
 def exact(fraction):
@@ -30,7 +30,7 @@ def exact(fraction):
 class Metric:
     """One metric: `passes(event)`, `dims(event)`, `currency(event)`, `value(events, start, end)`."""
 
-    def __init__(self, name, windows, value, *, passes=None, dims=None, currency=None, fill=2):
+    def __init__(self, name, windows, value, *, passes=None, dims=None, currency=None, fill=2) -> None:
         self.name, self.windows, self.value, self.fill = name, windows, value, fill
         self.passes = passes or (lambda e: True)
         self.dims = dims or (lambda e: {})
@@ -70,7 +70,7 @@ def distinct(of):
 
 
 def mean(of):
-    def value(events, *_):
+    def value(events, *_: int):
         known = [v for e in events if (v := of(e)) is not None]
         return sum(known, Fraction(0)) / len(known) if known else None
 
@@ -78,7 +78,7 @@ def mean(of):
 
 
 def extreme(of, pick):
-    def value(events, *_):
+    def value(events, *_: int):
         known = [v for e in events if (v := of(e)) is not None]
         return pick(known) if known else None
 
@@ -86,7 +86,7 @@ def extreme(of, pick):
 
 
 def ratio(top, bottom):
-    def value(events, *bounds):
+    def value(events, *bounds: int):
         below = bottom(events, *bounds)
         return top(events, *bounds) / below if below else None
 

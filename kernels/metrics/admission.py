@@ -1,0 +1,183 @@
+"""A bound on the series of a metric: which get rows of their own, and which are summed up as `__other__`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import polars as pl
+import polars_hash as _plh  # noqa: F401  # registers the `nchash` namespace of expressions
+
+from ecompulse.kernels.event import TIME
+from ecompulse.kernels.metrics.definition import DAY_MS
+from ecompulse.kernels.metrics.measure import Kind
+from ecompulse.kernels.metrics.measures.top import OTHER
+from ecompulse.kernels.metrics.plan import Spec
+from ecompulse.kernels.metrics.schemas import SEPARATOR, SERIES, SLICE_SCHEMA
+from ecompulse.kernels.metrics.slices import series_prefix
+from ecompulse.kernels.quality_totals import PARTIAL_SCHEMA
+from ecompulse.kernels.step import END_OF_TIME, Change, Clock, StateView, Step, Table
+
+OVERFLOW: Final = "series_overflow"
+
+_ADMITTED: Final = Table(
+    "admitted",
+    pl.Schema({"place": pl.String(), "candidate": pl.UInt64(), "expires": pl.Int64()}),
+    key="place",
+    expires="expires",
+)
+_PENDING: Final = Table(
+    "pending", pl.Schema({"place": pl.String(), **SLICE_SCHEMA, "due": pl.Int64()}), key="place", due="due"
+)
+
+
+def split_bounded(slices: pl.DataFrame, specs: Sequence[Spec]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Slices of metrics that have dimensions or rank items, which must be admitted, and all others."""
+    prefixes = [series_prefix(spec) for spec in specs if spec.dimensions or spec.kind is Kind.TOP]
+    bounded = _prefix().is_in(prefixes)
+    return slices.filter(bounded), slices.filter(~bounded)
+
+
+@dataclass(frozen=True)
+class AdmitSeries:
+    """Bounds the series of each metric per UTC day; the rest is folded into one whose dimensions are `__other__`.
+
+    The first `limit` series of a day are admitted: by the slice in which each first has data, within a slice by
+    hash. That is decided when the watermark has passed the slice, from all its rows; so who is admitted depends
+    on the day's data alone, not on order, cut or sharding of input within the watermark delay. Until then slices of
+    a series not yet admitted wait here: final rows are not delayed by that, early rows of new series are. Items of
+    a ranking count as series; beyond the limit they are summed up as the item `__other__`, and so is what was late.
+
+    What that does not promise: the admitted need not be the largest, and a series may have rows of its own on one day
+    and none on the next; a sliding window over midnight may hold parts of it in both.
+
+    Keying: metric and UTC day. State: `admitted`, 8 bytes per series of a day, for two days; `pending`, the waiting
+    slices, of at most the watermark delay.
+
+    Attributes:
+        specs: the metrics.
+        limit: `--max_series`, per metric.
+        name: of the operator.
+
+    Outputs: `slices` for `AggregateMetrics`; `quality`, partial counts of `data_quality` (check
+    `series_overflow`, subject the metric: folded rows of all rows).
+    """
+
+    specs: tuple[Spec, ...]
+    limit: int = 10_000
+    name: str = "admit_series"
+    version: int = field(default=1, init=False)
+
+    def __post_init__(self) -> None:
+        if self.limit < 1:
+            raise ValueError(f"max_series must be 1 or more, not {self.limit}")
+
+    @property
+    def inputs(self) -> pl.Schema:
+        """Slices."""
+        return SLICE_SCHEMA
+
+    @property
+    def tables(self) -> Sequence[Table]:
+        """`admitted` and `pending`, by metric and day."""
+        return (_ADMITTED, _PENDING)
+
+    @property
+    def outputs(self) -> Mapping[str, pl.Schema]:
+        """Slices, and what was folded."""
+        return {"slices": SLICE_SCHEMA, "quality": PARTIAL_SCHEMA}
+
+    def key(self, batch: pl.DataFrame) -> pl.Series:
+        """Metric and day of the slice."""
+        day = (pl.col("slice") // DAY_MS).cast(pl.String)
+        return batch.select(key=pl.concat_str(_prefix(), day, separator=SEPARATOR)).to_series()
+
+    def step(self, state: StateView, batch: pl.DataFrame, clock: Clock) -> Step:
+        """Pass what is admitted, fold what is not, keep what cannot be decided yet."""
+        fresh = batch.select(SLICE_SCHEMA.names()).with_columns(place=self.key(batch))
+        fresh = fresh.with_columns(due=self._ends()).select(_PENDING.schema.names())
+        ripe = state.due(_PENDING.name, clock.watermark)["place"]
+        places = pl.concat([fresh["place"], ripe]).unique()
+        admitted = state.lookup(_ADMITTED.name, places)
+        rows = pl.concat([state.lookup(_PENDING.name, places), fresh]).with_columns(
+            _series=_hash(pl.col(SERIES)),
+            _item=_hash(pl.concat_str(SERIES, "item", separator=SEPARATOR)),
+        )
+        admitted = self._admit(rows, admitted, clock)
+        rows = self._decided(rows, admitted, clock)
+        out = self._folded(rows.filter(~pl.col("_waits")))
+        waiting = rows.filter("_waits").select(_PENDING.schema.names())
+        outputs = {"slices": out.select(SLICE_SCHEMA.names()), "quality": self._quality(out)}
+        return Step(outputs, {_ADMITTED.name: Change(places, admitted), _PENDING.name: Change(places, waiting)})
+
+    def _ends(self) -> pl.Expr:
+        lengths = {series_prefix(spec): spec.slice_ms for spec in self.specs}
+        return pl.col("slice") + _prefix().replace_strict(lengths, default=DAY_MS, return_dtype=pl.Int64)
+
+    def _admit(self, rows: pl.DataFrame, admitted: pl.DataFrame, clock: Clock) -> pl.DataFrame:
+        """The admitted after this step: places go to new candidates of slices that are over, in their order."""
+        over = rows.filter(pl.col("due") <= clock.watermark)
+        items = over.filter(pl.col("item").is_not_null())
+        candidates = pl.concat([
+            over.select("place", "slice", "due", candidate="_series", _kind=pl.lit(0)),
+            items.select("place", "slice", "due", candidate="_item", _kind=pl.lit(1)),
+        ])  # fmt: skip
+        candidates = candidates.join(admitted, on=["place", "candidate"], how="anti")
+        order = ("place", "slice", "_kind", "candidate")
+        candidates = candidates.sort(order).unique(["place", "candidate"], keep="first", maintain_order=True)
+        taken = admitted.group_by("place").agg(pl.len().alias("_taken"))
+        ranked = candidates.join(taken, on="place", how="left", maintain_order="left").with_columns(
+            _rank=pl.int_range(pl.len()).over("place") + pl.col("_taken").fill_null(0)
+        )
+        day = pl.col("slice") // DAY_MS * DAY_MS
+        new = ranked.filter(pl.col("_rank") < self.limit).with_columns(expires=day + 3 * DAY_MS)
+        return pl.concat([admitted, new.select(_ADMITTED.schema.names())])
+
+    def _decided(self, rows: pl.DataFrame, admitted: pl.DataFrame, clock: Clock) -> pl.DataFrame:
+        """Rows with `_own` (the series is admitted), `_listed` (the item is) and `_waits`."""
+        full = admitted.group_by("place").agg(_full=pl.len() >= self.limit)
+        marks = admitted.select("place", "candidate", _own=pl.lit(value=True))
+        rows = rows.join(marks, left_on=["place", "_series"], right_on=["place", "candidate"], how="left")
+        marks = marks.rename({"_own": "_listed"})
+        rows = rows.join(marks, left_on=["place", "_item"], right_on=["place", "candidate"], how="left")
+        rows = rows.join(full, on="place", how="left")
+        own, listed, full_ = (pl.col(name).fill_null(value=False) for name in ("_own", "_listed", "_full"))
+        known = own & (listed | pl.col("item").is_null())
+        over = pl.col("due") <= clock.watermark if clock.watermark < END_OF_TIME else pl.lit(value=True)
+        return rows.with_columns(_own=own, _listed=listed, _waits=~known & ~full_ & ~over)
+
+    def _folded(self, rows: pl.DataFrame) -> pl.DataFrame:
+        others = {
+            series_prefix(spec): "{" + ",".join(f'"{name}":"{OTHER}"' for name in spec.dimensions) + "}"
+            for spec in self.specs
+        }
+        other = _prefix().replace_strict(others, default="{}", return_dtype=pl.String)
+        currency = pl.col(SERIES).str.splitn(SEPARATOR, 4).struct.field("field_2")
+        folded = pl.concat_str(_prefix(), currency, other, separator=SEPARATOR)
+        item = pl.when(pl.col("item").is_not_null() & ~(pl.col("_own") & pl.col("_listed"))).then(pl.lit(OTHER))
+        return rows.with_columns(
+            pl.when("_own").then(SERIES).otherwise(folded).alias(SERIES), pl.coalesce(item, "item").alias("item"),
+            _folded=~pl.col("_own") | item.is_not_null(),
+        )  # fmt: skip
+
+    def _quality(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Rows (events, of a ranking those of its items) that were folded, per slice and metric."""
+        ranks = {series_prefix(spec): spec.kind is Kind.TOP for spec in self.specs}
+        ranking = _prefix().replace_strict(ranks, default=False, return_dtype=pl.Boolean)
+        counted = rows.filter(pl.col("item").is_not_null() == ranking, pl.col("part") == 0)
+        subject = pl.col(SERIES).str.splitn(SEPARATOR, 4).struct.field("field_1")
+        told = counted.group_by(window_start=pl.col("slice").cast(TIME), subject=subject).agg(
+            pl.col("count").filter("_folded").sum().alias("count"), pl.col("count").sum().alias("rows")
+        )
+        told = told.filter(pl.col("count") > 0).with_columns(check=pl.lit(OVERFLOW))
+        return told.select(PARTIAL_SCHEMA.names()).sort("window_start", "subject")
+
+
+def _prefix() -> pl.Expr:
+    """Mark and name of the metric of a series' text."""
+    parts = pl.col(SERIES).str.splitn(SEPARATOR, 3)
+    return pl.concat_str(parts.struct.field("field_0"), parts.struct.field("field_1"), separator=SEPARATOR)
+
+
+def _hash(text: pl.Expr) -> pl.Expr:
+    found: pl.Expr = text.nchash.xxh3_64(seed=0)  # type: ignore[attr-defined]
+    return found
