@@ -108,9 +108,9 @@ def _tell(out: Path, lines: int, jobs: dict[str, dict[str, Any]]) -> None:
     print_table(tables_of(str(out / "lake")))
     lake = f"--lake={out / 'lake'}"
     print("\nTry next:")
+    columns = "event_type,user_country,product_title,price_base"
     for text in (
-        f"python -m pipelines.show enriched_events {lake} --limit=5 "
-        "--columns=event_type,user_country,product_title,price_base",
+        f"python -m pipelines.show enriched_events {lake} --limit=5 --columns={columns}",
         f"python -m pipelines.show dead_letters {lake} --columns=rule,message",
         f'python -m pipelines.show data_quality {lake} --where="\\"check\\" = \'duplicate\'"',
         f"python -m pipelines.show funnels {lake} --where=\"segment = 'all' and scope = 'session'\"",

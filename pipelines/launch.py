@@ -88,7 +88,7 @@ def _run(spec: JobSpec, argv: Sequence[str]) -> int:
         raise UserError("--source: is required; see --help")
     check_places(spec.name, options)
     job = spec.make(options)
-    sources = _sources(spec, options)
+    sources = open_sources(spec, options)
     if options.check:
         from pipelines.check import check
 
@@ -101,7 +101,7 @@ def _run(spec: JobSpec, argv: Sequence[str]) -> int:
         return _farewell(spec.name, driver, committed)
 
 
-def _sources(spec: JobSpec, options: Options) -> list["Source"]:
+def open_sources(spec: JobSpec, options: Options) -> list["Source"]:
     from ecompulse.epochs.protocols import EVENTS
     from ecompulse.io.sources import open_source
 

@@ -41,7 +41,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def answer(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, pl.DataFrame]:
     shop = Shop(tmp_path_factory.mktemp("answer"), source, FLAGS)
-    assert shop.run() == (0, "")
+    assert shop.run_here() == (0, "")
     return shop.tables()
 
 
@@ -58,7 +58,7 @@ def test_killed_in_the_second_epoch_and_restarted(tmp_path, source, answer, step
     shop = Shop(tmp_path, source, FLAGS)
     status, said = shop.run(crash_at=f"{step}:2")
     assert status == -signal.SIGKILL, f"{step} was never reached: {said}"
-    assert shop.run() == (0, "")
+    assert shop.run_here() == (0, "")
     check(shop, answer)
 
 
@@ -73,11 +73,11 @@ def test_rees46_killed_at_one_step_after_the_other(tmp_path):
         pytest.skip(f"{REES46} is not there")
     flags = (*FLAGS, "--mapping=rees46")
     calm, killed = Shop(tmp_path / "calm", REES46, flags), Shop(tmp_path / "killed", REES46, flags)
-    assert calm.run() == (0, "")
+    assert calm.run_here() == (0, "")
     for step in CRASH_POINTS:
         status, said = killed.run(crash_at=step)
         assert status == -signal.SIGKILL, f"{step} was never reached: {said}"
-    assert killed.run() == (0, "")
+    assert killed.run_here() == (0, "")
     answer = calm.tables()
     dead = answer.get("lake dead_letters", pl.DataFrame())
     assert answer["lake enriched_events"].height + dead.height == 10_503

@@ -24,9 +24,9 @@ def shop(tmp_path):
 
 def check_drained(shop: Shop, tmp_path: Path) -> None:
     """Drain the shop, and compare it with one that had the whole input at once."""
-    assert shop.run("--drain", "--progress=none") == (0, "")
+    assert shop.run_here("--drain", "--progress=none") == (0, "")
     calm = Shop(tmp_path / "calm", shop.source, FLAGS)
-    assert calm.run("--drain", "--progress=none") == (0, "")
+    assert calm.run_here("--drain", "--progress=none") == (0, "")
     found, expected = shop.tables(), calm.tables()
     assert found.keys() == expected.keys()
     for name, table in expected.items():
@@ -44,18 +44,26 @@ def test_a_second_driver_is_refused_while_the_first_follows_a_growing_folder(sho
         lines = list(events(300, start=400))
         growing.write("\n".join(lines[:100]) + "\n" + lines[100][:20])
         growing.flush()
-        assert next_progress(first)["numInputRows"] == 100, "the line that is not whole must wait"
+        assert next_rows(first) == 100, "the line that is not whole must wait"
         growing.write(lines[100][20:] + "\n" + "\n".join(lines[101:]) + "\n")
         growing.flush()
-        assert next_progress(first)["numInputRows"] == 200
+        assert next_rows(first) == 200
     first.send_signal(signal.SIGTERM)
     status, told = finished(first)
     assert status == 130
     assert told[0] == "stopping after the epoch in hand; once more to stop at once"
     assert "interrupted; checkpoint" in told[1]
-    assert "is at epoch 3" in told[1]
+    assert "is at epoch " in told[1]
     assert len(told) == 2
     check_drained(shop, tmp_path)
+
+
+def next_rows(driver) -> int:
+    """Rows of the next epoch that has some: between them the watermark may close windows without any."""
+    while True:
+        rows = next_progress(driver)["numInputRows"]
+        if rows:
+            return rows
 
 
 def test_a_stopped_driver_that_wakes_after_its_successor_committed_must_stop(shop, tmp_path):

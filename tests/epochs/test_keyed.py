@@ -5,13 +5,13 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.toy import ROWS, CountPerKey
 
 from ecompulse.epochs.coders import decode, encode
 from ecompulse.epochs.keyed import Keyed, require_bounded, split_by_shard
 from ecompulse.kernels.hashing import shard_of
 from ecompulse.transforms.enrich import EnrichEvents
 from ecompulse.transforms.sessionize import SessionizeEvents
+from support.toy import ROWS, CountPerKey
 
 
 def frame(rows):

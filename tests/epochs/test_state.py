@@ -1,5 +1,6 @@
 """Runs against the plainest state there is, and the cost and damage of files."""
 
+import tempfile
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -7,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
-from support.harness import MemoryState
 
 from ecompulse.epochs import state as state_module
 from ecompulse.epochs.errors import StateDamaged
@@ -16,6 +16,7 @@ from ecompulse.epochs.state import Head, RunCache, ShardState
 from ecompulse.io.stores import LocalStore
 from ecompulse.kernels.hashing import fingerprint
 from ecompulse.kernels.step import END_OF_TIME, Change, Clock, Table
+from support.harness import MemoryState
 
 SCHEMA = pl.Schema({"key": pl.String(), "n": pl.Int64(), "due": pl.Int64(), "expires": pl.Int64()})
 TABLE = Table("t", SCHEMA, key="key", due="due", expires="expires")
@@ -45,8 +46,6 @@ changes = st.lists(
 @given(changes, st.data())
 def test_runs_equal_a_plain_table(steps, data):
     """Any sequence of changes, reloaded from files each time: same rows by key and by due time."""
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         store, head = LocalStore(folder), Head()
         oracle = MemoryState({"t": TABLE})

@@ -3,10 +3,10 @@ from collections import Counter
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.harness import run_kernel
-from support.streams import arrivals, cuts
 
 from ecompulse.kernels.quality_totals import PARTIAL_SCHEMA, TotalQuality, book
+from support.harness import run_kernel
+from support.streams import arrivals, cuts
 
 WINDOW = 60_000
 

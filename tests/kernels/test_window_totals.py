@@ -1,10 +1,10 @@
 """Windows that only a drain has closed are given out once more, whole, when rows come after all."""
 
 import polars as pl
-from support.harness import MemoryState
 
 from ecompulse.kernels.quality_totals import PARTIAL_SCHEMA, TotalQuality
 from ecompulse.kernels.step import END_OF_TIME, Clock
+from support.harness import MemoryState
 
 KERNEL = TotalQuality(60_000)
 
@@ -18,7 +18,7 @@ def part(start, count):
 
 
 class Shard:
-    def __init__(self):
+    def __init__(self) -> None:
         self.state = MemoryState({table.name: table for table in KERNEL.tables})
         self.epoch = 0
 

@@ -9,13 +9,13 @@ import pytest
 import yaml
 from deltalake import DeltaTable
 from polars.testing import assert_frame_equal
-from support.script import comparable
 
 from ecompulse.epochs.steps import Step, observe
 from ecompulse.simulator.settings import Settings
 from ecompulse.simulator.shop import simulate
 from ecompulse.simulator.store import write
 from pipelines import event_enrichment, session_analytics
+from support.script import comparable
 
 JOBS = {
     "event_enrichment": (
@@ -85,13 +85,13 @@ def test_failures_on_the_way_change_nothing(job, shop, answers, tmp_path):
     steps = [Step.READING, Step.WRITING, Step.BEFORE_SEAL, Step.SEALED, Step.LAKE_BEFORE_COMMIT, Step.LAKE_COMMITTED]
     failing: list[Step] = [*steps, Step.PUBLISHED, Step.COMMITTED]
 
-    class Failed(Exception):
+    class InjectedError(Exception):
         pass
 
     def fail(reached: Step) -> None:
         if failing and reached is failing[0]:
             failing.pop(0)
-            raise Failed
+            raise InjectedError
 
     forget = observe(fail)
     try:

@@ -7,6 +7,7 @@ from pathlib import Path
 import apache_beam as beam
 import polars as pl
 import pytest
+from apache_beam.portability.api import beam_runner_api_pb2 as api
 from deltalake import DeltaTable
 from polars.testing import assert_frame_equal
 
@@ -81,8 +82,6 @@ def test_sessions_use_five_primitives():
 
 
 def test_no_side_inputs_state_or_timers_and_no_splittable_dofn(updates):
-    from apache_beam.portability.api import beam_runner_api_pb2 as api
-
     for pipeline in (
         built(event_enrichment.SPEC, "--dedup", "--match_payments"),
         built(session_analytics.SPEC),

@@ -1,4 +1,5 @@
 import gzip
+import os
 
 import polars as pl
 import pytest
@@ -95,8 +96,6 @@ def test_new_files_of_a_folder_are_picked_up_in_order_and_limited(tmp_path):
 
 
 def test_order_by_time(tmp_path):
-    import os
-
     for number, name in enumerate(("b", "a")):
         path = tmp_path / f"{name}.jsonl"
         path.write_text(name + "\n")

@@ -24,7 +24,7 @@ TABLE = TableSpec("orders", SCHEMA, "at", warehouse=True, revised=True)
 AT = dt.datetime(2026, 1, 1, 12, 0, 0, 5000, tzinfo=dt.UTC)
 
 
-class Boom(Exception):
+class BoomError(Exception):
     pass
 
 
@@ -69,10 +69,10 @@ def test_a_crash_around_the_commit_loses_and_doubles_nothing(tmp_path, sink, ste
 
     def die(reached):
         if reached is step:
-            raise Boom
+            raise BoomError
 
     forget = observe(die)
-    with pytest.raises(Boom):
+    with pytest.raises(BoomError):
         sink.publish(TABLE, 1, files)
     forget()
     again = WarehouseSink(sink.url, sink.outputs)
@@ -109,7 +109,7 @@ def test_nothing_is_created_before_the_first_write(tmp_path, sink):
 
 
 def test_errors_are_one_line_without_a_password(tmp_path):
-    with pytest.raises(UserError, match="--warehouse: mysql is not supported|--warehouse: .*"):
+    with pytest.raises(UserError, match="--warehouse: "):
         WarehouseSink("mysql://u:secret@h/d", LocalStore(str(tmp_path)))
     with pytest.raises(UserError, match="--warehouse: "):
         WarehouseSink("nonsense", LocalStore(str(tmp_path)))

@@ -88,7 +88,7 @@ def test_ties_go_to_the_even_neighbour(events):
         ({"date": ["1.1.24"], "currency": ["EUR"], "rate": ["1"]}, "has a date that is not YYYY-MM-DD"),
         ({"date": ["2024-01-01"], "currency": ["EUR"], "rate": ["x"]}, "or a rate that is no number"),
         ({"date": ["2024-01-01"], "currency": ["EUR"], "rate": ["0"]}, "outside 0 to 10"),
-        ({"date": ["2024-01-01"], "currency": ["USD"], "rate": ["1"]}, "base currency itself"),
+        ({"date": ["2024-01-01"], "currency": ["USD"], "rate": ["1.1"]}, "base currency itself"),
         ({"date": ["2024-01-01"] * 2, "currency": ["EUR"] * 2, "rate": ["1", "2"]}, "EUR on 2024-01-01 twice"),
     ],
 )
