@@ -58,7 +58,14 @@ def run() -> None:
         table(
             ("pipeline", "events", "CPU s", "peak MB", "events per CPU-s", "columns are"),
             [
-                (name, f"{count:,}", f"{cost.cpu:.1f}", f"{cost.peak_mb:.0f}", f"{speed:,.0f}", f"{columns / speed:.1f}x")
+                (
+                    name,
+                    f"{count:,}",
+                    f"{cost.cpu:.1f}",
+                    f"{cost.peak_mb:.0f}",
+                    f"{speed:,.0f}",
+                    f"{columns / speed:.1f}x",
+                )
                 for name, count, cost, speed in rows
             ],
         )

@@ -7,9 +7,10 @@ parser behind a cache, its amounts in Decimal; rows are collected per bundle and
 
 import json
 import sys
+import tempfile
 from collections.abc import Iterable
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -49,6 +50,13 @@ class Enrich(beam.DoFn):
         except ValueError:
             return None
 
+    @staticmethod
+    def _base(amount: int | Decimal, rate: Decimal) -> Decimal | None:
+        try:
+            return (amount * rate).quantize(Decimal("0.0001"))
+        except InvalidOperation:
+            return None
+
     def process(self, element: bytes) -> Iterable[dict[str, Any]]:
         """One enriched event, or nothing for a row that breaks a rule."""
         try:
@@ -67,8 +75,8 @@ class Enrich(beam.DoFn):
         row["campaign_channel"] = "direct" if not event.get("referrer") else "referral"
         rate = self._rates.get((str(moment.date()), event.get("currency")))
         for name in MONEY:
-            if rate is not None and event.get(name) is not None:
-                row[f"{name}_base"] = (Decimal(event[name]) * rate).quantize(Decimal("0.0001"))
+            if rate is not None and isinstance(event.get(name), int | Decimal):
+                row[f"{name}_base"] = self._base(event[name], rate)
         yield row
 
 
@@ -87,7 +95,9 @@ class Write(beam.DoFn):
         """Write the file."""
         if self._rows:
             texts = [{name: str(value) for name, value in row.items()} for row in self._rows]
-            pl.DataFrame(texts, infer_schema_length=None).write_parquet("per_element.parquet")
+            pl.DataFrame(texts, infer_schema_length=None).write_parquet(
+                Path(tempfile.gettempdir(), "per_element.parquet")
+            )
 
 
 def main() -> None:

@@ -1,9 +1,10 @@
 """`ecompulse <job or tool>`: the same as `python -m pipelines.<job or tool>`."""
 
+import difflib
 import importlib
 import sys
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TextIO
 
 COMMANDS: Final = {
     "event_enrichment": "enrich events with user, product, place and device",
@@ -18,14 +19,23 @@ COMMANDS: Final = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments and arguments[0] in {"-h", "--help"}:
+        _usage(sys.stdout)
+        return 0
     if not arguments or arguments[0] not in COMMANDS:
-        if arguments and arguments[0] not in {"-h", "--help"}:
-            print(f"ecompulse: {arguments[0]}: no such command", file=sys.stderr)
-        print("usage: ecompulse COMMAND [flags]; each has --help", file=sys.stderr)
-        for name, text in COMMANDS.items():
-            print(f"  {name:<18} {text}", file=sys.stderr)
-        return 0 if arguments and arguments[0] in {"-h", "--help"} else 2
+        if arguments:
+            near = difflib.get_close_matches(arguments[0], COMMANDS, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            print(f"ecompulse: {arguments[0]}: no such command{hint}", file=sys.stderr)
+        _usage(sys.stderr)
+        return 2
     return int(importlib.import_module(f"pipelines.{arguments[0]}").main(arguments[1:]))
+
+
+def _usage(to: TextIO) -> None:
+    print("usage: ecompulse COMMAND [flags]; each has --help", file=to)
+    for name, text in COMMANDS.items():
+        print(f"  {name:<18} {text}", file=to)
 
 
 if __name__ == "__main__":

@@ -93,7 +93,8 @@ def parse(program: str, summary: str, flags: Sequence[Flag], argv: Sequence[str]
         for key, value in _load(known.config).items():
             flag = next((flag for flag in flags if flag.name == key), None)
             if flag is None:
-                beam += _check_beam([f"--{key}={value}"], flags, f"--config: {known.config}: ")
+                _check_beam([f"--{key}"], flags, f"--config: {known.config}: ")
+                beam += _for_beam(key, value)
             else:
                 values[key] = _from_yaml(flag, value, known.config)
     values.update({name: getattr(known, name) for name in given})
@@ -173,6 +174,8 @@ def _from_yaml(flag: Flag, value: Any, path: str) -> Any:
             raise UserError(f"--config: {path}: {flag.name}: wants true or false, not {value!r}")
         return value
     items = value if isinstance(value, list) and flag.many else [value]
+    if not all(isinstance(item, str | int | float) and not isinstance(item, bool) for item in items):
+        raise UserError(f"--config: {path}: {flag.name}: wants one value{' or a list' * flag.many}, not {value!r}")
     try:
         parsed = [flag.parse(str(item)) for item in items]
     except ValueError as error:
@@ -180,6 +183,12 @@ def _from_yaml(flag: Flag, value: Any, path: str) -> Any:
     if flag.choices and not set(parsed) <= set(flag.choices):
         raise UserError(f"--config: {path}: {flag.name}: {value!r} is none of {', '.join(flag.choices)}")
     return parsed if flag.many else parsed[0]
+
+
+def _for_beam(key: str, value: Any) -> list[str]:
+    """A YAML value as Beam's parser wants it: switches have none, lists are the flag given again."""
+    values = value if isinstance(value, list) else [value]
+    return [f"--{key}" if item is True else f"--{key}={item}" for item in values if item is not False]
 
 
 def _check_beam(unknown: Sequence[str], flags: Sequence[Flag], where: str) -> list[str]:

@@ -20,7 +20,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def maintain(argv: Sequence[str]) -> int:
-    """Compact small files, or remove files that no version of the last days refers to."""
+    """Compact small files, or remove files that no version of the last days refers to.
+
+    Among those are files of runs that were never sealed, which no version ever referred to.
+    """
     parser = ToolParser(prog="python -m pipelines.lake", description="Keep the tables of a lake in shape.")
     parser.add_argument("verb", choices=("compact", "vacuum"))
     parser.add_argument("tables", nargs="*", help="names of tables [all]")
@@ -29,9 +32,12 @@ def maintain(argv: Sequence[str]) -> int:
         "--keep_hours",
         type=int,
         default=_WEEK,
-        help="vacuum: hours of history to keep; running jobs need it [168]",
+        help="vacuum: keep what is younger than so many hours, the files of running jobs among it; jobs that stopped "
+        "before must have been run to their end [168]",
     )
     options = parser.parse_args(argv)
+    if options.keep_hours < 0:
+        raise UserError("--keep_hours: must not be below zero")
     names = options.tables or sorted(log.parent.name for log in Path(options.lake).glob("*/_delta_log"))
     if not names:
         raise UserError(f"--lake: {options.lake} holds no Delta table")
@@ -44,7 +50,7 @@ def maintain(argv: Sequence[str]) -> int:
             print(f"{name}: {done['numFilesRemoved']} files became {done['numFilesAdded']}")
         else:
             gone = table.vacuum(
-                options.keep_hours, dry_run=False, enforce_retention_duration=options.keep_hours >= _WEEK
+                options.keep_hours, dry_run=False, enforce_retention_duration=options.keep_hours >= _WEEK, full=True
             )
             print(f"{name}: {len(gone)} files removed")
     return 0

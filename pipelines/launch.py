@@ -1,6 +1,7 @@
 """Start a job: flags to driver, errors to exit statuses."""
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -26,6 +27,7 @@ WRONG_USE: Final = 2
 INTERRUPTED: Final = 130
 _MUCH_LATE: Final = 0.01  # share of late rows from which something is wrong with their order
 
+_WRAPPED: Final = re.compile(r" \[while running '[^']*'\]")  # what Beam adds to the text of a worker's error
 TRACEBACK: Final = "ECOMPULSE_TRACEBACK"
 """Environment variable: when set, an error that nobody foresaw comes with its traceback."""
 
@@ -66,7 +68,10 @@ def guarded(program: str, body: Callable[[], int]) -> int:
         foreseen = isinstance(error, UserError | JobError)
         if TRACEBACK in os.environ and not foreseen:
             raise
-        print(f"{program}: {error if foreseen else _first_line(error)}{_advice(error)}", file=sys.stderr)
+        text = _WRAPPED.sub("", str(error)).strip()
+        if not foreseen:
+            text = f"{type(error).__name__}: {text.splitlines()[0] if text else 'no message'}"
+        print(f"{program}: {text}{_advice(error)}", file=sys.stderr)
         return WRONG_USE if isinstance(error, UserError) else FAILED
 
 
@@ -74,12 +79,6 @@ def _advice(error: Exception) -> str:
     if isinstance(error, UserError | Superseded | StateDamaged):
         return ""
     return " (run it again to go on)" if isinstance(error, JobError) else f" ({TRACEBACK}=1 shows where)"
-
-
-def _first_line(error: Exception) -> str:
-    """An error that nobody foresaw, without what a runner has wrapped around it."""
-    text = str(error).split(" [while running ")[0].strip()
-    return f"{type(error).__name__}: {text.splitlines()[0] if text else 'no message'}"
 
 
 def _run(spec: JobSpec, argv: Sequence[str]) -> int:
@@ -102,6 +101,7 @@ def _run(spec: JobSpec, argv: Sequence[str]) -> int:
 
 
 def open_sources(spec: JobSpec, options: Options) -> list["Source"]:
+    """The sources that a user named; UserError when nothing is there."""
     from ecompulse.epochs.protocols import EVENTS
     from ecompulse.io.sources import open_source
 

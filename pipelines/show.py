@@ -1,18 +1,16 @@
 """`python -m pipelines.show TABLE`: read a table of the lake without knowing Delta."""
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
 import polars as pl
-import polars.selectors as cs
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
 from ecompulse.epochs.errors import UserError
-from ecompulse.io.sinks.lines import json_lines
+from ecompulse.io.sinks.lines import flat, json_lines
 from pipelines.launch import guarded
 from pipelines.tool import ToolParser, print_table
 
@@ -35,25 +33,16 @@ def show(argv: Sequence[str]) -> int:
     if options.table is None:
         print_table(tables_of(options.lake))
         return 0
+    if options.limit < 0:
+        raise UserError("--limit: must not be below zero")
     frame = select(read_table(options.lake, options.table), options.columns, options.where, options.limit)
     if options.format == "json":
         print(json_lines(frame).decode(), end="")
     elif options.format == "csv":
-        print(_flat(frame).write_csv(), end="")
+        print(flat(frame).write_csv(), end="")
     else:
         print_table(frame, rows=options.limit)
     return 0
-
-
-def _flat(frame: pl.DataFrame) -> pl.DataFrame:
-    """Bytes as base64, nested values as JSON text, since CSV has neither."""
-    nested = [
-        pl.Series(
-            column.name, [None if value is None else json.dumps(value, default=str) for value in column.to_list()]
-        )
-        for column in frame.select(cs.nested())
-    ]
-    return frame.with_columns(cs.binary().bin.encode("base64"), *nested)
 
 
 def read_table(lake: str, name: str) -> duckdb.DuckDBPyRelation:
@@ -74,9 +63,10 @@ def select(relation: duckdb.DuckDBPyRelation, columns: str | None, where: str | 
             relation = relation.filter(where)
         if columns:
             relation = relation.project(", ".join(f'"{name.strip()}"' for name in columns.split(",")))
-        return relation.limit(limit).pl()
+        frame: pl.DataFrame = relation.limit(limit).pl()
     except duckdb.Error as error:
         raise UserError(f"--where or --columns: {str(error).splitlines()[0]}") from None
+    return frame
 
 
 def tables_of(lake: str) -> pl.DataFrame:

@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
@@ -144,7 +145,10 @@ def _engine(url: str) -> sa.Engine:
     engine = sa.create_engine(url, pool_pre_ping=True)
     if engine.dialect.name != "sqlite":
         return engine
-    engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+    database = engine.url.database
+    if database and database != ":memory:":  # the same name for the same file, wherever the job is started
+        database = str(Path(database).absolute())
+    engine = sa.create_engine(engine.url.set(database=database), connect_args={"timeout": BUSY_SECONDS})
 
     def connected(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # SQLAlchemy begins, not the driver

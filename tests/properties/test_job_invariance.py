@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import sqlite3
 from pathlib import Path
 
 import polars as pl
@@ -48,7 +49,8 @@ def start(job: str, shop: Path, out: Path, *flags: str) -> int:
     return main(
         [
             f"--source={shop / 'shop' / 'events'}", f"--enrich={shop / 'enrich.yaml'}", *own, *updates, *flags,
-            f"--lake={out / 'lake'}", f"--checkpoint={out / 'checkpoint'}", "--warehouse=none", "--drain",
+            f"--lake={out / 'lake'}", f"--checkpoint={out / 'checkpoint'}", "--drain",
+            f"--warehouse=sqlite:///{out / 'w.db'}",
             "--progress=none",
         ]
     )  # fmt: skip
@@ -57,7 +59,20 @@ def start(job: str, shop: Path, out: Path, *flags: str) -> int:
 def run(job: str, shop: Path, out: Path, *flags: str) -> dict[str, pl.DataFrame]:
     assert start(job, shop, out, *flags) == 0
     names = JOBS[job][2]
-    return {name: comparable(pl.from_arrow(DeltaTable(str(out / "lake" / name)).to_pyarrow_table())) for name in names}
+    lake = {name: comparable(pl.from_arrow(DeltaTable(str(out / "lake" / name)).to_pyarrow_table())) for name in names}
+    return lake | in_warehouse(out / "w.db")
+
+
+def in_warehouse(path: Path) -> dict[str, pl.DataFrame]:
+    with sqlite3.connect(path) as warehouse:
+        tables = [name for (name,) in warehouse.execute("select name from sqlite_master where type = 'table'")]
+        found = {
+            f"{name} in the warehouse": comparable(pl.read_database(f"select * from {name}", warehouse))  # noqa: S608  # our own names
+            for name in tables
+            if name != "ecompulse_ledger"
+        }
+    assert found
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +98,7 @@ def test_any_cut_and_any_shards_give_the_same_tables(job, flags, shop, answers, 
 def test_failures_on_the_way_change_nothing(job, shop, answers, tmp_path):
     """The run fails at one step after the other, and is started again each time."""
     steps = [Step.READING, Step.WRITING, Step.BEFORE_SEAL, Step.SEALED, Step.LAKE_BEFORE_COMMIT, Step.LAKE_COMMITTED]
+    steps += [Step.WAREHOUSE_BEFORE_COMMIT, Step.WAREHOUSE_COMMITTED]
     failing: list[Step] = [*steps, Step.PUBLISHED, Step.COMMITTED]
 
     class InjectedError(Exception):

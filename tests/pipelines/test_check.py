@@ -1,0 +1,92 @@
+"""`--check` shows what the first rows become, and touches nothing."""
+
+import re
+
+import pytest
+
+from pipelines import event_enrichment, session_analytics
+from support.place import Place, snapshot
+from support.process import REES46
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def rows_of(text):
+    """First and second cell of each line of the tables on the terminal."""
+    return dict(re.findall(r"^\| (\S+) +(\d+) ", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("job", [event_enrichment, session_analytics], ids=lambda job: job.SPEC.name)
+def test_mapped_columns_and_dead_letters_are_shown_and_nothing_is_made(shop, place, capsys, job):
+    lines = [
+        '{"event_id": "a", "event_type": "page_view", "event_time": "2026-03-01T00:00:00Z", "user_id": "u1"}',
+        '{"event_id": "b", "event_type": "search", "event_time": "2026-03-01T00:00:01Z", "user_id": "u2", "x": 1}',
+        '{"event_id": "c", "event_type": ',
+        '{"event_id": "d", "event_type": "page_view", "user_id": "u1"}',
+        '{"event_id": "e", "event_type": "page_view", "user_id": "u1"}',
+    ]
+    (place / "events.jsonl").write_text("\n".join(lines) + "\n")
+    before = snapshot(place)
+    assert job.main(["--source=events.jsonl", "--check"]) == 0
+    said = capsys.readouterr().out
+    assert "5 rows: 2 good, 3 dead letters" in said
+    shown = rows_of(said)
+    assert {name: shown[name] for name in ("event_id", "event_time", "user_id", "properties")} == {
+        "event_id": "2",
+        "event_time": "2",
+        "user_id": "2",
+        "properties": "1",
+    }
+    assert "price" not in shown, "no row fills it"
+    assert (shown["missing_required"], shown["broken_json"]) == ("2", "1")
+    assert "event_time is missing" in said
+    assert said.endswith(f"{job.SPEC.name}: flags, mapping and files are good; nothing was written\n")
+    assert snapshot(place) == before
+
+
+def test_no_more_than_a_hundred_rows_are_decoded(place, capsys):
+    line = '{{"event_id": "{}", "event_type": "search", "event_time": "2026-03-01T00:00:00Z", "user_id": "u"}}\n'
+    (place / "events.jsonl").write_text("".join(line.format(number) for number in range(300)))
+    assert event_enrichment.main(["--source=events.jsonl", "--check"]) == 0
+    assert "100 rows: 100 good, 0 dead letters" in capsys.readouterr().out
+
+
+def test_an_existing_checkpoint_and_lake_are_left_alone(shop, place, capsys):
+    made = Place(place, shop.events)
+    assert made.run() == 0
+    before = snapshot(place)
+    assert made.run("--check") == 0
+    assert snapshot(place) == before
+
+
+def test_a_mapping_that_is_anothers_is_wrong_use(shop, place, wrong):
+    before = snapshot(place)
+    line = wrong(event_enrichment.main, f"--source={shop.events}", "--mapping=rees46", "--check")
+    assert re.search(r"none of the first \d+ rows is good: .*; see --mapping", line)
+    assert snapshot(place) == before
+
+
+def test_an_empty_folder_has_no_row_yet(place, capsys):
+    (place / "events").mkdir()
+    assert event_enrichment.main(["--source=events", "--check"]) == 0
+    assert "no complete row yet" in capsys.readouterr().out
+
+
+def test_update_streams_are_shown_as_what_they_are(shop, place, capsys):
+    (place / "enrich.yaml").write_text("steps: {user: {columns: {country: text}}}\n")
+    flags = ["--enrich=enrich.yaml", f"--user_updates={shop.folder / 'user_updates.jsonl'}", "--check"]
+    assert event_enrichment.main([f"--source={shop.events}", *flags]) == 0
+    assert "user_updates.jsonl: the first rows as user_updates" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not REES46.exists(), reason=f"{REES46} is not there")
+def test_foreign_data_is_shown_as_events(place, capsys):
+    assert event_enrichment.main([f"--source={REES46}", "--mapping=rees46", "--check"]) == 0
+    said = capsys.readouterr().out
+    assert "100 rows: 100 good, 0 dead letters" in said
+    assert rows_of(said)["currency"] == "100", "the mapping's default"
+    assert list(place.iterdir()) == []

@@ -1,0 +1,208 @@
+"""Wrong use: one line that names the flag, exit 2, nothing made, and no wait for Beam."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from pipelines import checkpoint, event_enrichment, lake, session_analytics, show
+from support.place import Place, snapshot
+
+EVENT = {"event_id": "e1", "event_type": "page_view", "event_time": "2026-03-01T00:00:00Z", "user_id": "u1"}
+
+WITHOUT_BEAM = """
+import importlib, json, sys
+sys.modules["apache_beam"] = None  # importing it fails from here on
+statuses = []
+for job, *arguments in json.loads(sys.argv[1]):
+    try:
+        statuses.append(importlib.import_module(f"pipelines.{job}").main(arguments))
+    except SystemExit as ended:
+        statuses.append(ended.code)
+print(json.dumps(statuses))
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty working directory, beside a file of one event."""
+    (tmp_path / "events.jsonl").write_text(json.dumps(EVENT) + "\n")
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    return tmp_path
+
+
+def written(here, name, text):
+    (here / name).write_text(text)
+    return here / name
+
+
+@pytest.mark.parametrize("job", [event_enrichment, session_analytics], ids=lambda job: job.SPEC.name)
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ([], "--source: is required; see --help"),
+        (["--source=gone.jsonl"], "gone.jsonl"),
+        (["--source=../events.jsonl", "--mapping=ress46"], "did you mean rees46?"),
+        (["--source=../events.jsonl", "--enrich=gone.yaml"], "--enrich: gone.yaml: No such file or directory"),
+        (["--source=../events.jsonl", "--watermark_delay=ten"], "--watermark_delay: 'ten' is no duration"),
+        (["--source=../events.jsonl", "--chekpoint=x"], "--chekpoint: neither this job nor Beam knows this flag"),
+        (["--source=../events.jsonl", "--warehouse=nonsense"], "--warehouse: is no SQLAlchemy URL"),
+        (["--source=../events.jsonl", "--warehouse=mysql://u:geheim@h/d"], "--warehouse: mysql is not supported"),
+        (["--source=../events.jsonl", "--sink=kafka9:x"], "--sink: kafka9:x: no such sink"),
+        (["--source=../events.jsonl", "--lake=../events.jsonl"], "is a file, not a directory"),
+        (["--source=../events.jsonl", "--checkpoint=ftp://x/y"], "--checkpoint: ftp://x/y: no store for ftp://"),
+        (["--source=../events.jsonl", "--runner=Nobody"], "--runner: Nobody: "),
+        (["--source=../events.jsonl", "--direct_num_workers=many"], "--direct_num_workers: invalid int value"),
+        (["--source=../events.jsonl", "--config=gone.yaml"], "--config: gone.yaml: No such file or directory"),
+    ],
+)
+def test_a_wrong_flag_is_one_line_and_makes_nothing(here, wrong, job, flags, said):
+    before = snapshot(here)
+    line = wrong(job.main, *flags)
+    assert line.startswith(f"{job.SPEC.name}: ")
+    assert said in line
+    assert "geheim" not in line, "a password is not to be seen"
+    assert snapshot(here) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("fields: {event_time: t}\ntimes: {format: x}\n", "times: unknown key, did you mean time?"),
+        ("fields: {event_tme: t}\n", "fields.event_tme: no field of the event, did you mean event_time?"),
+        ("fields: {event_time: t}\ntime: {format: '%Y', zoen: UTC}\n", "time.zoen: unknown key, did you mean zone?"),
+        ("fields: [a]\n", "fields: expected a mapping"),
+    ],
+)
+def test_a_wrong_key_of_a_mapping_is_named_with_its_path(here, wrong, text, path):
+    mapping = written(here, "mapping.yaml", text)
+    before = snapshot(here)
+    line = wrong(event_enrichment.main, "--source=../events.jsonl", f"--mapping={mapping}")
+    assert line.startswith(f"event_enrichment: --mapping: {mapping}: {path}")
+    assert snapshot(here) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("steps: {geo: {databse: x}}\n", "steps.geo.databse: unknown key, did you mean database?"),
+        ("step: {}\n", "step: unknown key, did you mean steps?"),
+        ("steps: {currency: {base: EURO}}\n", "steps.currency.base: 'EURO' is not an ISO 4217 code such as EUR"),
+        ("steps: {user: {lookup: 'parquet:gone.parquet?key=user_id'}}\n", "gone.parquet"),
+    ],
+)
+def test_a_wrong_key_of_enrich_is_named_with_its_path(here, wrong, text, path):
+    enrich = written(here, "enrich.yaml", text)
+    before = snapshot(here)
+    line = wrong(event_enrichment.main, "--source=../events.jsonl", f"--enrich={enrich}")
+    assert "--enrich: " in line
+    assert path in line
+    assert snapshot(here) == before
+
+
+@pytest.mark.parametrize(
+    ("job", "flags", "said"),
+    [
+        (
+            event_enrichment,
+            ["--user_updates=../events.jsonl"],
+            "--user_updates: give its columns as steps.user.columns",
+        ),
+        (session_analytics, ["--funnel=gone.yaml"], "--funnel: gone.yaml: No such file or directory"),
+        (session_analytics, ["--session_gap=0s"], "--session_gap"),
+    ],
+)
+def test_settings_of_a_job_that_do_not_fit_are_refused(here, wrong, job, flags, said):
+    before = snapshot(here)
+    assert said in wrong(job.main, "--source=../events.jsonl", *flags)
+    assert snapshot(here) == before
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """A checkpoint after its first run."""
+    root = tmp_path_factory.mktemp("begun")
+    (root / "events.jsonl").write_text(json.dumps(EVENT) + "\n")
+    (root / "more.jsonl").write_text("")
+    place = Place(root, root / "events.jsonl")
+    assert place.run() == 0
+    return place
+
+
+@pytest.mark.parametrize(
+    ("flags", "setting"),
+    [
+        (["--num_shards=3"], "num_shards 2, not 3"),
+        (["--dedup"], "operators"),
+        (["--source={root}/more.jsonl"], "sources"),
+    ],
+)
+def test_other_settings_than_the_checkpoints_are_refused(begun, wrong, flags, setting):
+    before = snapshot(begun.root)
+    line = wrong(event_enrichment.main, *begun.arguments(*(flag.format(root=begun.root) for flag in flags)))
+    assert line.startswith(f"event_enrichment: --checkpoint: {begun.checkpoint} was made with {setting}")
+    assert line.endswith("use the old setting or another --checkpoint")
+    assert snapshot(begun.root) == before
+
+
+def test_another_jobs_checkpoint_is_refused(begun, wrong):
+    before = snapshot(begun.root)
+    assert 'was made with job "event_enrichment"' in wrong(session_analytics.main, *begun.arguments())
+    assert snapshot(begun.root) == before
+
+
+def test_a_run_without_news_says_so_and_is_done(begun, capsys):
+    assert begun.run() == 0
+    assert capsys.readouterr().err == (
+        f"event_enrichment: checkpoint {begun.checkpoint} is at epoch 1, no new rows; "
+        "a new run needs another --checkpoint\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "said"),
+    [
+        (show, ["--lmit=3"], "unrecognized arguments: --lmit=3; see --help"),
+        (show, ["x", "--limit=many"], "argument --limit: invalid int value: 'many'; see --help"),
+        (show, ["x", "--limit=-1"], "--limit: must not be below zero"),
+        (checkpoint, [], "the following arguments are required: VERB; see --help"),
+        (checkpoint, ["inspect", "gone"], "gone holds no checkpoint"),
+        (checkpoint, ["fork", "gone"], "the following arguments are required: --to; see --help"),
+        (lake, ["compact", "--lake=gone"], "--lake: gone holds no Delta table"),
+        (lake, ["vacuum", "x", "--lake=gone"], "x: no such table in gone"),
+        (lake, ["vacuum", "--keep_hours=-1"], "--keep_hours: must not be below zero"),
+    ],
+)
+def test_wrong_use_of_a_tool_is_one_line(here, wrong, tool, arguments, said):
+    before = snapshot(here)
+    assert said in wrong(tool.main, *arguments)
+    assert snapshot(here) == before
+
+
+def test_help_and_errors_do_not_wait_for_beam(here):
+    mapping = written(here, "mapping.yaml", "feilds: {}\n")
+    source = f"--source={here / 'events.jsonl'}"
+    commands = [
+        ["event_enrichment", "--help"],
+        ["session_analytics", "--help"],
+        ["show", "--help"],
+        ["checkpoint", "--help"],
+        ["lake", "--help"],
+        ["event_enrichment"],
+        ["event_enrichment", source, "--nobody=1"],
+        ["event_enrichment", source, f"--mapping={mapping}"],
+        ["session_analytics", source, "--warehouse=x"],
+        ["session_analytics", "--source=gone"],
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_BEAM, json.dumps(commands)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ,
+    )
+    assert json.loads(done.stdout.splitlines()[-1]) == [0] * 5 + [2] * 5
+    assert len(done.stderr.splitlines()) == 5, done.stderr
