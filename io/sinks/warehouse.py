@@ -19,13 +19,15 @@ from ecompulse.epochs.steps import Step, reach
 from ecompulse.epochs.tables import stored_schema
 
 LEDGER: Final = "ecompulse_ledger"
+KEY: Final = ("id", "job")
+"""Primary key of every table: jobs share some tables, and each has its own rows there."""
 BUSY_SECONDS: Final = 30
 _ROWS: Final = 5_000  # of one statement
 
 
 @dataclass
 class WarehouseSink:
-    """Tables of a database, upserted by `id`; of several revisions of a row the highest stands.
+    """Tables of a database, upserted by `id` and `job`; of several revisions of a row the highest stands.
 
     Exactly once: an epoch's rows of a table and the ledger's step to that epoch are one transaction; the ledger is
     by checkpoint and table, and an epoch that it already has is not written again. Tables are created on the first
@@ -106,11 +108,11 @@ class WarehouseSink:
     def _upsert(self, target: sa.Table, *, revised: bool) -> Any:
         statement = self._insert(target)
         if not revised:
-            return statement.on_conflict_do_nothing(index_elements=["id"])
+            return statement.on_conflict_do_nothing(index_elements=KEY)
         fresh = statement.excluded
         return statement.on_conflict_do_update(
-            index_elements=["id"],
-            set_={column.name: fresh[column.name] for column in target.columns if column.name != "id"},
+            index_elements=KEY,
+            set_={column.name: fresh[column.name] for column in target.columns if column.name not in KEY},
             where=fresh.revision >= target.c.revision,
         )
 
@@ -121,7 +123,7 @@ class WarehouseSink:
         """The table in the database, made or widened when need be."""
         if spec.name not in self._tables:
             columns = [
-                sa.Column(name, _type(dtype), primary_key=name == "id") for name, dtype in stored_schema(spec).items()
+                sa.Column(name, _type(dtype), primary_key=name in KEY) for name, dtype in stored_schema(spec).items()
             ]
             table = sa.Table(spec.name, self._metadata, *columns, extend_existing=True)  # a retry comes again
             self._metadata.create_all(self._engine, tables=[self._ledger, table])

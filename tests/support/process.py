@@ -24,7 +24,7 @@ from deltalake import DeltaTable
 from ecompulse.epochs.steps import CRASH_AT
 from support.script import comparable
 
-PATIENCE = 60.0
+PATIENCE = 240.0
 """Seconds after which a test stops waiting for a process."""
 
 REES46 = Path(__file__).parents[3] / "shared" / "data" / "rees46_2019-10-01_part1.csv.gz"

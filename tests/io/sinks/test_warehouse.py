@@ -35,9 +35,9 @@ def sink(tmp_path):
     return made
 
 
-def write(tmp_path, rows, name="f.parquet"):
+def write(tmp_path, rows, name="f.parquet", job="j"):
     frame = pl.DataFrame(rows, schema=SCHEMA, orient="row").with_columns(
-        pl.col("at").cast(pl.Datetime("us", "UTC")), job=pl.lit("j"), epoch=pl.lit(1, pl.Int64)
+        pl.col("at").cast(pl.Datetime("us", "UTC")), job=pl.lit(job), epoch=pl.lit(1, pl.Int64)
     )
     frame.write_parquet(tmp_path / name)
     return [DataFile(name, frame.height, 1, "", "2026-01-01")]
@@ -79,6 +79,13 @@ def test_a_crash_around_the_commit_loses_and_doubles_nothing(tmp_path, sink, ste
     again.open([TABLE], "cp1")
     again.publish(TABLE, 1, files)
     assert len(read(tmp_path)) == 1
+
+
+def test_jobs_that_share_a_table_keep_their_own_rows(tmp_path, sink):
+    sink.publish(TABLE, 1, write(tmp_path, [("a", AT, Decimal(1), [], 1)]))
+    sink.open([TABLE], "cp2")
+    sink.publish(TABLE, 1, write(tmp_path, [("a", AT, Decimal(2), [], 1)], job="k"))
+    assert read(tmp_path, "select job, money from orders order by job") == [("j", 1), ("k", 2)]
 
 
 def test_another_checkpoint_has_a_ledger_of_its_own(tmp_path, sink):

@@ -112,8 +112,8 @@ SERIES = st.dictionaries(st.integers(0, 40), st.none() | st.integers(-2, 10), ma
 
 
 @settings(max_examples=40, deadline=None)
-@given(SERIES, SERIES, st.lists(st.integers(0, 41), max_size=4))
-def test_incidents_equal_a_walk(germany, france, cuts):
+@given(SERIES, SERIES, st.lists(st.integers(0, 41), max_size=4), st.sampled_from([0, 10 * 86_400_000]))
+def test_incidents_equal_a_walk(germany, france, cuts, leap):
     bounds = [0, *sorted(cuts), 41]
     epochs = []
     for start, stop in itertools.pairwise(bounds):
@@ -121,7 +121,7 @@ def test_incidents_equal_a_walk(germany, france, cuts):
             rows_of({n: v for n, v in values.items() if start <= n < stop}, country=country)
             for country, values in (("DE", germany), ("FR", france))
         ]
-        epochs.append((pl.concat(rows).sample(fraction=1, shuffle=True, seed=1), BASE + stop * MINUTE, 0))
+        epochs.append((pl.concat(rows).sample(fraction=1, shuffle=True, seed=1), BASE + stop * MINUTE + leap, 0))
     alerts = raise_alerts(WATCHES, epochs)
     assert alerts["id"].n_unique() == alerts.height
     for watch in WATCHES:

@@ -88,6 +88,20 @@ def test_the_first_are_admitted_and_nothing_is_lost(events):
     assert len({key[2] for key in best} - {"__other__"}) <= 2  # the series itself has a place too
 
 
+def test_the_admitted_outlive_a_leap_of_the_watermark_with_those_who_wait():
+    def views(minute, *products):
+        rows = [
+            {**dict.fromkeys(FRAME_SCHEMA), "event_type": "page_view", "product_id": p, "event_time": minute * 60_000}
+            for p in products
+        ]
+        return pl.DataFrame(rows, schema={**FRAME_SCHEMA, "event_time": pl.Int64}).cast(dict(FRAME_SCHEMA))
+
+    first, second = views(1, "a", "b"), views(9, "c", "d")
+    whole, _ = admit([(pl.concat([first, second]), -1)])
+    epochs = [(first, -1), (second, 5 * 60_000), (second.clear(), 30 * 86_400_000)]
+    assert totals(admit(epochs)[0]) == totals(whole)
+
+
 def test_metrics_without_dimensions_need_no_admission():
     events = pl.DataFrame([{**dict.fromkeys(FRAME_SCHEMA), "event_type": "x", "event_time": 0}], schema=FRAME_SCHEMA)
     bounded, free = split_bounded(to_slices(events, PLAN), PLAN.specs)
