@@ -17,6 +17,10 @@ class FrameCoder(beam.coders.Coder):
         """The inverse of `encode`."""
         return decode(encoded)
 
+    def estimate_size(self, value: pl.DataFrame) -> int:
+        """Bytes, about. Beam's own way encodes the frame again at every step, for its counters."""
+        return int(value.estimated_size())
+
     def is_deterministic(self) -> bool:
         """Frames are values only."""
         return False
