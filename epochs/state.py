@@ -145,12 +145,16 @@ class ShardState:
             folder = f"state/{operator}/{shard:05d}"
             tables[name] = [*refs[:kept], *(self._write(folder, name, attempt, new) for new in fresh)]
             self._runs[name] = [*old[:kept], *fresh]
-        return Head(tables, self._next_due(), self._horizon)
+        drained = self._clock.watermark >= END_OF_TIME
+        return Head(tables, self._next_due(), self._horizon if drained else self._clock.watermark)
 
     @property
     def _horizon(self) -> int:
-        """Watermark that expiry goes by: draining ends windows, it does not age what is remembered."""
-        return self._head.stepped if self._clock.watermark >= END_OF_TIME else self._clock.watermark
+        """Watermark that expiry goes by: that of the shard's last step.
+
+        The watermark may leap past a row's `due` and `expires` at once, and the step must still see the row.
+        """
+        return self._head.stepped
 
     def _next_due(self) -> int | None:
         smallest = []

@@ -34,9 +34,18 @@ holds, `since` = that of the incident that is firing (both null for none), `hear
 
 HISTORY_SCHEMA: Final = pl.Schema(
     {
-        "watched": pl.String(), "end": pl.Int64(), "value": pl.Int128(), "revision": pl.Int64(), "expires": pl.Int64(),
+        "watched": pl.String(),
+        "end": pl.Int64(),
+        "value": pl.Int128(),
+        "revision": pl.Int64(),
+        "until": pl.Int64(),
+        "expires": pl.Int64(),
     }
-)  # fmt: skip
+)
+"""`until`: end of the last window that may be compared with it."""
+
+FORGET_AFTER: Final = 400 * DAY_MS
+"""Ms after a series' last window: more than any leap of the watermark within which its next window may come."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +67,9 @@ class RaiseAlerts:
     per epoch; only these incidents depend on the cut into epochs.
 
     Keying: rule and series; rules of absence by rule alone. State: `watched`, one row of about 100 bytes per rule and
-    series, gone a day after its last window unless it fires; `history`, for rules that compare, one row per window
-    for the window's length, a day or a week. A changed rule goes on from the state of its name.
+    series, gone 400 days after its last window unless it fires; `history`, for rules that compare, one row per
+    window for the window's length, a day or a week of the series' own time. A changed rule goes on from the state of
+    its name.
 
     Attributes:
         watches: the rules (`RuleSet.bind`).
@@ -110,7 +120,7 @@ class RaiseAlerts:
         changes = {WATCHED: Change(keys, rows.select(WATCHED_SCHEMA.names()))}
         comparing = history["watched"].unique()
         if comparing.len():
-            kept = history.filter(pl.col("expires") > _passed(clock))
+            kept = history.filter(pl.col("until") > pl.col("end").max().over("watched"))
             changes[HISTORY] = Change(comparing, kept.select(HISTORY_SCHEMA.names()))
         return Step({"metric_alerts": shown(pl.concat([alerts, quiet]), self.watches)}, changes)
 
@@ -121,7 +131,8 @@ class RaiseAlerts:
         if chosen.is_empty():
             return pl.DataFrame(schema=HISTORY_SCHEMA)
         horizon = pl.col("rule").replace_strict(horizons, return_dtype=pl.Int64)
-        fresh = chosen.with_columns(expires=pl.col("end") + horizon).select(HISTORY_SCHEMA.names())
+        fresh = chosen.with_columns(until=pl.col("end") + horizon, expires=pl.col("end") + FORGET_AFTER)
+        fresh = fresh.select(HISTORY_SCHEMA.names())
         rows = pl.concat([state.lookup(HISTORY, chosen["watched"].unique()), fresh])
         return rows.sort("watched", "end", "revision").unique(["watched", "end"], keep="last", maintain_order=True)
 
@@ -136,11 +147,7 @@ class RaiseAlerts:
         after = told.group_by("watched", maintain_order=True).agg(
             pl.col("rule", "series").first(), pl.col("end").last().alias("last"), pl.col("run", "incident").last()
         )
-        kept = (
-            pl.when(pl.col("incident").is_not_null()).then(NEVER).otherwise(pl.col("last") + DAY_MS + pl.col("_hold"))
-        )
-        hold = {watch.name: watch.rule.hold for watch in self.watches}
-        after = after.with_columns(_hold=pl.col("rule").replace_strict(hold, default=0, return_dtype=pl.Int64))
+        kept = pl.when(pl.col("incident").is_not_null()).then(NEVER).otherwise(pl.col("last") + FORGET_AFTER)
         after = after.with_columns(expires=kept, began="run", since="incident", heard=pl.lit(clock.now, pl.Int64))
         untouched = held.join(after, on="watched", how="anti")
         return told.filter("turned").select(TURN_SCHEMA.names()), pl.concat(

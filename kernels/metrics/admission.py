@@ -106,6 +106,10 @@ class AdmitSeries:
         rows = self._decided(rows, admitted, clock)
         out = self._folded(rows.filter(~pl.col("_waits")))
         waiting = rows.filter("_waits").select(_PENDING.schema.names())
+        # Who is admitted must outlive, with those who wait, any leap of the watermark.
+        bound = pl.col("place").is_in(waiting["place"].unique().implode())
+        day = pl.col("place").str.split(SEPARATOR).list.last().cast(pl.Int64) * DAY_MS
+        admitted = admitted.with_columns(expires=pl.when(bound).then(END_OF_TIME).otherwise(day + 3 * DAY_MS))
         outputs = {"slices": out.select(SLICE_SCHEMA.names()), "quality": self._quality(out)}
         return Step(outputs, {_ADMITTED.name: Change(places, admitted), _PENDING.name: Change(places, waiting)})
 
@@ -128,8 +132,7 @@ class AdmitSeries:
         ranked = candidates.join(taken, on="place", how="left", maintain_order="left").with_columns(
             _rank=pl.int_range(pl.len()).over("place") + pl.col("_taken").fill_null(0)
         )
-        day = pl.col("slice") // DAY_MS * DAY_MS
-        new = ranked.filter(pl.col("_rank") < self.limit).with_columns(expires=day + 3 * DAY_MS)
+        new = ranked.filter(pl.col("_rank") < self.limit).with_columns(expires=pl.lit(END_OF_TIME, pl.Int64))
         return pl.concat([admitted, new.select(_ADMITTED.schema.names())])
 
     def _decided(self, rows: pl.DataFrame, admitted: pl.DataFrame, clock: Clock) -> pl.DataFrame:

@@ -9,9 +9,9 @@ import polars as pl
 from ecompulse.kernels.event import TIME
 from ecompulse.kernels.hashing import row_id
 from ecompulse.kernels.metrics.measure import Kind
-from ecompulse.kernels.metrics.merge import merge_plain, merge_sketches
+from ecompulse.kernels.metrics.merge import merge_plain, merge_sketches, pack, unpack
 from ecompulse.kernels.metrics.plan import Plan, Spec
-from ecompulse.kernels.metrics.say import Saying, definitions
+from ecompulse.kernels.metrics.say import Said, Saying, definitions
 from ecompulse.kernels.metrics.schemas import (
     EXACT,
     METRIC_SCHEMA,
@@ -47,10 +47,11 @@ class AggregateMetrics:
     after a series' last slice are open again, and are shown once more.
 
     Keying: the series, that is metric, currency and dimensions; a definition that has changed begins new series, and
-    state of the old one is dropped when it is next met. State: `slices`, about 100 bytes per slice and part, rewritten
-    when the series is touched; `sketches`, only for distinct counts (8 kB at most per slice), quantiles and rankings.
-    A slice expires with the lateness of its last window. Cost of a step: the series that have rows or a window to
-    show; a window costs two look-ups in prefix sums, of a sketch the lists of its slices.
+    state of the old one is dropped when it is next met. State: `slices`, a row per series with about 33 bytes per slice
+    and part, rewritten when the series is touched; `sketches`, a row per slice, only for distinct counts (8 kB at
+    most), quantiles and rankings. A slice is dropped when its last window is closed for good, a series when all are.
+    Cost of a step: the series that have rows or a window to show; a window costs two look-ups in prefix sums, of a
+    sketch the lists of its slices.
 
     Attributes:
         specs: the metrics (`Plan.specs`).
@@ -98,20 +99,26 @@ class AggregateMetrics:
         """Add the slices of a step; show what has closed."""
         ripe = state.due(SLICES, clock.watermark)
         keys = pl.concat([batch[SERIES], ripe[SERIES]]).unique().sort()
-        if keys.is_empty():
-            return Step({"metrics": pl.DataFrame(schema=METRIC_SCHEMA)})
-        others = keys.filter(~keys.is_in(ripe[SERIES].unique().implode()))
+        known = self._series(keys).filter(pl.col("metric").is_not_null())
+        if known.is_empty():
+            gone = Change(keys, pl.DataFrame(schema=STATE_SCHEMA))
+            return Step({"metrics": pl.DataFrame(schema=METRIC_SCHEMA)}, {SLICES: gone} if keys.len() else {})
+        others = keys.filter(~keys.is_in(ripe[SERIES].implode()))
         held = pl.concat([ripe, state.lookup(SLICES, others)])
-        series = self._series(keys)
-        known = series.filter(pl.col("metric").is_not_null())
-        sketched = self._sketched(known)
-        held_sketches = state.lookup(SKETCHES, sketched)
-        fresh, old, old_sketches = (
-            frame.join(known.select(SERIES, "sid", "metric"), on=SERIES) for frame in (batch, held, held_sketches)
+        sketched = self._of_kinds(known, _SKETCHED)
+        named = known.select(SERIES, "sid", "metric")
+        fresh, old, sketches = (
+            frame.join(named, on=SERIES) for frame in (batch, held, state.lookup(SKETCHES, sketched[SERIES]))
         )
-        saying, slices = self._merged(fresh, old, old_sketches, clock)
-        metrics = self._shown(saying, slices, known, clock)
-        return Step({"metrics": metrics}, self._changes(saying, slices, known, keys, sketched))
+        heads = known.select("sid", "metric").join(old.select("sid", "said"), on="sid", how="left")
+        defs = definitions(self.specs, self.timezone)
+        saying = Saying(heads, defs, self.timezone, clock.watermark, self.lateness)
+        fresh = fresh.join(saying.too_late(fresh.select("sid", "slice").unique()), on=["sid", "slice"], how="anti")
+        slices = self._merged(fresh, old.sort("sid"), sketches, named)
+        marks = slices.marks()
+        said = saying.say(marks)
+        metrics = self._shown(said.windows, slices, known, clock)
+        return Step({"metrics": metrics}, self._changes(said, marks, slices, known, keys))
 
     def _series(self, keys: pl.Series) -> pl.DataFrame:
         """`series`, `sid`, `metric` (position in specs; null for a definition that is gone), currency, dimensions."""
@@ -125,44 +132,21 @@ class AggregateMetrics:
         sid = pl.int_range(pl.len(), dtype=pl.Int64)
         return split.with_columns(metric=position, sid=sid, currency=pl.when(pl.col("currency") != "").then("currency"))
 
-    def _sketched(self, known: pl.DataFrame) -> pl.Series:
-        wanted = [at for at, spec in enumerate(self.specs) if set(spec.parts) & set(_SKETCHED)]
-        return known.filter(pl.col("metric").is_in(wanted))[SERIES]
+    def _of_kinds(self, known: pl.DataFrame, kinds: Sequence[Kind]) -> pl.DataFrame:
+        """Series of metrics with a part of such a kind."""
+        wanted = [at for at, spec in enumerate(self.specs) if set(spec.parts) & set(kinds)]
+        return known.filter(pl.col("metric").is_in(wanted))
 
-    def _merged(
-        self, fresh: pl.DataFrame, held: pl.DataFrame, sketches: pl.DataFrame, clock: Clock
-    ) -> tuple[Saying, Slices]:
-        """Slices with the fresh rows that are not too late, and what is to be said of them."""
-        plain = merge_plain(held, fresh)
-        saying = self._saying(plain, held, fresh, clock)
-        dropped = saying.too_late()
-        if dropped.height:
-            fresh = fresh.join(dropped, on=["sid", "slice"], how="anti")
-            plain = merge_plain(held, fresh)
-            saying = self._saying(plain, held, fresh, clock)
-        merged = merge_sketches(sketches, fresh)
-        kinds = {
-            (at, number): kind.value for at, spec in enumerate(self.specs) for number, kind in enumerate(spec.parts)
-        }
-        metric = pl.concat([held.select("sid", "metric"), fresh.select("sid", "metric")]).unique("sid")
-        named = pl.DataFrame(
-            [(at, number, kind) for (at, number), kind in kinds.items()],
-            schema={"metric": pl.Int64, "part": pl.Int8, "kind": pl.String},
-            orient="row",
-        )
-        merged = merged.join(metric, on="sid", how="left", maintain_order="left")
-        merged = merged.join(named, on=["metric", "part"], how="left", maintain_order="left")
-        return saying, Slices(plain, merged)
+    def _merged(self, fresh: pl.DataFrame, held: pl.DataFrame, sketches: pl.DataFrame, named: pl.DataFrame) -> Slices:
+        """Slices with the fresh rows added."""
+        parts = [(at, n, kind.value) for at, spec in enumerate(self.specs) for n, kind in enumerate(spec.parts)]
+        schema = {"metric": pl.Int64, "part": pl.Int8, "kind": pl.String}
+        kinds = pl.DataFrame(parts, schema=schema, orient="row")
+        merged = merge_sketches(sketches, fresh).join(named.drop(SERIES), on="sid", how="left", maintain_order="left")
+        merged = merged.join(kinds, on=["metric", "part"], how="left", maintain_order="left")
+        return Slices(merge_plain(unpack(held), fresh), merged)
 
-    def _saying(self, plain: pl.DataFrame, held: pl.DataFrame, fresh: pl.DataFrame, clock: Clock) -> Saying:
-        said = held.group_by("sid").agg(pl.col("said").first())
-        metric = pl.concat([held.select("sid", "metric"), fresh.select("sid", "metric")]).unique("sid")
-        marks = plain.group_by("sid", "slice").agg(pl.col("fresh").any())
-        marks = marks.join(metric, on="sid").join(said, on="sid", how="left").sort("sid", "slice")
-        return Saying(marks, definitions(self.specs, self.timezone), self.timezone, clock.watermark, self.lateness)
-
-    def _shown(self, saying: Saying, slices: Slices, known: pl.DataFrame, clock: Clock) -> pl.DataFrame:
-        windows = saying.windows()
+    def _shown(self, windows: pl.DataFrame, slices: Slices, known: pl.DataFrame, clock: Clock) -> pl.DataFrame:
         if windows.is_empty():
             return pl.DataFrame(schema=METRIC_SCHEMA)
         told = evaluate(windows, slices, self.specs).join(known.drop("metric"), on="sid", how="left")
@@ -182,17 +166,24 @@ class AggregateMetrics:
         return told.select(METRIC_SCHEMA.names()).sort("metric", "window_start", "window_end", "dimensions", "id")
 
     def _changes(
-        self, saying: Saying, slices: Slices, known: pl.DataFrame, keys: pl.Series, sketched: pl.Series
+        self, said: Said, marks: pl.DataFrame, slices: Slices, known: pl.DataFrame, keys: pl.Series
     ) -> Mapping[str, Change]:
-        heads, lives = saying.upkeep()
-        names = known.select(SERIES, "sid")
-        lives = lives.filter(pl.col("expires") > saying.expired)
-        rows = slices.plain.join(lives, on=["sid", "slice"]).join(heads, on="sid").join(names, on="sid")
-        changes = {SLICES: Change(keys, rows.select(STATE_SCHEMA.names()))}
+        """Slices that are still needed, of series that are."""
+        kept = marks.filter(said.keep)
+        heads = said.heads.join(known.select(SERIES, "sid"), on="sid")
+        plain = slices.plain if kept.height == marks.height else _those(slices.plain, kept)
+        packed = pack(plain, self._of_kinds(known, (Kind.MIN, Kind.MAX))["sid"]).join(heads, on="sid")
+        changes = {SLICES: Change(keys, packed.select(STATE_SCHEMA.names()))}
+        sketched = self._of_kinds(known, _SKETCHED)[SERIES]
         if sketched.len():
-            kept = slices.sketches.join(lives, on=["sid", "slice"]).join(names, on="sid")
-            changes[SKETCHES] = Change(sketched, kept.select(SKETCH_SCHEMA.names()))
+            rows = _those(slices.sketches, kept).join(heads, on="sid")
+            changes[SKETCHES] = Change(sketched, rows.select(SKETCH_SCHEMA.names()))
         return changes
+
+
+def _those(rows: pl.DataFrame, kept: pl.DataFrame) -> pl.DataFrame:
+    """Rows of some slices, in their order."""
+    return rows.join(kept, on=["sid", "slice"], how="semi", maintain_order="left")
 
 
 def _with_members(dimensions: pl.Expr, members: pl.Expr) -> pl.Expr:

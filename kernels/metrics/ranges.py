@@ -27,12 +27,13 @@ class Line(NamedTuple):
 
     @staticmethod
     def of(owner: Ints, time: Ints) -> "Line":
-        """The line of sorted rows: `owner` is a dense number from 0, `time` is in ms."""
+        """The line of rows: `owner` is a dense number from 0, `time` is in ms; increasing if the rows are sorted."""
         if len(time) == 0:
             return Line(np.empty(0, np.int64), 0, 1)
         origin, span = int(time.min()), int(time.max() - time.min()) + 2
-        if span * (int(owner[-1]) + 1) >= _SPAN_LIMIT:
-            raise OverflowError(f"{owner[-1] + 1} series over {span} ms are too many for one step; use more shards")
+        owners = int(owner.max()) + 1
+        if span * owners >= _SPAN_LIMIT:
+            raise OverflowError(f"{owners} series over {span} ms are too many for one step; use more shards")
         return Line(owner * span + (time - origin), origin, span)
 
     def ranges(self, owner: Ints, start: Ints, stop: Ints) -> Ranges:

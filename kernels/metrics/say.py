@@ -1,8 +1,11 @@
 """Which windows a step must show: those that the watermark has closed, late revisions, and early values."""
 
 from collections.abc import Sequence
-from typing import Final
+from functools import reduce
+from operator import or_
+from typing import Final, NamedTuple
 
+import numpy as np
 import polars as pl
 
 from ecompulse.kernels.metrics.calendar import by_calendar, from_axis, to_axis
@@ -13,6 +16,7 @@ from ecompulse.kernels.step import END_OF_TIME
 NEVER: Final = -(2**62)
 
 _DEF: Final = ("metric", "number")
+_NEEDED: Final = ("size", "slide", "fill", "daily", "slice_ms", "closed", "good", "told")
 
 
 def definitions(specs: Sequence[Spec], timezone: str) -> pl.DataFrame:
@@ -35,37 +39,33 @@ def definitions(specs: Sequence[Spec], timezone: str) -> pl.DataFrame:
 class Saying:
     """The windows of the slices of some series; a window is known by the index of its start, in slides.
 
-    A series lives, in a window, if the window holds data or comes at most `fill` windows after one that does.
+    A series lives, in a window, if the window holds data or comes at most `fill` windows after one that does. Over the
+    slices of a series, the windows that each adds to the life of the series are ranges one after the other; so
+    those to be shown, and the next one that is due, are found at a few slices, however many a window has.
 
     Args:
-        marks: slices that have data: `sid` (dense number of the series), `metric`, `slice`, `fresh` (has rows of
-            this step), `said` (null for a new series); sorted by sid and slice.
+        heads: series: `sid` (number, from 0), `metric`, `said` (null for a new series).
         defs: `definitions`.
         timezone: of windows of whole days.
         watermark: in force, ms.
         lateness: ms.
     """
 
-    def __init__(self, marks: pl.DataFrame, defs: pl.DataFrame, timezone: str, watermark: int, lateness: int) -> None:
-        """Compute the windows of each slice."""
+    def __init__(self, heads: pl.DataFrame, defs: pl.DataFrame, timezone: str, watermark: int, lateness: int) -> None:
+        """Compute which windows of each series have ended."""
         self._timezone = timezone
+        self._size = int(heads["sid"].to_numpy().max(initial=-1)) + 1
         self._draining = watermark >= END_OF_TIME
-        good = NEVER if self._draining else watermark - lateness
         self._lateness = lateness
         self._watermark = watermark
-        self.expired = NEVER if self._draining else watermark  # ms; slices that expire by then are not kept
-        spans = marks.join(defs, on="metric", how="inner", maintain_order="left")
-        self._daily = bool(spans["daily"].any())
-        position, length = self._axis(pl.col("slice")), pl.when("daily").then(DAY_MS).otherwise("slice_ms")
-        spans = spans.with_columns(
-            lo=-((pl.col("size") - position - length) // pl.col("slide")),
-            hi=position // pl.col("slide"),
-            closed=self._closed(pl.lit(watermark, pl.Int64)),
-            good=self._closed(pl.lit(good, pl.Int64)),
+        good = NEVER if self._draining else watermark - lateness
+        ends = heads.join(defs, on="metric", how="inner")
+        self._daily = bool(ends["daily"].any())
+        ends = ends.with_columns(
+            closed=self._closed(pl.lit(watermark, pl.Int64)), good=self._closed(pl.lit(good, pl.Int64))
         )
-        told = pl.coalesce(pl.when(pl.col("said").is_not_null()).then(self._closed(pl.col("said"))), "good")
-        kept = pl.col("hi") > pl.col("good")
-        self.spans = spans.with_columns(told=told, kept=kept).sort(*_DEF, "sid", "slice")
+        told = pl.when(pl.col("said").is_not_null()).then(self._closed(pl.col("said")))
+        self._ends = ends.with_columns(told=pl.coalesce(told, "good"))
 
     def _axis(self, moment: pl.Expr) -> pl.Expr:
         if not self._daily:
@@ -88,27 +88,78 @@ class Saying:
         )
         return one, other
 
-    def too_late(self) -> pl.DataFrame:
-        """Fresh slices (`sid`, `slice`) of which every window is closed for good."""
-        told = self.spans.group_by("sid", "slice").agg(pl.col("kept").any(), pl.col("fresh").first())
-        return told.filter("fresh", ~pl.col("kept")).select("sid", "slice")
+    def _first(self) -> pl.Expr:
+        """Index of the first window that holds a slice."""
+        length = pl.when("daily").then(DAY_MS).otherwise("slice_ms") if self._daily else pl.col("slice_ms")
+        return -((pl.col("size") - self._axis(pl.col("slice")) - length) // pl.col("slide"))
 
-    def windows(self) -> pl.DataFrame:
-        """`sid`, `metric`, `number`, `window`, `start`, `end` (ms) and `final`, by number, sid and start."""
-        before = (pl.col("hi") + pl.col("fill")).shift(1).over(*_DEF, "sid")
-        until = pl.col("hi") + pl.col("fill")
-        first = pl.max_horizontal("lo", before + 1, pl.col("told") + 1)
-        newly = self._listed(self.spans, first, pl.min_horizontal(until, "closed"), final=True)
-        fresh = self.spans.filter(pl.col("fresh"))
+    def _last(self) -> pl.Expr:
+        """Index of the last window that holds a slice."""
+        return self._axis(pl.col("slice")) // pl.col("slide")
+
+    def too_late(self, slices: pl.DataFrame) -> pl.DataFrame:
+        """Those of some slices (`sid`, `slice`) of which every window is closed for good."""
+        spans = slices.join(self._ends, on="sid").with_columns(kept=self._last() > pl.col("good"))
+        told = spans.group_by("sid", "slice").agg(pl.col("kept").any())
+        return told.filter(~pl.col("kept")).select("sid", "slice")
+
+    def say(self, marks: pl.DataFrame) -> "Said":
+        """What slices with data (`sid`, `slice`, `fresh`: it has rows of this step; sorted) give to show and keep."""
+        parts = [
+            self._of_number(marks, ends)
+            for _, ends in self._ends.sort("number").group_by("number", maintain_order=True)
+        ]
+        shown = pl.concat([part.windows for part in parts])
+        heads = pl.concat([part.heads for part in parts]).group_by("sid")
+        forever = pl.col("due").is_not_null().any()
+        kept = heads.agg(
+            pl.col("said").max(),
+            pl.col("due").min(),
+            expires=pl.when(forever).then(-NEVER).otherwise(pl.col("expires").max()),
+        )
+        keep = reduce(or_, (part.keep for part in parts))
+        return Said(shown, kept.filter(pl.col("expires") > (NEVER if self._draining else self._watermark)), keep)
+
+    def _of_number(self, marks: pl.DataFrame, ends: pl.DataFrame) -> "Said":
+        """The same for one window of each metric; `keep` says nothing of series whose metric has no such window."""
+        place = np.full(self._size, -1)
+        place[ends["sid"].to_numpy()] = np.arange(ends.height)
+        at = place[marks["sid"].to_numpy()]
+        here = at >= 0
+        spans = pl.concat([marks.filter(pl.Series(here)), ends.select(_NEEDED)[at[here]]], how="horizontal")
+        starts, stops = (pl.col("sid").shift(n) != pl.col("sid") for n in (1, -1))
+        spans = spans.with_columns(
+            lo=self._first(), hi=self._last(), first=starts.fill_null(value=True), last=stops.fill_null(value=True)
+        ).with_columns(until=pl.col("hi") + pl.col("fill"))
+        spans = spans.with_columns(before=pl.when(~pl.col("first")).then(pl.col("until").shift(1)))
+        following = pl.when(~pl.col("last")).then(pl.col("lo").shift(-1))
+        needed = pl.max_horizontal("hi", pl.min_horizontal("until", following - 1)) > pl.col("good")
+        keep = np.zeros(marks.height, dtype=bool)
+        keep[here] = spans.select(needed).to_series().to_numpy()
+        return Said(self._windows(spans, ends), self._heads(spans, ends), pl.Series("keep", keep))
+
+    @staticmethod
+    def _adding(told: str, closed: str) -> pl.Expr:
+        """Slices that add windows to the life of their series behind `told` and up to `closed`."""
+        earlier = pl.col("before").is_null() | (pl.col("before") < pl.col(closed))
+        return (pl.col("until") > pl.col(told)) & earlier
+
+    def _windows(self, spans: pl.DataFrame, ends: pl.DataFrame) -> pl.DataFrame:
+        """`sid`, `metric`, `number`, `window`, `start`, `end` (ms) and `final`, by sid and start."""
+        rest = ends.select("sid", *(name for name in ends.columns if name not in spans.columns))
+        adding = spans.filter(self._adding("told", "closed")).join(rest, on="sid", maintain_order="left")
+        first = pl.max_horizontal("lo", pl.col("before") + 1, pl.col("told") + 1)
+        newly = self._listed(adding, first, pl.min_horizontal("until", "closed"), final=True)
+        fresh = spans.filter("fresh").join(rest, on="sid", maintain_order="left")
         again = self._listed(
-            fresh, pl.max_horizontal("lo", pl.col("good") + 1), pl.min_horizontal(until, "told", "closed"), final=True
+            fresh, pl.max_horizontal("lo", pl.col("good") + 1), pl.min_horizontal("until", "told", "closed"), final=True
         )
         opening = pl.max_horizontal("lo", pl.col("closed") + 1)
         last = pl.when(opening <= pl.col("hi")).then(opening).otherwise(opening - 1)
-        early = self._listed(fresh.filter(pl.col("early")), opening, last, final=False)
-        found = pl.concat([newly, again, early]).unique([*_DEF, "sid", "index"], keep="first", maintain_order=True)
+        early = self._listed(fresh.filter("early"), opening, last, final=False)
+        found = pl.concat([newly, again, early]).unique(["sid", "index"], keep="first", maintain_order=True)
         start, end = self._bounds(pl.col("index"))
-        found = found.with_columns(start=start, end=end).sort("number", "sid", "index")
+        found = found.with_columns(start=start, end=end).sort("sid", "index")
         return found.select("sid", *_DEF, "window", "start", "end", "final")
 
     @staticmethod
@@ -119,27 +170,38 @@ class Saying:
         columns = ("sid", *_DEF, "window", "size", "slide", "daily", "index", "final")
         return listed.select(columns).explode("index")
 
-    def upkeep(self) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """What state must know: per series (`sid`, `said`, `due`), and per slice (`sid`, `slice`, `expires`).
+    def _heads(self, spans: pl.DataFrame, ends: pl.DataFrame) -> pl.DataFrame:
+        """Per series `said`, `due` (end of the next window, null for none) and `expires` (of its last window).
 
         After a drain the windows that end after the series' last slice count as not yet said: they are open again
         when the input goes on, and are then shown once more.
         """
-        spans = self.spans
-        following = pl.col("lo").shift(-1).over(*_DEF, "sid")
-        filled = pl.col("hi") + pl.col("fill")
-        until = pl.max_horizontal("hi", pl.min_horizontal(filled, following - 1))
-        _, end = self._bounds(until)
-        needless = end + pl.col("lag") + self._lateness
-        # A slice that a window still to be shown may need must outlive any leap of the watermark.
-        slices = spans.with_columns(_expires=pl.when(until > pl.col("closed")).then(-NEVER).otherwise(needless))
-        slices = slices.group_by("sid", "slice").agg(expires=pl.col("_expires").max())
+        rest = ends.select("sid", *(name for name in ends.columns if name not in spans.columns))
+        last = spans.filter("last").join(rest, on="sid", maintain_order="left")
+        said = pl.max_horizontal("slice", "said") if self._draining else pl.lit(self._watermark, pl.Int64)
+        last = last.with_columns(said=said)
         if self._draining:
-            reached = pl.max_horizontal(pl.col("slice").max().over("sid"), pl.col("said"))
-            spans = spans.with_columns(reached=reached).with_columns(closed=self._closed(pl.col("reached")))
-        else:
-            spans = spans.with_columns(reached=pl.lit(self._watermark, pl.Int64))
+            last = last.with_columns(closed=self._closed(pl.col("said")))
+            spans = spans.drop("closed").join(last.select("sid", "closed"), on="sid", maintain_order="left")
+        _, end = self._bounds(pl.col("until"))
+        heads = last.select("sid", "said", expires=end + pl.col("lag") + self._lateness)
+        next_ = spans.filter(
+            pl.col("until") > pl.col("closed"), pl.col("before").is_null() | (pl.col("before") <= pl.col("closed"))
+        ).join(rest, on="sid", maintain_order="left")
         _, end = self._bounds(pl.max_horizontal("lo", pl.col("closed") + 1))
-        open_ = pl.col("hi") + pl.col("fill") > pl.col("closed")
-        spans = spans.with_columns(_due=pl.when(open_).then(end + pl.col("lag")))
-        return spans.group_by("sid").agg(said=pl.col("reached").max(), due=pl.col("_due").min()), slices
+        due = next_.select("sid", due=end + pl.col("lag"))
+        return heads.join(due, on="sid", how="left").select("sid", "said", "due", "expires")
+
+
+class Said(NamedTuple):
+    """What a step shows and keeps.
+
+    Attributes:
+        windows: to show: `sid`, `metric`, `number`, `window`, `start`, `end` (ms), `final`; by number, sid, start.
+        heads: series to keep: `sid`, `said`, `due`, `expires`.
+        keep: which of the slices are still needed.
+    """
+
+    windows: pl.DataFrame
+    heads: pl.DataFrame
+    keep: pl.Series

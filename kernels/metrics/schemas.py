@@ -32,18 +32,20 @@ SEPARATOR: Final = "\x1f"  # in a series' text: mark of the definition, metric, 
 STATE_SCHEMA: Final = pl.Schema(
     {
         "series": pl.String(),
-        "slice": pl.Int64(),
-        "part": pl.Int8(),
-        "count": pl.Int64(),
-        "total": pl.Int128(),
-        "low": pl.Int64(),
-        "high": pl.Int64(),
+        "slice": pl.List(pl.Int64),
+        "part": pl.List(pl.Int8),
+        "count": pl.List(pl.Int64),
+        "total": pl.List(pl.Int128),
+        "low": pl.List(pl.Int64),
+        "high": pl.List(pl.Int64),
         "said": pl.Int64(),
         "due": pl.Int64(),
         "expires": pl.Int64(),
     }
 )
-"""`said`: windows that ended at or before it (ms) are out; `due`: end of the next one; both are the series'."""
+"""One row per series, its slices in lists of equal length by part and time: a series of a long sliding window has many,
+and a row costs more than what is in it. `low` and `high` are null as a whole where the measure has no use for them.
+`said`: windows that ended at or before it (ms) are out; `due`: end of the next one."""
 
 SKETCH_SCHEMA: Final = pl.Schema(
     {
@@ -59,6 +61,7 @@ SKETCH_SCHEMA: Final = pl.Schema(
         "expires": pl.Int64(),
     }
 )
+"""One row per series, slice and part; `expires` is that of the series."""
 
 EXACT: Final = pl.Decimal(38, 4)
 VALUE: Final = pl.Decimal(38, 6)

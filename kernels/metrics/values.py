@@ -24,12 +24,19 @@ class Slices:
     """Slices of some series.
 
     Attributes:
-        plain: `sid`, `slice`, `part`, `count`, `total`, `low`, `high`; each once, sorted by part, sid, slice.
+        plain: `sid`, `slice`, `part`, `count`, `total`, `low`, `high`, `fresh`; each once, sorted by part, sid, slice.
         sketches: `sid`, `slice`, `part` and the lists of SKETCH_SCHEMA, in the same order; maybe empty.
     """
 
     plain: pl.DataFrame
     sketches: pl.DataFrame
+
+    def marks(self) -> pl.DataFrame:
+        """Slices that have data in any part: `sid`, `slice`, `fresh`; sorted."""
+        marks = self.plain.select("sid", "slice", "fresh")
+        if (self.plain["part"] == 0).all():
+            return marks
+        return marks.group_by("sid", "slice").agg(pl.col("fresh").any()).sort("sid", "slice")
 
 
 def evaluate(windows: pl.DataFrame, slices: Slices, specs: Sequence[Spec]) -> pl.DataFrame:

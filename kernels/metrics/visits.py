@@ -117,7 +117,10 @@ class FollowVisits:
             _marks(rows.filter(passed & pl.col("visit")), SESSION_START, pl.lit(None, pl.String)),
             _marks(rows.filter(sure), CART, pl.concat_str(pl.lit('{"bought":'), "bought", pl.lit("}"))),
         ])  # fmt: skip
-        rows = rows.with_columns(told=pl.col("told") | passed, judged=pl.col("judged") | sure)
+        # What does not begin a cart once it is told never will, though what shows that be forgotten.
+        rows = rows.with_columns(
+            told=pl.col("told") | passed, judged=pl.col("judged") | sure | (passed & ~pl.col("cart"))
+        )
         marks = marks.unique("event_id", keep="first", maintain_order=True).sort("event_time", "event_id")
         return Step({"marks": marks}, {_FOLLOWED.name: Change(visitors, self._kept(rows, clock))})
 
@@ -136,16 +139,19 @@ class FollowVisits:
         return rows.with_columns(cart=(pl.col("kind") == _ADD) & first, bought=pl.col("bought").fill_null(value=False))
 
     def _kept(self, rows: pl.DataFrame, clock: Clock) -> pl.DataFrame:
-        last = (pl.col("visitor") != pl.col("visitor").shift(-1)).fill_null(value=True)
+        other = (pl.col("visitor") != pl.col("visitor").shift(-1)).fill_null(value=True)
+        # What comes next is measured from the last event that has been told.
+        last = other | ~pl.col("told").shift(-1).fill_null(value=True)
         waiting = ~pl.col("told") | (pl.col("cart") & ~pl.col("judged"))
         kept = rows.filter(waiting | last | (pl.col("kind") != _OTHER))
         verdict = pl.when(pl.col("cart") & ~pl.col("judged")).then(pl.col("moment") + self.horizon + 1)
         due = pl.when(~pl.col("told")).then(pl.col("moment") + 1).otherwise(verdict)
         needless = pl.col("moment") + max(self.gap, 2 * self.horizon) + 1
-        waiting = ~pl.col("told") | (pl.col("cart") & ~pl.col("judged"))
-        kept = kept.with_columns(due=due, expires=pl.when(waiting).then(END_OF_TIME).otherwise(needless))
         if clock.watermark < END_OF_TIME:
-            kept = kept.filter(pl.col("expires") > clock.watermark)
+            kept = kept.filter(waiting | (needless > clock.watermark))
+        # What is waiting is measured from the others, which must outlive any leap of the watermark with it.
+        bound = waiting.any().over("visitor")
+        kept = kept.with_columns(due=due, expires=pl.when(bound).then(END_OF_TIME).otherwise(needless))
         return kept.select(_FOLLOWED.schema.names())
 
 

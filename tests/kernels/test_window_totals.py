@@ -24,10 +24,10 @@ class Shard:
 
     def step(self, batch, watermark):
         self.epoch += 1
-        self.state.watermark = watermark if watermark < END_OF_TIME else self.state.watermark
         step = KERNEL.step(self.state, batch, Clock(self.epoch, watermark, 0))
         for name, change in step.changes.items():
             self.state.apply(name, change)
+        self.state.watermark = watermark if watermark < END_OF_TIME else self.state.watermark
         return step.outputs["data_quality"].select("count", "revision").rows()
 
 
@@ -50,6 +50,12 @@ def test_a_drained_window_without_more_rows_is_not_repeated():
     assert shard.state.next_due() is None, "a drain must come to an end"
     assert shard.step(part(600_000, 1), 120_000) == []
     assert shard.step(NONE, END_OF_TIME) == [(1, 1)]
+
+
+def test_a_watermark_that_leaps_over_a_month_loses_no_window():
+    shard = Shard()
+    shard.step(part(0, 2), -1)
+    assert shard.step(NONE, 31 * 86_400_000) == [(2, 1)]
 
 
 def test_two_drains_with_rows_between_them():

@@ -87,8 +87,6 @@ def run_kernel(
         clock = Clock(epoch=epoch, watermark=watermark, now=now)
         keyed = rows.with_columns(_shard=shard_of(kernel.key(rows), num_shards))
         for number, state in enumerate(shards):
-            if watermark < END_OF_TIME:  # draining ends windows, it does not age what is remembered
-                state.watermark = watermark
             batch = keyed.filter(pl.col("_shard") == number).drop("_shard")
             due = state.next_due()
             if batch.is_empty() and (due is None or due > watermark):
@@ -100,4 +98,6 @@ def run_kernel(
                 outputs[name].append(frame)
             for name, change in step.changes.items():
                 state.apply(name, change)
+            if watermark < END_OF_TIME:  # draining ends windows, it does not age what is remembered
+                state.watermark = watermark
     return {name: pl.concat(frames) for name, frames in outputs.items()}

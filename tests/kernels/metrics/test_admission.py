@@ -89,7 +89,7 @@ def test_the_first_are_admitted_and_nothing_is_lost(events):
 
 
 def test_the_admitted_outlive_a_leap_of_the_watermark_with_those_who_wait():
-    def views(minute, *products):
+    def views(minute, *products: str):
         rows = [
             {**dict.fromkeys(FRAME_SCHEMA), "event_type": "page_view", "product_id": p, "event_time": minute * 60_000}
             for p in products
