@@ -19,8 +19,8 @@ from ecompulse.kernels.step import Clock
 
 SNAPSHOT_EVERY: Final = 20  # epochs between complete snapshots of source positions
 TARGET_MS: Final = 10_000  # what an adaptive epoch aims at
-FIRST_ROWS: Final = 200_000
-MOST_ROWS: Final = 1_000_000
+FIRST_ROWS: Final = 100_000
+MOST_ROWS: Final = 200_000  # bounds the memory of an epoch
 LEAST_ROWS: Final = 10_000
 MOST_LAG: Final = 4  # epochs that an operator's watermark may be behind
 

@@ -1,7 +1,7 @@
 """`Keyed`: the one place that knows both Beam and kernels."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -65,13 +65,20 @@ class Keyed(beam.PTransform):
         inputs = (rows, binding.heads) if binding else (rows,)
         grouped = inputs | beam.Flatten() | beam.GroupByKey()
         if binding is None:
-            stepped = grouped | "Step" >> beam.ParDo(StepWhole(kernel)).with_outputs(*kernel.outputs)
+            stepped = grouped | "Step" >> tagged_outputs(StepWhole(kernel), dict.fromkeys(kernel.outputs, pl.DataFrame))
         else:
-            stepped = grouped | "Step" >> beam.ParDo(StepShard(kernel, binding.store)).with_outputs(
-                STATE, *kernel.outputs
-            )
+            types = {STATE: bytes, **dict.fromkeys(kernel.outputs, pl.DataFrame)}
+            stepped = grouped | "Step" >> tagged_outputs(StepShard(kernel, binding.store), types)
             binding.collected.append(stepped[STATE])
         return {name: stepped[name] for name in kernel.outputs}
+
+
+def tagged_outputs(fn: beam.DoFn, types: Mapping[str, Any]) -> Any:
+    """A ParDo with outputs by tag, each with its type.
+
+    Without one Beam pickles frames: across stages, and at every step to count their bytes.
+    """
+    return beam.ParDo(fn).with_output_types(Any, **types).with_outputs(*types)
 
 
 def require_bounded(frames: Any, name: str) -> None:

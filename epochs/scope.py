@@ -10,7 +10,7 @@ import apache_beam as beam
 import polars as pl
 
 from ecompulse.epochs.coders import FrameCoder  # noqa: F401  # registers the coder of frames
-from ecompulse.epochs.keyed import HEAD, Binding
+from ecompulse.epochs.keyed import HEAD, Binding, tagged_outputs
 from ecompulse.epochs.manifest import WriteManifest
 from ecompulse.epochs.plan import CURRENT, Plan
 from ecompulse.epochs.protocols import EVENTS, Reader, Split, Store, TableSpec
@@ -68,11 +68,18 @@ class Scope:
     def _plan(self) -> Any:
         return self._root | "ReadPlan" >> beam.ParDo(ReadPlan(self._space.checkpoint)).with_outputs()
 
+    def _planned(self, tag: str, of: Any = bytes) -> Any:
+        """An output of the plan, with its type; which ones there are is known only as the job is composed."""
+        found = self._plan[tag]
+        found.element_type = of
+        return found
+
     def read(self, decode: Decode, role: str = EVENTS, outputs: Sequence[str] = (EVENTS,)) -> dict[str, Any]:
         """The rows of this epoch, decoded: PCollections of frames by output name."""
         readers = [reader if its == role else None for its, reader in self._readers]
-        splits = self._plan[f"splits.{role}"] | f"Spread {role}" >> beam.Reshuffle()
-        read = splits | f"Read {role}" >> beam.ParDo(ReadRows(readers, decode)).with_outputs(FACTS, *outputs)
+        splits = self._planned(f"splits.{role}") | f"Spread {role}" >> beam.Reshuffle()
+        types = {FACTS: bytes, **dict.fromkeys(outputs, pl.DataFrame)}
+        read = splits | f"Read {role}" >> tagged_outputs(ReadRows(readers, decode), types)
         self._facts.append(read[FACTS])
         return {name: read[name] for name in outputs}
 
@@ -80,7 +87,7 @@ class Scope:
         """The epoch's state of a keyed operator."""
         collected: list[Any] = []
         self._heads[kernel.name] = collected
-        heads = self._plan[f"heads.{kernel.name}"]
+        heads = self._planned(f"heads.{kernel.name}", beam.typehints.Tuple[int, bytes])
         return Binding(heads, self._space.checkpoint, self._space.num_shards, collected)
 
     def write(self, spec: TableSpec, *frames: Any) -> None:
@@ -89,7 +96,7 @@ class Scope:
 
     def finish(self) -> None:
         """End the pipeline: all facts into one manifest."""
-        facts = [self._plan["facts"], *self._facts]
+        facts = [self._planned("facts"), *self._facts]
         for spec, frames in self._writes.values():
             rows = tuple(frames) | f"Rows of {spec.name}" >> beam.Flatten() if len(frames) > 1 else frames[0]
             facts.append(rows | f"Write {spec.name}" >> beam.ParDo(WriteTable(spec, self._space)))

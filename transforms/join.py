@@ -10,7 +10,7 @@ from typing import Any
 import apache_beam as beam
 import polars as pl
 
-from ecompulse.epochs.keyed import Binding, Keyed
+from ecompulse.epochs.keyed import Binding, Keyed, tagged_outputs
 from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.staging import StageRows, TakeRows
 from ecompulse.kernels.enrich.joins import REFERRED, Joins, unmatched, without_payment
@@ -66,7 +66,7 @@ class JoinEvents(beam.PTransform):
         kernel = self._joins.payments
         if kernel is None:
             return events | "Unmatched" >> map_frames(unmatched)
-        parts = events | "Orders" >> beam.ParDo(_SplitOrders()).with_outputs("orders", "others")
+        parts = events | "Orders" >> tagged_outputs(_SplitOrders(), dict.fromkeys(("orders", "others"), pl.DataFrame))
         matched = (parts["orders"] | "MatchPayments" >> Keyed(kernel, self._bind(kernel)))["matched"]
         others = parts["others"] | "NoPayment" >> map_frames(without_payment)
         return (matched, others) | "All events" >> beam.Flatten()
