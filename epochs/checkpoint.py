@@ -43,6 +43,7 @@ class Seal:
         counts: totals for progress.
         past: watermarks of this epoch and those before, newest first, for operators that lag.
         drains: how many of the last epochs in a row, this one included, were drains.
+        ages: events by bucket of their age at `now`, for the latency that is known at the commit.
     """
 
     epoch: int
@@ -60,6 +61,7 @@ class Seal:
     backlog: int = 0
     past: list[int | None] = field(default_factory=list)
     drains: int = 0
+    ages: dict[str, int] = field(default_factory=dict)
 
     def dump(self) -> bytes:
         """As canonical JSON."""
@@ -92,6 +94,11 @@ class Checkpoint:
     def last_commit(self) -> int:
         """Number of the last committed epoch; 0 when there is none."""
         return last_commit(self.store)
+
+    def progress_of(self, epoch: int) -> dict[str, Any]:
+        """The progress that an epoch was committed with."""
+        progress: dict[str, Any] = json.loads(self.store.get(commit_name(epoch)))
+        return progress
 
     def seal_of(self, epoch: int) -> Seal | None:
         """The seal of an epoch; None when it is not sealed."""

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 from ecompulse.epochs.checkpoint import Checkpoint, Seal, positions_after, seal_name
 from ecompulse.epochs.errors import StateDamaged, Superseded
 from ecompulse.epochs.incarnation import OwnStore
+from ecompulse.epochs.latency import measure
 from ecompulse.epochs.manifest import Manifest, read_manifest
 from ecompulse.epochs.plan import CURRENT, UNKNOWN, Draft, Operator, Plan, Planner, Position, stored_watermark
 from ecompulse.epochs.progress import Stopwatch, describe
@@ -72,6 +73,7 @@ class Driver:
     Attributes:
         run: executes the job's pipeline for the plan that is current; returns when it is done.
         report: takes the progress of each epoch.
+        committed: takes the seal of each committed epoch, to show what is in its files.
         totals: rows read (`input`) and written per table since the start.
     """
 
@@ -86,8 +88,10 @@ class Driver:
     clock: Clockwork
     settings: Settings
     report: Callable[[Mapping[str, Any]], None]
+    committed: Callable[[Seal], None] = lambda _seal: None
     stop: threading.Event = field(default_factory=threading.Event)
     totals: Counter[str] = field(default_factory=Counter)
+    _measured: Mapping[str, Any] = field(default_factory=dict)
     _attempts: int = 0
     _rows: int = FIRST_ROWS
 
@@ -138,6 +142,7 @@ class Driver:
                 raise StateDamaged(f"{self.checkpoint.store.root}/{seal_name(last)} is missing")
             at.sources = positions_after(self.checkpoint.store, last)
             at.advance(seal)
+            self._measured = self.checkpoint.progress_of(last).get("measured", {})
         pending = self.checkpoint.seal_of(last + 1)
         if pending is not None:
             self._finish(pending, Stopwatch())
@@ -184,6 +189,7 @@ class Driver:
                 operator.name: {str(shard): at.state.get(operator.name, {}).get(str(shard)) for shard in shards}
                 for operator in self.operators
             },
+            measured=self._measured,
         )
         store = OwnStore(self.checkpoint.store, self.checkpoint.incarnation)
         store.put(f"{plan.folder}/plan.json", plan.dump())
@@ -218,6 +224,7 @@ class Driver:
             backlog=sum(backlog.left for backlog in draft.backlogs),
             past=[watermark, *at.past][:MOST_LAG],
             drains=at.drains + 1 if draft.drain else 0,
+            ages=manifest.ages,
         )
 
     def _finish(self, seal: Seal, watch: Stopwatch) -> None:
@@ -230,11 +237,13 @@ class Driver:
                     sink.publish(table, seal.epoch, files)
         reach(Step.PUBLISHED)
         progress = describe(seal, self.job, self.checkpoint.id, watch, self.sources, self.sinks)
+        self._measured = progress["measured"] = measure(seal.ages, seal.now, max(seal.now, self.clock.now()))
         with watch.phase("commit"):
             self.checkpoint.write_commit(seal.epoch, progress)
         reach(Step.COMMITTED)
         self.totals.update({"input": progress["numInputRows"], **progress["sink"]["tables"]})
         self.report(progress)
+        self.committed(seal)
         self.checkpoint.collect(self.settings.keep_epochs)
 
     def _adapt(self, run_ms: int, rows: int) -> None:

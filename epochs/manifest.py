@@ -8,6 +8,7 @@ from typing import Any
 import apache_beam as beam
 
 from ecompulse.epochs.errors import JobError
+from ecompulse.epochs.latency import add_ages
 from ecompulse.epochs.protocols import Store
 
 
@@ -20,12 +21,14 @@ class Manifest:
         files: per table, what was written.
         state: per operator and shard, the new head.
         counts: rows read (`input`) and rows per decoded output.
+        ages: events by bucket of their age when the epoch was planned (see `latency`).
     """
 
     tops: dict[str, int | None] = field(default_factory=dict)
     files: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     state: dict[str, dict[str, Any]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    ages: dict[str, int] = field(default_factory=dict)
 
     def add(self, fact: dict[str, Any]) -> None:
         """Take in one fact."""
@@ -34,6 +37,7 @@ class Manifest:
             tops = [time for time in (top, before) if time is not None]
             self.tops[fact["read"]] = max(tops, default=None)
             self._count("input", fact["rows"])
+            add_ages(self.ages, fact["ages"])
             for name, rows in fact["counts"].items():
                 self._count(name, rows)
         elif "table" in fact:

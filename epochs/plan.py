@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from ecompulse.epochs.checkpoint import Seal
@@ -24,11 +24,13 @@ class Operator:
         lag: epochs by which its watermark is behind. An operator that is fed by one that holds rows until the
             watermark has passed them sees them one epoch later, and must not take them for late.
         hold: ms of event time by which its watermark is behind, where rows were held for that long.
+        every: ms of processing time after which it wants an epoch though no row came; None: never.
     """
 
     kernel: Kernel
     lag: int = 0
     hold: int = 0
+    every: int | None = None
 
     @property
     def name(self) -> str:
@@ -44,6 +46,7 @@ class Plan:
         roles: of the source of each split.
         watermarks: per operator, the watermark (ms) that its steps see.
         state: per operator and shard, the head of the state before the epoch; null for an empty one.
+        measured: what the driver measured of the epoch before, at its commit (`latency.measure`).
     """
 
     epoch: int
@@ -53,6 +56,7 @@ class Plan:
     roles: Sequence[str]
     watermarks: Mapping[str, int]
     state: Mapping[str, Mapping[str, Any]]
+    measured: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def folder(self) -> str:
@@ -143,9 +147,16 @@ class Planner:
     """Decides on the next epoch from what the sources offer."""
 
     def __init__(
-        self, sources: Sequence[Source], policy: WatermarkPolicy, operators: Sequence[Operator], *, drain: bool
+        self,
+        sources: Sequence[Source],
+        policy: WatermarkPolicy,
+        operators: Sequence[Operator],
+        *,
+        drain: bool,
+        endless: bool = False,
     ) -> None:
-        """`drain`: close everything once the input has ended."""
+        """`drain`: close everything once the input has ended; `endless`: it never does, and time alone may count."""
+        self._every = min((op.every for op in operators if endless and op.every is not None), default=None)
         self._sources = sources
         self._operators = operators
         self._policy = policy
@@ -169,7 +180,7 @@ class Planner:
         watermark = self._policy.next(at.watermark, holding, ended, now)
         has_rows = any(backlog.splits for backlog in backlogs)
         draft = Draft(watermark, now, drain=False, backlogs=backlogs, seen=seen)
-        if has_rows or self._closes(at, draft):
+        if has_rows or self._closes(at, draft) or self._has_waited(at, now):
             return draft
         # Only now: what the last watermark closes has closed by itself, and says so.
         if self._drain and not any(backlog.left for backlog in backlogs):
@@ -188,6 +199,9 @@ class Planner:
             source.plan(at.sources[index], parts[index], tops[index], whole=self._drain)
             for index, source in enumerate(self._sources)
         ]
+
+    def _has_waited(self, at: Position, now: int) -> bool:
+        return self._every is not None and at.epoch > 0 and now - at.now >= self._every
 
     def _closes(self, at: Position, draft: Draft) -> bool:
         for operator in self._operators:

@@ -9,8 +9,10 @@ from typing import Any, Final
 import apache_beam as beam
 import polars as pl
 
+from ecompulse.epochs.clocked import MapUnderClock
 from ecompulse.epochs.coders import FrameCoder  # noqa: F401  # registers the coder of frames
 from ecompulse.epochs.keyed import HEAD, Binding, tagged_outputs
+from ecompulse.epochs.latency import add_ages, ages, measured
 from ecompulse.epochs.manifest import WriteManifest
 from ecompulse.epochs.plan import CURRENT, Plan
 from ecompulse.epochs.protocols import EVENTS, Reader, Split, Store, TableSpec
@@ -79,7 +81,7 @@ class Scope:
         readers = [reader if its == role else None for its, reader in self._readers]
         splits = self._planned(f"splits.{role}") | f"Spread {role}" >> beam.Reshuffle()
         types = {FACTS: bytes, **dict.fromkeys(outputs, pl.DataFrame)}
-        read = splits | f"Read {role}" >> tagged_outputs(ReadRows(readers, decode), types)
+        read = splits | f"Read {role}" >> tagged_outputs(ReadRows(readers, decode, role == EVENTS), types)
         self._facts.append(read[FACTS])
         return {name: read[name] for name in outputs}
 
@@ -89,6 +91,20 @@ class Scope:
         self._heads[kernel.name] = collected
         heads = self._planned(f"heads.{kernel.name}", beam.typehints.Tuple[int, bytes])
         return Binding(heads, self._space.checkpoint, self._space.num_shards, collected)
+
+    def under_clock(self, kernel: Kernel, function: Callable[..., pl.DataFrame], *arguments: Any) -> Any:
+        """A transform that applies `function(frame, clock, *arguments)`, under the clock of a keyed operator."""
+        return MapUnderClock(self._space.checkpoint, kernel.name, function, *arguments)
+
+    def each_epoch(self, name: str, function: Callable[..., pl.DataFrame], *arguments: Any) -> Any:
+        """One frame per epoch, `function(clock, *arguments)`, whether rows came or not."""
+        made = beam.ParDo(MakeFrame(function, arguments)).with_output_types(pl.DataFrame)
+        return self._planned("clock") | name >> made
+
+    @property
+    def measured(self) -> Any:
+        """What the driver measured at the commit before this epoch (MEASURED_SCHEMA)."""
+        return self._planned("measured", pl.DataFrame)
 
     def write(self, spec: TableSpec, *frames: Any) -> None:
         """Write frames as this epoch's rows of a table; they become visible when the epoch is published."""
@@ -135,7 +151,10 @@ class ReadPlan(beam.DoFn):
 
 
 def emit_plan(plan: Plan) -> Iterable[Any]:
-    """Ranges under `splits.<role>`, each with the clock; every shard's head under `heads.<operator>`."""
+    """Ranges under `splits.<role>`, each with the clock, and every shard's head under `heads.<operator>`.
+
+    Once each: the `clock`, what was `measured` of the last epoch, and the `facts` that are known.
+    """
     clock = plan.clock.__dict__
     for split, role in zip(plan.splits, plan.roles, strict=True):
         yield beam.pvalue.TaggedOutput(f"splits.{role}", json.dumps([split.__dict__, clock]).encode())
@@ -144,16 +163,35 @@ def emit_plan(plan: Plan) -> Iterable[Any]:
             lagging = {**clock, "watermark": plan.watermarks[operator]}
             found = {"clock": lagging, "attempt": plan.attempt, "head": head}
             yield beam.pvalue.TaggedOutput(f"heads.{operator}", (int(shard), HEAD + json.dumps(found).encode()))
+    yield beam.pvalue.TaggedOutput("clock", json.dumps(clock).encode())
+    if plan.measured:
+        yield beam.pvalue.TaggedOutput("measured", measured(plan.measured))
     yield beam.pvalue.TaggedOutput("facts", json.dumps({"folder": plan.folder}).encode())
+
+
+class MakeFrame(beam.DoFn):
+    """The epoch's clock to a frame."""
+
+    def __init__(self, function: Callable[..., pl.DataFrame], arguments: tuple[Any, ...]) -> None:
+        """Settings only."""
+        self._function = function
+        self._arguments = arguments
+
+    def process(self, element: bytes) -> Iterable[pl.DataFrame]:
+        """Nothing for an empty frame."""
+        found = self._function(Clock(**json.loads(element)), *self._arguments)
+        if not found.is_empty():
+            yield found
 
 
 class ReadRows(beam.DoFn):
     """Reads and decodes the ranges of one role."""
 
-    def __init__(self, readers: Sequence[Reader | None], decode: Decode) -> None:
-        """`readers` by number of the source."""
+    def __init__(self, readers: Sequence[Reader | None], decode: Decode, aged: bool) -> None:
+        """`readers` by number of the source; `aged`: whether the latency of these rows is measured."""
         self._readers = readers
         self._decode = decode
+        self._aged = aged
 
     def process(self, element: bytes) -> Iterable[Any]:
         """Frames by output name, and what was seen under FACTS."""
@@ -162,7 +200,7 @@ class ReadRows(beam.DoFn):
         reader = self._readers[split.source]
         if reader is None:
             raise ValueError(f"no reader for source {split.source}")
-        rows, top, counts = 0, None, dict[str, int]()
+        rows, top, counts, old = 0, None, dict[str, int](), dict[str, int]()
         reach(Step.READING)
         for batch in reader.read(split):
             rows += batch.height
@@ -170,9 +208,10 @@ class ReadRows(beam.DoFn):
                 counts[name] = counts.get(name, 0) + frame.height
                 if name == EVENTS:
                     top = _latest(top, frame)
+                    add_ages(old, ages(frame, clock.now) if self._aged else {})
                 if not frame.is_empty():
                     yield beam.pvalue.TaggedOutput(name, frame)
-        fact = {"read": f"{split.source}/{split.partition}", "rows": rows, "top": top, "counts": counts}
+        fact = {"read": f"{split.source}/{split.partition}", "rows": rows, "top": top, "counts": counts, "ages": old}
         yield beam.pvalue.TaggedOutput(FACTS, json.dumps(fact).encode())
 
 

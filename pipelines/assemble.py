@@ -51,7 +51,7 @@ def assemble(job: Job, sources: Sequence[Source], options: Options, stop: thread
             operators=job.operators,
             checkpoint=checkpoint,
             sources=sources,
-            planner=Planner(sources, _policy(options), job.operators, drain=options.drain),
+            planner=_planner(job, sources, options),
             sinks=sinks,
             run=executor(pipeline),
             clock=WallClock(),
@@ -115,6 +115,11 @@ def sinks_of(job: Job, outputs: Store, options: Options) -> list[Sink]:
 
 def _below(store: Store, folder: str) -> Store:
     return open_store(f"{store.root}/{folder}")
+
+
+def _planner(job: Job, sources: Sequence[Source], options: Options) -> Planner:
+    endless = isinstance(options.trigger, int)
+    return Planner(sources, _policy(options), job.operators, drain=options.drain, endless=endless)
 
 
 def _policy(options: Options) -> WatermarkPolicy:
