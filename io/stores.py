@@ -1,4 +1,4 @@
-"""Blob stores below a root: a directory now; object stores take the same interface."""
+"""Blob stores below a root: a directory, or a bucket."""
 
 import contextlib
 import os
@@ -7,23 +7,25 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import Store
-
-TEMPORARY: Final = ".tmp-"
-"""Start of the names of files that are being written."""
+from ecompulse.io.s3 import TEMPORARY, open_s3
 
 
-def open_store(uri: str) -> Store:
-    """The store for a directory or URI; raises UserError for a scheme that is not known."""
+def open_store(uri: str, s3_endpoint: str | None = None) -> Store:
+    """The store for a directory or `s3://bucket/prefix`; UserError for a scheme that is not known.
+
+    `s3_endpoint` is the URL of an S3 server other than AWS. Nothing is asked of a server yet.
+    """
     scheme, separator, rest = uri.partition("://")
     if not separator:
         return LocalStore(str(Path(uri).absolute()))
     if scheme == "file":
         return LocalStore(rest)
-    raise UserError(f"{uri}: no store for {scheme}://, use a directory")
+    if scheme == "s3":
+        return open_s3(uri, s3_endpoint)
+    raise UserError(f"{uri}: no store for {scheme}://; use a directory or s3://BUCKET/PREFIX")
 
 
 @dataclass(frozen=True)
