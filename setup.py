@@ -66,6 +66,7 @@ setup(
         "PyYAML>=6",
         "SQLAlchemy>=2.0",
         "tenacity>=9",
+        "pybreaker>=1.2",
     ],
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["ecompulse=pipelines.__main__:main"]},

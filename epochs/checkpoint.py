@@ -18,7 +18,6 @@ from typing import Any, Final
 
 from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserError
 from ecompulse.epochs.protocols import Store
-from ecompulse.epochs.steps import Step, reach
 
 FORMAT: Final = 1
 SINKS: Final = "sinks.json"
@@ -44,6 +43,7 @@ class Seal:
         past: watermarks of this epoch and those before, newest first, for operators that lag.
         drains: how many of the last epochs in a row, this one included, were drains.
         ages: events by bucket of their age at `now`, for the latency that is known at the commit.
+        lookups: what look-ups did, for progress.
     """
 
     epoch: int
@@ -62,6 +62,7 @@ class Seal:
     past: list[int | None] = field(default_factory=list)
     drains: int = 0
     ages: dict[str, int] = field(default_factory=dict)
+    lookups: dict[str, Any] = field(default_factory=dict)
 
     def dump(self) -> bytes:
         """As canonical JSON."""
@@ -119,40 +120,6 @@ class Checkpoint:
         """Commit a sealed and published epoch."""
         self.check_incarnation()
         self.store.create(commit_name(epoch), json.dumps(progress).encode())
-
-    def collect(self, keep_epochs: int) -> int:
-        """Remove what no kept epoch refers to; returns the number of files removed.
-
-        Only files whose epoch is before the oldest kept commit are touched, so that nothing of a run that is on,
-        or of another driver's, can be among them.
-        """
-        last = self.last_commit()
-        oldest = last - keep_epochs
-        if oldest < 1:
-            return 0
-        reach(Step.COLLECTING)
-        base = oldest
-        while (seal := self.seal_of(base)) is not None and not seal.snapshot:
-            base -= 1  # seals since a snapshot are needed to know the positions
-        kept_state = self._state_files(range(oldest, last + 2))
-        doomed = [name for name in self.store.list("commits") if epoch_of(name) < oldest]
-        doomed += [name for name in self.store.list("seals") if epoch_of(name) < base]
-        doomed += [name for name in self.store.list("runs") if int(name.split("/")[1].split("-")[0]) < oldest]
-        files = [*self.store.list("state"), *self.store.list(OUTPUTS)]
-        doomed += [name for name in files if name not in kept_state and _epoch_of_file(name) < oldest]
-        drivers = [*self.store.list("incarnations"), *self.store.list("current")]
-        doomed += [name for name in drivers if epoch_of(name) < self.incarnation]
-        self.store.delete(doomed)
-        reach(Step.COLLECTED)
-        return len(doomed)
-
-    def _state_files(self, epochs: range) -> set[str]:
-        files: set[str] = set()
-        for epoch in epochs:
-            seal = self.seal_of(epoch)
-            if seal is not None:
-                files.update(state_files(seal))
-        return files
 
 
 def positions_after(store: Store, epoch: int) -> list[dict[str, Any]]:
@@ -271,7 +238,3 @@ def commit_name(epoch: int) -> str:
 def epoch_of(name: str) -> int:
     """Epoch of a seal or commit, from its name."""
     return int(name.rsplit("/", 1)[1].split(".", maxsplit=1)[0])
-
-
-def _epoch_of_file(name: str) -> int:
-    return int(name.rsplit("/", 1)[1].split("-", maxsplit=1)[0])

@@ -5,13 +5,18 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any, Final, Protocol
 
+from ecompulse.epochs.backup import Backup
 from ecompulse.epochs.checkpoint import Checkpoint, Seal, positions_after, seal_name
-from ecompulse.epochs.errors import StateDamaged, Superseded
+from ecompulse.epochs.collect import collect
+from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserError
 from ecompulse.epochs.incarnation import OwnStore
 from ecompulse.epochs.latency import measure
 from ecompulse.epochs.manifest import Manifest, read_manifest
+from ecompulse.epochs.pace import FIRST_ROWS, next_limit
+from ecompulse.epochs.persistence import Persistence, one_line
 from ecompulse.epochs.plan import CURRENT, UNKNOWN, Draft, Operator, Plan, Planner, Position, stored_watermark
 from ecompulse.epochs.progress import Stopwatch, describe
 from ecompulse.epochs.protocols import DataFile, Sink, Source, TableSpec
@@ -19,10 +24,6 @@ from ecompulse.epochs.steps import Step, reach
 from ecompulse.kernels.step import Clock
 
 SNAPSHOT_EVERY: Final = 20  # epochs between complete snapshots of source positions
-TARGET_MS: Final = 10_000  # what an adaptive epoch aims at
-FIRST_ROWS: Final = 100_000
-MOST_ROWS: Final = 200_000  # bounds the memory of an epoch
-LEAST_ROWS: Final = 10_000
 MOST_LAG: Final = 4  # epochs that an operator's watermark may be behind
 
 
@@ -58,12 +59,16 @@ class Settings:
     Attributes:
         max_rows: rows of an epoch at the most; None: adapted to what ten seconds take.
         keep_epochs: epochs whose seals and state are kept, to go back to.
+        run_attempts: how often an epoch is planned and run before the job stops.
+        publish_attempts: how often a sink, or the backup, is offered a sealed epoch before the job stops.
     """
 
     trigger: Trigger = field(default_factory=Trigger)
     max_rows: int | None = None
     num_shards: int = 4
     keep_epochs: int = 10
+    run_attempts: int = 3
+    publish_attempts: int = 10
 
 
 @dataclass
@@ -73,6 +78,7 @@ class Driver:
     Attributes:
         run: executes the job's pipeline for the plan that is current; returns when it is done.
         report: takes the progress of each epoch.
+        backup: has each sealed epoch before a sink has.
         committed: takes the seal of each committed epoch, to show what is in its files.
         totals: rows read (`input`) and written per table since the start.
     """
@@ -88,6 +94,7 @@ class Driver:
     clock: Clockwork
     settings: Settings
     report: Callable[[Mapping[str, Any]], None]
+    backup: Backup | None = None
     committed: Callable[[Seal], None] = lambda _seal: None
     stop: threading.Event = field(default_factory=threading.Event)
     totals: Counter[str] = field(default_factory=Counter)
@@ -111,6 +118,7 @@ class Driver:
     def _start(self) -> int:
         for sink in self.sinks:
             sink.open(self.tables, self.checkpoint.id)
+        self._open_backup()
         first = self.checkpoint.last_commit()
         at = self._recover()
         while not self.stop.is_set():
@@ -126,6 +134,14 @@ class Driver:
                 elapsed = (self.clock.now() - began) / 1000
                 self.clock.wait(max(0.0, self.settings.trigger.interval - elapsed), self.stop)
         return at.epoch - first
+
+    def _open_backup(self) -> None:
+        if self.backup is None:
+            return
+        try:
+            self._persist(self.backup.open, self.settings.publish_attempts, Counter(), "backup")
+        except OSError as error:
+            raise JobError(f"--checkpoint_backup: {self.backup.target.root}: {one_line(error)}") from error
 
     def _close(self, at: Position) -> None:
         """After the one epoch of `once`: only what its watermark or a drain closes."""
@@ -152,7 +168,30 @@ class Driver:
     def _epoch(self, at: Position, rows: int | None = None) -> Seal | None:
         """One epoch; None when there was nothing to do."""
         watch = Stopwatch()
+        done: list[tuple[Draft, Plan, Manifest]] = []
+
+        def attempt() -> None:
+            ran = self._run(at, rows, watch)
+            done.extend([ran] if ran else [])
+
+        self._persist(attempt, self.settings.run_attempts, watch.retries, "run")
+        if not done:
+            return None
+        [(draft, plan, manifest)] = done
+        reach(Step.RAN)
+        self._rows = next_limit(self._rows, manifest.counts.get("input", 0), watch.durations["run"])
+        reach(Step.BEFORE_SEAL)
+        with watch.phase("seal"):
+            seal = self.checkpoint.write_seal(self._seal(at, draft, plan, manifest))
+        reach(Step.SEALED)
+        self._finish(seal, watch)
+        at.advance(seal)
+        return seal
+
+    def _run(self, at: Position, rows: int | None, watch: Stopwatch) -> tuple[Draft, Plan, Manifest] | None:
+        """Plan an epoch and run it, unsealed; None when there was nothing to do."""
         self.checkpoint.check_incarnation()  # an idle driver must notice, too
+        watch.durations.pop("run", None)  # of an attempt that failed
         with watch.phase("plan"):
             limit = rows if rows is not None else self.settings.max_rows or self._rows
             draft = self.planner.draft(at, self.clock.now(), limit)
@@ -163,16 +202,7 @@ class Driver:
         with watch.phase("run"):
             self.run()
             self.checkpoint.check_incarnation()  # else workers may have run the plan of our successor
-            manifest = read_manifest(self.checkpoint.store, plan.folder)
-        reach(Step.RAN)
-        self._adapt(watch.durations["run"], manifest.counts.get("input", 0))
-        reach(Step.BEFORE_SEAL)
-        with watch.phase("seal"):
-            seal = self.checkpoint.write_seal(self._seal(at, draft, plan, manifest))
-        reach(Step.SEALED)
-        self._finish(seal, watch)
-        at.advance(seal)
-        return seal
+            return draft, plan, read_manifest(self.checkpoint.store, plan.folder)
 
     def _write_plan(self, at: Position, draft: Draft) -> Plan:
         self._attempts += 1
@@ -225,31 +255,59 @@ class Driver:
             past=[watermark, *at.past][:MOST_LAG],
             drains=at.drains + 1 if draft.drain else 0,
             ages=manifest.ages,
+            lookups=manifest.lookups,
         )
 
     def _finish(self, seal: Seal, watch: Stopwatch) -> None:
-        """Publish a sealed epoch into every sink, then commit it; safe to repeat."""
+        """Save a sealed epoch, publish it into every sink, then commit it; safe to repeat."""
+        if self.backup:
+            with watch.phase("backup"):
+                self._save(seal, partial(self.backup.take, seal), watch)
+            reach(Step.BACKED_UP)
         with watch.phase("publish"):
             for sink in self.sinks:
                 for table in self.tables:
                     files = [DataFile(**file) for file in seal.files.get(table.name, [])]
-                    self.checkpoint.check_incarnation()
-                    sink.publish(table, seal.epoch, files)
+                    self._offer(seal, "publish", sink.name, partial(sink.publish, table, seal.epoch, files), watch)
         reach(Step.PUBLISHED)
         progress = describe(seal, self.job, self.checkpoint.id, watch, self.sources, self.sinks)
         self._measured = progress["measured"] = measure(seal.ages, seal.now, max(seal.now, self.clock.now()))
         with watch.phase("commit"):
             self.checkpoint.write_commit(seal.epoch, progress)
         reach(Step.COMMITTED)
+        if self.backup:
+            self._save(seal, partial(self.backup.commit, seal.epoch), watch)
         self.totals.update({"input": progress["numInputRows"], **progress["sink"]["tables"]})
         self.report(progress)
         self.committed(seal)
-        self.checkpoint.collect(self.settings.keep_epochs)
+        self._collect()
 
-    def _adapt(self, run_ms: int, rows: int) -> None:
-        """Aim at epochs of about ten seconds: no more than double, no less than half."""
-        if not rows or run_ms <= 0:
-            return
-        wanted = rows * TARGET_MS // run_ms
-        if rows >= self._rows or wanted < self._rows:
-            self._rows = max(LEAST_ROWS, min(MOST_ROWS, self._rows * 2, max(self._rows // 2, wanted)))
+    def _save(self, seal: Seal, body: Callable[[], None], watch: Stopwatch) -> None:
+        place = f"--checkpoint_backup: {self.backup.target.root}" if self.backup else ""
+        self._offer(seal, "backup", place, body, watch)
+
+    def _offer(self, seal: Seal, kind: str, place: str, body: Callable[[], None], watch: Stopwatch) -> None:
+        """Give a sealed epoch to a sink or the backup, again and again; JobError names the place in the end."""
+
+        def offer() -> None:
+            self.checkpoint.check_incarnation()
+            body()
+
+        try:
+            self._persist(offer, self.settings.publish_attempts, watch.retries, kind)
+        except (Superseded, UserError, StateDamaged):
+            raise
+        except Exception as error:
+            tried = watch.retries[kind] + 1
+            raise JobError(
+                f"{place}: epoch {seal.epoch} is sealed, and was offered {tried} times: {one_line(error)}"
+            ) from error
+
+    def _collect(self) -> None:
+        collect(self.checkpoint.store, self.checkpoint.incarnation, self.settings.keep_epochs)
+        if self.backup:
+            self.backup.collect(self.settings.keep_epochs)
+
+    @property
+    def _persist(self) -> Persistence:
+        return Persistence(self.clock, self.stop)

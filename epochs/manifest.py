@@ -10,6 +10,7 @@ import apache_beam as beam
 from ecompulse.epochs.errors import JobError
 from ecompulse.epochs.latency import add_ages
 from ecompulse.epochs.protocols import Store
+from ecompulse.epochs.usage import add_usage
 
 
 @dataclass
@@ -22,6 +23,7 @@ class Manifest:
         state: per operator and shard, the new head.
         counts: rows read (`input`) and rows per decoded output.
         ages: events by bucket of their age when the epoch was planned (see `latency`).
+        lookups: what look-ups did (see `usage`).
     """
 
     tops: dict[str, int | None] = field(default_factory=dict)
@@ -29,6 +31,7 @@ class Manifest:
     state: dict[str, dict[str, Any]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     ages: dict[str, int] = field(default_factory=dict)
+    lookups: dict[str, Any] = field(default_factory=dict)
 
     def add(self, fact: dict[str, Any]) -> None:
         """Take in one fact."""
@@ -44,6 +47,8 @@ class Manifest:
             self.files.setdefault(fact["table"], []).append(fact["file"])
         elif "operator" in fact:
             self.state.setdefault(fact["operator"], {})[str(fact["shard"])] = fact["head"]
+        elif "lookups" in fact:
+            add_usage(self.lookups, fact)
 
     def _count(self, name: str, rows: int) -> None:
         self.counts[name] = self.counts.get(name, 0) + rows

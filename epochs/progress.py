@@ -1,6 +1,7 @@
 """Progress: one JSON object per epoch, in the shape of Spark's StreamingQueryProgress."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -8,14 +9,16 @@ from typing import Any
 
 from ecompulse.epochs.checkpoint import Seal
 from ecompulse.epochs.protocols import Sink, Source
+from ecompulse.epochs.usage import describe_usage
 
 
 class Stopwatch:
-    """Durations of an epoch's phases, in ms."""
+    """Durations of an epoch's phases, in ms, and how often something was tried again."""
 
     def __init__(self) -> None:
         """Start."""
         self.durations: dict[str, int] = {}
+        self.retries: Counter[str] = Counter()
         self._start = time.monotonic()
 
     @contextmanager
@@ -80,6 +83,8 @@ def describe(
             "tables": {name: sum(file["rows"] for file in files) for name, files in sorted(seal.files.items())},
         },
         "counts": seal.counts,
+        "retries": {kind: watch.retries[kind] for kind in ("run", "backup", "publish")},
+        "lookups": describe_usage(seal.lookups),
     }
 
 

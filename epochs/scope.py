@@ -106,6 +106,10 @@ class Scope:
         """What the driver measured at the commit before this epoch (MEASURED_SCHEMA)."""
         return self._planned("measured", pl.DataFrame)
 
+    def collect(self, facts: Any) -> None:
+        """Facts (JSON, a PCollection of bytes) that the driver must know; see Manifest.add."""
+        self._facts.append(facts)
+
     def write(self, spec: TableSpec, *frames: Any) -> None:
         """Write frames as this epoch's rows of a table; they become visible when the epoch is published."""
         self._writes.setdefault(spec.name, (spec, []))[1].extend(frames)

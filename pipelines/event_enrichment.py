@@ -10,28 +10,23 @@ import polars as pl
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.plan import Operator
 from ecompulse.epochs.protocols import TableSpec
-from ecompulse.kernels.dedup import Deduplicate
 from ecompulse.kernels.enrich.joins import REFERRED, Joins, unmatched
 from ecompulse.kernels.enrich.versions import KEYS, version_columns
 from ecompulse.kernels.hashing import row_id
 from ecompulse.kernels.interval_join import MatchPayments
 from ecompulse.kernels.rows import REFERENCE
 from ecompulse.kernels.temporal_join import JoinVersions
+from pipelines.common import DEDUP, JOINS
 from pipelines.flags import Flag, Options, duration
-from pipelines.intake import Intake, open_intake
+from pipelines.intake import Intake, deduplication, open_intake
 from pipelines.launch import JobSpec
 from pipelines.launch import main as launch
 
 if TYPE_CHECKING:
     from ecompulse.epochs.scope import Scope
 
-JOINS: Final = "deduplication and joins"
-
 FLAGS: Final = (
-    Flag("dedup", JOINS, "pass only the first copy of each event_id", default=False, switch=True),
-    Flag(
-        "dedup_horizon", JOINS, "event time over which copies are recognised", parse=duration, shown="--watermark_delay"
-    ),
+    *DEDUP,
     Flag("user_updates", JOINS, "files of changes to users: user_id, updated_at, columns; joined by time"),
     Flag("product_updates", JOINS, "files of changes to products: product_id, updated_at, columns"),
     Flag(
@@ -86,7 +81,7 @@ class EventEnrichment:
         from ecompulse.transforms.join import JoinEvents
 
         taken = self.intake.read(scope)
-        inputs = {"events": self.intake.enriched(taken.events)}
+        inputs = {"events": self.intake.enriched(taken.events, scope)}
         for step, (_, columns) in self.joins.versions.items():
             changes = self.intake.read_changes(scope, step, pl.Schema(columns))
             inputs[step] = changes.events
@@ -107,9 +102,8 @@ def make(options: Options) -> EventEnrichment:
     intake = open_intake(options)
     event = intake.schema()
     referred = pl.Schema({**REFERRED, **REFERENCE})
-    horizon = options.watermark_delay if options.dedup_horizon is None else options.dedup_horizon
     joins = Joins(
-        dedup=Deduplicate(horizon, options.quality_window, referred) if options.dedup else None,
+        dedup=deduplication(options),
         versions=_versions(options, intake, event if options.join_wait else referred),
         payments=MatchPayments(event, options.payment_bound) if options.match_payments else None,
     )

@@ -11,14 +11,17 @@ import polars as pl
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.plan import Operator
 from ecompulse.epochs.protocols import EVENTS, TableSpec
-from ecompulse.io.lookups.resources import open_resources
+from ecompulse.io.lookups.resources import check_resources, open_resources, take_usage
 from ecompulse.kernels.config import ConfigError
+from ecompulse.kernels.dedup import Deduplicate
 from ecompulse.kernels.enrich.config import EnrichConfig, load_enrich
 from ecompulse.kernels.enrich.enrichment import enriched_schema
+from ecompulse.kernels.enrich.joins import REFERRED
 from ecompulse.kernels.enrich.versions import TYPES, change_mapping, to_versions
 from ecompulse.kernels.event import DEAD_LETTER_SCHEMA, FRAME_SCHEMA
 from ecompulse.kernels.mapping import Mapping, load_mapping
 from ecompulse.kernels.quality_totals import TOTALS_SCHEMA, TotalQuality
+from ecompulse.kernels.rows import REFERENCE
 from pipelines.flags import Options
 
 if TYPE_CHECKING:
@@ -85,16 +88,16 @@ class Intake:
         scope.write(DEAD_LETTERS, taken["dead_letters"])
         return Taken(taken["events"], [taken["quality"]])
 
-    def enriched(self, events: Any) -> Any:
-        """Events with the columns of all steps."""
+    def enriched(self, events: Any, scope: "Scope") -> Any:
+        """Events with the columns of all steps; what the look-ups did goes to the driver."""
         from ecompulse.transforms.enrich import EnrichEvents
         from ecompulse.transforms.frames import map_frames
 
-        enriched = events | "EnrichEvents" >> EnrichEvents(self.enrich, open_resources)
+        enriched = events | "EnrichEvents" >> EnrichEvents(self.enrich, open_resources, take_usage, scope.collect)
         return enriched | "Conform" >> map_frames(conform, self.schema())
 
-    def finish(self, scope: "Scope", taken: "Taken") -> None:
-        """Sum and write data quality, once all partial counts are there."""
+    def finish(self, scope: "Scope", taken: "Taken") -> Any:
+        """Sum and write data quality, once all partial counts are there; returns its rows."""
         import apache_beam as beam
 
         from ecompulse.epochs.keyed import Keyed
@@ -102,6 +105,7 @@ class Intake:
         partial = tuple(taken.quality) | "Flatten quality" >> beam.Flatten()
         totals = partial | "TotalQuality" >> Keyed(self.quality, scope.state(self.quality))
         scope.write(DATA_QUALITY, totals["data_quality"])
+        return totals["data_quality"]
 
 
 @dataclass
@@ -125,10 +129,18 @@ def open_intake(options: Options) -> Intake:
     if options.enrich:
         enrich = _checked("--enrich", options.enrich, lambda path: load_enrich(_text(path)))
     try:
-        open_resources(enrich)
+        check_resources(enrich)
     except ConfigError as error:
         raise UserError(f"--enrich: {error}") from None
     return Intake(mapping, enrich, TotalQuality(options.quality_window))
+
+
+def deduplication(options: Options) -> Deduplicate | None:
+    """What passes only the first copy of each event, if the user wants that."""
+    if not options.dedup:
+        return None
+    horizon = options.watermark_delay if options.dedup_horizon is None else options.dedup_horizon
+    return Deduplicate(horizon, options.quality_window, pl.Schema({**REFERRED, **REFERENCE}))
 
 
 def _text(path: str) -> str:

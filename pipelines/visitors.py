@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from ecompulse.epochs.plan import Operator
 from ecompulse.kernels.bots import Bots, count_bots, without_bots
+from ecompulse.kernels.dedup import Deduplicate
+from ecompulse.kernels.enrich.joins import Joins
 from ecompulse.kernels.identity import NEEDED, ResolveIdentity
 from pipelines.intake import Intake, Taken
 
@@ -24,11 +26,13 @@ class Visitors:
 
     Attributes:
         columns: what the job needs of an event, `visitor`, `device`, `channel` and `country` among it or not.
+        dedup: passes the first copy of each event; None: all pass.
     """
 
     intake: Intake
     bots: Bots
     columns: pl.Schema
+    dedup: Deduplicate | None = None
 
     @property
     def identity(self) -> ResolveIdentity:
@@ -39,22 +43,40 @@ class Visitors:
 
     @property
     def operators(self) -> Sequence[Operator]:
-        """Identity; data quality waits for those that come after it."""
-        return (Operator(self.identity), Operator(self.intake.quality, LAG))
+        """Deduplication, and identity if the job asks for anything of a visitor."""
+        kernels = [self.dedup, self.identity if self.columns else None]
+        return [Operator(kernel) for kernel in kernels if kernel is not None]
 
     def read(self, scope: "Scope") -> Taken:
         """Read, enrich, sort out bots, find visitors."""
-        from ecompulse.epochs.keyed import Keyed
+        taken = self.people(scope)
+        return Taken(self.identify(scope, taken.events), taken.quality)
+
+    def people(self, scope: "Scope") -> Taken:
+        """Read, enrich, sort out bots: events with all their columns, as they come."""
         from ecompulse.transforms.frames import map_frames
 
         taken = self.intake.read(scope)
-        enriched = self.intake.enriched(taken.events)
+        enriched = self.intake.enriched(taken.events, scope)
         bots = enriched | "CountBots" >> map_frames(count_bots, self.intake.quality.window_ms)
         events = enriched | "Bots" >> map_frames(without_bots, self.bots)
+        taken = Taken(events, [*taken.quality, bots])
+        return self._first_copies(scope, taken) if self.dedup else taken
+
+    def _first_copies(self, scope: "Scope", taken: Taken) -> Taken:
+        from ecompulse.transforms.join import JoinEvents
+
+        joined = {"events": taken.events} | "JoinEvents" >> JoinEvents(Joins(self.dedup), scope.store, scope.state)
+        return Taken(joined["events"], [*taken.quality, *joined["quality"]])
+
+    def identify(self, scope: "Scope", events: Any) -> Any:
+        """Events of `people` with their visitor and the columns that the job needs, once the watermark has passed."""
+        from ecompulse.epochs.keyed import Keyed
+        from ecompulse.transforms.frames import map_frames
+
         identity = self.identity
         needed = events | "Needed" >> map_frames(needed_columns, identity.inputs)
-        found = needed | "ResolveIdentity" >> Keyed(identity, scope.state(identity))
-        return Taken(found["identified"], [*taken.quality, bots])
+        return (needed | "ResolveIdentity" >> Keyed(identity, scope.state(identity)))["identified"]
 
 
 def needed_columns(events: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:

@@ -15,7 +15,7 @@ from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserErro
 
 IN_PROCESS: Final = ("DirectRunner", "FnApiRunner")
 PRISM: Final = "PrismRunner"
-_OURS: Final = re.compile(r"ecompulse\.epochs\.errors\.(\w+): (.*)")
+_OURS: Final = re.compile(r"ecompulse\.(?:epochs\.errors|io\.lookups\.store)\.(\w+): (.*)")
 
 
 def new_pipeline(runner: str, beam_flags: Sequence[str]) -> beam.Pipeline:

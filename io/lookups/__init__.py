@@ -1,7 +1,7 @@
 """Look-up stores behind one interface, and the cache in front of them."""
 
 from ecompulse.io.lookups.cache import CachedLookup, Counters
-from ecompulse.io.lookups.resources import counters, open_resources
+from ecompulse.io.lookups.resources import check_resources, counters, open_resources, take_usage
 from ecompulse.io.lookups.store import LookupFailed, LookupSpec, Store, open_lookup, parse_spec, register
 
 __all__ = [
@@ -10,9 +10,11 @@ __all__ = [
     "LookupFailed",
     "LookupSpec",
     "Store",
+    "check_resources",
     "counters",
     "open_lookup",
     "open_resources",
     "parse_spec",
     "register",
+    "take_usage",
 ]

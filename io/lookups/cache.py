@@ -20,7 +20,7 @@ from ecompulse.io.lookups.rows import CachedRows, Slots
 from ecompulse.io.lookups.store import KEY, LookupFailed, Store
 from ecompulse.kernels.enrich.config import CacheConfig, OnError
 from ecompulse.kernels.enrich.lookup import FOUND_STATUS
-from ecompulse.kernels.enrich.status import FAILED, NOT_FOUND, STALE
+from ecompulse.kernels.enrich.status import FAILED, MALFORMED, NOT_FOUND, STALE
 
 Clock = Callable[[], int]
 """Monotonic milliseconds."""
@@ -42,6 +42,7 @@ class Counters:
     waited: int = 0
     fetches: int = 0
     found: int = 0
+    malformed: int = 0
     failed_fetches: int = 0
     stale: int = 0
     failed: int = 0
@@ -165,6 +166,7 @@ class CachedLookup:
             with self._lock:
                 flight.rows = self._cached.put(flight.keys, found, self._clock())
                 self._counters.found += found.height
+                self._counters.malformed += _malformed(found)
         except Exception as error:  # noqa: BLE001  # any client's error is a failed look-up: the policy decides
             flight.error = error
             with self._lock:
@@ -193,9 +195,17 @@ def _only(rows: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
     return rows.join(pl.Series(KEY, keys, pl.String).to_frame(), on=KEY, how="semi")
 
 
+def _has_status(found: pl.DataFrame) -> bool:
+    return FOUND_STATUS in found.columns
+
+
+def _malformed(found: pl.DataFrame) -> int:
+    return int((found[FOUND_STATUS] == MALFORMED).sum()) if _has_status(found) else 0
+
+
 def _checked(found: pl.DataFrame, keys: pl.Series, columns: pl.Schema) -> pl.DataFrame:
-    """The answer with exactly the declared columns, and only keys that were asked for, each once."""
-    expected = pl.Schema({KEY: pl.String(), **columns})
+    """The answer with exactly the declared columns, and only keys that were asked for, each once; see Store.fetch."""
+    expected = pl.Schema({KEY: pl.String(), **columns, **({FOUND_STATUS: pl.String()} if _has_status(found) else {})})
     if dict(found.schema) != dict(expected):
         raise LookupFailed(f"the store gave {dict(found.schema)} instead of {dict(expected)}")
     found = found.select(list(expected)).filter(pl.col(KEY).is_in(keys.implode()))

@@ -49,7 +49,7 @@ class CachedRows:
 
     def put(self, keys: pl.Series, found: pl.DataFrame, now: int) -> pl.DataFrame:
         """Remember the answer for all of `keys` (unique): a row, or that there is none. Returns all as rows."""
-        known = found.with_columns(pl.lit(OK).alias(FOUND_STATUS))
+        known = found if FOUND_STATUS in found.columns else found.with_columns(pl.lit(OK).alias(FOUND_STATUS))
         answer = keys.rename(KEY).to_frame().join(known, on=KEY, how="left", maintain_order="left")
         answer = answer.with_columns(pl.col(FOUND_STATUS).fill_null(NOT_FOUND)).select(self.rows.columns)
         start, stop = self.rows.height, self.rows.height + answer.height

@@ -1,5 +1,6 @@
 """One interface of all look-up stores, opened from a URL-like text such as `parquet:users.parquet?key=user_id`."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -24,7 +25,7 @@ class LookupFailed(JobError):  # noqa: N818  # says what happened, as KeyError d
 class Store(Protocol):
     """Where the rows are. Implementations may be called by several threads at once.
 
-    A wrapper with the same two members (deadline, retries, circuit breaker) goes between store and cache.
+    A wrapper with the same members (`GuardedStore`: deadline, retries, circuit breaker) goes between store and cache.
     """
 
     @property
@@ -35,6 +36,9 @@ class Store(Protocol):
     def fetch(self, keys: pl.Series) -> pl.DataFrame:
         """`key` and `columns` of the keys that exist, in any order, in one request.
 
+        A store whose rows have no schema adds `status`: `ok`, or `malformed` for a row with a value that is not of
+        its column's type; that value is null.
+
         Args:
             keys: String, unique, no nulls.
 
@@ -44,19 +48,35 @@ class Store(Protocol):
         ...
 
 
+class RemoteStore(Store, Protocol):
+    """A store behind a network: a request may hang, so that it runs in a thread of its own."""
+
+    def check(self) -> None:
+        """Ask the server whether it is there and lets us in; ValueError, one line, when not."""
+        ...
+
+    def abandon(self) -> None:
+        """Close connections, also those that another thread waits on; later requests make new ones."""
+        ...
+
+
 @dataclass(frozen=True)
 class LookupSpec:
     """Which store, and how to read it; small and picklable, so that workers open it themselves.
 
     Attributes:
-        scheme: `parquet`, `sqlite`, `jsonl`, or what else is registered.
+        scheme: `parquet`, `sqlite`, `jsonl`, `redis`, `rediss`, `dynamodb`, or what else is registered.
         location: a path, or an address without credentials.
-        options: the query: `key` (required), `columns=a,b`, and what the scheme knows.
+        options: the query: `key` (required, but for `redis`), `columns=a,b`, and what the scheme knows.
+        declared: the columns that the step declares, for stores that do not say theirs.
+        timeout: seconds without an answer after which a connection is given up.
     """
 
     scheme: str
     location: str
     options: Mapping[str, str] = field(default_factory=dict)
+    declared: Mapping[str, pl.DataType] = field(default_factory=dict)
+    timeout: float = 5.0
 
     @property
     def key(self) -> str:
@@ -85,7 +105,13 @@ _BUILT_IN: Final = {
     "parquet": "ecompulse.io.lookups.tables:open_parquet",
     "jsonl": "ecompulse.io.lookups.tables:open_jsonl",
     "sqlite": "ecompulse.io.lookups.sqlite:open_sqlite",
+    "redis": "ecompulse.io.lookups.redis:open_redis",
+    "rediss": "ecompulse.io.lookups.redis:open_redis",
+    "dynamodb": "ecompulse.io.lookups.dynamodb:open_dynamodb",
 }
+_BY_PATTERN: Final = {"redis", "rediss"}
+_EXTRAS: Final = {"rediss": "redis", "dynamodb": "aws"}
+_SECRET: Final = re.compile("(env|file):.+")
 _OPENERS: dict[str, Opener] = {}
 
 
@@ -98,23 +124,27 @@ def parse_spec(text: str) -> LookupSpec:
     """The spec that a text such as `sqlite:shop.db?table=users&key=id` names.
 
     Raises:
-        ValueError: an unknown scheme, no location, or no key.
+        ValueError: an unknown scheme, no location, no key, or a password in clear, which is not repeated.
     """
     scheme, colon, rest = text.partition(":")
+    location, _, query = rest.partition("?")
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    if "@" in location or not _SECRET.fullmatch(options.get("password", "env:NONE")):
+        raise ValueError(
+            f"{scheme}: a look-up's URL must hold no credentials; write user=NAME&password=env:VARIABLE or file:PATH"
+        )
     known = {*_BUILT_IN, *_OPENERS}
     if not colon or scheme not in known:
         raise ValueError(f"{text!r} names no known store{nearest(scheme, known)}")
-    location, _, query = rest.partition("?")
-    options = dict(parse_qsl(query, keep_blank_values=True))
     if not location:
         raise ValueError(f"{text!r} has no path; write {scheme}:PATH?key=COLUMN")
-    if not options.get("key"):
+    if not options.get("key") and scheme not in _BY_PATTERN:
         raise ValueError(f"{text!r} names no key column; add ?key=COLUMN")
     return LookupSpec(scheme, location, options)
 
 
 def open_lookup(spec: LookupSpec | str) -> Store:
-    """The store of a spec, opened and checked.
+    """The store of a spec, opened; a server is first asked by `check` or `fetch`.
 
     Raises:
         ValueError: one line: a missing file or key column, a corrupt database, an unknown option.
@@ -122,7 +152,11 @@ def open_lookup(spec: LookupSpec | str) -> Store:
     spec = parse_spec(spec) if isinstance(spec, str) else spec
     if spec.scheme not in _OPENERS:
         module, _, name = _BUILT_IN[spec.scheme].partition(":")
-        _OPENERS[spec.scheme] = getattr(import_module(module), name)
+        try:
+            _OPENERS[spec.scheme] = getattr(import_module(module), name)
+        except ModuleNotFoundError as error:
+            extra = _EXTRAS.get(spec.scheme, spec.scheme)
+            raise ValueError(f"{spec.scheme}: needs {error.name}; install ecompulse[{extra}]") from None
     return _OPENERS[spec.scheme](spec)
 
 

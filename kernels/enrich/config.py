@@ -11,6 +11,8 @@ OnError = Literal["degrade", "stale", "fail"]
 ColumnType = Literal["text", "integer", "number", "decimal", "boolean"]
 Action = Literal["drop", "mask", "hash"]
 
+_MOST_RETRIES = 10
+
 IDENTIFIERS = frozenset(
     {
         "event_id", "user_id", "anonymous_id", "session_id", "device_id", "product_id", "order_id", "payment_id",
@@ -40,6 +42,23 @@ class CacheConfig:
 
 
 @dataclass(frozen=True)
+class BreakerConfig:
+    """The circuit breaker of a look-up, one per process: how long a failing store is left alone.
+
+    Attributes:
+        failures: requests in a row that must fail (retries included) until it opens.
+        reset: ms that it stays open; then one request tries whether the store is back.
+    """
+
+    failures: int = 3
+    reset: Duration = 30_000
+
+    def __post_init__(self) -> None:
+        if self.failures < 1:
+            raise ConfigError("failures", f"must be at least 1, found {self.failures}")
+
+
+@dataclass(frozen=True)
 class LookupStep:
     """A keyed look-up whose columns are added with the step's prefix.
 
@@ -48,8 +67,11 @@ class LookupStep:
         lookup: URL of the store, such as `parquet:users.parquet?key=user_id`; null is the same as off.
         on_error: `degrade` (nulls, status `failed`), `stale` (the expired entry, status `stale`) or `fail`.
         cache: bounds and lifetimes of the cache.
-        columns: of the update stream, where there is no look-up to take them from: name to `text integer number
-            decimal boolean`.
+        columns: of a store or update stream that does not say them itself: name to `text integer number decimal
+            boolean`.
+        deadline: ms after which a batch no longer waits for the store, retries included.
+        retries: further attempts of a failed request within the deadline, with growing, random pauses.
+        breaker: when a failing store is left alone.
     """
 
     enabled: bool = True
@@ -57,6 +79,15 @@ class LookupStep:
     on_error: OnError = "degrade"
     cache: CacheConfig = CacheConfig()
     columns: Mapping[str, ColumnType] = field(default_factory=dict)
+    deadline: Duration = 5_000
+    retries: int = 2
+    breaker: BreakerConfig = BreakerConfig()
+
+    def __post_init__(self) -> None:
+        if self.deadline < 1:
+            raise ConfigError("deadline", "must be above zero")
+        if not 0 <= self.retries <= _MOST_RETRIES:
+            raise ConfigError("retries", f"must be from 0 to {_MOST_RETRIES}, found {self.retries}")
 
 
 @dataclass(frozen=True)

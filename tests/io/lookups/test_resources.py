@@ -52,12 +52,12 @@ def test_the_defaults_need_nothing():
 def test_a_guard_goes_between_store_and_cache(config):
     seen = []
 
-    def guard(store):
-        seen.append(store)
+    def guard(store, policy):
+        seen.append(policy.name)
         return store
 
     open_resources(config, guard)
-    assert len(seen) == 1
+    assert seen == ["steps.user"]
 
 
 @pytest.mark.parametrize(

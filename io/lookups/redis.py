@@ -1,0 +1,259 @@
+"""Look-ups in Redis: one hash, or one text of JSON, per key."""
+
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import polars as pl
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from ecompulse.io.lookups.secrets import read_secret
+from ecompulse.io.lookups.store import LookupFailed, LookupSpec, check_options
+from ecompulse.io.lookups.values import declared_columns, typed_rows
+
+CHUNK: Final = 1_000
+"""Keys per round trip."""
+
+_FORMS: Final = ("hash", "json")
+_PLACE: Final = "{key}"
+_OPTIONS: Final = ("pattern", "as", "user", "password", "ca", "certificate", "certificate_key")
+_FAILURES: Final = (redis.RedisError, OSError, ValueError, TypeError, LookupError, AttributeError)
+# RedisError, or what its parser makes of an answer that is none, or of a connection closed under it.
+
+
+class RedisStore:
+    """Hashes (HMGET, pipelined) or texts of JSON objects (MGET) by key pattern; one server, no cluster.
+
+    Connections are made when first needed, shared by the threads of a process, and not pickled. A value that does
+    not fit the declared type is null and its row `malformed`, as is a key that holds something else than a hash.
+    """
+
+    def __init__(self, spec: LookupSpec) -> None:
+        check_options(spec, _OPTIONS)
+        self._spec = spec
+        self._columns = declared_columns(spec)
+        self._pattern = spec.options.get("pattern", "")
+        self._form = spec.options.get("as", "hash")
+        if self._pattern.count(_PLACE) != 1:
+            raise ValueError(f"{spec}: give pattern=user:{_PLACE}, with {_PLACE} once, where the key's text goes")
+        if self._form not in _FORMS:
+            raise ValueError(f"{spec}: as={self._form}: is neither hash nor json")
+        self._settings = connection_settings(spec)
+        self._lock = threading.Lock()
+        self._client: redis.Redis | None = None
+
+    def __getstate__(self) -> LookupSpec:
+        return self._spec
+
+    def __setstate__(self, spec: LookupSpec) -> None:
+        self.__init__(spec)  # type: ignore[misc]  # connections do not travel
+
+    @property
+    def columns(self) -> pl.Schema:
+        """As declared."""
+        return self._columns
+
+    def check(self) -> None:
+        """Read one key, as the look-up will.
+
+        Raises:
+            ValueError: one line: no server, no access, no such database.
+        """
+        try:
+            self.fetch(pl.Series(["ecompulse-check"]))
+        except LookupFailed as error:
+            raise ValueError(str(error)) from None
+
+    def fetch(self, keys: pl.Series) -> pl.DataFrame:
+        """See Store; `CHUNK` keys per round trip."""
+        read = self._hashes if self._form == "hash" else self._texts
+        try:
+            parts = [read(self._connected(), chunk) for chunk in chunks(keys.to_list())]
+        except _FAILURES as error:
+            self._close(in_use=False)  # after a rubbish answer nobody knows where the next one begins
+            raise LookupFailed(f"{self._spec}: {failure(error)}") from error
+        return pl.concat(parts) if parts else typed_rows([], {name: [] for name in self._columns}, self._columns, [])
+
+    def abandon(self) -> None:
+        """See RemoteStore."""
+        self._close(in_use=True)
+
+    def _connected(self) -> redis.Redis:
+        with self._lock:
+            if self._client is None:
+                self._client = connect(self._settings)
+            return self._client
+
+    def _close(self, *, in_use: bool) -> None:
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.connection_pool.disconnect(inuse_connections=in_use)
+
+    def _hashes(self, client: redis.Redis, keys: Sequence[str]) -> pl.DataFrame:
+        names = list(self._columns)
+        pipeline = client.pipeline(transaction=False)
+        for key in keys:
+            pipeline.hmget(self._name(key), names)
+        answers = [_good(answer) for answer in pipeline.execute(raise_on_error=False)]
+        empty = [at for at, answer in enumerate(answers) if answer is not None and not any_value(answer)]
+        absent = self._absent(client, keys, empty)
+        rows = [(key, answers[at]) for at, key in enumerate(keys) if at not in absent]
+        texts = {name: [_text(values[at]) if values else None for _, values in rows] for at, name in enumerate(names)}
+        wrong = [values is None or any(_undecodable(value) for value in values) for _, values in rows]
+        return typed_rows([key for key, _ in rows], texts, self._columns, wrong)
+
+    def _absent(self, client: redis.Redis, keys: Sequence[str], empty: Sequence[int]) -> set[int]:
+        """Which of the hashes without any wanted field do not exist at all."""
+        if not empty:
+            return set()
+        pipeline = client.pipeline(transaction=False)
+        for at in empty:
+            pipeline.exists(self._name(keys[at]))
+        return {at for at, there in zip(empty, pipeline.execute(), strict=True) if not there}
+
+    def _texts(self, client: redis.Redis, keys: Sequence[str]) -> pl.DataFrame:
+        found = zip(keys, client.mget([self._name(key) for key in keys]), strict=True)
+        rows = [(key, read_object(value)) for key, value in found if value is not None]
+        texts = {name: [_plain(values, name) for _, values in rows] for name in self._columns}
+        wrong = [values is None or _nested(values, self._columns) for _, values in rows]
+        return typed_rows([key for key, _ in rows], texts, self._columns, wrong)
+
+    def _name(self, key: str) -> str:
+        return self._pattern.replace(_PLACE, key)
+
+
+def open_redis(spec: LookupSpec) -> RedisStore:
+    """`redis://host:6379/0?pattern=user:{key}&as=hash&user=shop&password=env:NAME`, and `rediss:` with TLS."""
+    return RedisStore(spec)
+
+
+def connection_settings(spec: LookupSpec) -> Mapping[str, Any]:
+    """What a connection needs, without the password: `password_from` says where it is.
+
+    Raises:
+        ValueError: an address that is none, a file that is not there.
+    """
+    parts = urlsplit(f"{spec.scheme}:{spec.location}")
+    database = parts.path.strip("/") or "0"
+    try:
+        port = parts.port or 6379
+    except ValueError:
+        port = 0
+    if not parts.hostname or not database.isdecimal() or not port:
+        raise ValueError(f"{spec}: write {spec.scheme}://HOST:PORT/DATABASE, DATABASE a number")
+    files = {name: spec.options.get(name) for name in ("ca", "certificate", "certificate_key")}
+    for name, path in files.items():
+        if path and not Path(path).is_file():
+            raise ValueError(f"{spec}: {name}: no such file: {path}")
+    if spec.options.get("password"):
+        read_secret(spec.options["password"])
+    return {
+        "host": parts.hostname,
+        "port": port,
+        "db": int(database),
+        "username": spec.options.get("user"),
+        "password_from": spec.options.get("password"),
+        "tls": spec.scheme == "rediss",
+        "timeout": spec.timeout,
+        **files,
+    }
+
+
+def connect(settings: Mapping[str, Any]) -> redis.Redis:
+    """A client that neither retries nor waits by itself; it connects with its first command."""
+    source = settings["password_from"]
+    common = {
+        "host": settings["host"],
+        "port": settings["port"],
+        "db": settings["db"],
+        "username": settings["username"],
+        "password": read_secret(source) if source else None,
+        "socket_timeout": settings["timeout"],
+        "socket_connect_timeout": settings["timeout"],
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+    }
+    if not settings["tls"]:
+        return redis.Redis(connection_pool=redis.ConnectionPool(**common))
+    tls = {
+        "connection_class": redis.SSLConnection,
+        "ssl_ca_certs": settings["ca"],
+        "ssl_certfile": settings["certificate"],
+        "ssl_keyfile": settings["certificate_key"],
+        "ssl_cert_reqs": "required",
+        "ssl_check_hostname": True,
+    }
+    return redis.Redis(connection_pool=redis.ConnectionPool(**common, **tls))
+
+
+def chunks(items: Sequence[str], size: int = CHUNK) -> Iterator[Sequence[str]]:
+    """Parts of at most `size` items."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def failure(error: BaseException) -> str:
+    """One line on what went wrong; never the bytes of an answer, which may be anybody's."""
+    if isinstance(error, redis.InvalidResponse):
+        return "an answer that is not Redis's"
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def read_object(value: bytes | str) -> dict[str, Any] | None:
+    """A JSON object with its numbers as texts, digit for digit; None for what is none."""
+    try:
+        found = json.loads(value, parse_float=str, parse_int=str, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def any_value(values: Sequence[object]) -> bool:
+    """Whether one of them is there."""
+    return any(value is not None for value in values)
+
+
+def _refuse(text: str) -> float:
+    raise ValueError(f"{text} is no JSON")
+
+
+def _good(answer: Any) -> list[bytes | None] | None:
+    """The fields; None for a key that holds no hash. Any other error of a command is raised."""
+    if isinstance(answer, redis.ResponseError) and str(answer).startswith("WRONGTYPE"):
+        return None
+    if isinstance(answer, Exception):
+        raise answer
+    if not isinstance(answer, list):
+        raise TypeError(f"HMGET was answered with {type(answer).__name__}")
+    return answer
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None or _undecodable(value) else value.decode()
+
+
+def _undecodable(value: bytes | None) -> bool:
+    try:
+        if value is not None:
+            value.decode()
+    except UnicodeDecodeError:
+        return True
+    return False
+
+
+def _plain(values: Mapping[str, Any] | None, name: str) -> str | None:
+    value = None if values is None else values.get(name)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else None
+
+
+def _nested(values: Mapping[str, Any], columns: pl.Schema) -> bool:
+    return any(isinstance(values.get(name), dict | list) for name in columns)

@@ -1,0 +1,58 @@
+"""Values of stores without a schema, as texts, to columns of the declared types."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import polars as pl
+
+from ecompulse.io.lookups.store import KEY, LookupSpec
+from ecompulse.kernels.config import nearest
+from ecompulse.kernels.enrich.lookup import FOUND_STATUS
+from ecompulse.kernels.enrich.status import MALFORMED, OK
+
+_YES: Final = ("true", "1")
+_NO: Final = ("false", "0")
+
+
+def declared_columns(spec: LookupSpec) -> pl.Schema:
+    """The columns that the step declares, or those of them that `columns=a,b` chooses.
+
+    Raises:
+        ValueError: none is declared, or a chosen one is not.
+    """
+    if not spec.declared:
+        raise ValueError(f"{spec}: the store has no schema; give the step columns: {{name: text, ...}}")
+    for name in spec.chosen or ():
+        if name not in spec.declared:
+            raise ValueError(f"{spec}: column {name} is not declared{nearest(name, spec.declared)}")
+    return pl.Schema({name: spec.declared[name] for name in spec.chosen or spec.declared})
+
+
+def typed_rows(
+    keys: Sequence[str], texts: Mapping[str, Sequence[str | None]], columns: pl.Schema, wrong: Sequence[bool]
+) -> pl.DataFrame:
+    """`key`, `columns` and `status`; a value that its type cannot hold is null, and the row `malformed`.
+
+    Args:
+        keys: of the rows.
+        texts: by column, a value per row; None where there is none.
+        columns: declared types.
+        wrong: rows that were no row at all.
+    """
+    frame = pl.DataFrame(
+        {KEY: keys, "wrong": wrong, **{f"c{at}": texts[name] for at, name in enumerate(columns)}},
+        schema={KEY: pl.String, "wrong": pl.Boolean, **{f"c{at}": pl.String for at in range(len(columns))}},
+    )
+    values = {name: _value(pl.col(f"c{at}"), dtype) for at, (name, dtype) in enumerate(columns.items())}
+    lost = [pl.col(f"c{at}").is_not_null() & value.is_null() for at, value in enumerate(values.values())]
+    bad = pl.any_horizontal(pl.col("wrong"), *lost)
+    status = pl.when(bad).then(pl.lit(MALFORMED)).otherwise(pl.lit(OK))
+    return frame.select(KEY, *(value.alias(name) for name, value in values.items()), status.alias(FOUND_STATUS))
+
+
+def _value(text: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    if dtype == pl.Boolean():
+        lower = text.str.to_lowercase()
+        return pl.when(lower.is_in([*_YES, *_NO])).then(lower.is_in(list(_YES)))
+    value = text.cast(dtype, strict=False)
+    return pl.when(value.is_finite()).then(value) if dtype == pl.Float64() else value
