@@ -111,10 +111,9 @@ class Script:
 
         def die(reached: Step) -> None:
             nonlocal left
-            if reached == step:
-                left -= 1
-                if left == 0:
-                    raise Crashed
+            left -= reached == step
+            if left <= 0:
+                raise Crashed  # whatever the dead driver would do next
 
         forget = observe(die)
         try:

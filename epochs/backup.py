@@ -1,0 +1,178 @@
+"""The backup of a checkpoint: a second store that has an epoch before anything of the epoch is published.
+
+It has the layout of a checkpoint, less what only a running epoch needs, and is a checkpoint once it is restored.
+Files come first and the seal last. A driver that was cut off from its checkpoint, and lives on beside one that was
+restored, finds the other's incarnation here, and stops before it publishes.
+"""
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from ecompulse.epochs.checkpoint import (
+    OUTPUTS,
+    SINKS,
+    Checkpoint,
+    Seal,
+    commit_name,
+    epoch_of,
+    last_commit,
+    load_seal,
+    newest_incarnation,
+    read_meta,
+    seal_name,
+    state_files,
+)
+from ecompulse.epochs.collect import collect
+from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserError
+from ecompulse.epochs.protocols import Store
+from ecompulse.epochs.runs import digest
+from ecompulse.epochs.state import read_verified
+
+META: Final = "meta.json"
+_COPIES: Final = 8  # at a time
+
+
+class Backup:
+    """The backup of one driver's checkpoint."""
+
+    def __init__(self, checkpoint: Checkpoint, target: Store, *, outputs: bool) -> None:
+        """`outputs`: whether output files wait in the checkpoint, for want of a lake, and are to be saved too."""
+        self._checkpoint = checkpoint
+        self._source = checkpoint.store
+        self._outputs = outputs
+        self._there: set[str] = set()
+        self.target = target
+
+    def open(self) -> None:
+        """Say who we are, and catch up with what the checkpoint has; safe to repeat.
+
+        UserError when it is another checkpoint's, Superseded when a newer driver writes to it.
+        """
+        if not self.target.create(META, self._source.get(META)) and identity_of(self.target) != self._checkpoint.id:
+            raise UserError(f"--checkpoint_backup: {self.target.root} holds the backup of another checkpoint")
+        self._check_incarnation()
+        self.target.create(f"incarnations/{self._checkpoint.incarnation:08d}", self._checkpoint.id.encode())
+        if SINKS in self._source.list(""):
+            self.target.put(SINKS, self._source.get(SINKS))
+        self._there = {name for folder in ("state", "seals", "commits", OUTPUTS) for name in self.target.list(folder)}
+        held = set(self._source.list("state"))
+        for name in self._source.list("seals"):
+            seal = self._checkpoint.seal_of(epoch_of(name))
+            if seal is not None and name not in self._there:  # of epochs that are not kept only positions are left
+                self._save(seal, {file: sha for file, sha in state_files(seal).items() if file in held})
+        for name in self._source.list("commits"):
+            self.commit(epoch_of(name))
+
+    def take(self, seal: Seal) -> None:
+        """Save a sealed epoch: its files that are new, then its seal; safe to repeat.
+
+        Superseded when a newer driver writes to the backup, JobError when it has another content for the epoch.
+        """
+        self._check_incarnation()
+        self._save(seal, state_files(seal))
+
+    def commit(self, epoch: int) -> None:
+        """Save that an epoch was committed."""
+        name = commit_name(epoch)
+        if name not in self._there:
+            self.target.create(name, self._source.get(name))
+            self._there.add(name)
+
+    def collect(self, keep_epochs: int) -> None:
+        """Remove what no kept epoch of the backup refers to."""
+        collect(self.target, self._checkpoint.incarnation, keep_epochs)
+
+    def _save(self, seal: Seal, state: Mapping[str, str]) -> None:
+        name = seal_name(seal.epoch)
+        if name in self._there:
+            return
+        files = dict(state)
+        if self._outputs:
+            files |= _output_files(seal)
+        copy(self._source, self.target, {file: sha for file, sha in files.items() if file not in self._there})
+        self._there.update(files)
+        data = self._source.get(name)
+        if not self.target.create(name, data) and self.target.get(name) != data:
+            raise JobError(f"--checkpoint_backup: {self.target.root}/{name} is another epoch {seal.epoch}")
+        self._there.add(name)
+
+    def _check_incarnation(self) -> None:
+        newest = newest_incarnation(self.target)
+        if newest > self._checkpoint.incarnation:
+            raise Superseded(
+                f"--checkpoint_backup: {self.target.root}: a newer driver (incarnation {newest}) writes to it; "
+                f"this one (incarnation {self._checkpoint.incarnation}) stops"
+            )
+
+
+def identity_of(store: Store) -> str | None:
+    """Id of the checkpoint that a store holds, or holds the backup of; None when it holds none."""
+    try:
+        store.get(META)
+    except FileNotFoundError:
+        return None
+    return str(read_meta(store)["id"])
+
+
+def require_restored(store: Store, backup: Store) -> None:
+    """UserError when the checkpoint is gone and its backup is not: a new one would begin at the beginning."""
+    if identity_of(store) is None and identity_of(backup) is not None:
+        raise UserError(
+            f"--checkpoint: {store.root} holds no checkpoint, but {backup.root} holds the backup of one; bring it back "
+            f"with `python -m pipelines.checkpoint restore {backup.root} --to {store.root}`, or give another "
+            "--checkpoint_backup"
+        )
+
+
+def restore(backup: Store, target: Store) -> int:
+    """Make a checkpoint of a backup: the same id, and the next driver is newer; returns its last committed epoch.
+
+    UserError when the place is not empty. The identity comes last: a restoration that was cut off left no
+    checkpoint, and can be done again at another place.
+    """
+    meta = read_meta(backup)
+    if target.list(""):
+        raise UserError(f"--to: {target.root} is not empty; choose another")
+    last = last_commit(backup)
+    held = set(backup.list(""))
+    names = [name for name in held if name == SINKS or name.partition("/")[0] in {"seals", "commits", "incarnations"}]
+    if last and seal_name(last) not in held:
+        raise StateDamaged(f"{backup.root}/{seal_name(last)} is missing")
+    copy(backup, target, _files_of(backup, held, last))
+    copy(backup, target, {name: digest(backup.get(name)) for name in names})
+    if not target.create(META, backup.get(META)) and identity_of(target) != meta["id"]:
+        raise UserError(f"--to: {target.root}: there is a checkpoint already")
+    return last
+
+
+def _files_of(backup: Store, held: set[str], last: int) -> dict[str, str]:
+    """Files that a restored checkpoint needs: all of the last epoch and of one after it, of older ones what is kept."""
+    files: dict[str, str] = {}
+    for name in held:
+        seal = load_seal(backup, epoch_of(name)) if name.startswith("seals/") else None
+        if seal is not None:
+            needed = state_files(seal)
+            files |= needed if seal.epoch >= last else {file: needed[file] for file in held & needed.keys()}
+            waiting = _output_files(seal)  # in the backup where there is no lake
+            files |= {file: waiting[file] for file in held & waiting.keys()}
+    return files
+
+
+def copy(source: Store, target: Store, files: Mapping[str, str]) -> None:
+    """Copy files (name to SHA-256), some at a time; StateDamaged when one is not what it should be."""
+
+    def one(name: str) -> None:
+        target.create(name, read_verified(source, name, files[name]))
+
+    with ThreadPoolExecutor(_COPIES) as pool:
+        _drain(pool.map(one, files))
+
+
+def _drain(results: Iterable[None]) -> None:
+    for _ in results:
+        pass  # an error is raised as its result is taken
+
+
+def _output_files(seal: Seal) -> dict[str, str]:
+    return {f"{OUTPUTS}/{file['path']}": file["sha256"] for files in seal.files.values() for file in files}

@@ -1,0 +1,45 @@
+"""Removing what no kept epoch refers to, from a checkpoint or its backup."""
+
+from ecompulse.epochs.checkpoint import OUTPUTS, epoch_of, last_commit, load_seal, state_files
+from ecompulse.epochs.protocols import Store
+from ecompulse.epochs.steps import Step, reach
+
+
+def collect(store: Store, incarnation: int, keep_epochs: int) -> int:
+    """Remove what no kept epoch refers to; returns the number of files removed.
+
+    Only files whose epoch is before the oldest kept commit are touched, so that nothing of a run that is on, or of
+    another driver's, can be among them; of drivers only the traces of those before `incarnation`.
+    """
+    last = last_commit(store)
+    oldest = last - keep_epochs
+    if oldest < 1:
+        return 0
+    reach(Step.COLLECTING)
+    base = oldest
+    while (seal := load_seal(store, base)) is not None and not seal.snapshot:
+        base -= 1  # seals since a snapshot are needed to know the positions
+    kept_state = _state_of(store, range(oldest, last + 2))
+    doomed = [name for name in store.list("commits") if epoch_of(name) < oldest]
+    doomed += [name for name in store.list("seals") if epoch_of(name) < base]
+    doomed += [name for name in store.list("runs") if int(name.split("/")[1].split("-")[0]) < oldest]
+    files = [*store.list("state"), *store.list(OUTPUTS)]
+    doomed += [name for name in files if name not in kept_state and _epoch_of_file(name) < oldest]
+    drivers = [*store.list("incarnations"), *store.list("current")]
+    doomed += [name for name in drivers if epoch_of(name) < incarnation]
+    store.delete(doomed)
+    reach(Step.COLLECTED)
+    return len(doomed)
+
+
+def _state_of(store: Store, epochs: range) -> set[str]:
+    files: set[str] = set()
+    for epoch in epochs:
+        seal = load_seal(store, epoch)
+        if seal is not None:
+            files.update(state_files(seal))
+    return files
+
+
+def _epoch_of_file(name: str) -> int:
+    return int(name.rsplit("/", 1)[1].split("-", maxsplit=1)[0])

@@ -1,0 +1,57 @@
+"""Trying again: what the outside refuses is tried a bounded number of times, with growing, random pauses."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_any, stop_when_event_set
+from tenacity.wait import wait_random_exponential
+
+from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserError
+
+FIRST_PAUSE: Final = 0.5  # seconds, at the most; each further one up to double
+LONGEST_PAUSE: Final = 20.0
+
+
+class Waiting(Protocol):
+    """What lets time pass; a Clockwork does."""
+
+    def wait(self, seconds: float, stop: threading.Event) -> None:
+        """Return after `seconds`, or when `stop` is set."""
+        ...
+
+
+@dataclass(frozen=True)
+class Persistence:
+    """How a driver tries again. A request to stop ends it after the attempt in hand."""
+
+    clock: Waiting
+    stop: threading.Event
+
+    def __call__(self, body: Callable[[], None], attempts: int, retries: Counter[str], kind: str) -> None:
+        """Call `body` until it returns, at most `attempts` times; then its last error.
+
+        `retries[kind]` counts. What trying again cannot mend is raised at once: a driver that was superseded, wrong
+        use, state that is damaged.
+        """
+        Retrying(
+            retry=retry_if_exception(_may_pass),
+            stop=stop_any(stop_after_attempt(attempts), stop_when_event_set(self.stop)),
+            wait=wait_random_exponential(FIRST_PAUSE, max=LONGEST_PAUSE),
+            sleep=lambda seconds: self.clock.wait(seconds, self.stop),
+            before_sleep=lambda _state: retries.update([kind]),
+            reraise=True,
+        )(body)
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, Exception) and not isinstance(error, Superseded | UserError | StateDamaged)
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, in a line."""
+    text = str(error).strip()
+    first = text.splitlines()[0] if text else "no message"
+    return first if isinstance(error, JobError) else f"{type(error).__name__}: {first}"
