@@ -143,7 +143,7 @@ def _keyed(step: str, section: LookupStep, guard: Guard) -> CachedLookup | None:
 def _open(section: LookupStep) -> Store:
     declared = {name: TYPES[kind] for name, kind in section.columns.items()}
     spec = parse_spec(section.lookup or "")
-    return open_lookup(replace(spec, declared=declared, timeout=section.deadline / 1000))
+    return open_lookup(replace(spec, declared=declared, timeout=2 * section.deadline / 1000))
 
 
 def _check_names(columns: pl.Schema) -> None:
