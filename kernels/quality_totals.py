@@ -75,3 +75,8 @@ def book(partial: pl.DataFrame, window_ms: int, watermark: int) -> pl.DataFrame:
     first_open = max(0, watermark) // window_ms * window_ms
     start = pl.max_horizontal(pl.col("window_start").dt.epoch("ms"), pl.lit(first_open))
     return partial.with_columns(window_start=start.cast(TIME))
+
+
+def book_under(partial: pl.DataFrame, clock: Clock, window_ms: int) -> pl.DataFrame:
+    """`book` at the watermark of the clock under which the counts are summed."""
+    return book(partial, window_ms, clock.watermark)

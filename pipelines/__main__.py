@@ -9,6 +9,7 @@ from typing import Final, TextIO
 COMMANDS: Final = {
     "event_enrichment": "enrich events with user, product, place and device",
     "session_analytics": "sessions, funnels, abandonment",
+    "realtime_metrics": "KPIs in tumbling and sliding windows, alerts on them",
     "demo": "simulate a shop and run the jobs on it",
     "show": "read a table of the lake",
     "checkpoint": "inspect, verify, fork or reshard a checkpoint",

@@ -3,13 +3,14 @@
 import os
 from typing import Final
 
-from pipelines.flags import Flag, count, duration, trigger
+from pipelines.flags import Flag, count, duration, start, trigger, web_address, zone
 
 INPUT: Final = "input"
 OUTPUT: Final = "output"
 TIME: Final = "time"
 EPOCHS: Final = "epochs and state"
 RUN: Final = "running"
+JOINS: Final = "deduplication and joins"
 
 BOTS: Final = Flag(
     "bots",
@@ -19,18 +20,54 @@ BOTS: Final = Flag(
     choices=("exclude", "include", "segment"),
 )
 
+DEDUP: Final = (
+    Flag("dedup", JOINS, "pass only the first copy of each event_id", default=False, switch=True),
+    Flag(
+        "dedup_horizon", JOINS, "event time over which copies are recognised", parse=duration, shown="--watermark_delay"
+    ),
+)
+
 COMMON: Final[tuple[Flag, ...]] = (
     Flag("config", RUN, "YAML file of flags (`source: ...`); a flag on the command line wins"),
     Flag(
         "source",
         INPUT,
-        "path, folder, glob of files (.jsonl .csv .parquet, also .gz); may be given more than once, all are one stream",
+        "kafka://host:port/topic[,topic], or a path, folder, glob of files (.jsonl .csv .parquet, also .gz); may be "
+        "given more than once, all are one stream",
         default=[],
         many=True,
         shown="required",
     ),
     Flag("mapping", INPUT, "YAML file, or shipped name (rees46), that maps foreign fields to the event"),
     Flag("enrich", INPUT, "YAML file of the enrichment steps", shown="shipped defaults"),
+    Flag(
+        "kafka_config",
+        INPUT,
+        "YAML file of Kafka's client settings (security.protocol, sasl.*, ssl.*), for source and sink; secrets as "
+        "${VARIABLE} or file:PATH",
+    ),
+    Flag(
+        "start",
+        INPUT,
+        "where Kafka partitions begin that the checkpoint does not know: earliest, latest, a time (ISO 8601 with zone, "
+        "or epoch ms), or TOPIC/PARTITION=OFFSET,...",
+        default="earliest",
+        parse=start,
+    ),
+    Flag(
+        "on_lost_offsets",
+        INPUT,
+        "what to do when Kafka offsets are gone before they were read: fail, or continue, which counts them",
+        default="fail",
+        choices=("fail", "continue"),
+    ),
+    Flag(
+        "kafka_client",
+        INPUT,
+        "what reads from Kafka: confluent (librdkafka), python (kafka-python), or auto: confluent where it is installed",
+        default="auto",
+        choices=("auto", "confluent", "python"),
+    ),
     Flag("file_order", INPUT, "order of the files of one source", default="name", choices=("name", "mtime")),
     Flag(
         "check",
@@ -38,8 +75,14 @@ COMMON: Final[tuple[Flag, ...]] = (
         "validate flags, mapping and files, decode 100 rows, show them, touch nothing",
         switch=True,
     ),
-    Flag("checkpoint", EPOCHS, "directory of the checkpoint", shown="./checkpoints/<job>"),
-    Flag("lake", OUTPUT, "directory of the Delta tables, or none", default="./lake"),
+    Flag("checkpoint", EPOCHS, "directory or s3://BUCKET/PREFIX of the checkpoint", shown="./checkpoints/<job>"),
+    Flag(
+        "checkpoint_backup",
+        EPOCHS,
+        "second directory or s3:// location; it has an epoch before anything of the epoch is published",
+    ),
+    Flag("lake", OUTPUT, "directory or s3://BUCKET/PREFIX of the Delta tables, or none", default="./lake"),
+    Flag("s3_endpoint", RUN, "URL of an S3-compatible server", shown="AWS", parse=web_address),
     Flag(
         "warehouse",
         OUTPUT,
@@ -57,8 +100,8 @@ COMMON: Final[tuple[Flag, ...]] = (
         "trigger",
         EPOCHS,
         "available-now (all there is, then end), once (one epoch), or a duration between epochs",
-        default="available-now",
         parse=trigger,
+        shown="available-now for files, 10s for Kafka",
     ),
     Flag("drain", EPOCHS, "when the input ends, close every window and session", default=False, switch=True),
     Flag("max_records_per_epoch", EPOCHS, "rows of one epoch at the most", parse=count, shown="adaptive"),
@@ -86,6 +129,7 @@ COMMON: Final[tuple[Flag, ...]] = (
         default=False,
         switch=True,
     ),
+    Flag("timezone", TIME, "IANA zone of days, weeks and the same time yesterday", default="UTC", parse=zone),
     Flag(
         "num_shards",
         EPOCHS,
@@ -95,6 +139,16 @@ COMMON: Final[tuple[Flag, ...]] = (
         shown="2 x cores",
     ),
     Flag("keep_epochs", EPOCHS, "committed epochs that can be gone back to", default=10, parse=count),
+    Flag(
+        "epoch_attempts", EPOCHS, "times that an epoch is planned and run before the job stops", default=3, parse=count
+    ),
+    Flag(
+        "publish_attempts",
+        EPOCHS,
+        "times that a sealed epoch is offered to a sink or the backup, with growing pauses, before the job stops",
+        default=10,
+        parse=count,
+    ),
     Flag("quality_window", TIME, "window of data_quality", default=3_600_000, parse=duration, shown="1h"),
     Flag(
         "progress",

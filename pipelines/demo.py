@@ -17,6 +17,7 @@ from ecompulse.simulator.shop import simulate
 from ecompulse.simulator.store import write
 from pipelines.launch import guarded
 from pipelines.show import tables_of
+from pipelines.tables import Lake
 from pipelines.tool import ToolParser, print_facts, print_table
 
 MARK: Final = ".ecompulse-demo"
@@ -71,7 +72,8 @@ def job_flags(out: Path) -> dict[str, list[str]]:
             "--match_payments",
             "--drain",
         ],
-        "session_analytics": [*common, "--drain"],
+        "session_analytics": [*common, "--dedup", "--drain"],
+        "realtime_metrics": [*common, "--dedup", "--drain"],
     }
 
 
@@ -105,7 +107,7 @@ def _tell(out: Path, lines: int, jobs: dict[str, dict[str, Any]]) -> None:
     print()
     print_facts([("simulated", f"{lines:,} lines in {out / 'shop' / 'events'}"), *_told(jobs)])
     print()
-    print_table(tables_of(str(out / "lake")))
+    print_table(tables_of(Lake(str(out / "lake"))))
     lake = f"--lake={out / 'lake'}"
     print("\nTry next:")
     columns = "event_type,user_country,product_title,price_base"
@@ -115,6 +117,8 @@ def _tell(out: Path, lines: int, jobs: dict[str, dict[str, Any]]) -> None:
         f'python -m pipelines.show data_quality {lake} --where="\\"check\\" = \'duplicate\'"',
         f"python -m pipelines.show funnels {lake} --where=\"segment = 'all' and scope = 'session'\"",
         f"python -m pipelines.show abandonment_alerts {lake} --columns=visitor,kind,status,value_base,abandoned_at",
+        f"python -m pipelines.show metrics {lake} --where=\"metric = 'revenue' and final\"",
+        f"python -m pipelines.show metric_alerts {lake} --columns=rule,state,severity,since,until,value",
         f"python -m pipelines.checkpoint inspect {out / 'checkpoints' / 'event_enrichment'}",
     ):
         print(f"  .venv/bin/{text}")

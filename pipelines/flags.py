@@ -7,10 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NoReturn
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import yaml
 
 from ecompulse.epochs.errors import UserError
+from ecompulse.io.kafka.start import parse_start
 
 _UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -52,9 +55,39 @@ def count(text: str) -> int:
     return int(text)
 
 
+def whole(text: str) -> int:
+    """A whole number, 0 or more."""
+    if not text.isdecimal():
+        raise ValueError(f"{text!r} is no whole number")
+    return int(text)
+
+
+def zone(text: str) -> str:
+    """A time zone by its IANA name."""
+    try:
+        ZoneInfo(text)
+    except (ValueError, OSError, KeyError):
+        raise ValueError(f"{text!r} is no time zone such as UTC or Europe/Berlin") from None
+    return text
+
+
+def web_address(text: str) -> str:
+    """`http://HOST:PORT` or `https://...`, without a slash at its end."""
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("is no address; write http://HOST:PORT or https://HOST")  # it may hold a password
+    return text.rstrip("/")
+
+
 def trigger(text: str) -> str | int:
     """`available-now`, `once`, or a duration in ms."""
     return text if text in {"available-now", "once"} else duration(text)
+
+
+def start(text: str) -> str:
+    """Where Kafka partitions begin; ValueError when it says nothing that can be."""
+    parse_start(text)
+    return text
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from ecompulse.kernels.funnels.track import TrackFunnels
 from ecompulse.kernels.quality_totals import count_late
 from ecompulse.kernels.sessions.kernel import Sessionize
 from ecompulse.kernels.sessions.totals import TotalTransitions
-from pipelines.common import BOTS
+from pipelines.common import BOTS, DEDUP
 from pipelines.flags import Flag, Options, duration
-from pipelines.intake import open_intake
+from pipelines.intake import deduplication, open_intake
 from pipelines.launch import JobSpec
 from pipelines.launch import main as launch
 from pipelines.visitors import LAG, Visitors
@@ -32,6 +32,7 @@ SESSIONS: Final = "sessions"
 
 FLAGS: Final = (
     BOTS,
+    *DEDUP,
     Flag(
         "session_gap",
         SESSIONS,
@@ -95,7 +96,7 @@ class SessionAnalytics:
     @property
     def operators(self) -> Sequence[Operator]:
         """Keyed operators."""
-        behind = (self.sessions, self.transitions, self.funnels)
+        behind = (self.sessions, self.transitions, self.funnels, self.visitors.intake.quality)
         return (*self.visitors.operators, *(Operator(kernel, LAG) for kernel in behind))
 
     def build(self, scope: "Scope") -> None:
@@ -131,7 +132,7 @@ def make(options: Options) -> SessionAnalytics:
     except ValueError as error:
         raise UserError(f"--session_gap, --session_max, --abandon_after: {error}") from None
     return SessionAnalytics(
-        visitors=Visitors(intake, options.bots, sessions.inputs),
+        visitors=Visitors(intake, options.bots, sessions.inputs, deduplication(options)),
         sessions=sessions,
         transitions=TotalTransitions(lag=sessions.gap),
         funnels=TotalFunnels(funnel, sessions.gap),

@@ -32,7 +32,7 @@ _PENDING: Final = Table(
 
 def split_bounded(slices: pl.DataFrame, specs: Sequence[Spec]) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Slices of metrics that have dimensions or rank items, which must be admitted, and all others."""
-    prefixes = [series_prefix(spec) for spec in specs if spec.dimensions or spec.kind is Kind.TOP]
+    prefixes = [series_prefix(spec) for spec in specs if spec.bounded]
     bounded = _prefix().is_in(prefixes)
     return slices.filter(bounded), slices.filter(~bounded)
 
@@ -44,7 +44,8 @@ class AdmitSeries:
     The first `limit` series of a day are admitted: by the slice in which each first has data, within a slice by
     hash. That is decided when the watermark has passed the slice, from all its rows; so who is admitted depends
     on the day's data alone, not on order, cut or sharding of input within the watermark delay. Until then slices of
-    a series not yet admitted wait here: final rows are not delayed by that, early rows of new series are. Items of
+    a series not yet admitted wait here, so what follows must be an epoch behind
+    (`Operator.lag`), and early rows of new series come later. Items of
     a ranking count as series; beyond the limit they are summed up as the item `__other__`, and so is what was late.
 
     What that does not promise: the admitted need not be the largest, and a series may have rows of its own on one day
@@ -58,7 +59,7 @@ class AdmitSeries:
         limit: `--max_series`, per metric.
         name: of the operator.
 
-    Outputs: `slices` for `AggregateMetrics`; `quality`, partial counts of `data_quality` (check
+    Outputs: `slices` for `CombineSlices`; `quality`, partial counts of `data_quality` (check
     `series_overflow`, subject the metric: folded rows of all rows).
     """
 

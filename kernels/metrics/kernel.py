@@ -32,7 +32,7 @@ _SKETCHED: Final = (Kind.DISTINCT, Kind.QUANTILES, Kind.TOP)
 
 
 @dataclass(frozen=True)
-class AggregateMetrics:
+class CombineSlices:
     """Metrics of the slices that `to_slices` makes.
 
     A window comes out as final once the watermark has passed its end and the metric's lag, if it holds data or is
@@ -69,9 +69,9 @@ class AggregateMetrics:
     version: int = field(default=1, init=False)
 
     @staticmethod
-    def of(plan: Plan) -> "AggregateMetrics":
+    def of(plan: Plan) -> "CombineSlices":
         """The kernel of a plan."""
-        return AggregateMetrics(plan.specs, plan.timezone, plan.lateness)
+        return CombineSlices(plan.specs, plan.timezone, plan.lateness)
 
     @property
     def inputs(self) -> pl.Schema:

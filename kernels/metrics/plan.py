@@ -70,6 +70,11 @@ class Spec:
     dimensions: tuple[str, ...] = ()
     item: str = ""
 
+    @property
+    def bounded(self) -> bool:
+        """Whether it can have any number of series or items."""
+        return bool(self.dimensions) or self.kind is Kind.TOP
+
 
 @dataclass(frozen=True)
 class Bound:

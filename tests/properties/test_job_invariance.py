@@ -15,7 +15,7 @@ from ecompulse.epochs.steps import Step, observe
 from ecompulse.simulator.settings import Settings
 from ecompulse.simulator.shop import simulate
 from ecompulse.simulator.store import write
-from pipelines import event_enrichment, session_analytics
+from pipelines import event_enrichment, realtime_metrics, session_analytics
 from support.script import comparable
 
 JOBS = {
@@ -28,6 +28,11 @@ JOBS = {
         session_analytics.main,
         [],
         ("sessions", "session_events", "funnels", "abandonment_alerts", "page_transitions"),
+    ),
+    "realtime_metrics": (
+        realtime_metrics.main,
+        ["--dedup", "--max_series=3"],
+        ("metrics", "metric_alerts", "data_quality"),
     ),
 }
 
@@ -59,20 +64,31 @@ def start(job: str, shop: Path, out: Path, *flags: str) -> int:
 def run(job: str, shop: Path, out: Path, *flags: str) -> dict[str, pl.DataFrame]:
     assert start(job, shop, out, *flags) == 0
     names = JOBS[job][2]
-    lake = {name: comparable(pl.from_arrow(DeltaTable(str(out / "lake" / name)).to_pyarrow_table())) for name in names}
+    lake = {name: final(pl.from_arrow(DeltaTable(str(out / "lake" / name)).to_pyarrow_table())) for name in names}
     return lake | in_warehouse(out / "w.db")
+
+
+def final(frame: pl.DataFrame) -> pl.DataFrame:
+    """Of revised rows the last; without early ones, and without what the driver measured of its epochs."""
+    if "metric" in frame.columns and "final" in frame.columns:
+        kept = frame.filter(pl.col("final").cast(pl.Boolean), pl.col("window") != "epoch")
+        frame = kept.sort("revision").unique("id", keep="last")
+    return comparable(frame)
 
 
 def in_warehouse(path: Path) -> dict[str, pl.DataFrame]:
     with sqlite3.connect(path) as warehouse:
         tables = [name for (name,) in warehouse.execute("select name from sqlite_master where type = 'table'")]
         found = {
-            f"{name} in the warehouse": comparable(pl.read_database(f"select * from {name}", warehouse))  # noqa: S608  # our own names
-            for name in tables
-            if name != "ecompulse_ledger"
+            f"{name} in the warehouse": final(read(warehouse, name)) for name in tables if name != "ecompulse_ledger"
         }
     assert found
     return found
+
+
+def read(warehouse: sqlite3.Connection, name: str) -> pl.DataFrame:
+    query = f"select * from {name}"  # noqa: S608  # our own names
+    return pl.read_database(query, warehouse, infer_schema_length=None)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import polars as pl
 
 from ecompulse.kernels.hashing import shard_of
-from ecompulse.kernels.metrics.kernel import AggregateMetrics
+from ecompulse.kernels.metrics.kernel import CombineSlices
 from ecompulse.kernels.metrics.slices import late_rows, to_slices
 from ecompulse.kernels.step import END_OF_TIME, Clock
 from support.harness import MemoryState, watermarks
@@ -39,7 +39,7 @@ class Shards:
 
 def run_metrics(plan, epochs, *, num_shards=1, drain=True, bundles=1):
     """Metrics and late events of epochs of (events, watermark); each epoch's events come in some bundles."""
-    shards = Shards(AggregateMetrics.of(plan), num_shards)
+    shards = Shards(CombineSlices.of(plan), num_shards)
     metrics, late = [], []
     steps = [*epochs, (epochs[0][0].clear(), END_OF_TIME)] if drain else epochs
     for epoch, (events, watermark) in enumerate(steps, start=1):

@@ -8,7 +8,7 @@ import pytest
 from ecompulse.kernels.event import FRAME_SCHEMA
 from ecompulse.kernels.metrics.binding import bind
 from ecompulse.kernels.metrics.definition import parse_metrics
-from ecompulse.kernels.metrics.kernel import AggregateMetrics
+from ecompulse.kernels.metrics.kernel import CombineSlices
 from ecompulse.kernels.metrics.slices import late_rows, to_slices
 from ecompulse.kernels.step import END_OF_TIME, Clock
 from support.metric_runs import Shards, by_window, latest, ms, run_metrics
@@ -114,7 +114,7 @@ def test_a_leap_of_the_watermark_loses_no_window(leap):
 
 def test_a_drained_input_goes_on_the_next_day():
     plan = bind(parse_metrics(ONE.replace("tumbling 1m", "tumbling 1m, sliding 3m/1m")), FRAME_SCHEMA, fill=1)
-    shards = Shards(AggregateMetrics.of(plan))
+    shards = Shards(CombineSlices.of(plan))
     first, second = at(0.5, 2.2), at(2.9, 3.5, 5.5)
     steps = [(first, -1), (at(), END_OF_TIME), (second, minute(2) + 12_000), (at(), END_OF_TIME)]
     found = [shards.step(to_slices(e, plan), Clock(n, w, 0))["metrics"] for n, (e, w) in enumerate(steps, start=1)]
@@ -157,10 +157,10 @@ def test_days_are_those_of_the_timezone(zone, day, hours):
 
 def test_state_of_another_definition_is_dropped_and_begins_anew():
     plan = bind(parse_metrics(ONE), FRAME_SCHEMA, fill=0)
-    shards = Shards(AggregateMetrics.of(plan))
+    shards = Shards(CombineSlices.of(plan))
     shards.step(to_slices(at(0.5), plan), Clock(1, -1, 0))
     other = bind(parse_metrics(ONE.replace("count", "{distinct: user_id}")), FRAME_SCHEMA, fill=0)
-    shards.kernel = AggregateMetrics.of(other)
+    shards.kernel = CombineSlices.of(other)
     out = shards.step(to_slices(at(0.6), other), Clock(2, minute(1), 0))["metrics"]
     assert out.is_empty()  # the new series is late for its window, the old one is gone
     assert shards.states[0].rows["slices"].is_empty()
@@ -168,7 +168,7 @@ def test_state_of_another_definition_is_dropped_and_begins_anew():
 
 def test_state_is_gone_when_no_window_needs_it():
     plan = bind(parse_metrics(ONE.replace("tumbling 1m", "tumbling 1m, sliding 3m/1m")), FRAME_SCHEMA, fill=1)
-    shards = Shards(AggregateMetrics.of(plan))
+    shards = Shards(CombineSlices.of(plan))
     for epoch, watermark in enumerate(range(minute(0), minute(30), MINUTE), start=1):
         shards.step(to_slices(at((watermark - BASE) / MINUTE), plan), Clock(epoch, watermark, 0))
         assert shards.states[0].rows["slices"].height <= 6
