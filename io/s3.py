@@ -79,6 +79,15 @@ class S3Store:
             found: bytes = self._client.get_object(Bucket=self._bucket, Key=self._key(name))["Body"].read()
             return found
 
+    def folders(self) -> list[str]:
+        """Names of the folders right below the root, sorted."""
+        below, found = self._key(""), []
+        with self._reported(""):
+            pages = self._client.get_paginator("list_objects_v2")
+            for page in pages.paginate(Bucket=self._bucket, Prefix=below, Delimiter="/"):
+                found += [entry["Prefix"][len(below) : -1] for entry in page.get("CommonPrefixes", ())]
+        return sorted(found)
+
     def list(self, prefix: str) -> list[str]:
         """Names below the folder, sorted."""
         start, found = self._key(prefix).rstrip("/"), []
@@ -167,8 +176,13 @@ def open_s3(uri: str, endpoint: str | None) -> S3Store:
     return S3Store(uri.rstrip("/"), endpoint)
 
 
-def delta_options(endpoint: str | None) -> dict[str, str]:
-    """Storage options of deltalake for tables in a bucket: commits are conditional PUTs, no lock table is needed."""
+def storage_options(root: str, endpoint: str | None) -> dict[str, str] | None:
+    """Storage options of deltalake for tables in a bucket: commits are conditional PUTs, no lock table is needed.
+
+    None for tables in a directory.
+    """
+    if not root.startswith("s3://"):
+        return None
     endpoint = endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     options = {"aws_conditional_put": "etag"}
     if endpoint:

@@ -1,16 +1,18 @@
-"""`python -m pipelines.checkpoint inspect|verify|fork|reshard`: look at a checkpoint, or make one from it."""
+"""`python -m pipelines.checkpoint inspect|verify|fork|reshard|restore`: look at a checkpoint, or make one from it."""
 
 import sys
 from collections.abc import Sequence
 
 import polars as pl
 
+from ecompulse.epochs.backup import restore
 from ecompulse.epochs.checkpoint import last_commit, load_seal, newest_incarnation, read_meta, used_sinks
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.progress import iso
 from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.surgery import fork, reshard, verify
 from ecompulse.io.stores import open_store
+from pipelines.flags import web_address
 from pipelines.launch import guarded
 from pipelines.places import absolute
 from pipelines.tool import ToolParser, print_facts, print_table
@@ -29,11 +31,13 @@ def _command(argv: Sequence[str]) -> int:
         ("verify", "read every file that the last commit needs and compare it with its seal"),
         ("fork", "start a new checkpoint from a committed epoch; it insists on other sinks"),
         ("reshard", "write a new checkpoint with another number of shards; it takes the old one's place"),
+        ("restore", "bring a checkpoint back from its --checkpoint_backup to an empty place, and go on there"),
     ):
         sub = verbs.add_parser(verb, help=text, description=text)
-        sub.add_argument("checkpoint", help="directory of the checkpoint")
-        if verb in {"fork", "reshard"}:
-            sub.add_argument("--to", required=True, help="directory of the new checkpoint")
+        sub.add_argument("checkpoint", help="directory or s3:// place of the checkpoint, or of its backup")
+        sub.add_argument("--s3_endpoint", type=web_address, help="URL of an S3-compatible server [AWS]")
+        if verb in {"fork", "reshard", "restore"}:
+            sub.add_argument("--to", required=True, help="directory or s3:// place of the new checkpoint")
         if verb == "fork":
             sub.add_argument("--epoch", type=int, help="committed epoch to start from [the last]")
         if verb == "reshard":
@@ -41,7 +45,7 @@ def _command(argv: Sequence[str]) -> int:
         if verb == "inspect":
             sub.add_argument("--shards", action="store_true", help="state per shard, not per operator")
     options = parser.parse_args(argv)
-    store = open_store(absolute(options.checkpoint))
+    store = open_store(absolute(options.checkpoint), options.s3_endpoint)
     read_meta(store)
     if options.verb == "inspect":
         return _inspect(store, by_shard=options.shards)
@@ -112,7 +116,11 @@ def _verify(store: Store) -> int:
 
 def _derive(store: Store, options: object) -> int:
     values = vars(options)
-    target = open_store(absolute(values["to"]))
+    target = open_store(absolute(values["to"]), values["s3_endpoint"])
+    if values["verb"] == "restore":
+        last = restore(store, target)
+        print(f"checkpoint {target.root} is at epoch {last}; run the job with --checkpoint={target.root}")
+        return 0
     if values["verb"] == "fork":
         identity = fork(store, target, values["epoch"])
     else:

@@ -2,13 +2,12 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
-from deltalake import DeltaTable
-
 from ecompulse.epochs.errors import UserError
+from pipelines.flags import web_address
 from pipelines.launch import guarded
+from pipelines.tables import Lake
 from pipelines.tool import ToolParser
 
 _WEEK: Final = 168  # hours
@@ -27,7 +26,8 @@ def maintain(argv: Sequence[str]) -> int:
     parser = ToolParser(prog="python -m pipelines.lake", description="Keep the tables of a lake in shape.")
     parser.add_argument("verb", choices=("compact", "vacuum"))
     parser.add_argument("tables", nargs="*", help="names of tables [all]")
-    parser.add_argument("--lake", default="./lake", help="directory of the Delta tables [./lake]")
+    parser.add_argument("--lake", default="./lake", help="directory or s3:// place of the Delta tables [./lake]")
+    parser.add_argument("--s3_endpoint", type=web_address, help="URL of an S3-compatible server [AWS]")
     parser.add_argument(
         "--keep_hours",
         type=int,
@@ -38,13 +38,12 @@ def maintain(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     if options.keep_hours < 0:
         raise UserError("--keep_hours: must not be below zero")
-    names = options.tables or sorted(log.parent.name for log in Path(options.lake).glob("*/_delta_log"))
+    lake = Lake(options.lake.rstrip("/"), options.s3_endpoint)
+    names = options.tables or lake.names()
     if not names:
         raise UserError(f"--lake: {options.lake} holds no Delta table")
     for name in names:
-        if not DeltaTable.is_deltatable(f"{options.lake}/{name}"):
-            raise UserError(f"{name}: no such table in {options.lake}")
-        table = DeltaTable(f"{options.lake}/{name}")
+        table = lake.table(name)
         if options.verb == "compact":
             done = table.optimize.compact()
             print(f"{name}: {done['numFilesRemoved']} files became {done['numFilesAdded']}")

@@ -2,16 +2,15 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import duckdb
 import polars as pl
-from deltalake import DeltaTable
-from deltalake.exceptions import TableNotFoundError
 
 from ecompulse.epochs.errors import UserError
 from ecompulse.io.sinks.lines import flat, json_lines
+from pipelines.flags import web_address
 from pipelines.launch import guarded
+from pipelines.tables import Lake
 from pipelines.tool import ToolParser, print_table
 
 
@@ -24,18 +23,20 @@ def show(argv: Sequence[str]) -> int:
     """Print rows of a table, or the tables there are."""
     parser = ToolParser(prog="python -m pipelines.show", description="Read a table of the lake.")
     parser.add_argument("table", nargs="?", help="name of a table; without it the tables are listed")
-    parser.add_argument("--lake", default="./lake", help="directory of the Delta tables [./lake]")
+    parser.add_argument("--lake", default="./lake", help="directory or s3:// place of the Delta tables [./lake]")
+    parser.add_argument("--s3_endpoint", type=web_address, help="URL of an S3-compatible server [AWS]")
     parser.add_argument("--limit", type=int, default=20, help="rows at the most [20]")
     parser.add_argument("--where", help="SQL condition, such as \"event_type = 'purchase'\" [none]")
     parser.add_argument("--columns", help="columns, separated by commas [all]")
     parser.add_argument("--format", choices=("table", "json", "csv"), default="table", help="[table]")
     options = parser.parse_args(argv)
+    lake = Lake(options.lake.rstrip("/"), options.s3_endpoint)
     if options.table is None:
-        print_table(tables_of(options.lake))
+        print_table(tables_of(lake))
         return 0
     if options.limit < 0:
         raise UserError("--limit: must not be below zero")
-    frame = select(read_table(options.lake, options.table), options.columns, options.where, options.limit)
+    frame = select(read_table(lake, options.table), options.columns, options.where, options.limit)
     if options.format == "json":
         print(json_lines(frame).decode(), end="")
     elif options.format == "csv":
@@ -45,13 +46,9 @@ def show(argv: Sequence[str]) -> int:
     return 0
 
 
-def read_table(lake: str, name: str) -> duckdb.DuckDBPyRelation:
+def read_table(lake: Lake, name: str) -> duckdb.DuckDBPyRelation:
     """A table of the lake as a DuckDB relation; UserError when there is none of that name."""
-    try:
-        table = DeltaTable(f"{lake}/{name}")
-    except TableNotFoundError:
-        there = ", ".join(tables_of(lake)["table"]) or "none"
-        raise UserError(f"{name}: no such table in {lake}; there are: {there}") from None
+    table = lake.table(name)
     # Not the dataset: DuckDB 2.0 pushes text comparisons down into it, and none matches.
     return duckdb.from_arrow(table.to_pyarrow_table())
 
@@ -69,14 +66,13 @@ def select(relation: duckdb.DuckDBPyRelation, columns: str | None, where: str | 
     return frame
 
 
-def tables_of(lake: str) -> pl.DataFrame:
+def tables_of(lake: Lake) -> pl.DataFrame:
     """The tables of a lake with their rows and files."""
     rows = []
-    for log in sorted(Path(lake).glob("*/_delta_log")):
-        table = DeltaTable(str(log.parent))
-        actions = pl.DataFrame(table.get_add_actions(flatten=True))
+    for name in lake.names():
+        actions = pl.DataFrame(lake.table(name).get_add_actions(flatten=True))
         count = int(actions["num_records"].sum()) if actions.height else 0
-        rows.append((log.parent.name, count, actions.height))
+        rows.append((name, count, actions.height))
     return pl.DataFrame(rows, schema={"table": pl.String, "rows": pl.Int64, "files": pl.Int64}, orient="row")
 
 

@@ -1,6 +1,7 @@
 """Delta tables: one commit per table and epoch, of files that workers have already written."""
 
 import json
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from ecompulse.epochs.steps import Step, reach
 from ecompulse.epochs.tables import DATE, stored_schema
 
 _CHECKPOINT_INTERVAL: Final = "100"  # commits between Delta's own checkpoints: readers list that many at most
+_DRAWING: Final = re.compile(r"\x1b\[[0-9;]*m|\u21b3")
+_LONGEST_LINE: Final = 300  # characters
 
 
 @dataclass
@@ -149,4 +152,9 @@ def _add(table: str, file: DataFile) -> AddAction:
 
 
 def _line(error: Exception) -> str:
-    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0]
+    """What went wrong, in a line; the object store's client draws a tree of causes, in colours."""
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    if not said.startswith("Kernel error"):
+        return said.splitlines()[0]
+    causes = [_DRAWING.sub("", line).strip() for line in said.splitlines()]
+    return " ".join(cause for cause in causes if cause)[:_LONGEST_LINE]

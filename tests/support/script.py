@@ -10,10 +10,12 @@ from typing import Any
 import polars as pl
 from deltalake import DeltaTable
 
+from ecompulse.epochs.backup import Backup
 from ecompulse.epochs.checkpoint import Checkpoint, open_checkpoint
 from ecompulse.epochs.driver import Driver, Settings, Trigger
 from ecompulse.epochs.incarnation import OwnStore
 from ecompulse.epochs.plan import Planner
+from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.scope import Scope, Workspace
 from ecompulse.epochs.steps import Step, observe
 from ecompulse.epochs.watermark import WatermarkPolicy
@@ -54,6 +56,7 @@ class Script:
     max_rows: int | None = None
     keep_epochs: int = 3
     drain: bool = True
+    backup: Store | None = None
     clock: FakeClock = field(default_factory=FakeClock)
     progress: list[Any] = field(default_factory=list)
     _files: int = 0
@@ -88,6 +91,7 @@ class Script:
             clock=self.clock,
             settings=Settings(Trigger(), self.max_rows, self.shards, self.keep_epochs),
             report=self.progress.append,
+            backup=Backup(checkpoint, self.backup, outputs=False) if self.backup else None,
         )
 
     def _executor(self, store: LocalStore, checkpoint: Checkpoint, sources: list[FileSource]) -> Callable[[], None]:

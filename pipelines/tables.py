@@ -1,0 +1,54 @@
+"""The tables of a lake, in a directory or a bucket, as the tools see them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
+
+from ecompulse.epochs.errors import UserError
+from ecompulse.io.s3 import S3Store, StoreError, open_s3, storage_options
+
+
+@dataclass(frozen=True)
+class Lake:
+    """Where tables are.
+
+    Attributes:
+        root: directory, or `s3://bucket/prefix`.
+        endpoint: URL of an S3 server other than AWS.
+    """
+
+    root: str
+    endpoint: str | None = None
+
+    def names(self) -> list[str]:
+        """Of all tables, sorted; UserError when a bucket cannot be listed."""
+        if not self.root.startswith("s3://"):
+            return sorted(log.parent.name for log in Path(self.root).glob("*/_delta_log"))
+        return [name for name in self._folders() if DeltaTable.is_deltatable(self._uri(name), self._options)]
+
+    def table(self, name: str) -> DeltaTable:
+        """A table; UserError when there is none of that name."""
+        try:
+            return DeltaTable(self._uri(name), storage_options=self._options)
+        except TableNotFoundError:
+            there = ", ".join(self.names()) or "none"
+            raise UserError(f"{name}: no such table in {self.root}; there are: {there}") from None
+        except OSError:
+            self._folders()  # says in one line what is wrong with the bucket, if it is that
+            raise
+
+    def _folders(self) -> list[str]:
+        store: S3Store = open_s3(self.root, self.endpoint)
+        try:
+            return store.folders()
+        except StoreError as error:
+            raise UserError(f"--lake: {error}") from None
+
+    @property
+    def _options(self) -> dict[str, str] | None:
+        return storage_options(self.root, self.endpoint)
+
+    def _uri(self, name: str) -> str:
+        return f"{self.root}/{name}"
