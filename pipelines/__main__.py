@@ -13,6 +13,7 @@ COMMANDS: Final = {
     "demo": "simulate a shop and run the jobs on it",
     "show": "read a table of the lake",
     "checkpoint": "inspect, verify, fork or reshard a checkpoint",
+    "lookups": "fill a look-up store from a file",
     "lake": "compact or vacuum the tables of a lake",
 }
 

@@ -64,7 +64,7 @@ COMMON: Final[tuple[Flag, ...]] = (
     Flag(
         "kafka_client",
         INPUT,
-        "what reads from Kafka: confluent (librdkafka), python (kafka-python), or auto: confluent where it is installed",
+        "what reads from Kafka: confluent (librdkafka), python (kafka-python), or auto: the first that is installed",
         default="auto",
         choices=("auto", "confluent", "python"),
     ),
@@ -83,6 +83,7 @@ COMMON: Final[tuple[Flag, ...]] = (
     ),
     Flag("lake", OUTPUT, "directory or s3://BUCKET/PREFIX of the Delta tables, or none", default="./lake"),
     Flag("s3_endpoint", RUN, "URL of an S3-compatible server", shown="AWS", parse=web_address),
+    Flag("dynamodb_endpoint", RUN, "URL of a DynamoDB-compatible server", shown="AWS", parse=web_address),
     Flag(
         "warehouse",
         OUTPUT,

@@ -1,10 +1,11 @@
 """What all jobs begin with: rows decoded, dead letters and data quality written, events enriched."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 import polars as pl
 
@@ -15,7 +16,7 @@ from ecompulse.io.lookups.resources import check_resources, open_resources, take
 from ecompulse.kernels.config import ConfigError
 from ecompulse.kernels.dedup import Deduplicate
 from ecompulse.kernels.enrich.config import EnrichConfig, load_enrich
-from ecompulse.kernels.enrich.enrichment import enriched_schema
+from ecompulse.kernels.enrich.enrichment import KEYED, enriched_schema
 from ecompulse.kernels.enrich.joins import REFERRED
 from ecompulse.kernels.enrich.versions import TYPES, change_mapping, to_versions
 from ecompulse.kernels.event import DEAD_LETTER_SCHEMA, FRAME_SCHEMA
@@ -129,6 +130,7 @@ def open_intake(options: Options) -> Intake:
     if options.enrich:
         enrich = _checked("--enrich", options.enrich, lambda path: load_enrich(_text(path)))
     try:
+        enrich = at_endpoint(enrich, options.dynamodb_endpoint)
         check_resources(enrich)
     except ConfigError as error:
         raise UserError(f"--enrich: {error}") from None
@@ -141,6 +143,18 @@ def deduplication(options: Options) -> Deduplicate | None:
         return None
     horizon = options.watermark_delay if options.dedup_horizon is None else options.dedup_horizon
     return Deduplicate(horizon, options.quality_window, pl.Schema({**REFERRED, **REFERENCE}))
+
+
+def at_endpoint(enrich: EnrichConfig, endpoint: str | None) -> EnrichConfig:
+    """The configuration with look-ups in DynamoDB at an endpoint, but those that name one themselves."""
+    steps = enrich.steps
+    for name in KEYED:
+        section = getattr(steps, name)
+        text = section.lookup or ""
+        if endpoint and text.startswith("dynamodb:") and "endpoint=" not in text:
+            separator = "&" if "?" in text else "?"
+            steps = replace(steps, **{name: replace(section, lookup=f"{text}{separator}endpoint={quote(endpoint)}")})
+    return replace(enrich, steps=steps)
 
 
 def _text(path: str) -> str:
