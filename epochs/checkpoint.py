@@ -42,6 +42,8 @@ class Seal:
         counts: totals for progress.
         past: watermarks of this epoch and those before, newest first, for operators that lag.
         drains: how many of the last epochs in a row, this one included, were drains.
+        notes: per source, what it said of itself beyond its ranges, for progress.
+        rows: rows read by source partition; where a source has gaps, fewer than its ranges hold.
         ages: events by bucket of their age at `now`, for the latency that is known at the commit.
         lookups: what look-ups did, for progress.
     """
@@ -61,6 +63,8 @@ class Seal:
     backlog: int = 0
     past: list[int | None] = field(default_factory=list)
     drains: int = 0
+    notes: list[dict[str, Any]] = field(default_factory=list)
+    rows: dict[str, int] = field(default_factory=dict)
     ages: dict[str, int] = field(default_factory=dict)
     lookups: dict[str, Any] = field(default_factory=dict)
 

@@ -252,6 +252,8 @@ class Driver:
             files=manifest.files,
             counts=manifest.counts,
             backlog=sum(backlog.left for backlog in draft.backlogs),
+            notes=[dict(backlog.notes) for backlog in draft.backlogs],
+            rows=manifest.rows,
             past=[watermark, *at.past][:MOST_LAG],
             drains=at.drains + 1 if draft.drain else 0,
             ages=manifest.ages,

@@ -19,6 +19,7 @@ class Manifest:
 
     Attributes:
         tops: largest event time (ms) read per source partition, None where there was no event.
+        rows: rows read per source partition.
         files: per table, what was written.
         state: per operator and shard, the new head.
         counts: rows read (`input`) and rows per decoded output.
@@ -27,6 +28,7 @@ class Manifest:
     """
 
     tops: dict[str, int | None] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
     files: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     state: dict[str, dict[str, Any]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
@@ -39,6 +41,7 @@ class Manifest:
             top, before = fact["top"], self.tops.get(fact["read"])
             tops = [time for time in (top, before) if time is not None]
             self.tops[fact["read"]] = max(tops, default=None)
+            self.rows[fact["read"]] = self.rows.get(fact["read"], 0) + fact["rows"]
             self._count("input", fact["rows"])
             add_ages(self.ages, fact["ages"])
             for name, rows in fact["counts"].items():

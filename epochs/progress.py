@@ -72,7 +72,8 @@ def describe(
                 "description": source.uri,
                 "role": source.role,
                 "ranges": [split for split in seal.ranges if split["source"] == index],
-                "numInputRows": sum(split["rows"] for split in seal.ranges if split["source"] == index),
+                "numInputRows": sum(rows for name, rows in seal.rows.items() if name.startswith(f"{index}/")),
+                **(seal.notes[index] if seal.notes else {}),
             }
             for index, source in enumerate(sources)
         ],

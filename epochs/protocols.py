@@ -67,6 +67,7 @@ class Backlog:
         ended: partitions that these splits read to the end, as of now.
         partitions: all partitions of the source.
         left: rows or bytes known to remain after them, for progress; 0 when none.
+        notes: what else the progress says of the source: lag by partition, offsets that were lost.
     """
 
     splits: Sequence[Split]
@@ -74,6 +75,7 @@ class Backlog:
     ended: frozenset[int]
     partitions: frozenset[int]
     left: int = 0
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 EVENTS = "events"

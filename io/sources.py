@@ -5,14 +5,33 @@ from pathlib import Path
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import EVENTS, Source
 from ecompulse.io.files import FileSource
+from ecompulse.io.kafka.address import SCHEME
+from ecompulse.io.kafka.source import KafkaSource, Reading
 
 
-def open_source(uri: str, index: int, *, order: str, max_files: int, role: str = EVENTS) -> Source:
-    """The source for a path, folder or glob; UserError when nothing is there or the scheme is not known."""
+def open_source(
+    uri: str, index: int, *, order: str, max_files: int, role: str = EVENTS, reading: Reading | None = None
+) -> Source:
+    """The source for topics, a path, folder or glob; UserError when nothing is there or the scheme is not known.
+
+    `reading` is of topics, `order` and `max_files` (begun per epoch) are of files.
+    """
     scheme, separator, rest = uri.partition("://")
+    if uri.startswith(SCHEME):
+        return _open_topics(KafkaSource(uri, index, reading or Reading(), role))
     if separator and scheme != "file":
-        raise UserError(f"--source: {uri}: no source for {scheme}://; give a path, a folder or a glob")
+        raise UserError(f"--source: {uri}: no source for {scheme}://; give kafka://, a path, a folder or a glob")
     path = rest if separator else uri
     source = FileSource(str(Path(path).absolute()), index, order, max_files, role)
     source.check()
+    return source
+
+
+def _open_topics(source: KafkaSource) -> KafkaSource:
+    try:
+        source.check()
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"--source: {source.uri}: {error.name} is not installed; pip install 'ecompulse[kafka]'"
+        ) from None
     return source

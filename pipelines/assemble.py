@@ -9,6 +9,7 @@ from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from ecompulse.epochs.backup import Backup, require_restored
 from ecompulse.epochs.checkpoint import OUTPUTS, claim_sinks, open_checkpoint
 from ecompulse.epochs.driver import Driver, Settings, Trigger
 from ecompulse.epochs.errors import UserError
@@ -19,6 +20,7 @@ from ecompulse.epochs.protocols import Sink, Source, Store
 from ecompulse.epochs.scope import Scope, Workspace
 from ecompulse.epochs.watermark import WatermarkPolicy
 from ecompulse.io.lock import DriverLock
+from ecompulse.io.s3 import storage_options
 from ecompulse.io.sinks.delta import DeltaSink
 from ecompulse.io.sinks.jsonlines import JsonLinesSink
 from ecompulse.io.sinks.warehouse import WarehouseSink
@@ -26,18 +28,22 @@ from ecompulse.io.stores import LocalStore, open_store
 from ecompulse.runners.engine import executor, new_pipeline
 from pipelines.flags import Options
 from pipelines.launch import WallClock
-from pipelines.places import absolute, checkpoint_of
+from pipelines.places import absolute, checkpoint_of, open_place, trigger_of
 from pipelines.report import reporter
 
 
 @contextmanager
 def assemble(job: Job, sources: Sequence[Source], options: Options, stop: threading.Event) -> Iterator[Driver]:
     """A driver that holds its checkpoint until the context ends."""
-    store = open_store(checkpoint_of(job.name, options))
-    outputs = open_store(absolute(options.lake)) if options.lake != "none" else _below(store, OUTPUTS)
+    store = open_place("checkpoint", checkpoint_of(job.name, options), options)
+    outputs = _outputs(store, options)
+    saved = options.checkpoint_backup
+    backup = open_place("checkpoint_backup", absolute(saved), options) if saved else None
     sinks = sinks_of(job, outputs, options)
     pipeline = _pipeline(options)  # all that a user may have got wrong comes before anything is made
     with _held(store):
+        if backup:
+            require_restored(store, backup)
         checkpoint = open_checkpoint(store, settings_of(job, sources, options))
         claim_sinks(store, [sink.name for sink in sinks])
         own = OwnStore(store, checkpoint.incarnation)
@@ -57,6 +63,7 @@ def assemble(job: Job, sources: Sequence[Source], options: Options, stop: thread
             clock=WallClock(),
             settings=_settings(options),
             report=reporter(options.progress),
+            backup=Backup(checkpoint, backup, outputs=options.lake == "none") if backup else None,
             stop=stop,
         )
 
@@ -106,19 +113,22 @@ def sinks_of(job: Job, outputs: Store, options: Options) -> list[Sink]:
     """The sinks, in the order in which an epoch is published."""
     sinks: list[Sink] = []
     if options.lake != "none":
-        sinks.append(DeltaSink(outputs.root, job.name))
+        sinks.append(DeltaSink(outputs.root, job.name, storage_options(outputs.root, options.s3_endpoint)))
     if options.warehouse != "none":
         sinks.append(WarehouseSink(options.warehouse, outputs))
     folders = [absolute(uri.removeprefix("jsonl:").removeprefix("//")) for uri in options.sink]
     return [*sinks, *(JsonLinesSink(folder, outputs) for folder in folders)]
 
 
-def _below(store: Store, folder: str) -> Store:
-    return open_store(f"{store.root}/{folder}")
+def _outputs(store: Store, options: Options) -> Store:
+    """Where workers leave the files of tables: the lake, or the checkpoint where there is none."""
+    if options.lake != "none":
+        return open_place("lake", absolute(options.lake), options)
+    return open_store(f"{store.root}/{OUTPUTS}", options.s3_endpoint)
 
 
 def _planner(job: Job, sources: Sequence[Source], options: Options) -> Planner:
-    endless = isinstance(options.trigger, int)
+    endless = isinstance(trigger_of(options), int)
     return Planner(sources, _policy(options), job.operators, drain=options.drain, endless=endless)
 
 
@@ -127,10 +137,12 @@ def _policy(options: Options) -> WatermarkPolicy:
 
 
 def _settings(options: Options) -> Settings:
-    trigger = options.trigger
+    trigger = trigger_of(options)
     return Settings(
         trigger=Trigger(trigger / 1000 if isinstance(trigger, int) else None, trigger == "once"),
         max_rows=options.max_records_per_epoch,
         num_shards=options.num_shards,
         keep_epochs=options.keep_epochs,
+        run_attempts=options.epoch_attempts,
+        publish_attempts=options.publish_attempts,
     )

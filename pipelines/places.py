@@ -4,8 +4,14 @@ from pathlib import Path
 from typing import Final
 
 from ecompulse.epochs.errors import UserError
+from ecompulse.epochs.protocols import Store
+from ecompulse.io.kafka.address import SCHEME
+from ecompulse.io.s3 import S3Store, StoreError
 from ecompulse.io.stores import open_store
 from pipelines.flags import Options
+
+LIVE_TRIGGER: Final = 10_000
+"""Ms between epochs of a job that reads from Kafka."""
 
 _WAREHOUSES: Final = ("sqlite", "postgresql")
 
@@ -20,11 +26,16 @@ def checkpoint_of(job: str, options: Options) -> str:
     return absolute(options.checkpoint or f"checkpoints/{job}")
 
 
+def trigger_of(options: Options) -> str | int:
+    """`available-now`, `once`, or ms between epochs; without the flag, by the kind of the sources."""
+    live = any(uri.startswith(SCHEME) for uri in options.source)
+    return options.trigger if options.trigger is not None else LIVE_TRIGGER if live else "available-now"
+
+
 def check_places(job: str, options: Options) -> None:
     """UserError, naming the flag, for a place that cannot be; nothing is made, no service is asked."""
-    _check_directory("checkpoint", checkpoint_of(job, options))
-    if options.lake != "none":
-        _check_directory("lake", absolute(options.lake))
+    for flag, place in _stores(job, options):
+        _check_directory(flag, place)
     for uri in options.sink:
         scheme, colon, rest = uri.partition(":")
         if not colon or scheme != "jsonl":
@@ -34,11 +45,43 @@ def check_places(job: str, options: Options) -> None:
         _check_url(options.warehouse)
 
 
-def _check_directory(flag: str, place: str) -> None:
+def check_buckets(job: str, options: Options, *, writable: bool) -> None:
+    """UserError, naming the flag, for a bucket that does not answer or, when asked for, may not be written."""
+    for flag, place in _stores(job, options):
+        store = open_place(flag, place, options)
+        if isinstance(store, S3Store):
+            try:
+                store.check(writable=writable)
+            except StoreError as error:
+                raise UserError(f"--{flag}: {error}") from None
+
+
+def open_place(flag: str, place: str, options: Options) -> Store:
+    """The store of a flag's directory or URI; UserError names the flag."""
     try:
-        root = Path(open_store(place).root)
+        return open_store(place, options.s3_endpoint)
     except UserError as error:
         raise UserError(f"--{flag}: {error}") from None
+
+
+def _stores(job: str, options: Options) -> list[tuple[str, str]]:
+    """Flag and place of every store that the job will write to."""
+    places = [("checkpoint", checkpoint_of(job, options))]
+    if options.checkpoint_backup:
+        places.append(("checkpoint_backup", absolute(options.checkpoint_backup)))
+    if options.lake != "none":
+        places.append(("lake", absolute(options.lake)))
+    return places
+
+
+def _check_directory(flag: str, place: str) -> None:
+    try:
+        store = open_store(place)
+    except UserError as error:
+        raise UserError(f"--{flag}: {error}") from None
+    if isinstance(store, S3Store):
+        return
+    root = Path(store.root)
     there = next(path for path in (root, *root.parents) if path.exists())
     if not there.is_dir():
         raise UserError(f"--{flag}: {root}: {there} is a file, not a directory")

@@ -1,0 +1,1 @@
+"""Kafka: topics as sources, read_committed, and as sinks, exactly once."""

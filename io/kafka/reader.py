@@ -1,0 +1,154 @@
+"""Reading ranges of offsets, on workers: one interface over two clients."""
+
+import importlib.util
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import polars as pl
+
+from ecompulse.epochs.protocols import Split
+from ecompulse.io.kafka.settings import ClientSettings
+from ecompulse.kernels.event import RAW_SCHEMA
+
+BATCH_ROWS: Final = 50_000
+BATCH_BYTES: Final = 64 * 1024 * 1024
+STALLED_AFTER: Final = 120.0
+"""Seconds without any progress in a range after which the broker counts as gone."""
+
+CONFLUENT: Final = "confluent"
+PYTHON: Final = "python"
+
+Values = list[bytes | None]
+"""Of records in order; None for a tombstone."""
+
+
+class Client(Protocol):
+    """A consumer of its own connections, read_committed; used by one thread at a time."""
+
+    def read(self, topic: str, partition: int, start: int, end: int) -> Iterator[tuple[Values, list[int]]]:
+        """Values and offsets of the records in [start, end), in chunks of any size.
+
+        There are fewer records than offsets: markers of transactions, what was aborted and what was compacted away
+        take offsets too. JobError when the range cannot be read whole.
+        """
+        ...
+
+    def close(self) -> None:
+        """End the connections."""
+        ...
+
+
+def default_client() -> str:
+    """`confluent` where it is installed (extra `fast`), else `python`."""
+    return CONFLUENT if importlib.util.find_spec("confluent_kafka") else PYTHON
+
+
+def open_client(kind: str, servers: str, settings: ClientSettings) -> Client:
+    """A client of a kind; it connects when it is first used."""
+    if kind == CONFLUENT:
+        from ecompulse.io.kafka.confluent_client import ConfluentClient  # noqa: PLC0415  # an extra
+
+        return ConfluentClient(servers, settings)
+    from ecompulse.io.kafka.python_client import PythonClient  # noqa: PLC0415  # an extra
+
+    return PythonClient(servers, settings)
+
+
+@dataclass(frozen=True)
+class KafkaReader:
+    """The worker's side of a `KafkaSource`; holds no secret and no connection.
+
+    A process keeps its connections from one range to the next.
+
+    Attributes:
+        client: `confluent`, `python`, or empty for what the worker has.
+    """
+
+    servers: str
+    settings: ClientSettings
+    client: str = ""
+
+    def read(self, split: Split) -> Iterator[pl.DataFrame]:
+        """Frames of RAW_SCHEMA of at most some BATCH_ROWS rows; `source` is the topic, `partition` Kafka's own.
+
+        A tombstone (no value) has a null `raw`, which decoding makes a dead letter, as it does an empty one.
+        """
+        topic, _, partition = split.uri.rpartition("/")
+        key = (os.getpid(), self.client or default_client(), self.servers, _identity(self.settings))
+        client = _take(key) or open_client(key[1], self.servers, self.settings)
+        try:
+            batch = _Batch(topic, int(partition))
+            for values, offsets in client.read(topic, int(partition), split.start, split.end):
+                yield from batch.add(values, offsets)
+            yield from batch.rest()
+        except BaseException:
+            client.close()  # in the middle of a range: its buffers are of no use to the next one
+            raise
+        _give(key, client)
+
+
+@dataclass
+class _Batch:
+    """Records on their way to a frame."""
+
+    topic: str
+    partition: int
+    values: Values = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, values: Values, offsets: Sequence[int]) -> Iterator[pl.DataFrame]:
+        self.values += values
+        self.offsets += offsets
+        self.size += sum(map(len, filter(None, values)))
+        if len(self.values) >= BATCH_ROWS or self.size >= BATCH_BYTES:
+            yield from self.rest()
+
+    def rest(self) -> Iterator[pl.DataFrame]:
+        if self.values:
+            yield to_frame(self.topic, self.partition, self.values, self.offsets)
+        self.values, self.offsets, self.size = [], [], 0
+
+
+def to_frame(topic: str, partition: int, values: Values, offsets: Sequence[int]) -> pl.DataFrame:
+    """Records of one partition as RAW_SCHEMA."""
+    return pl.DataFrame(
+        {"raw": pl.Series(values, dtype=pl.Binary), "offset": pl.Series(offsets, dtype=pl.Int64)}
+    ).select(
+        "raw",
+        source=pl.lit(topic, RAW_SCHEMA["source"]),
+        partition=pl.lit(partition, RAW_SCHEMA["partition"]),
+        offset=pl.col("offset"),
+    )
+
+
+_Key = tuple[int, str, str, str]
+_idle: dict[_Key, list[Client]] = {}
+_lock: Final = threading.Lock()
+
+
+def _identity(settings: ClientSettings) -> str:
+    return repr(sorted(settings.values.items()))
+
+
+def _take(key: _Key) -> Client | None:
+    with _lock:
+        idle = _idle.get(key)
+        return idle.pop() if idle else None
+
+
+def _give(key: _Key, client: Client) -> None:
+    with _lock:
+        _idle.setdefault(key, []).append(client)
+
+
+def close_idle() -> None:
+    """End the connections that this process keeps."""
+    with _lock:
+        clients = [client for key, idle in _idle.items() if key[0] == os.getpid() for client in idle]
+        _idle.clear()
+    for client in clients:
+        client.close()

@@ -1,0 +1,124 @@
+"""`--kafka_config`: how clients log in and encrypt, in Kafka's own words, for both clients."""
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from ecompulse.epochs.errors import UserError
+
+FLAG: Final = "--kafka_config"
+
+PYTHON_NAMES: Final = {
+    "security.protocol": "security_protocol",
+    "sasl.mechanism": "sasl_mechanism",
+    "sasl.username": "sasl_plain_username",
+    "sasl.password": "sasl_plain_password",
+    "ssl.ca.location": "ssl_cafile",
+    "ssl.certificate.location": "ssl_certfile",
+    "ssl.key.location": "ssl_keyfile",
+    "ssl.key.password": "ssl_password",
+    "client.id": "client_id",
+}
+"""Setting, as librdkafka calls it, to kafka-python's name."""
+
+SECRETS: Final = frozenset({"sasl.password", "ssl.key.password"})
+_FILES: Final = frozenset({"ssl.ca.location", "ssl.certificate.location", "ssl.key.location"})
+_CHOICES: Final = {
+    "security.protocol": ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
+    "sasl.mechanism": ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"),
+}
+_VARIABLE: Final = re.compile(r"\$\{(\w+)\}")
+
+
+@dataclass(frozen=True)
+class ClientSettings:
+    """What clients are told, secrets as references only: it may be pickled, shown and logged.
+
+    Attributes:
+        values: setting to value; `${NAME}` stands for an environment variable, in a secret `file:PATH` for the
+            content of a file. Both are looked up, on each machine, when a client connects.
+    """
+
+    values: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def login(self) -> bool:
+        """Whether clients say who they are."""
+        return self.values.get("security.protocol", "").startswith("SASL")
+
+    def resolved(self) -> dict[str, str]:
+        """Settings with their secrets; UserError for a reference that leads nowhere."""
+        return {name: _resolve(name, value) for name, value in self.values.items()}
+
+    def for_python(self) -> dict[str, Any]:
+        """Arguments of kafka-python's clients."""
+        return {PYTHON_NAMES[name]: value for name, value in self.resolved().items()}
+
+    def for_librdkafka(self) -> dict[str, Any]:
+        """Settings of confluent-kafka's clients."""
+        return dict(self.resolved())
+
+
+def load_settings(path: str | None) -> ClientSettings:
+    """The settings in a YAML file; UserError, naming the flag, for what is wrong in it."""
+    if path is None:
+        return ClientSettings()
+    try:
+        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{FLAG}: {path}: {error.strerror}") from None
+    except yaml.YAMLError:  # its text quotes the file, which may hold a secret against our advice
+        raise UserError(f"{FLAG}: {path} is no YAML") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{FLAG}: {path}: wants `setting: value` lines")
+    values = {str(name): value for name, value in found.items()}
+    for name, value in values.items():
+        _check(name, value, f"{FLAG}: {path}")
+    if values.get("security.protocol", "PLAINTEXT").startswith("SASL"):
+        for name in ("sasl.mechanism", "sasl.username", "sasl.password"):
+            if name not in values:
+                raise UserError(
+                    f"{FLAG}: {path}: security.protocol is {values['security.protocol']}: {name} is missing"
+                )
+    settings = ClientSettings(values)
+    settings.resolved()  # a reference that leads nowhere is a mistake of now, not of the first epoch
+    return settings
+
+
+def _check(name: str, value: Any, where: str) -> None:
+    if name not in PYTHON_NAMES:
+        near = difflib.get_close_matches(name, PYTHON_NAMES, n=1)
+        hint = f"; did you mean {near[0]}?" if near else f"; there are {' '.join(PYTHON_NAMES)}"
+        raise UserError(f"{where}: {name}: no such setting{hint}")
+    if not isinstance(value, str):
+        raise UserError(f"{where}: {name}: wants text")
+    if name in SECRETS and not (_VARIABLE.fullmatch(value) or value.startswith("file:")):
+        raise UserError(f"{where}: {name}: a secret is not written here; give ${{VARIABLE}} or file:PATH")
+    known = _CHOICES.get(name)
+    if known and value not in known:
+        raise UserError(f"{where}: {name}: {value!r} is none of {', '.join(known)}")
+
+
+def _resolve(name: str, value: str) -> str:
+    if name in SECRETS and value.startswith("file:"):
+        try:
+            return Path(value.removeprefix("file:")).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise UserError(f"{FLAG}: {name}: {value}: {error.strerror}") from None
+    text = _VARIABLE.sub(lambda found: _variable(name, found.group(1)), value)
+    if name in _FILES and not Path(text).is_file():
+        raise UserError(f"{FLAG}: {name}: {text}: no such file")
+    return text
+
+
+def _variable(setting: str, name: str) -> str:
+    try:
+        return os.environ[name]
+    except KeyError:
+        raise UserError(f"{FLAG}: {setting}: environment variable {name} is not set") from None

@@ -1,0 +1,248 @@
+"""Topics as a source: one source partition for each of Kafka's, explicit ranges up to the last stable offset."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+from ecompulse.epochs.errors import JobError, UserError
+from ecompulse.epochs.protocols import EVENTS, Backlog, Split
+from ecompulse.epochs.watermark import shares
+from ecompulse.io.kafka.address import Address, parse_address
+from ecompulse.io.kafka.reader import KafkaReader, open_client
+from ecompulse.io.kafka.settings import ClientSettings
+from ecompulse.io.kafka.start import LATEST, Start
+
+if TYPE_CHECKING:
+    from ecompulse.io.kafka.cluster import Cluster, Offsets
+
+FAIL: Final = "fail"
+CONTINUE: Final = "continue"
+
+Part = tuple[str, int]
+"""Topic and Kafka's number of a partition."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is remembered of a partition, in the checkpoint.
+
+    Attributes:
+        number: of the source partition, given once in the order in which partitions were first seen.
+        at: offset of the next record to read.
+        topic_id: of the topic that the offset belongs to; empty where the broker has no ids.
+    """
+
+    number: int
+    at: int
+    topic_id: str
+
+    def dump(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"number": self.number, "at": self.at, "topic_id": self.topic_id}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How topics are read.
+
+    Attributes:
+        settings: of clients.
+        start: where partitions begin that the checkpoint does not know.
+        on_lost: `fail` or `continue`.
+        bounded: read what is there when the job starts, and nothing that comes later.
+        client: see `KafkaReader`.
+    """
+
+    settings: ClientSettings = field(default_factory=ClientSettings)
+    start: Start = field(default_factory=Start)
+    on_lost: str = FAIL
+    bounded: bool = False
+    client: str = ""
+
+
+@dataclass
+class KafkaSource:
+    """One or more topics of a cluster, read_committed.
+
+    New partitions are read from their first record. Offsets that vanish before they were read (retention, a topic
+    made again, a log cut short) end the job, or are counted and passed over.
+
+    Attributes:
+        uri: as given.
+        index: number of the `--source`.
+        role: see `Source`.
+    """
+
+    uri: str
+    index: int
+    reading: Reading = field(default_factory=Reading)
+    role: str = EVENTS
+    _started: dict[Part, int] = field(default_factory=dict)
+    _ends: dict[Part, int] | None = None
+    _told: set[str] = field(default_factory=set)
+
+    @cached_property
+    def address(self) -> Address:
+        """Brokers and topics; UserError for a URI without topics."""
+        address = parse_address(self.uri, "--source")
+        if not address.topics:
+            raise UserError(f"--source: {self.uri}: names no topic; give kafka://host:port/topic[,topic]")
+        return address
+
+    @cached_property
+    def _cluster(self) -> "Cluster":
+        from ecompulse.io.kafka.cluster import Cluster  # noqa: PLC0415  # its client is an extra, and slow to import
+
+        return Cluster(self.address.servers, self.reading.settings, "--source")
+
+    def check(self) -> None:
+        """Raise UserError when the brokers, or a topic, are not there or not ours to read."""
+        topics = self._cluster.topics(self.address.topics)
+        for name in self.address.topics:
+            if name not in topics:
+                raise UserError(f"--source: kafka://{self.address.servers}: there is no topic {name}")
+        for (topic, partition), offsets in self._cluster.offsets([(name, 0) for name in topics]).items():
+            if offsets.first < offsets.stable:  # only a fetch shows whether we may
+                self._try(topic, partition, offsets.first)
+
+    def _try(self, topic: str, partition: int, offset: int) -> None:
+        client = open_client("python", self.address.servers, self.reading.settings)
+        try:
+            next(client.read(topic, partition, offset, offset + 1), None)
+        finally:
+            client.close()
+
+    def reader(self) -> KafkaReader:
+        """The worker's side."""
+        return KafkaReader(self.address.servers, self.reading.settings, self.reading.client)
+
+    def plan(self, positions: Mapping[str, Any], max_rows: int, tops: Mapping[int, int], *, whole: bool) -> Backlog:
+        """Ranges of at most `max_rows` offsets: most of the partition furthest behind in event time.
+
+        An offset is a record at the most; see `Client`. JobError for offsets that are lost.
+        """
+        del whole  # a record is always whole
+        ids = self._ids(positions)
+        offsets = self._cluster.offsets(ids)
+        if self.reading.bounded and self._ends is None:
+            self._ends = {part: found.stable for part, found in offsets.items()}
+        lost: dict[str, str] = {}
+        known = self._known(positions, ids, offsets, lost)
+        ends = {part: max(known[part].at, self._end(part, found)) for part, found in offsets.items()}
+        waiting = {known[part].number: end - known[part].at for part, end in ends.items()}
+        taken = allocate(waiting, tops, max_rows)
+        splits = []
+        after: dict[str, Any] = {}
+        for part, mark in sorted(known.items(), key=lambda item: item[1].number):
+            rows = taken[mark.number]
+            if rows:
+                splits.append(Split(self.index, mark.number, name_of(part), mark.at, mark.at + rows, rows))
+            after[name_of(part)] = Known(mark.number, mark.at + rows, mark.topic_id).dump()
+        lag = {name_of(part): offsets[part].stable - after[name_of(part)]["at"] for part in sorted(ends)}
+        return Backlog(
+            splits=splits,
+            positions={name: mark for name, mark in after.items() if positions.get(name) != mark},
+            ended=frozenset(number for number, rows in waiting.items() if taken[number] == rows),
+            partitions=frozenset(waiting),
+            left=sum(waiting.values()) - sum(taken.values()),
+            notes={"lag": lag, **({"lost": lost} if lost else {})},
+        )
+
+    def _ids(self, positions: Mapping[str, Any]) -> dict[Part, str]:
+        """All partitions that there are, with the ids of their topics."""
+        topics = self._cluster.topics(self.address.topics)
+        for name in self.address.topics:
+            if name not in topics:
+                raise JobError(f"--source: topic {name} is gone{self._unread(name, positions)}")
+        return {
+            (name, partition): topics[name].id for name in self.address.topics for partition in topics[name].partitions
+        }
+
+    @staticmethod
+    def _unread(topic: str, positions: Mapping[str, Any]) -> str:
+        marks = [f"{part} {mark['at']}" for part, mark in positions.items() if part.rpartition("/")[0] == topic]
+        return f"; what came at and after these offsets was not read: {', '.join(marks)}" if marks else ""
+
+    def _end(self, part: Part, offsets: "Offsets") -> int:
+        return offsets.stable if self._ends is None else min(offsets.stable, self._ends.get(part, 0))
+
+    def _known(
+        self,
+        positions: Mapping[str, Any],
+        ids: Mapping[Part, str],
+        offsets: Mapping[Part, "Offsets"],
+        lost: dict[str, str],
+    ) -> dict[Part, Known]:
+        """Where each partition stands, new ones included; fills `lost`, or raises JobError for what is."""
+        known = {part: Known(**positions[name_of(part)]) for part in ids if name_of(part) in positions}
+        fresh = [part for part in ids if part not in known]
+        number = 1 + max((mark["number"] for mark in positions.values()), default=-1)
+        begins = self._begin(fresh, {topic for topic, _ in known}, offsets)
+        found = {}
+        for part, topic_id in ids.items():
+            mark = known.get(part)
+            if mark is None:
+                mark, number = Known(number, begins[part], topic_id), number + 1
+            loss = describe_loss(part, mark, topic_id, offsets[part])
+            if loss:
+                self._lose(loss)
+                lost[name_of(part)] = loss
+                same = mark.topic_id == topic_id and mark.at > offsets[part].stable
+                mark = Known(mark.number, offsets[part].stable if same else offsets[part].first, topic_id)
+            found[part] = mark
+        return found
+
+    def _lose(self, loss: str) -> None:
+        if self.reading.on_lost == FAIL:
+            raise JobError(f"--source: {loss}; --on_lost_offsets=continue goes on without them")
+        if loss not in self._told:
+            self._told.add(loss)
+            sys.stderr.write(f"--source: {loss}; going on without them\n")
+
+    def _begin(self, fresh: list[Part], begun: set[str], offsets: Mapping[Part, "Offsets"]) -> dict[Part, int]:
+        """First offsets of partitions that the checkpoint does not know; decided once in the life of this driver."""
+        begun = begun | {topic for topic, _ in self._started}
+        late = [part for part in fresh if part not in self._started]
+        first = [part for part in late if part[0] not in begun]  # else the topic has grown: read it all
+        times = self._cluster.offsets_at(first, self.reading.start.at) if isinstance(self.reading.start.at, int) else {}
+        for part in late:
+            at = offsets[part].first
+            if part in self.reading.start.offsets and part in first:
+                at = self.reading.start.offsets[part]
+            elif part in first and (self.reading.start.at == LATEST or isinstance(self.reading.start.at, int)):
+                at = times.get(part) if times.get(part) is not None else offsets[part].stable  # type: ignore[assignment]
+            self._started[part] = at
+        return self._started
+
+
+def name_of(part: Part) -> str:
+    """`topic/partition`."""
+    return f"{part[0]}/{part[1]}"
+
+
+def describe_loss(part: Part, mark: Known, topic_id: str, offsets: "Offsets") -> str | None:
+    """Which offsets can no longer be read, in words; None when none is lost."""
+    name = name_of(part)
+    if mark.topic_id and topic_id and mark.topic_id != topic_id:
+        return f"{name}: the topic was made anew; what the old one held at and after offset {mark.at} is lost"
+    if mark.at < offsets.first:
+        return f"{name}: offsets {mark.at} to {offsets.first - 1} were deleted before they were read"
+    if mark.at > offsets.stable:
+        return f"{name}: the log was cut: it ends at offset {offsets.stable}, we had come to {mark.at}"
+    return None
+
+
+def allocate(waiting: Mapping[int, int], tops: Mapping[int, int], budget: int) -> dict[int, int]:
+    """Divide an epoch's rows among partitions by `shares`; what one cannot use, others get."""
+    taken = dict.fromkeys(waiting, 0)
+    while budget > 0:
+        hungry = {number: tops.get(number) for number, rows in waiting.items() if taken[number] < rows}
+        if not hungry:
+            break
+        for number, part in shares(hungry, budget).items():
+            rows = min(part, waiting[number] - taken[number], budget)
+            taken[number] += rows
+            budget -= rows
+    return taken
