@@ -1,28 +1,23 @@
 """Warehouse tables behind SQLAlchemy: SQLite embedded, PostgreSQL in production."""
 
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final
+from datetime import UTC, datetime
+from typing import Final
 
 import polars as pl
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from sqlalchemy.exc import SQLAlchemyError
 
 from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.epochs.protocols import DataFile, Store, TableSpec
 from ecompulse.epochs.steps import Step, reach
-from ecompulse.epochs.tables import stored_schema
+from ecompulse.io.sinks.database import POSTGRESQL, bounded, open_engine, reason
+from ecompulse.io.sinks.warehouse_rows import inserted, stage, standing, upsert_rows, upsert_staged
+from ecompulse.io.sinks.warehouse_schema import LEDGER, LEDGER_TABLE, ensure, migrate, table_of
 
-LEDGER: Final = "ecompulse_ledger"
-KEY: Final = ("id", "job")
-"""Primary key of every table: jobs share some tables, and each has its own rows there."""
-BUSY_SECONDS: Final = 30
-_ROWS: Final = 5_000  # of one statement
+_RIGHTS: Final = ("SELECT", "INSERT", "UPDATE")
 
 
 @dataclass
@@ -31,60 +26,48 @@ class WarehouseSink:
 
     Exactly once: an epoch's rows of a table and the ledger's step to that epoch are one transaction; the ledger is
     by checkpoint and table, and an epoch that it already has is not written again. Tables are created on the first
-    write, new columns are added. SQLite holds 15 significant digits of a decimal, PostgreSQL all.
+    write, new columns are added. SQLite holds 15 significant digits of a decimal, PostgreSQL all; lists and structs
+    are JSON, as JSONB in PostgreSQL. A writer that was stopped within its transaction holds up others for as long as
+    the time-outs of `database` say.
 
     Attributes:
         url: SQLAlchemy URL.
         outputs: store that the epoch's files are in.
+        job: name of the job, for people who read the ledger.
     """
 
     url: str
     outputs: Store
+    job: str = ""
     _checkpoint_id: str = ""
     _tables: dict[str, sa.Table] = field(default_factory=dict)
-    _metadata: sa.MetaData = field(default_factory=sa.MetaData)
 
     def __post_init__(self) -> None:
         """UserError for a URL that names no database that is supported."""
-        try:
-            self._engine = _engine(self.url)
-        except (ArgumentError, NoSuchModuleError, ImportError) as error:
-            raise UserError(f"--warehouse: {error}") from None
-        if self._engine.dialect.name not in {"sqlite", "postgresql"}:
-            raise UserError(f"--warehouse: {self._engine.dialect.name} is not supported; use sqlite or postgresql")
-        self._ledger = sa.Table(
-            LEDGER,
-            self._metadata,
-            sa.Column("checkpoint", sa.Text, primary_key=True),
-            sa.Column("table_name", sa.Text, primary_key=True),
-            sa.Column("epoch", sa.BigInteger, nullable=False),
-        )
+        self._engine = open_engine(self.url)
 
     @property
     def name(self) -> str:
         """Where it writes, without the password."""
-        return f"warehouse:{self._engine.url.render_as_string(hide_password=True)}"
+        shown = self._engine.url.set(query={})  # names of files, and perhaps a password
+        return f"warehouse:{shown.render_as_string(hide_password=True)}"
 
     def open(self, tables: Sequence[TableSpec], checkpoint_id: str) -> None:
-        """Remember the checkpoint; nothing is created before the first write."""
-        del tables
+        """Remember the checkpoint, ask whether we may write; nothing is created before the first write."""
         self._checkpoint_id = checkpoint_id
+        self.check(tables)
 
-    @retry(
-        retry=retry_if_exception_type(OperationalError),
-        stop=stop_after_attempt(6),
-        wait=wait_random_exponential(0.2, max=5),
-        reraise=True,
-    )
-    def _write(self, table: TableSpec, epoch: int, rows: Sequence[dict[str, Any]]) -> None:
-        target = self._table(table)
-        with self._engine.begin() as connection:
-            if not self._advance(connection, table.name, epoch):
-                return
-            for start in range(0, len(rows), _ROWS):
-                connection.execute(self._upsert(target, revised=table.revised), rows[start : start + _ROWS])
-            reach(Step.WAREHOUSE_BEFORE_COMMIT)
-        reach(Step.WAREHOUSE_COMMITTED)
+    def check(self, tables: Sequence[TableSpec]) -> None:
+        """UserError when PostgreSQL cannot be reached or does not let us write; nothing is written."""
+        if self._engine.dialect.name != POSTGRESQL:
+            return
+        try:
+            with self._engine.connect() as connection, bounded(connection, 30):
+                lacking = _lacking(connection, [LEDGER, *(table.name for table in tables if table.warehouse)])
+        except SQLAlchemyError as error:
+            raise UserError(f"--warehouse: {self.name}: {reason(error)}") from None
+        if lacking:
+            raise UserError(f"--warehouse: {self.name}: {lacking}")
 
     def publish(self, table: TableSpec, epoch: int, files: Sequence[DataFile]) -> None:
         """Upsert the epoch's rows, once."""
@@ -92,115 +75,69 @@ class WarehouseSink:
             return
         frame = pl.concat([pl.read_parquet(io.BytesIO(self.outputs.get(file.path))) for file in files])
         try:
-            self._write(table, epoch, _rows(frame, lossless=self._engine.dialect.name == "sqlite"))
-        except SQLAlchemyError as error:
-            cause = str(getattr(error, "orig", None) or error).splitlines()[0]
+            self._write(table, epoch, standing(frame, revised=table.revised))
+        except (SQLAlchemyError, JobError) as error:
+            cause = reason(error) if isinstance(error, SQLAlchemyError) else error
             raise JobError(f"--warehouse: {self.name}: table {table.name}: {cause}") from error
+
+    def _write(self, table: TableSpec, epoch: int, rows: pl.DataFrame) -> None:
+        with self._engine.connect() as connection, bounded(connection), connection.begin():
+            target = self._table(connection, table)
+            if self._published(connection, table.name) >= epoch:
+                return
+            if self._engine.dialect.name == POSTGRESQL:
+                stage(connection, target, rows)  # before the ledger's row is ours: until then we hold up nobody
+            if not self._advance(connection, table.name, epoch):
+                return
+            if self._engine.dialect.name == POSTGRESQL:
+                upsert_staged(connection, target, rows.columns, revised=table.revised)
+            else:
+                upsert_rows(connection, target, rows, revised=table.revised)
+            reach(Step.WAREHOUSE_BEFORE_COMMIT)
+        self._tables[table.name] = target
+        reach(Step.WAREHOUSE_COMMITTED)
+
+    def _table(self, connection: sa.Connection, spec: TableSpec) -> sa.Table:
+        """The table in the database, made or widened when need be, the first time that it is written."""
+        known = self._tables.get(spec.name)
+        if known is not None:
+            return known
+        migrate(connection)
+        table = table_of(spec)
+        ensure(connection, table)
+        return table
+
+    def _published(self, connection: sa.Connection, table: str) -> int:
+        return connection.scalar(sa.select(LEDGER_TABLE.c.epoch).where(self._row(table))) or 0
 
     def _advance(self, connection: sa.Connection, table: str, epoch: int) -> bool:
         """Step the ledger to the epoch; False when it has been there."""
-        key = {"checkpoint": self._checkpoint_id, "table_name": table}
-        first = self._insert(self._ledger).values(**key, epoch=0).on_conflict_do_nothing()
-        connection.execute(first)
-        at = sa.and_(*(self._ledger.c[name] == value for name, value in key.items()), self._ledger.c.epoch < epoch)
-        return connection.execute(sa.update(self._ledger).where(at).values(epoch=epoch)).rowcount > 0
+        first = {"checkpoint": self._checkpoint_id, "table_name": table, "epoch": 0}
+        connection.execute(inserted(connection, LEDGER_TABLE).values(**first).on_conflict_do_nothing())
+        at = datetime.now(UTC)
+        step = sa.update(LEDGER_TABLE).where(self._row(table), LEDGER_TABLE.c.epoch < epoch)
+        stamp = at if self._engine.dialect.name == POSTGRESQL else at.isoformat(timespec="milliseconds")
+        return connection.execute(step.values(epoch=epoch, job=self.job, published_at=stamp)).rowcount > 0
 
-    def _upsert(self, target: sa.Table, *, revised: bool) -> Any:
-        statement = self._insert(target)
-        if not revised:
-            return statement.on_conflict_do_nothing(index_elements=KEY)
-        fresh = statement.excluded
-        return statement.on_conflict_do_update(
-            index_elements=KEY,
-            set_={column.name: fresh[column.name] for column in target.columns if column.name not in KEY},
-            where=fresh.revision >= target.c.revision,
-        )
-
-    def _insert(self, target: sa.Table) -> Any:
-        return postgresql.insert(target) if self._engine.dialect.name == "postgresql" else sqlite.insert(target)
-
-    def _table(self, spec: TableSpec) -> sa.Table:
-        """The table in the database, made or widened when need be."""
-        if spec.name not in self._tables:
-            columns = [
-                sa.Column(name, _type(dtype), primary_key=name in KEY) for name, dtype in stored_schema(spec).items()
-            ]
-            table = sa.Table(spec.name, self._metadata, *columns, extend_existing=True)  # a retry comes again
-            self._metadata.create_all(self._engine, tables=[self._ledger, table])
-            self._widen(table)
-            self._tables[spec.name] = table
-        return self._tables[spec.name]
-
-    def _widen(self, table: sa.Table) -> None:
-        there = {column["name"] for column in sa.inspect(self._engine).get_columns(table.name)}
-        quote = self._engine.dialect.identifier_preparer.quote
-        with self._engine.begin() as connection:
-            for column in table.columns:
-                if column.name not in there:
-                    kind = column.type.compile(self._engine.dialect)
-                    connection.exec_driver_sql(
-                        f"ALTER TABLE {quote(table.name)} ADD COLUMN {quote(column.name)} {kind}"
-                    )
+    def _row(self, table: str) -> sa.ColumnElement[bool]:
+        return sa.and_(LEDGER_TABLE.c.checkpoint == self._checkpoint_id, LEDGER_TABLE.c.table_name == table)
 
 
-def _engine(url: str) -> sa.Engine:
-    engine = sa.create_engine(url, pool_pre_ping=True)
-    if engine.dialect.name != "sqlite":
-        return engine
-    database = engine.url.database
-    if database and database != ":memory:":  # the same name for the same file, wherever the job is started
-        database = str(Path(database).absolute())
-    engine = sa.create_engine(engine.url.set(database=database), connect_args={"timeout": BUSY_SECONDS})
-
-    def connected(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # SQLAlchemy begins, not the driver
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-
-    def begun(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    sa.event.listen(engine, "connect", connected)
-    sa.event.listen(engine, "begin", begun)
-    return engine
-
-
-def _type(dtype: pl.DataType) -> sa.types.TypeEngine[Any]:
-    """SQL type of a column; what is nested is JSON text."""
-    if isinstance(dtype, pl.Datetime):
-        return sa.DateTime(timezone=True).with_variant(sa.Text(), "sqlite")
-    if isinstance(dtype, pl.Decimal):
-        return sa.Numeric(38, dtype.scale).with_variant(_Verbatim(), "sqlite")
-    if dtype.is_integer():
-        return sa.BigInteger()
-    if dtype.is_float():
-        return sa.Double()
-    return sa.Boolean() if dtype == pl.Boolean() else sa.Text()
-
-
-class _Verbatim(sa.types.UserDefinedType[Any]):
-    """NUMERIC of SQLite, given as text: exact to 15 significant digits, so to a tenth of a cent of a trillion."""
-
-    cache_ok = True
-
-    def get_col_spec(self, **_: object) -> str:
-        """The type's name."""
-        return "NUMERIC"
-
-
-def _rows(frame: pl.DataFrame, *, lossless: bool) -> list[dict[str, Any]]:
-    """Rows as the database takes them; `lossless`: decimals and times as text."""
-    exact = []
-    for name, dtype in frame.schema.items():
-        if isinstance(dtype, pl.List | pl.Struct):
-            exact.append(_json(frame[name]).alias(name))
-        elif lossless and isinstance(dtype, pl.Decimal):
-            exact.append(frame[name].cast(pl.String))
-        elif lossless and isinstance(dtype, pl.Datetime):
-            exact.append(frame[name].dt.to_string("%Y-%m-%dT%H:%M:%S%.3fZ"))
-    return frame.with_columns(exact).to_dicts()
-
-
-def _json(column: pl.Series) -> pl.Series:
-    texts = [None if value is None else json.dumps(value, default=str) for value in column.to_list()]
-    return pl.Series(column.name, texts, dtype=pl.String)
+def _lacking(connection: sa.Connection, tables: Sequence[str]) -> str | None:
+    """What a PostgreSQL user may not do but must, in words; None when all is well."""
+    schema = connection.scalar(sa.text("SELECT current_schema()"))
+    if schema is None:
+        return "no schema on the search path"
+    if not connection.scalar(sa.text("SELECT has_database_privilege(current_database(), 'TEMP')")):
+        return "permission denied: TEMP on the database"
+    may_create = connection.scalar(sa.text("SELECT has_schema_privilege(:schema, 'CREATE')"), {"schema": schema})
+    for table in tables:
+        if connection.scalar(sa.text("SELECT to_regclass(quote_ident(:table))"), {"table": table}) is None:
+            if not may_create:
+                return f"permission denied: CREATE on schema {schema}"
+            continue
+        for right in _RIGHTS:
+            asked = sa.text("SELECT has_table_privilege(quote_ident(:table), :right)")
+            if not connection.scalar(asked, {"table": table, "right": right}):
+                return f"permission denied: {right} on table {table}"
+    return None

@@ -1,71 +1,79 @@
+"""What a warehouse promises, over SQLite and PostgreSQL."""
+
 import datetime as dt
+import json
 import sqlite3
 from decimal import Decimal
 
-import polars as pl
 import pytest
+import sqlalchemy as sa
 
 from ecompulse.epochs.errors import JobError, UserError
-from ecompulse.epochs.protocols import DataFile, TableSpec
 from ecompulse.epochs.steps import Step, observe
 from ecompulse.io.sinks.warehouse import WarehouseSink
+from ecompulse.io.sinks.warehouse_schema import MIGRATIONS
 from ecompulse.io.stores import LocalStore
-
-SCHEMA = pl.Schema(
-    {
-        "id": pl.String(),
-        "at": pl.Datetime("ms", "UTC"),
-        "money": pl.Decimal(18, 4),
-        "lines": pl.List(pl.Struct({"n": pl.Int64()})),
-        "revision": pl.Int64(),
-    }
-)
-TABLE = TableSpec("orders", SCHEMA, "at", warehouse=True, revised=True)
-AT = dt.datetime(2026, 1, 1, 12, 0, 0, 5000, tzinfo=dt.UTC)
+from support.warehouse import AT, PLAIN, TABLE, Warehouse
 
 
 class BoomError(Exception):
     pass
 
 
-@pytest.fixture
-def sink(tmp_path):
-    made = WarehouseSink(f"sqlite:///{tmp_path / 'w.db'}", LocalStore(str(tmp_path)))
-    made.open([TABLE], "cp1")
-    return made
+def test_an_epoch_is_written_once(warehouse):
+    sink, files = warehouse.sink(), warehouse.write({"money": Decimal("1.2500")})
+    for _ in range(2):
+        sink.publish(TABLE, 1, files)
+    assert warehouse.read("select id, job, epoch, revision from orders") == [("a", "j", 1, 1)]
+    assert warehouse.read("select epoch, job from ecompulse_ledger") == [(1, "test")]
 
 
-def write(tmp_path, rows, name="f.parquet", job="j"):
-    frame = pl.DataFrame(rows, schema=SCHEMA, orient="row").with_columns(
-        pl.col("at").cast(pl.Datetime("us", "UTC")), job=pl.lit(job), epoch=pl.lit(1, pl.Int64)
-    )
-    frame.write_parquet(tmp_path / name)
-    return [DataFile(name, frame.height, 1, "", "2026-01-01")]
+def test_values_are_what_was_written(warehouse):
+    lines = [{"n": 1, "t": 'x"y\\'}, {"n": None, "t": ""}]
+    row = {"money": Decimal("12345678901.2345"), "lines": lines, "text": 'a,b\n"c" \\N é', "share": 0.1, "final": True}
+    warehouse.sink().publish(TABLE, 1, warehouse.write(row, {"id": "b", "text": "", "lines": []}, {"id": "c"}))
+    [full, empty, absent] = warehouse.read("select at, money, lines, text, share, final from orders order by id")
+    if warehouse.is_sqlite:
+        assert full[0] == "2026-01-01T12:00:00.005Z"
+        assert str(full[1]) == "12345678901.2345"
+        assert json.loads(full[2]) == lines
+    else:
+        assert full[0] == AT
+        assert full[0].utcoffset() == dt.timedelta(0)
+        assert full[1] == row["money"]
+        assert full[2] == lines
+        assert full[5] is True
+    assert tuple(full)[3:5] == (row["text"], 0.1)
+    assert empty[3] == ""
+    assert empty[2] in ("[]", [])
+    assert list(absent[1:]) == [None] * 5
 
 
-def read(tmp_path, sql="select id, at, money, lines, revision from orders order by id"):
-    with sqlite3.connect(tmp_path / "w.db") as connection:
-        return connection.execute(sql).fetchall()
+def test_the_highest_revision_stands(warehouse):
+    sink = warehouse.sink()
+    sink.publish(TABLE, 1, warehouse.write({"money": Decimal(1), "revision": 2}))
+    sink.publish(TABLE, 2, warehouse.write({"money": Decimal(9)}, {"id": "b"}))
+    sink.publish(TABLE, 3, warehouse.write({"id": "b", "money": Decimal(5), "revision": 2}))
+    found = warehouse.read("select id, money, revision from orders order by id")
+    assert [(name, int(money), revision) for name, money, revision in found] == [("a", 1, 2), ("b", 5, 2)]
 
 
-def test_an_epoch_is_written_once(tmp_path, sink):
-    files = write(tmp_path, [("a", AT, Decimal("1.2500"), [{"n": 1}], 1)])
-    sink.publish(TABLE, 1, files)
-    sink.publish(TABLE, 1, files)
-    assert read(tmp_path) == [("a", "2026-01-01T12:00:00.005Z", 1.25, '[{"n": 1}]', 1)]
-    assert read(tmp_path, "select epoch from ecompulse_ledger") == [(1,)]
+def test_several_revisions_in_one_epoch_are_one_row(warehouse):
+    rows = [{"money": Decimal(value), "revision": revision} for value, revision in ((1, 1), (3, 3), (2, 2))]
+    warehouse.sink().publish(TABLE, 1, warehouse.write(*rows))
+    assert [int(money) for (money,) in warehouse.read("select money from orders")] == [3]
 
 
-def test_the_highest_revision_stands(tmp_path, sink):
-    sink.publish(TABLE, 1, write(tmp_path, [("a", AT, Decimal(1), [], 2)]))
-    sink.publish(TABLE, 2, write(tmp_path, [("a", AT, Decimal(9), [], 1), ("b", AT, None, None, 1)]))
-    sink.publish(TABLE, 3, write(tmp_path, [("b", AT, Decimal(5), [], 2)]))
-    assert [(row[0], row[2], row[4]) for row in read(tmp_path)] == [("a", 1, 2), ("b", 5, 2)]
+def test_a_row_without_revisions_stays_what_it_was(warehouse):
+    sink = warehouse.sink()
+    sink.publish(PLAIN, 1, warehouse.write({"text": "first"}, {"text": "copy"}))
+    sink.publish(PLAIN, 2, warehouse.write({"text": "second"}))
+    assert warehouse.read("select text from plain") == [("first",)]
 
 
 @pytest.mark.parametrize("step", [Step.WAREHOUSE_BEFORE_COMMIT, Step.WAREHOUSE_COMMITTED])
-def test_a_crash_around_the_commit_loses_and_doubles_nothing(tmp_path, sink, step):
-    files = write(tmp_path, [("a", AT, Decimal(1), [], 1)])
+def test_a_crash_around_the_commit_loses_and_doubles_nothing(warehouse, step):
+    files = warehouse.write({})
 
     def die(reached):
         if reached is step:
@@ -73,56 +81,84 @@ def test_a_crash_around_the_commit_loses_and_doubles_nothing(tmp_path, sink, ste
 
     forget = observe(die)
     with pytest.raises(BoomError):
-        sink.publish(TABLE, 1, files)
+        warehouse.sink().publish(TABLE, 1, files)
     forget()
-    again = WarehouseSink(sink.url, sink.outputs)
-    again.open([TABLE], "cp1")
-    again.publish(TABLE, 1, files)
-    assert len(read(tmp_path)) == 1
+    warehouse.sink().publish(TABLE, 1, files)
+    assert warehouse.read("select count(*) from orders") == [(1,)]
 
 
-def test_jobs_that_share_a_table_keep_their_own_rows(tmp_path, sink):
-    sink.publish(TABLE, 1, write(tmp_path, [("a", AT, Decimal(1), [], 1)]))
-    sink.open([TABLE], "cp2")
-    sink.publish(TABLE, 1, write(tmp_path, [("a", AT, Decimal(2), [], 1)], job="k"))
-    assert read(tmp_path, "select job, money from orders order by job") == [("j", 1), ("k", 2)]
+def test_jobs_that_share_a_table_keep_their_own_rows(warehouse):
+    warehouse.sink("cp1").publish(TABLE, 1, warehouse.write({"text": "1"}))
+    warehouse.sink("cp2").publish(TABLE, 1, warehouse.write({"text": "2"}, job="k"))
+    assert warehouse.read("select job, text from orders order by job") == [("j", "1"), ("k", "2")]
 
 
-def test_another_checkpoint_has_a_ledger_of_its_own(tmp_path, sink):
-    sink.publish(TABLE, 5, write(tmp_path, [("a", AT, Decimal(1), [], 1)]))
-    sink.open([TABLE], "cp2")
-    sink.publish(TABLE, 1, write(tmp_path, [("b", AT, Decimal(1), [], 1)]))
-    assert len(read(tmp_path)) == 2
+def test_another_checkpoint_has_a_ledger_of_its_own(warehouse):
+    warehouse.sink("cp1").publish(TABLE, 5, warehouse.write({}))
+    warehouse.sink("cp2").publish(TABLE, 1, warehouse.write({"id": "b"}))
+    assert warehouse.read("select count(*) from orders") == [(2,)]
+    assert warehouse.read("select checkpoint, epoch from ecompulse_ledger order by 1") == [("cp1", 5), ("cp2", 1)]
 
 
-def test_an_amount_keeps_fifteen_digits_in_sqlite(tmp_path, sink):
-    sink.publish(TABLE, 1, write(tmp_path, [("a", AT, Decimal("12345678901.2345"), [], 1)]))
-    assert str(read(tmp_path)[0][2]) == "12345678901.2345"
+def test_a_new_column_is_added(warehouse):
+    warehouse.sink().publish(TABLE, 1, warehouse.write({"money": Decimal(1)}))
+    warehouse.execute("alter table orders drop column money")
+    warehouse.sink().publish(TABLE, 2, warehouse.write({"id": "b", "money": Decimal(2)}))
+    assert [money and int(money) for (money,) in warehouse.read("select money from orders order by id")] == [None, 2]
 
 
-def test_a_new_column_is_added(tmp_path, sink):
-    sink.publish(TABLE, 1, write(tmp_path, [("a", AT, Decimal(1), [], 1)]))
-    with sqlite3.connect(tmp_path / "w.db") as connection:
-        connection.execute("alter table orders drop column money")
-    again = WarehouseSink(sink.url, sink.outputs)
-    again.open([TABLE], "cp1")
-    again.publish(TABLE, 2, write(tmp_path, [("b", AT, Decimal(2), [], 1)]))
-    assert [row[2] for row in read(tmp_path)] == [None, 2]
+def test_a_ledger_from_before_there_were_versions_goes_on(warehouse):
+    warehouse.execute(
+        "create table ecompulse_ledger (checkpoint text not null, table_name text not null, epoch bigint not null, "
+        "primary key (checkpoint, table_name))"
+    )
+    warehouse.execute("insert into ecompulse_ledger values ('cp1', 'orders', 3)")
+    sink = warehouse.sink()
+    sink.publish(TABLE, 3, warehouse.write({}))
+    sink.publish(TABLE, 4, warehouse.write({"id": "b"}))
+    assert warehouse.read("select id from orders") == [("b",)]
+    assert warehouse.read("select version from ecompulse_schema order by 1") == [
+        (number,) for number in range(1, len(MIGRATIONS) + 1)
+    ]
+    assert warehouse.read("select epoch, job from ecompulse_ledger") == [(4, "test")]
 
 
-def test_nothing_is_created_before_the_first_write(tmp_path, sink):
-    sink.publish(TABLE, 1, [])
-    assert not (tmp_path / "w.db").exists()
+def test_a_database_of_a_newer_version_is_left_alone(warehouse):
+    warehouse.sink().publish(TABLE, 1, warehouse.write({}))
+    warehouse.execute("insert into ecompulse_schema values (99)")
+    with pytest.raises(JobError, match="ecompulse_schema is at version 99, this version of the jobs knows"):
+        warehouse.sink().publish(TABLE, 2, warehouse.write({"id": "b"}))
+    assert warehouse.read("select id from orders") == [("a",)]
+
+
+def test_nothing_is_created_before_the_first_write(warehouse):
+    warehouse.sink().publish(TABLE, 1, [])
+    if warehouse.is_sqlite:
+        assert not (warehouse.folder / "w.db").exists()
+    else:
+        assert not sa.inspect(warehouse.engine).get_table_names()
 
 
 def test_errors_are_one_line_without_a_password(tmp_path):
-    with pytest.raises(UserError, match="--warehouse: "):
-        WarehouseSink("mysql://u:secret@h/d", LocalStore(str(tmp_path)))
+    with pytest.raises(UserError, match="--warehouse: mysql is not supported"):
+        WarehouseSink("mysql://u:geheim@h/d", LocalStore(str(tmp_path)))
     with pytest.raises(UserError, match="--warehouse: "):
         WarehouseSink("nonsense", LocalStore(str(tmp_path)))
     (tmp_path / "w.db").write_text("this is no database, and long enough to be looked at " * 50)
-    made = WarehouseSink(f"sqlite:///{tmp_path / 'w.db'}", LocalStore(str(tmp_path)))
-    made.open([TABLE], "cp1")
-    with pytest.raises(JobError, match="file is not a database") as caught:
-        made.publish(TABLE, 1, write(tmp_path, [("a", AT, Decimal(1), [], 1)]))
-    assert "secret" not in str(caught.value)
+    broken = Warehouse(tmp_path, f"sqlite:///{tmp_path / 'w.db'}")
+    with pytest.raises(JobError, match="file is not a database"):
+        broken.sink().publish(TABLE, 1, broken.write({}))
+
+
+def test_another_writer_of_sqlite_is_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr("ecompulse.io.sinks.database.BUSY_SECONDS", 0.1)
+    warehouse = Warehouse(tmp_path, f"sqlite:///{tmp_path / 'w.db'}")
+    sink, files = warehouse.sink(), warehouse.write({})
+    with sqlite3.connect(tmp_path / "w.db", isolation_level=None) as other:
+        other.execute("begin immediate")
+        with pytest.raises(JobError, match="database is locked"):
+            sink.publish(TABLE, 1, files)
+        other.execute("rollback")
+    other.close()
+    sink.publish(TABLE, 1, files)
+    assert warehouse.read("select count(*) from orders") == [(1,)]

@@ -1,0 +1,113 @@
+"""Connections to a warehouse: SQLite and PostgreSQL, with time-outs that really bound, and errors of one line."""
+
+import os
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from ecompulse.epochs.errors import UserError
+
+SQLITE: Final = "sqlite"
+POSTGRESQL: Final = "postgresql"
+BUSY_SECONDS: Final = 30
+"""How long SQLite waits for another writer, which has the whole file: a stopped one blocks all until it ends."""
+
+LOCK_SECONDS: Final = 10
+"""How long a statement waits in PostgreSQL for a row or table that another transaction holds."""
+
+IDLE_SECONDS: Final = 30
+"""After so long a silence within a transaction PostgreSQL ends it: a stopped writer blocks nobody for longer."""
+
+TRANSACTION_SECONDS: Final = 300.0
+"""After so long the connection is cut from our side, whatever the server does."""
+
+_CONNECT_SECONDS: Final = 10
+_NOISE: Final = re.compile(r"^(connection failed: )?(connection to server at .*? failed: )?((FATAL|ERROR): +)?")
+_TRAILER: Final = ("multiple connection attempts failed", "- host:", "Is the server running")
+
+
+def open_engine(url: str) -> sa.Engine:
+    """An engine, not yet connected; UserError, without the password, for a URL of no database that is supported."""
+    try:
+        place = sa.make_url(url)
+        if place.get_backend_name() not in {SQLITE, POSTGRESQL}:
+            raise UserError(f"--warehouse: {place.get_backend_name()} is not supported; use sqlite or postgresql")
+        return _sqlite(place) if place.get_backend_name() == SQLITE else _postgresql(place)
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise UserError(f"--warehouse: {error}") from None
+    except ImportError:
+        raise UserError("--warehouse: postgresql needs psycopg: pip install 'ecompulse[postgres]'") from None
+
+
+def _sqlite(place: sa.URL) -> sa.Engine:
+    database = place.database
+    if database and database != ":memory:":  # the same name for the same file, wherever the job is started
+        database = str(Path(database).absolute())
+    engine = sa.create_engine(place.set(database=database), connect_args={"timeout": BUSY_SECONDS})
+
+    def connected(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # SQLAlchemy begins, not the driver
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+
+    def begun(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    sa.event.listen(engine, "connect", connected)
+    sa.event.listen(engine, "begin", begun)
+    return engine
+
+
+def _postgresql(place: sa.URL) -> sa.Engine:
+    if place.drivername == POSTGRESQL:
+        place = place.set(drivername="postgresql+psycopg")  # SQLAlchemy's own default is the older driver
+    unanswered = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
+    given = {key: value for key, value in (("connect_timeout", _CONNECT_SECONDS), *unanswered.items())
+             if key not in place.query}  # fmt: skip
+    engine = sa.create_engine(place, pool_pre_ping=True, connect_args=given)
+
+    def begun(connection: sa.Connection) -> None:
+        # Not as start-up parameters: connection poolers refuse those.
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
+        connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
+
+    sa.event.listen(engine, "begin", begun)
+    return engine
+
+
+@contextmanager
+def bounded(connection: sa.Connection, seconds: float = TRANSACTION_SECONDS) -> Iterator[None]:
+    """Cut the connection when what is inside takes longer: a server that is stopped keeps it open, and says nothing."""
+    if connection.dialect.name == SQLITE:
+        yield
+        return
+    descriptor = os.dup(connection.connection.driver_connection.fileno())  # type: ignore[union-attr]  # psycopg's own
+    wire = socket.socket(fileno=descriptor)
+
+    def cut() -> None:
+        with suppress(OSError):
+            wire.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        wire.close()
+
+
+def reason(error: SQLAlchemyError) -> str:
+    """What the database said, in a line, without the address (which the sink's name has)."""
+    text = str(getattr(error, "orig", None) or error)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    telling = [line for line in lines if not any(part in line for part in _TRAILER)]
+    return _NOISE.sub("", (telling or lines or [type(error).__name__])[0])

@@ -1,0 +1,131 @@
+"""Tables of a warehouse: types of columns, and versioned migrations of the tables that are ours alone."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import polars as pl
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+
+from ecompulse.epochs.errors import JobError
+from ecompulse.epochs.protocols import TableSpec
+from ecompulse.epochs.tables import stored_schema
+from ecompulse.io.sinks.database import POSTGRESQL
+
+KEY: Final = ("id", "job")
+"""Primary key of every table: jobs share some tables, and each has its own rows there."""
+
+LEDGER: Final = "ecompulse_ledger"
+SCHEMA: Final = "ecompulse_schema"
+_LOCK: Final = 0xEC0  # PostgreSQL's advisory lock of whoever makes or widens tables
+
+OURS: Final = sa.MetaData()
+VERSIONS: Final = sa.Table(SCHEMA, OURS, sa.Column("version", sa.Integer, primary_key=True, autoincrement=False))
+LEDGER_TABLE: Final = sa.Table(
+    LEDGER,
+    OURS,
+    sa.Column("checkpoint", sa.Text, primary_key=True),
+    sa.Column("table_name", sa.Text, primary_key=True),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("job", sa.Text),
+    sa.Column("published_at", sa.DateTime(timezone=True).with_variant(sa.Text(), "sqlite")),
+)
+
+
+def _create_ledger(connection: sa.Connection) -> None:
+    """Version 1. Databases from before there were versions have it already."""
+    connection.exec_driver_sql(
+        f"CREATE TABLE IF NOT EXISTS {LEDGER} (checkpoint TEXT NOT NULL, table_name TEXT NOT NULL, "
+        "epoch BIGINT NOT NULL, PRIMARY KEY (checkpoint, table_name))"
+    )
+
+
+def _say_who_and_when(connection: sa.Connection) -> None:
+    """Version 2: the ledger tells people which job published when."""
+    widen(connection, LEDGER_TABLE)
+
+
+MIGRATIONS: Final[Sequence[Callable[[sa.Connection], None]]] = (_create_ledger, _say_who_and_when)
+"""In order, each run once, each only adding: an older version of the jobs goes on beside a newer one."""
+
+
+def migrate(connection: sa.Connection) -> None:
+    """Bring our own tables to this version, in the transaction that is open; JobError for a newer database."""
+    there = sa.inspect(connection).has_table(SCHEMA)
+    version = _version(connection) if there else 0
+    if version == len(MIGRATIONS):
+        return
+    lock(connection)
+    VERSIONS.create(connection, checkfirst=True)
+    version = _version(connection)
+    if version > len(MIGRATIONS):
+        raise JobError(f"{SCHEMA} is at version {version}, this version of the jobs knows {len(MIGRATIONS)}")
+    for number, run in enumerate(MIGRATIONS[version:], start=version + 1):
+        run(connection)
+        connection.execute(VERSIONS.insert().values(version=number))
+
+
+def _version(connection: sa.Connection) -> int:
+    return connection.scalar(sa.select(sa.func.max(VERSIONS.c.version))) or 0
+
+
+def lock(connection: sa.Connection) -> None:
+    """Until the transaction ends nobody else makes or widens tables; a write to SQLite excludes others anyway."""
+    if connection.dialect.name == POSTGRESQL:
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+
+
+def table_of(spec: TableSpec) -> sa.Table:
+    """A table as the warehouse has it."""
+    columns = [sa.Column(name, column_type(dtype), primary_key=name in KEY) for name, dtype in
+               stored_schema(spec).items()]  # fmt: skip
+    return sa.Table(spec.name, sa.MetaData(), *columns)
+
+
+def ensure(connection: sa.Connection, table: sa.Table) -> None:
+    """Make or widen a table, in the transaction that is open."""
+    inspector = sa.inspect(connection)
+    if inspector.has_table(table.name) and not _missing(inspector, table):
+        return
+    lock(connection)
+    table.create(connection, checkfirst=True)
+    widen(connection, table)
+
+
+def widen(connection: sa.Connection, table: sa.Table) -> None:
+    """Add the columns that the database does not have yet."""
+    quote = connection.dialect.identifier_preparer.quote
+    for column in _missing(sa.inspect(connection), table):
+        kind = column.type.compile(connection.dialect)
+        connection.exec_driver_sql(f"ALTER TABLE {quote(table.name)} ADD COLUMN {quote(column.name)} {kind}")
+
+
+def _missing(inspector: Any, table: sa.Table) -> list[sa.Column[Any]]:
+    there = {column["name"] for column in inspector.get_columns(table.name)}
+    return [column for column in table.columns if column.name not in there]
+
+
+def column_type(dtype: pl.DataType) -> sa.types.TypeEngine[Any]:
+    """SQL type of a column; what is nested is JSON."""
+    if isinstance(dtype, pl.Datetime):
+        return sa.DateTime(timezone=True).with_variant(sa.Text(), "sqlite")
+    if isinstance(dtype, pl.Decimal):
+        return sa.Numeric(38, dtype.scale).with_variant(_Verbatim(), "sqlite")
+    if isinstance(dtype, pl.List | pl.Struct):
+        return sa.Text().with_variant(JSONB(), "postgresql")
+    if dtype == pl.UInt64():
+        return sa.Numeric(20, 0).with_variant(_Verbatim(), "sqlite")
+    if dtype.is_integer():
+        return sa.BigInteger()
+    plain: dict[pl.DataType, sa.types.TypeEngine[Any]] = {pl.Boolean(): sa.Boolean(), pl.Date(): sa.Date()}
+    return sa.Double() if dtype.is_float() else plain.get(dtype, sa.Text())
+
+
+class _Verbatim(sa.types.UserDefinedType[Any]):
+    """NUMERIC of SQLite, given as text: exact to 15 significant digits, so to a tenth of a cent of a trillion."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: object) -> str:
+        """The type's name."""
+        return "NUMERIC"
