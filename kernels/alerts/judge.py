@@ -25,7 +25,11 @@ def with_base(rows: pl.DataFrame, history: pl.DataFrame, watches: Sequence[Watch
     earlier = end - rule.replace_strict(before, default=None, return_dtype=pl.Int64)
     asked = rows.with_columns(compared=pl.coalesce(earlier, moment))
     values = history.select("watched", compared="end", base="value")
-    return asked.join(values, on=["watched", "compared"], how="left", maintain_order="left").drop("compared")
+    found = asked.join(values, on=["watched", "compared"], how="left", maintain_order="left").drop("compared")
+    scale = 10**VALUE_DECIMALS
+    least = {watch.name: int(watch.rule.least * scale) for watch in watches if watch.rule.least and watch.rule.relative}
+    too_small = pl.col("base") < rule.replace_strict(least, default=None, return_dtype=pl.Int128)
+    return found.with_columns(base=pl.when(too_small.fill_null(value=False)).then(None).otherwise("base"))
 
 
 def judge(rows: pl.DataFrame, watches: Sequence[Watch]) -> pl.DataFrame:

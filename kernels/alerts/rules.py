@@ -13,6 +13,7 @@ from ecompulse.kernels.metrics.definition import DAY_MS, MetricSet, Window
 from ecompulse.kernels.metrics.measure import Kind
 
 VALUE_DECIMALS: Final = 6
+BASE_DECIMALS: Final = 4
 HOUR_MS: Final = 3_600_000
 _PERCENT: Final = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 _SHARE_UNITS: Final = 10_000
@@ -67,6 +68,8 @@ class Rule:
         absent: ms of processing time without data (a value that is neither null nor 0), by `now`.
         hold: `for`: ms of event time that the condition must hold in every window, from the first to the last.
         recover: hysteresis, in the unit of the condition: recovers only when the value is back at it.
+        least: what a window must rest on to be judged: the denominator of a ratio or mean, for `drop` and `rise` the
+            value of the other period. A share of three payments says nothing.
         severity: as the output shows it.
         help: for those who get it.
     """
@@ -82,6 +85,7 @@ class Rule:
     absent: Duration | None = None
     hold: Duration = field(default=0, metadata={"key": "for"})
     recover: object = None
+    least: Decimal | None = None
     severity: Severity = "warning"
     help: str = ""
 
@@ -95,6 +99,8 @@ class Rule:
             raise ConfigError("against", f"belongs to drop and rise, not to {given[0]}")
         if self.absent is not None and (self.hold or self.recover is not None or self.absent < 1):
             raise ConfigError("absent", "must be longer than 0, and has neither `for` nor `recover`")
+        if self.least is not None and (self.absent is not None or self.least != round(self.least, BASE_DECIMALS)):
+            raise ConfigError("least", f"must have at most {BASE_DECIMALS} decimals, and not be with `absent`")
         object.__setattr__(self, "recover", self._recovery())
         self._check_recovery()
 
@@ -194,6 +200,8 @@ def _bind(name: str, rule: Rule, metrics: MetricSet) -> Watch:
     label = rule.window or next(iter(labels))
     if label not in labels:
         raise ConfigError(f"{path}.window", f"{label!r} is no window of {rule.metric}{nearest(label, labels)}")
+    if rule.least is not None and not rule.relative and metric.measure.kind not in (Kind.RATIO, Kind.MEAN):
+        raise ConfigError(f"{path}.least", f"{rule.metric} is no ratio or mean, so there is nothing it rests on")
     own = {*metric.dimensions, *(["quantile"] if metric.measure.kind is Kind.QUANTILES else [])}
     for dimension in rule.dimensions:
         if dimension not in own:

@@ -18,7 +18,9 @@ EPOCH: Final = "epoch"
 def quality_metric(window_ms: int) -> Metric:
     """`data_quality` as a metric that rules can watch."""
     window = Window(window_ms, window_ms)
-    return Metric(parse_measure("count"), (window,), dimensions=dict.fromkeys(("check", "subject")))  # type: ignore[arg-type]  # only its names are read
+    return Metric(
+        parse_measure({"ratio": ["count", "count"]}), (window,), dimensions=dict.fromkeys(("check", "subject"))
+    )  # type: ignore[arg-type]  # only its names are read
 
 
 def quality_metrics(totals: pl.DataFrame, window_ms: int) -> pl.DataFrame:

@@ -237,3 +237,39 @@ def test_a_wrong_rule_is_one_line_with_its_path(rule, message):
 def test_the_shipped_rules_fit_the_shipped_metrics():
     watches = standard_rules().bind(standard_metrics())
     assert {watch.name for watch in watches} == set(standard_rules().rules)
+
+
+def test_a_window_that_rests_on_too_little_changes_nothing():
+    metrics = parse_metrics("""
+metrics:
+  r: {measure: {ratio: [{count: price}, count]}, windows: [tumbling 1m]}
+  n: {measure: count, windows: [tumbling 1m]}
+""")
+    watches = parse_rules("""
+rules:
+  share: {metric: r, above: 0.5, least: 4}
+  fell: {metric: n, drop: 50%, against: previous, least: 10}
+""").bind(metrics)
+    shares = rows_of({0: "1", 1: "1", 2: "0.1", 3: "0.1"}, metric="r").with_columns(
+        denominator=pl.Series([3, 4, 3, 4], dtype=METRIC_SCHEMA["denominator"])
+    )
+    falls = rows_of({0: "9", 1: "1", 2: "10", 3: "5", 4: "11"}, metric="n")
+    alerts = raise_alerts(watches, [(pl.concat([shares, falls]), BASE + 9 * MINUTE, 0)])
+    told = alerts.select("rule", "state", (pl.col("since").dt.epoch("ms") - BASE) // MINUTE).sort("rule", "state")
+    assert told.rows() == [
+        ("fell", "firing", 4),  # 10 to 5; not 9 to 1
+        ("share", "firing", 2),
+        ("share", "recovered", 2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("{metric: m, window: 1m, above: 5, least: 3}", "rules.r.least: m is no ratio or mean"),
+        ("{metric: m, window: 1m, absent: 5m, least: 3}", "least: must have at most 4 decimals"),
+    ],
+)
+def test_least_needs_something_to_rest_on(rule, said):
+    with pytest.raises(ConfigError, match=said):
+        parse_rules(f"rules: {{r: {rule}}}").bind(METRICS)
