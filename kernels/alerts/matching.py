@@ -37,15 +37,15 @@ def read_metrics(metrics: pl.DataFrame, watches: Sequence[Watch]) -> pl.DataFram
         for name, value in rule.dimensions.items():
             member = json.dumps({name: value}, ensure_ascii=False, separators=(",", ":"))[1:-1]
             chosen &= pl.col("dimensions").str.contains(member, literal=True)
-        value = pl.col("value").to_physical()
+        units = pl.col("value").to_physical()
         if rule.least is not None and not rule.relative:
-            value = pl.when(pl.col("denominator") >= pl.lit(rule.least).cast(EXACT)).then(value)
+            units = pl.when(pl.col("denominator") >= pl.lit(rule.least).cast(EXACT)).then(units).otherwise(None)
         series = pl.concat_str("metric", "window", "dimensions", pl.col("currency").fill_null(""), separator=SEPARATOR)
         key = pl.lit(watch.name) if rule.absent else pl.concat_str(pl.lit(watch.name), "series", separator=SEPARATOR)
         parts.append(
             final.filter(chosen)
             .with_columns(series=series, rule=pl.lit(watch.name))
-            .with_columns(watched=key, end=pl.col("window_end").dt.epoch("ms"), value=value)
+            .with_columns(watched=key, end=pl.col("window_end").dt.epoch("ms"), value=units)
             .select(READING_SCHEMA.names())
         )
     return pl.concat(parts)

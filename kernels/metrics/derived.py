@@ -20,7 +20,7 @@ def quality_metric(window_ms: int) -> Metric:
     window = Window(window_ms, window_ms)
     return Metric(
         parse_measure({"ratio": ["count", "count"]}), (window,), dimensions=dict.fromkeys(("check", "subject"))
-    )  # type: ignore[arg-type]  # only its names are read
+    )  # only its names are read
 
 
 def quality_metrics(totals: pl.DataFrame, window_ms: int) -> pl.DataFrame:

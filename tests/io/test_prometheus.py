@@ -1,0 +1,122 @@
+"""The Prometheus endpoint: what a scrape finds while a job runs, and that it stays bounded."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import polars as pl
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from ecompulse.epochs.errors import UserError
+from ecompulse.io import prometheus
+from ecompulse.io.prometheus import Exporter
+from ecompulse.io.stores import LocalStore
+from ecompulse.kernels.metrics.schemas import METRIC_SCHEMA
+from pipelines import event_enrichment
+
+BASE = 1_772_323_200_000
+MINUTE = 60_000
+
+
+def free_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        port: int = server.getsockname()[1]
+        return port
+
+
+def scrape(port: int) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    """Samples by name and labels; nothing while nobody listens."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            text = answer.read().decode()
+    except OSError:
+        return {}
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def line(number: int) -> str:
+    event = {
+        "event_id": f"e{number}", "event_type": "page_view", "event_time": BASE + number * MINUTE // 4, "user_id": "u1",
+    }  # fmt: skip
+    return json.dumps(event) + "\n"
+
+
+@pytest.mark.slow
+def test_a_scrape_of_a_running_job_shows_progress_quality_and_kpis(tmp_path: Path) -> None:
+    (tmp_path / "events.jsonl").write_text("".join(line(n) for n in range(200)) + "not json\n")
+    port = free_port()
+    command = [
+        sys.executable, "-m", "pipelines.realtime_metrics", f"--source={tmp_path / 'events.jsonl'}", "--rules=none",
+        f"--checkpoint={tmp_path / 'checkpoint'}", f"--lake={tmp_path / 'lake'}", "--warehouse=none", "--trigger=500ms",
+        "--watermark_delay=1m", "--quality_window=10m", f"--metrics_port=127.0.0.1:{port}", "--progress=none",
+    ]  # fmt: skip
+    job = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    views = ("ecompulse_kpi", tuple(sorted({
+        "job": "realtime_metrics", "metric": "page_views", "window": "10m/1m", "dimensions": "{}", "currency": "",
+    }.items())))  # fmt: skip
+    try:
+        deadline = time.monotonic() + 180
+        found = scrape(port)
+        while views not in found and time.monotonic() < deadline and job.poll() is None:
+            time.sleep(0.5)
+            found = scrape(port)
+    finally:
+        job.send_signal(signal.SIGTERM)
+        _, said = job.communicate(timeout=60)
+    assert views in found, said
+    assert found[views] == 40
+    of_job = (("job", "realtime_metrics"),)
+    assert found["ecompulse_input_rows_total", of_job] == 201
+    assert found["ecompulse_output_rows_total", (*of_job, ("table", "dead_letters"))] == 1
+    assert found["ecompulse_epochs_total", of_job] >= 2
+    broken = ("ecompulse_data_quality_findings_total", (("check", "null_rate"), *of_job, ("subject", "price")))
+    assert found[broken] % 40 == 0
+    assert found["ecompulse_watermark_timestamp_seconds", of_job] == (BASE + 199 * MINUTE // 4 - MINUTE) / 1000
+    assert found["ecompulse_event_latency_seconds", (*of_job, ("statistic", "max"))] > 0
+    assert scrape(port) == {}
+
+
+def kpis(count: int) -> pl.DataFrame:
+    frame = pl.DataFrame({"metric": [f"m{n}" for n in range(count)], "dimensions": "{}", "window": "1m"})
+    frame = frame.with_columns(value=pl.lit(1), final=pl.lit(value=True), window_end=BASE, revision=1)
+    missing = [pl.lit(None, dtype).alias(name) for name, dtype in METRIC_SCHEMA.items() if name not in frame.columns]
+    return frame.with_columns(missing).select(pl.col(name).cast(dtype) for name, dtype in METRIC_SCHEMA.items())
+
+
+def test_series_are_bounded_and_what_is_hidden_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prometheus, "MOST_SERIES", 5)
+    exporter = Exporter("realtime_metrics", LocalStore(str(tmp_path)))
+    for _ in range(2):
+        exporter._kpis(kpis(8))
+    shown = [sample for family in exporter.registry.collect() for sample in family.samples]
+    assert len([sample for sample in shown if sample.name == "ecompulse_kpi"]) == 5
+    assert [sample.value for sample in shown if sample.name == "ecompulse_kpi_series_hidden_total"] == [6]
+
+
+def test_a_port_that_is_taken_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "events.jsonl").write_text(line(1))
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        flags = [f"--source={tmp_path / 'events.jsonl'}", f"--metrics_port={address}", "--warehouse=none"]
+        flags += [f"--checkpoint={tmp_path / 'c'}", f"--lake={tmp_path / 'l'}"]
+        assert event_enrichment.main(flags) == 2
+    assert capsys.readouterr().err == f"event_enrichment: --metrics_port: {address}: Address already in use\n"
+
+
+@pytest.mark.parametrize("address", ["x", "99999999", ":"])
+def test_an_address_that_is_none_is_refused(tmp_path: Path, address: str) -> None:
+    with pytest.raises(UserError, match="--metrics_port: "):
+        Exporter("toy", LocalStore(str(tmp_path))).serve(address)
