@@ -19,7 +19,7 @@ from ecompulse.epochs.pace import FIRST_ROWS, next_limit
 from ecompulse.epochs.persistence import Persistence, one_line
 from ecompulse.epochs.plan import CURRENT, UNKNOWN, Draft, Operator, Plan, Planner, Position, stored_watermark
 from ecompulse.epochs.progress import Stopwatch, describe
-from ecompulse.epochs.protocols import DataFile, Sink, Source, TableSpec
+from ecompulse.epochs.protocols import DataFile, EpochSink, Sink, Source, TableSpec
 from ecompulse.epochs.steps import Step, reach
 from ecompulse.kernels.step import Clock
 
@@ -267,10 +267,14 @@ class Driver:
                 self._save(seal, partial(self.backup.take, seal), watch)
             reach(Step.BACKED_UP)
         with watch.phase("publish"):
+            sealed = [(table, [DataFile(**file) for file in seal.files.get(table.name, [])]) for table in self.tables]
             for sink in self.sinks:
-                for table in self.tables:
-                    files = [DataFile(**file) for file in seal.files.get(table.name, [])]
-                    self._offer(seal, "publish", sink.name, partial(sink.publish, table, seal.epoch, files), watch)
+                if isinstance(sink, EpochSink):
+                    bodies = [partial(sink.publish_epoch, seal.epoch, sealed)]
+                else:
+                    bodies = [partial(sink.publish, table, seal.epoch, files) for table, files in sealed]
+                for body in bodies:
+                    self._offer(seal, "publish", sink.name, body, watch)
         reach(Step.PUBLISHED)
         progress = describe(seal, self.job, self.checkpoint.id, watch, self.sources, self.sinks)
         self._measured = progress["measured"] = measure(seal.ages, seal.now, max(seal.now, self.clock.now()))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import polars as pl
 
@@ -81,13 +81,16 @@ class Backlog:
 EVENTS = "events"
 """Role of the sources whose partitions hold the watermark."""
 
+REPLAY = "replay"
+"""Role of the inbox of dead letters: its rows are events, and hold no watermark."""
+
 
 class Source(Protocol):
     """One `--source`, on the driver's side.
 
     Attributes:
         uri: as given.
-        role: `events`, or the name of an update stream of a join, which holds no watermark.
+        role: `events`, or what holds no watermark: the name of an update stream of a join, or `replay`.
     """
 
     @property
@@ -124,6 +127,8 @@ class TableSpec:
         schema: columns, without `job` and `epoch`, which every table gets.
         time: column whose UTC date partitions the table in the lake.
         warehouse: whether the warehouse holds it.
+        key: columns whose first value that is not null is a row's key in Kafka, which keeps the order per key; the
+            `id` where there are none.
         revised: rows are upserted by `id`, the highest `revision` stands.
     """
 
@@ -132,6 +137,7 @@ class TableSpec:
     time: str
     warehouse: bool = False
     revised: bool = False
+    key: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -158,4 +164,13 @@ class Sink(Protocol):
 
     def publish(self, table: TableSpec, epoch: int, files: Sequence[DataFile]) -> None:
         """Make the rows of these files visible, once, however often it is called."""
+        ...
+
+
+@runtime_checkable
+class EpochSink(Sink, Protocol):
+    """A sink that takes all tables of an epoch at once, because it can make them visible together."""
+
+    def publish_epoch(self, epoch: int, tables: Sequence[tuple[TableSpec, Sequence[DataFile]]]) -> None:
+        """As `publish`, of all tables."""
         ...

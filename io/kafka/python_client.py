@@ -27,7 +27,12 @@ class PythonClient:
         self._consumer: Any = None
 
     def read(self, topic: str, partition: int, start: int, end: int) -> Iterator[tuple[Values, list[int]]]:
-        """See `Client`; ends as soon as the position has come to the end, whatever the last offsets were."""
+        """See `Client`."""
+        for records in self.polls(topic, partition, start, end):
+            yield [record.value for record in records], [record.offset for record in records]
+
+    def polls(self, topic: str, partition: int, start: int, end: int) -> Iterator[list[Any]]:
+        """Whole records as they come; ends when the position has come to the end, whatever the last offsets were."""
         part = TopicPartition(topic, partition)
         where = f"{topic}/{partition}, offsets {start} to {end - 1}"
         consumer = self._connected()
@@ -39,7 +44,7 @@ class PythonClient:
                 found = consumer.poll(timeout_ms=_POLL_MS, max_records=_RECORDS).get(part, ())
                 records = [record for record in found if record.offset < end]
                 if records:
-                    yield [record.value for record in records], [record.offset for record in records]
+                    yield records
                 now = consumer.position(part)
                 if now != at:
                     at, moved = now, time.monotonic()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from ecompulse.epochs.errors import JobError, UserError
+from ecompulse.epochs.errors import StateDamaged, UserError
 from ecompulse.epochs.protocols import EVENTS, Backlog, Split
 from ecompulse.epochs.watermark import shares
 from ecompulse.io.kafka.address import Address, parse_address
@@ -121,7 +121,7 @@ class KafkaSource:
     def plan(self, positions: Mapping[str, Any], max_rows: int, tops: Mapping[int, int], *, whole: bool) -> Backlog:
         """Ranges of at most `max_rows` offsets: most of the partition furthest behind in event time.
 
-        An offset is a record at the most; see `Client`. JobError for offsets that are lost.
+        An offset is a record at the most; see `Client`. StateDamaged for offsets that are lost.
         """
         del whole  # a record is always whole
         ids = self._ids(positions)
@@ -155,7 +155,7 @@ class KafkaSource:
         topics = self._cluster.topics(self.address.topics)
         for name in self.address.topics:
             if name not in topics:
-                raise JobError(f"--source: topic {name} is gone{self._unread(name, positions)}")
+                raise StateDamaged(f"--source: topic {name} is gone{self._unread(name, positions)}")
         return {
             (name, partition): topics[name].id for name in self.address.topics for partition in topics[name].partitions
         }
@@ -175,7 +175,7 @@ class KafkaSource:
         offsets: Mapping[Part, "Offsets"],
         lost: dict[str, str],
     ) -> dict[Part, Known]:
-        """Where each partition stands, new ones included; fills `lost`, or raises JobError for what is."""
+        """Where each partition stands, new ones included; fills `lost`, or raises StateDamaged for what is."""
         known = {part: Known(**positions[name_of(part)]) for part in ids if name_of(part) in positions}
         fresh = [part for part in ids if part not in known]
         number = 1 + max((mark["number"] for mark in positions.values()), default=-1)
@@ -196,7 +196,7 @@ class KafkaSource:
 
     def _lose(self, loss: str) -> None:
         if self.reading.on_lost == FAIL:
-            raise JobError(f"--source: {loss}; --on_lost_offsets=continue goes on without them")
+            raise StateDamaged(f"--source: {loss}; --on_lost_offsets=continue goes on without them")
         if loss not in self._told:
             self._told.add(loss)
             sys.stderr.write(f"--source: {loss}; going on without them\n")

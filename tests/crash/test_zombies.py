@@ -15,6 +15,7 @@ UNREACHED = {
     Step.BACKED_UP: "no backup",
     Step.WAREHOUSE_BEFORE_COMMIT: "the script has no warehouse; a transaction that sleeps holds its lock",
     Step.WAREHOUSE_COMMITTED: "the script has no warehouse",
+    **{step: "the script writes no topic" for step in Step if step.value.startswith("kafka.")},
 }
 
 

@@ -1,0 +1,82 @@
+"""Rows of a sealed epoch as Kafka records: JSON values, a key per row, shared among writers by key."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import polars as pl
+
+from ecompulse.epochs.protocols import TableSpec
+from ecompulse.io.sinks.lines import json_lines
+from ecompulse.kernels.hashing import shard_of
+
+ROUTED: Final = "enriched_events"
+"""The output that `--route` splits by event type."""
+
+_KEY: Final = "__key"
+_UNIT: Final = "__unit"
+_TOPIC: Final = "__topic"
+
+
+@dataclass(frozen=True)
+class Records:
+    """Records of one topic, in order; a key may be null."""
+
+    topic: str
+    keys: Sequence[bytes | None]
+    values: Sequence[bytes]
+
+
+@dataclass(frozen=True)
+class Naming:
+    """Which topic a row goes to.
+
+    Attributes:
+        prefix: of every topic.
+        routes: event type to topic, before the prefix, for rows of `enriched_events`.
+    """
+
+    prefix: str = ""
+    routes: Mapping[str, str] = field(default_factory=dict)
+
+    def topic(self, output: str) -> str:
+        """Of an output."""
+        return f"{self.prefix}{output}"
+
+    def topics(self, tables: Sequence[TableSpec]) -> list[str]:
+        """All that rows of these tables may go to."""
+        routed = [self.topic(topic) for topic in self.routes.values() if any(spec.name == ROUTED for spec in tables)]
+        return list(dict.fromkeys([*(self.topic(spec.name) for spec in tables), *routed]))
+
+    def column(self, table: TableSpec) -> pl.Expr:
+        """The topic of each row."""
+        usual = pl.lit(self.topic(table.name))
+        if table.name != ROUTED or not self.routes:
+            return usual
+        topics = {kind: self.topic(topic) for kind, topic in self.routes.items()}
+        return pl.col("event_type").replace_strict(topics, default=usual, return_dtype=pl.String)
+
+
+def key_of(table: TableSpec) -> pl.Expr:
+    """The key of each row (String): the first of the table's key columns that is not null, else its id."""
+    columns = [name for name in (*table.key, "id") if name in table.schema]
+    return pl.coalesce(*(pl.col(name).cast(pl.String) for name in columns)) if columns else pl.lit(None, pl.String)
+
+
+def divide(table: TableSpec, rows: pl.DataFrame, naming: Naming, units: int) -> dict[int, list[Records]]:
+    """Rows of one table, all of an epoch, as records by writer.
+
+    Rows of a key go to one writer, in the order of their time; so a key's order holds in its partition.
+    """
+    order = [name for name in (table.time, "revision", "id") if name in rows.columns]
+    marked = rows.sort(order, maintain_order=True).with_columns(
+        key_of(table).alias(_KEY), naming.column(table).alias(_TOPIC)
+    )
+    marked = marked.with_columns(shard_of(marked[_KEY].fill_null(""), units).alias(_UNIT))
+    found: dict[int, list[Records]] = {}
+    parts = marked.partition_by(_UNIT, _TOPIC, as_dict=True, include_key=False, maintain_order=True)
+    for (unit, topic), part in sorted(parts.items()):
+        lines = json_lines(part.drop(_KEY)).split(b"\n")[:-1]  # JSON has no line end inside
+        keys = [None if key is None else key.encode() for key in part[_KEY].to_list()]
+        found.setdefault(int(unit), []).append(Records(str(topic), keys, lines))
+    return found
