@@ -14,7 +14,7 @@ from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserErro
 from ecompulse.runners.quiet import quiet
 from pipelines.common import COMMON
 from pipelines.flags import Flag, Options, parse
-from pipelines.places import check_buckets, check_places, trigger_of
+from pipelines.places import check_places, check_services, trigger_of
 
 if TYPE_CHECKING:
     from ecompulse.epochs.driver import Driver
@@ -88,7 +88,7 @@ def _run(spec: JobSpec, argv: Sequence[str]) -> int:
     check_places(spec.name, options)
     job = spec.make(options)
     sources = open_sources(spec, options)
-    check_buckets(spec.name, options, writable=not options.check)
+    check_services(job, options, writable=not options.check)
     if options.check:
         from pipelines.check import check
 

@@ -1,17 +1,20 @@
 """Where a job reads and writes: what the flags name, checked before anything is made."""
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import Store
 from ecompulse.io.kafka.address import SCHEME
 from ecompulse.io.s3 import S3Store, StoreError
-from ecompulse.io.stores import open_store
+from ecompulse.io.stores import LocalStore, open_store
 from pipelines.flags import Options
 
 LIVE_TRIGGER: Final = 10_000
 """Ms between epochs of a job that reads from Kafka."""
+
+if TYPE_CHECKING:
+    from ecompulse.epochs.job import Job
 
 _WAREHOUSES: Final = ("sqlite", "postgresql")
 
@@ -42,12 +45,19 @@ def check_places(job: str, options: Options) -> None:
             raise UserError(f"--sink: {uri}: no such sink; give jsonl:DIRECTORY")
         _check_directory("sink", absolute(rest.removeprefix("//")))
     if options.warehouse != "none":
-        _check_url(options.warehouse)
+        _check_url(warehouse_of(options))
 
 
-def check_buckets(job: str, options: Options, *, writable: bool) -> None:
-    """UserError, naming the flag, for a bucket that does not answer or, when asked for, may not be written."""
-    for flag, place in _stores(job, options):
+def check_services(job: "Job", options: Options, *, writable: bool) -> None:
+    """UserError, naming the flag, for a bucket or database that does not answer, or into which we may not write.
+
+    Buckets are written to only when `writable` says so.
+    """
+    if options.warehouse != "none" and not warehouse_of(options).startswith("sqlite"):
+        from ecompulse.io.sinks.warehouse import WarehouseSink
+
+        WarehouseSink(warehouse_of(options), LocalStore("")).check(job.tables)
+    for flag, place in _stores(job.name, options):
         store = open_place(flag, place, options)
         if isinstance(store, S3Store):
             try:
@@ -62,6 +72,19 @@ def open_place(flag: str, place: str, options: Options) -> Store:
         return open_store(place, options.s3_endpoint)
     except UserError as error:
         raise UserError(f"--{flag}: {error}") from None
+
+
+def warehouse_of(options: Options) -> str:
+    """URL of the warehouse; `env:NAME` and `file:PATH` say where it stands, for it may hold a password."""
+    url = str(options.warehouse)
+    if not url.startswith(("env:", "file:")):
+        return url
+    from ecompulse.io.lookups.secrets import read_secret
+
+    try:
+        return read_secret(url)
+    except ValueError as error:
+        raise UserError(f"--warehouse: {error}") from None
 
 
 def _stores(job: str, options: Options) -> list[tuple[str, str]]:
@@ -94,7 +117,7 @@ def _check_url(url: str) -> None:
         kind = sa.make_url(url).get_backend_name()
     except sa.exc.ArgumentError:  # its text may hold the password
         raise UserError(
-            "--warehouse: is no SQLAlchemy URL; give sqlite:///PATH, postgresql+psycopg://HOST/DB or none"
+            "--warehouse: is no SQLAlchemy URL; give sqlite:///PATH, postgresql://USER@HOST/DB or none"
         ) from None
     if kind not in _WAREHOUSES:
         raise UserError(f"--warehouse: {kind} is not supported; use {' or '.join(_WAREHOUSES)}")

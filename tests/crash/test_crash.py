@@ -1,5 +1,6 @@
 """Killed with SIGKILL at every step boundary and started again: the tables of a run that nobody disturbed."""
 
+import shutil
 import signal
 from pathlib import Path
 
@@ -8,11 +9,12 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from ecompulse.epochs.steps import Step
-from support.process import REES46, Shop, events, write_lines
+from support.process import REES46, Shop, command, events, write_lines
 
 pytestmark = pytest.mark.slow
 
-UNREACHABLE = {Step.BACKED_UP: "there is no --checkpoint_backup yet"}
+UNREACHABLE = {step: "no topic is written" for step in Step if step.value.startswith("kafka.")}
+PROTOCOL = ("before_seal", "sealed", "backed_up", "lake.", "warehouse.", "published", "committed")
 CRASH_POINTS = [step for step in Step if step not in UNREACHABLE]  # a new step comes in by itself
 
 FLAGS = (
@@ -55,9 +57,21 @@ def test_undisturbed_every_row_is_in_every_sink(answer):
 
 @pytest.mark.parametrize("step", CRASH_POINTS)
 def test_killed_in_the_second_epoch_and_restarted(tmp_path, source, answer, step):
-    shop = Shop(tmp_path, source, FLAGS)
+    shop = Shop(tmp_path, source, FLAGS, backup=True)
     status, said = shop.run(crash_at=f"{step}:2")
     assert status == -signal.SIGKILL, f"{step} was never reached: {said}"
+    assert shop.run_here() == (0, "")
+    check(shop, answer)
+
+
+@pytest.mark.parametrize("step", [step for step in CRASH_POINTS if step.value.startswith(PROTOCOL)])
+def test_killed_and_the_checkpoint_lost_and_restored(tmp_path, source, answer, step):
+    shop = Shop(tmp_path, source, FLAGS, backup=True)
+    status, said = shop.run(crash_at=f"{step}:2")
+    assert status == -signal.SIGKILL, f"{step} was never reached: {said}"
+    shutil.rmtree(tmp_path / "checkpoint")
+    restored = f"--to={tmp_path / 'checkpoint'}"
+    assert command("pipelines.checkpoint", "restore", str(tmp_path / "backup"), restored)[::2] == (0, "")
     assert shop.run_here() == (0, "")
     check(shop, answer)
 
@@ -72,7 +86,7 @@ def test_rees46_killed_at_one_step_after_the_other(tmp_path):
     if not REES46.exists():
         pytest.skip(f"{REES46} is not there")
     flags = (*FLAGS, "--mapping=rees46")
-    calm, killed = Shop(tmp_path / "calm", REES46, flags), Shop(tmp_path / "killed", REES46, flags)
+    calm, killed = Shop(tmp_path / "calm", REES46, flags), Shop(tmp_path / "killed", REES46, flags, backup=True)
     assert calm.run_here() == (0, "")
     for step in CRASH_POINTS:
         status, said = killed.run(crash_at=step)

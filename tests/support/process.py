@@ -65,6 +65,7 @@ class Shop:
     source: Path
     flags: tuple[str, ...] = ()
     job: str = "event_enrichment"
+    backup: bool = False
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def arguments(self, *flags: str) -> list[str]:
@@ -76,6 +77,7 @@ class Shop:
             f"--lake={self.root / 'lake'}",
             f"--warehouse=sqlite:///{self.root / 'warehouse.db'}",
             f"--sink=jsonl:{self.root / 'lines'}",
+            *([f"--checkpoint_backup={self.root / 'backup'}"] if self.backup else []),
             *self.flags,
             *flags,
         ]
