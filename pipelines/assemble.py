@@ -31,6 +31,7 @@ from pipelines.flags import Options
 from pipelines.launch import WallClock
 from pipelines.places import absolute, checkpoint_of, open_place, trigger_of, warehouse_of
 from pipelines.report import Report, reporter
+from pipelines.topics import topic_sinks
 
 if TYPE_CHECKING:
     from ecompulse.io.prometheus import Exporter
@@ -148,8 +149,8 @@ def sinks_of(job: Job, outputs: Store, options: Options) -> list[Sink]:
         sinks.append(DeltaSink(outputs.root, job.name, storage_options(outputs.root, options.s3_endpoint)))
     if options.warehouse != "none":
         sinks.append(WarehouseSink(warehouse_of(options), outputs, job.name))
-    folders = [absolute(uri.removeprefix("jsonl:").removeprefix("//")) for uri in options.sink]
-    return [*sinks, *(JsonLinesSink(folder, outputs) for folder in folders)]
+    folders = [absolute(uri.removeprefix("jsonl:").removeprefix("//")) for uri in options.sink if "jsonl:" in uri]
+    return [*sinks, *(JsonLinesSink(folder, outputs) for folder in folders), *topic_sinks(options, outputs)]
 
 
 def _outputs(store: Store, options: Options) -> Store:

@@ -94,9 +94,33 @@ COMMON: Final[tuple[Flag, ...]] = (
     Flag(
         "sink",
         OUTPUT,
-        "further sink, jsonl:DIRECTORY; may be given more than once",
+        "further sink, kafka://host:port[,host:port] or jsonl:DIRECTORY; may be given more than once",
         default=[],
         many=True,
+    ),
+    Flag("topic_prefix", OUTPUT, "start of the names of topics written: topic = prefix + output"),
+    Flag(
+        "route",
+        OUTPUT,
+        "event_type:topic, sends enriched events of that type to another topic (with the prefix); may be given more "
+        "than once",
+        default=[],
+        many=True,
+    ),
+    Flag(
+        "sink_units",
+        OUTPUT,
+        "writers of a Kafka sink, each with one transaction per epoch",
+        default=os.cpu_count() or 1,
+        parse=count,
+        shown="cores",
+    ),
+    Flag(
+        "ledger",
+        OUTPUT,
+        "where a Kafka sink looks up what it wrote: offsets, or scan (the ledger's topic) once these have expired",
+        default="offsets",
+        choices=("offsets", "scan"),
     ),
     Flag(
         "trigger",

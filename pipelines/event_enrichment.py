@@ -18,7 +18,7 @@ from ecompulse.kernels.rows import REFERENCE
 from ecompulse.kernels.temporal_join import JoinVersions
 from pipelines.common import DEDUP, JOINS
 from pipelines.flags import Flag, Options, duration
-from pipelines.intake import Intake, deduplication, open_intake
+from pipelines.intake import PERSON, Intake, deduplication, open_intake
 from pipelines.launch import JobSpec
 from pipelines.launch import main as launch
 
@@ -108,7 +108,7 @@ def make(options: Options) -> EventEnrichment:
         payments=MatchPayments(event, options.payment_bound) if options.match_payments else None,
     )
     columns = unmatched(pl.DataFrame(schema=event)).schema
-    spec = TableSpec("enriched_events", pl.Schema({"id": pl.String(), **columns}), "event_time")
+    spec = TableSpec("enriched_events", pl.Schema({"id": pl.String(), **columns}), "event_time", key=PERSON)
     if joins.versions:
         print(f"event_enrichment: joins wait {options.join_wait} ms of event time for versions", file=sys.stderr)
     return EventEnrichment(intake, joins, spec)

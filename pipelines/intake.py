@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 DEAD_LETTERS: Final = TableSpec("dead_letters", pl.Schema({"id": pl.String(), **DEAD_LETTER_SCHEMA}), "seen_at")
 DATA_QUALITY: Final = TableSpec("data_quality", TOTALS_SCHEMA, "window_start", warehouse=True, revised=True)
 
+PERSON: Final = ("user_id", "anonymous_id")
+"""Whose rows stay in order in a topic of events."""
+
 Reshape = Callable[[pl.DataFrame], pl.DataFrame]
 
 

@@ -14,7 +14,8 @@ from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserErro
 from ecompulse.runners.quiet import quiet
 from pipelines.common import COMMON
 from pipelines.flags import Flag, Options, parse
-from pipelines.places import check_places, check_services, trigger_of
+from pipelines.places import check_places, check_services
+from pipelines.topics import check_topics, reading_of
 
 if TYPE_CHECKING:
     from ecompulse.epochs.driver import Driver
@@ -88,6 +89,7 @@ def _run(spec: JobSpec, argv: Sequence[str]) -> int:
     check_places(spec.name, options)
     job = spec.make(options)
     sources = open_sources(spec, options)
+    check_topics(options)
     check_services(job, options, writable=not options.check)
     if options.check:
         from pipelines.check import check
@@ -104,20 +106,10 @@ def _run(spec: JobSpec, argv: Sequence[str]) -> int:
 def open_sources(spec: JobSpec, options: Options) -> list["Source"]:
     """The sources that a user named; UserError when nothing is there."""
     from ecompulse.epochs.protocols import EVENTS
-    from ecompulse.io.kafka.settings import load_settings
-    from ecompulse.io.kafka.source import Reading
-    from ecompulse.io.kafka.start import parse_start
     from ecompulse.io.sources import open_source
 
     wanted = [(EVENTS, uri) for uri in options.source] + list(spec.roles(options))
-    reading = Reading(
-        settings=load_settings(options.kafka_config),
-        start=parse_start(options.start),
-        on_lost=options.on_lost_offsets,
-        bounded=not isinstance(trigger_of(options), int),
-        client="" if options.kafka_client == "auto" else options.kafka_client,
-    )
-    files, order = options.max_files_per_epoch, options.file_order
+    files, order, reading = options.max_files_per_epoch, options.file_order, reading_of(options)
     return [
         open_source(uri, index, order=order, max_files=files, role=role, reading=reading)
         for index, (role, uri) in enumerate(wanted)

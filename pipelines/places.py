@@ -41,8 +41,10 @@ def check_places(job: str, options: Options) -> None:
         _check_directory(flag, place)
     for uri in options.sink:
         scheme, colon, rest = uri.partition(":")
+        if uri.startswith(SCHEME):
+            continue  # see pipelines.topics
         if not colon or scheme != "jsonl":
-            raise UserError(f"--sink: {uri}: no such sink; give jsonl:DIRECTORY")
+            raise UserError(f"--sink: {uri}: no such sink; give kafka://host:port or jsonl:DIRECTORY")
         _check_directory("sink", absolute(rest.removeprefix("//")))
     if options.warehouse != "none":
         _check_url(warehouse_of(options))

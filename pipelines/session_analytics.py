@@ -84,7 +84,7 @@ class SessionAnalytics:
         """Outputs."""
         step = self.sessions.outputs
         return (
-            TableSpec("sessions", step["sessions"], "start", warehouse=True, revised=True),
+            TableSpec("sessions", step["sessions"], "start", warehouse=True, revised=True, key=("visitor",)),
             TableSpec("session_events", step["session_events"], "event_time"),
             TableSpec("funnels", self.funnels.outputs["funnels"], "window_start", warehouse=True, revised=True),
             TableSpec("abandonment_alerts", step["abandonment_alerts"], "abandoned_at", warehouse=True, revised=True),
