@@ -26,11 +26,13 @@ from ecompulse.epochs.checkpoint import (
 from ecompulse.epochs.collect import collect
 from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserError
 from ecompulse.epochs.protocols import Store
+from ecompulse.epochs.replay import FOLDER as REPLAYED
 from ecompulse.epochs.runs import digest
 from ecompulse.epochs.state import read_verified
 
 META: Final = "meta.json"
 _COPIES: Final = 8  # at a time
+_KEPT: Final = ("state", "seals", "commits", OUTPUTS, REPLAYED)
 
 
 class Backup:
@@ -55,7 +57,7 @@ class Backup:
         self.target.create(f"incarnations/{self._checkpoint.incarnation:08d}", self._checkpoint.id.encode())
         if SINKS in self._source.list(""):
             self.target.put(SINKS, self._source.get(SINKS))
-        self._there = {name for folder in ("state", "seals", "commits", OUTPUTS) for name in self.target.list(folder)}
+        self._there = {name for folder in _KEPT for name in self.target.list(folder)}
         held = set(self._source.list("state"))
         for name in self._source.list("seals"):
             seal = self._checkpoint.seal_of(epoch_of(name))
@@ -87,7 +89,7 @@ class Backup:
         name = seal_name(seal.epoch)
         if name in self._there:
             return
-        files = dict(state)
+        files = {**state, **self._letters(seal)}
         if self._outputs:
             files |= _output_files(seal)
         copy(self._source, self.target, {file: sha for file, sha in files.items() if file not in self._there})
@@ -96,6 +98,11 @@ class Backup:
         if not self.target.create(name, data) and self.target.get(name) != data:
             raise JobError(f"--checkpoint_backup: {self.target.root}/{name} is another epoch {seal.epoch}")
         self._there.add(name)
+
+    def _letters(self, seal: Seal) -> dict[str, str]:
+        """Queued dead letters that the epoch has read: the ledger of its replays."""
+        names = {str(split["uri"]) for split in seal.ranges if str(split["uri"]).startswith(f"{REPLAYED}/")}
+        return {name: digest(self._source.get(name)) for name in names - self._there}
 
     def _check_incarnation(self) -> None:
         newest = newest_incarnation(self.target)
@@ -136,7 +143,8 @@ def restore(backup: Store, target: Store) -> int:
         raise UserError(f"--to: {target.root} is not empty; choose another")
     last = last_commit(backup)
     held = set(backup.list(""))
-    names = [name for name in held if name == SINKS or name.partition("/")[0] in {"seals", "commits", "incarnations"}]
+    folders = {"seals", "commits", "incarnations", REPLAYED}
+    names = [name for name in held if name == SINKS or name.partition("/")[0] in folders]
     if last and seal_name(last) not in held:
         raise StateDamaged(f"{backup.root}/{seal_name(last)} is missing")
     copy(backup, target, _files_of(backup, held, last))

@@ -20,6 +20,7 @@ from ecompulse.epochs.persistence import Persistence, one_line
 from ecompulse.epochs.plan import CURRENT, UNKNOWN, Draft, Operator, Plan, Planner, Position, stored_watermark
 from ecompulse.epochs.progress import Stopwatch, describe
 from ecompulse.epochs.protocols import DataFile, EpochSink, Sink, Source, TableSpec
+from ecompulse.epochs.replay import reads_as
 from ecompulse.epochs.steps import Step, reach
 from ecompulse.kernels.step import Clock
 
@@ -156,7 +157,8 @@ class Driver:
             seal = self.checkpoint.seal_of(last)
             if seal is None:
                 raise StateDamaged(f"{self.checkpoint.store.root}/{seal_name(last)} is missing")
-            at.sources = positions_after(self.checkpoint.store, last)
+            known = positions_after(self.checkpoint.store, last)
+            at.sources = [*known, *at.sources[len(known) :]]
             at.advance(seal)
             self._measured = self.checkpoint.progress_of(last).get("measured", {})
         pending = self.checkpoint.seal_of(last + 1)
@@ -213,7 +215,7 @@ class Driver:
             attempt=f"{self.checkpoint.incarnation:04d}.{self._attempts:04d}",
             clock=Clock(epoch, UNKNOWN if draft.watermark is None else draft.watermark, draft.now),
             splits=draft.splits,
-            roles=[self.sources[split.source].role for split in draft.splits],
+            roles=[reads_as(self.sources[split.source].role) for split in draft.splits],
             watermarks={operator.name: draft.watermark_of(operator, at) for operator in self.operators},
             state={
                 operator.name: {str(shard): at.state.get(operator.name, {}).get(str(shard)) for shard in shards}

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from ecompulse.epochs.checkpoint import Seal
-from ecompulse.epochs.protocols import EVENTS, Backlog, Source, Split
+from ecompulse.epochs.protocols import EVENTS, REPLAY, Backlog, Source, Split
 from ecompulse.epochs.watermark import Seen, WatermarkPolicy, shares
 from ecompulse.kernels.step import END_OF_TIME, Clock, Kernel
 
@@ -104,7 +104,7 @@ class Position:
         self.epoch, self.watermark, self.now = seal.epoch, seal.watermark, seal.now
         self.seen = {name: Seen(top, active or 0) for name, (top, active) in seal.partitions.items()}
         self.state, self.past, self.drains = seal.state, seal.past, seal.drains
-        for known, change in zip(self.sources, seal.positions, strict=True):
+        for known, change in zip(self.sources, seal.positions, strict=False):  # before there was a replay, one fewer
             known.update(change)
 
     def due(self, operator: str) -> int | None:
@@ -193,10 +193,12 @@ class Planner:
             index, partition = map(int, name.split("/"))
             if seen.top is not None:
                 tops[index][partition] = seen.top
-        furthest_behind = {index: min(tops[index].values(), default=None) for index in tops}
-        parts = shares(furthest_behind, max_rows) if max_rows else dict.fromkeys(tops, 0)
+        # Dead letters are few: they come on top, and take no share from those who have rows to fear for.
+        weighed = [index for index, source in enumerate(self._sources) if source.role != REPLAY]
+        furthest_behind = {index: min(tops[index].values(), default=None) for index in weighed}
+        parts = shares(furthest_behind, max_rows) if max_rows else {}
         return [
-            source.plan(at.sources[index], parts[index], tops[index], whole=self._drain)
+            source.plan(at.sources[index], parts.get(index, max_rows), tops[index], whole=self._drain)
             for index, source in enumerate(self._sources)
         ]
 

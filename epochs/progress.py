@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ecompulse.epochs.checkpoint import Seal
-from ecompulse.epochs.protocols import Sink, Source
+from ecompulse.epochs.protocols import REPLAY, Sink, Source
 from ecompulse.epochs.usage import describe_usage
 
 
@@ -76,6 +76,7 @@ def describe(
                 **(seal.notes[index] if seal.notes else {}),
             }
             for index, source in enumerate(sources)
+            if source.role != REPLAY or any(split["source"] == index for split in seal.ranges)
         ],
         "backlog": seal.backlog,
         "sink": {

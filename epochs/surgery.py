@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from ecompulse.epochs.checkpoint import (
 )
 from ecompulse.epochs.errors import StateDamaged, UserError
 from ecompulse.epochs.protocols import Store
+from ecompulse.epochs.replay import FOLDER as REPLAYED
 from ecompulse.epochs.runs import HI, LO, SHARD, Run, RunRef, digest, latest
 from ecompulse.epochs.state import Head, read_verified
 from ecompulse.kernels.hashing import shard_of_fingerprint
@@ -70,9 +71,10 @@ def fork(source: Store, target: Store, epoch: int | None) -> str:
     _require_empty(target)
     for name, sha256 in state_files(seal).items():
         target.create(name, read_verified(source, name, sha256))
-    meta = read_meta(source)
+    meta, positions = read_meta(source), positions_after(source, epoch)
+    _copy_letters(source, target, {name for known in positions for name in known})
     avoided = {*meta.get("other_than", []), *used_sinks(source)}
-    return _plant(target, meta["settings"], seal, positions_after(source, epoch), other_than=sorted(avoided))
+    return _plant(target, meta["settings"], seal, positions, other_than=sorted(avoided))
 
 
 def reshard(source: Store, target: Store, num_shards: int) -> str:
@@ -92,6 +94,7 @@ def reshard(source: Store, target: Store, num_shards: int) -> str:
     settings = {**meta["settings"], "num_shards": num_shards}
     avoided = meta.get("other_than", [])
     target.put(SINKS, json.dumps(used_sinks(source)).encode())
+    _copy_letters(source, target, set(source.list(REPLAYED)))
     return _plant(target, settings, replace(seal, state=state), positions_after(source, epoch), other_than=avoided)
 
 
@@ -118,6 +121,13 @@ def _reshard_operator(
             target.create(name, data)
             head.tables[table] = [RunRef(name, run.frame.height, len(data), digest(data))]
     return {str(number): head.dump() for number, head in enumerate(fresh)}
+
+
+def _copy_letters(source: Store, target: Store, names: Collection[str]) -> None:
+    """Queued dead letters that positions speak of, or that wait."""
+    for name in source.list(REPLAYED):
+        if name in names:
+            target.create(name, source.get(name))
 
 
 def _committed(store: Store, epoch: int) -> Seal:

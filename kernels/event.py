@@ -105,5 +105,8 @@ DEAD_LETTER_SCHEMA: Final = pl.Schema(
     {"raw": pl.Binary(), **POSITION_SCHEMA, "rule": pl.String(), "message": pl.String(), "seen_at": TIME}
 )
 
+STORED_LETTER_SCHEMA: Final = pl.Schema({"id": pl.String(), **DEAD_LETTER_SCHEMA, "protected": pl.Boolean()})
+"""A dead letter as it is stored; `protected`: the privacy policy changed `raw`, which is not what was read."""
+
 ORDER: Final = ("event_time", "source", "partition", "offset")
 """The total order that every kernel sorts by first."""

@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "show": "read a table of the lake",
     "checkpoint": "inspect, verify, fork or reshard a checkpoint",
     "lookups": "fill a look-up store from a file",
+    "deadletters": "list, show or replay dead letters",
     "lake": "compact or vacuum the tables of a lake",
 }
 

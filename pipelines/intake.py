@@ -19,7 +19,7 @@ from ecompulse.kernels.enrich.config import EnrichConfig, load_enrich
 from ecompulse.kernels.enrich.enrichment import KEYED, enriched_schema
 from ecompulse.kernels.enrich.joins import REFERRED
 from ecompulse.kernels.enrich.versions import TYPES, change_mapping, to_versions
-from ecompulse.kernels.event import DEAD_LETTER_SCHEMA, FRAME_SCHEMA
+from ecompulse.kernels.event import FRAME_SCHEMA, STORED_LETTER_SCHEMA
 from ecompulse.kernels.mapping import Mapping, load_mapping
 from ecompulse.kernels.quality_totals import TOTALS_SCHEMA, TotalQuality
 from ecompulse.kernels.rows import REFERENCE
@@ -28,7 +28,7 @@ from pipelines.flags import Options
 if TYPE_CHECKING:
     from ecompulse.epochs.scope import Scope
 
-DEAD_LETTERS: Final = TableSpec("dead_letters", pl.Schema({"id": pl.String(), **DEAD_LETTER_SCHEMA}), "seen_at")
+DEAD_LETTERS: Final = TableSpec("dead_letters", STORED_LETTER_SCHEMA, "seen_at")
 DATA_QUALITY: Final = TableSpec("data_quality", TOTALS_SCHEMA, "window_start", warehouse=True, revised=True)
 
 PERSON: Final = ("user_id", "anonymous_id")

@@ -9,7 +9,7 @@ import polars as pl
 from ecompulse.kernels.decode import decode
 from ecompulse.kernels.enrich.config import EnrichConfig
 from ecompulse.kernels.enrich.dead_letters import protect_dead_letters
-from ecompulse.kernels.event import DEAD_LETTER_SCHEMA
+from ecompulse.kernels.event import STORED_LETTER_SCHEMA
 from ecompulse.kernels.hashing import row_id
 from ecompulse.kernels.mapping import Mapping as FieldMapping
 from ecompulse.kernels.mapping import fill_orders
@@ -21,7 +21,6 @@ from ecompulse.transforms.enrich import OpenResources
 EVENTS: Final = "events"
 DEAD_LETTERS: Final = "dead_letters"
 QUALITY: Final = "quality"
-DEAD_LETTERS_SCHEMA: Final = pl.Schema({"id": pl.String(), **DEAD_LETTER_SCHEMA})
 
 
 @dataclass(frozen=True)
@@ -51,13 +50,15 @@ class DecodeRows:
         decoded = decode(rows, clock.now, self.mapping)
         events, dead = fill_orders(decoded.events, self.mapping), decoded.dead
         counts = quality_counts(events, dead, self.window_ms, clock.now, 0, decoded.dead_times)
+        raw = dead["raw"]
         if dead.height:
             policy = self.enrich.steps.pii
             key = self.resources(self.enrich).pii_key if policy.active else None
             dead = protect_dead_letters(dead, policy, key, self.mapping.sources() if self.mapping else None)
-        dead = dead.with_columns(id=row_id(pl.col("raw").bin.encode("hex"), "rule"))
+        identity = row_id(pl.col("raw").bin.encode("hex"), "rule")
+        dead = dead.with_columns(protected=dead["raw"].ne_missing(raw), id=identity)
         return {
             EVENTS: self.reshape(events) if self.reshape else events,
-            DEAD_LETTERS: dead.select(DEAD_LETTERS_SCHEMA.names()),
+            DEAD_LETTERS: dead.select(STORED_LETTER_SCHEMA.names()),
             QUALITY: book(counts, self.window_ms, clock.watermark),
         }

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -34,7 +34,11 @@ def read_rows(path: str, spec: LookupSpec, key: str) -> pl.DataFrame:
     """
     if not Path(path).is_file():
         raise ValueError(f"{path}: no such file")
-    readers = {".csv": _read_csv, ".jsonl": _read_lines, ".parquet": pl.read_parquet}
+    readers: dict[str, Callable[[str], pl.DataFrame]] = {
+        ".csv": _read_csv,
+        ".jsonl": _read_lines,
+        ".parquet": pl.read_parquet,
+    }
     read = readers.get(Path(path).suffix)
     if read is None:
         raise ValueError(f"{path}: is neither .csv nor .jsonl nor .parquet")

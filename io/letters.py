@@ -1,0 +1,76 @@
+"""Dead letters of a lake, ready to be given back to the job that refused them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+import polars as pl
+
+from ecompulse.epochs.errors import JobError
+from ecompulse.epochs.protocols import EVENTS
+from ecompulse.epochs.replay import LETTERS
+from ecompulse.io.files.reader import csv_header
+from ecompulse.io.files.records import suffix_of
+
+_KAFKA: Final = "kafka://"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Dead letters sorted by what can be done with them.
+
+    Attributes:
+        letters: that can be replayed (LETTERS).
+        protected: number of those in which the privacy policy hid something.
+        updates: number of those that are rows of an update stream.
+        headless: number of rows of CSV whose file is gone, and its header with it.
+    """
+
+    letters: pl.DataFrame
+    protected: int = 0
+    updates: int = 0
+    headless: int = 0
+
+
+def choose(rows: pl.DataFrame, settings: Mapping[str, Any]) -> Chosen:
+    """What of `dead_letters` rows a job can take again; `settings` are those of its checkpoint."""
+    rows = rows.filter(pl.col("job") == settings["job"])
+    events = rows.filter(
+        pl.Series([_is_event(*where, settings) for where in rows.select("source", "partition").rows()])
+    )
+    whole = events.filter(~pl.col("protected"))
+    headers = {source: _header(source) for source in whole["source"].unique()}
+    letters = whole.with_columns(
+        pl.col("source").replace_strict(headers, return_dtype=pl.String).alias("header"),
+        pl.col("seen_at").cast(LETTERS["seen_at"]),
+    )
+    headed = letters.filter(pl.col("header").is_null() | (pl.col("header") != ""))
+    return Chosen(
+        headed.select(LETTERS.names()),
+        protected=events.height - whole.height,
+        updates=rows.height - events.height,
+        headless=letters.height - headed.height,
+    )
+
+
+def _is_event(source: str, partition: int, settings: Mapping[str, Any]) -> bool:
+    """Whether a row was read from a source of events: by its topic, or by the number of the source of its file."""
+    roles: Sequence[str] = settings.get("roles", [])
+    if not roles:
+        return True
+    for uri, role in zip(settings["sources"], roles, strict=True):
+        if uri.startswith(_KAFKA) and source in uri.rpartition("/")[2].split(","):
+            return bool(role == EVENTS)
+    return bool(partition < len(roles) and roles[partition] == EVENTS)
+
+
+@cache
+def _header(source: str) -> str | None:
+    """The header of a CSV file, empty when it cannot be read; None for what is no CSV."""
+    if suffix_of(source) != ".csv":
+        return None
+    try:
+        return csv_header(source)[0]
+    except (OSError, JobError):
+        return ""
