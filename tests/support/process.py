@@ -62,7 +62,7 @@ class Shop:
     """One job's checkpoint, lake, warehouse and JSON lines below a folder."""
 
     root: Path
-    source: Path
+    source: Path | str
     flags: tuple[str, ...] = ()
     job: str = "event_enrichment"
     backup: bool = False
