@@ -107,8 +107,10 @@ def merge(older: Run, newer: Run, *, bottom: bool, expires: str | None, watermar
 
     With `bottom` (no run is older than these) marks of absent keys and expired rows are dropped.
     """
-    _, known = newer.find(older.hi, older.lo)
-    frame = pl.concat([older.frame.filter(~pl.Series(known)), newer.frame])
+    # Not `find`: a key may have many rows in both, and each of one would meet each of the other.
+    known = newer.frame.select(HI, LO).unique()
+    kept = older.frame.join(known, on=[HI, LO], how="anti", maintain_order="left")
+    frame = pl.concat([kept, newer.frame])
     if bottom:
         frame = frame.filter(LIVE)
         if expires:
