@@ -1,8 +1,7 @@
 """Dead letters of a lake, ready to be given back to the job that refused them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Final
 
 import polars as pl
@@ -33,14 +32,20 @@ class Chosen:
     headless: int = 0
 
 
-def choose(rows: pl.DataFrame, settings: Mapping[str, Any]) -> Chosen:
-    """What of `dead_letters` rows a job can take again; `settings` are those of its checkpoint."""
+def choose(rows: pl.DataFrame, settings: Mapping[str, Any], files: Collection[str]) -> Chosen:
+    """What of `dead_letters` rows a job can take again.
+
+    Args:
+        rows: of the table, of any job.
+        settings: of the job's checkpoint.
+        files: that the checkpoint has read: no other is opened, whatever a row says where it came from.
+    """
     rows = rows.filter(pl.col("job") == settings["job"])
-    events = rows.filter(
-        pl.Series([_is_event(*where, settings) for where in rows.select("source", "partition").rows()])
-    )
+    places = zip(rows["source"], rows["partition"], strict=True)
+    is_event = [_is_event(source, partition, settings) for source, partition in places]
+    events = rows.filter(pl.Series(is_event, dtype=pl.Boolean))
     whole = events.filter(~pl.col("protected"))
-    headers = {source: _header(source) for source in whole["source"].unique()}
+    headers = {source: _header(source, files) for source in whole["source"].unique()}
     letters = whole.with_columns(
         pl.col("source").replace_strict(headers, return_dtype=pl.String).alias("header"),
         pl.col("seen_at").cast(LETTERS["seen_at"]),
@@ -65,10 +70,9 @@ def _is_event(source: str, partition: int, settings: Mapping[str, Any]) -> bool:
     return bool(partition < len(roles) and roles[partition] == EVENTS)
 
 
-@cache
-def _header(source: str) -> str | None:
+def _header(source: str, files: Collection[str]) -> str | None:
     """The header of a CSV file, empty when it cannot be read; None for what is no CSV."""
-    if suffix_of(source) != ".csv":
+    if source not in files or suffix_of(source) != ".csv":
         return None
     try:
         return csv_header(source)[0]

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from ecompulse.epochs.checkpoint import read_meta
+from ecompulse.epochs.checkpoint import last_commit, positions_after, read_meta
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.replay import due, ledger, queue
 from ecompulse.io.letters import Chosen, choose
@@ -103,7 +103,9 @@ def _replay(rows: pl.DataFrame, options: Any) -> None:
     settings = read_meta(store)["settings"]
     if options.job not in (None, settings["job"]):
         raise UserError(f"--job: {store.root} is a checkpoint of {settings['job']}")
-    chosen = choose(rows, settings)
+    last = last_commit(store)
+    files = {name for known in positions_after(store, last) for name in known} if last else set()
+    chosen = choose(rows, settings, files)
 
     def fresh(replayed: pl.DataFrame) -> pl.DataFrame:
         letters = due(chosen.letters, replayed)

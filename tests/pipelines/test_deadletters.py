@@ -173,3 +173,31 @@ def test_wrong_use_is_one_line(wrong, tmp_path):
         said = tool(wrong, *arguments, status=2)
         assert message in said
         assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("verb", ["fork", "reshard", "restore"])
+def test_what_was_replayed_is_known_to_checkpoints_made_from_this_one(wrong, tmp_path, verb):
+    backup = f"--checkpoint_backup={tmp_path / 'backup'}"
+    replay(wrong, "--rule=wrong_type")
+    assert wrong.run_here(mapping(wrong, RIGHT), backup) == (0, "")
+    source = tmp_path / "backup" if verb == "restore" else wrong.root / "checkpoint"
+    flags = ["--num_shards=3"] if verb == "reshard" else []
+    status, _, said = command("pipelines.checkpoint", verb, str(source), f"--to={tmp_path / 'new'}", *flags)
+    assert (status, said) == (0, "")
+    new = f"--checkpoint={tmp_path / 'new'}"
+    assert tool(wrong, "replay", new, "--rule=wrong_type").startswith("0 dead letters are queued")
+    assert tool(wrong, "replay", new, "--rule=broken_json").startswith("10 dead letters are queued")
+    other = [f"--lake={tmp_path / 'lake'}", "--warehouse=none", new, "--num_shards=3" if flags else "--num_shards=2"]
+    arguments = [f"--source={wrong.source}", QUIET, mapping(wrong, RIGHT), *other]
+    assert command("pipelines.event_enrichment", *arguments)[0] == 0
+    commits = sorted((tmp_path / "new" / "commits").iterdir())
+    assert json.loads(commits[-1].read_text())["counts"]["input"] == 10
+
+
+def test_a_checkpoint_from_before_there_were_replays_goes_on(wrong, answer):
+    for path in (wrong.root / "checkpoint" / "seals").iterdir():
+        seal = json.loads(path.read_text())
+        path.write_text(json.dumps({**seal, "positions": seal["positions"][:1]}))
+    replay(wrong, "--rule=wrong_type")
+    assert wrong.run_here(mapping(wrong, RIGHT)) == (0, "")
+    assert_frame_equal(rows(wrong), answer)
