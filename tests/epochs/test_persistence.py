@@ -113,9 +113,7 @@ def test_a_sink_that_stays_away_stops_the_job_which_goes_on_from_the_sealed_file
     driver = script.driver()
     driver.sinks = [Flaky(driver.sinks[0], 1000, after=False)]
     driver.settings = replace(driver.settings, publish_attempts=3)
-    with pytest.raises(
-        JobError, match=r"^flaky: epoch 1 is sealed, and was offered 3 times: ConnectionError: refused$"
-    ):
+    with pytest.raises(JobError, match=r"^flaky: epoch 1 .* was offered 3 times: ConnectionError: refused$"):
         driver.start()
     assert driver.checkpoint.last_commit() == 0
     again = script.driver()

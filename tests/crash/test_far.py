@@ -1,0 +1,128 @@
+"""Checkpoint, backup and lake in a bucket, warehouse in PostgreSQL: killed at every step, restored, cut off."""
+
+import signal
+import threading
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from ecompulse.epochs.steps import Step
+from services import postgres as postgres_server
+from services import s3
+from services.postgres import Databases
+from support.far import FarShop
+from support.process import Shop, command, events, finished, next_progress, wait_until, write_lines
+
+pytestmark = pytest.mark.slow
+
+FLAGS = (
+    "--drain",
+    "--max_records_per_epoch=1000",
+    "--keep_epochs=1",
+    "--watermark_delay=30s",
+    "--quality_window=10m",
+    "--num_shards=2",
+)
+STEPS = [step for step in Step if not step.value.startswith("kafka.")]
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch):
+    for name, value in s3.ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> Path:
+    return write_lines(tmp_path_factory.mktemp("input") / "events.jsonl", events(3000))
+
+
+@pytest.fixture(scope="module")
+def answer(source, tmp_path_factory) -> dict[str, pl.DataFrame]:
+    """Of a shop on this disk: the places make no difference."""
+    shop = Shop(tmp_path_factory.mktemp("answer"), source, (*FLAGS, "--progress=none"))
+    assert shop.run_here() == (0, "")
+    return shop.tables()
+
+
+def check(shop: FarShop, answer: dict[str, pl.DataFrame]) -> None:
+    found = shop.tables()
+    assert found.keys() == answer.keys()
+    for name, expected in answer.items():
+        if name.startswith("warehouse "):  # SQLite's types are its own: the rows' identities say it all
+            assert found[name]["id"].sort().to_list() == expected["id"].sort().to_list()
+            assert found[name]["rows"].sum() == expected["rows"].sum()
+        else:
+            assert_frame_equal(found[name], expected)
+
+
+def test_killed_at_one_step_after_the_other_and_in_the_end_restored(tmp_path, source, answer, moto, postgres):
+    flags = (*FLAGS, "--progress=none")
+    shop = FarShop.on(Shop(tmp_path, source, flags), moto, Databases(postgres).new())
+    killed = []
+    for step in STEPS:
+        status, said = shop.run(crash_at=step)
+        assert status in {-signal.SIGKILL, 0}, f"{step}: {said}"
+        killed += [step] if status else []
+        if step is Step.BACKED_UP:
+            s3_client = s3.client(moto)
+            for name in s3_client.list_objects_v2(Bucket=shop.bucket, Prefix="checkpoint/")["Contents"]:
+                s3_client.delete_object(Bucket=shop.bucket, Key=name["Key"])
+            places = (f"s3://{shop.bucket}/backup", f"--to=s3://{shop.bucket}/checkpoint")
+            endpoint = f"--s3_endpoint={shop.endpoint}"
+            assert command("pipelines.checkpoint", "restore", *places, endpoint)[::2] == (0, "")
+    assert shop.run() == (0, "")
+    print("killed at", *killed)  # noqa: T201  # shown with -s, and when it fails
+    assert len(killed) >= 10
+    check(shop, answer)
+
+
+def test_a_newcomer_on_a_bucket_takes_over_and_the_older_driver_stops(tmp_path, source, moto, postgres):
+    flags = (*FLAGS[1:], "--trigger=200ms")
+    shop = FarShop.on(Shop(tmp_path, source, flags), moto, Databases(postgres).new())
+    old = shop.start()
+    assert next_progress(old)["numInputRows"] == 1000
+    status, _ = shop.run("--trigger=available-now", "--progress=none")
+    assert status == 0
+    status, told = finished(old)
+    assert status == 1
+    assert len(told) == 1
+    assert "a newer driver (incarnation 2)" in told[0]
+
+
+def test_a_warehouse_that_is_killed_and_comes_back_stops_nothing(tmp_path, source, answer, moto):
+    with postgres_server.own(tmp_path / "server") as server:
+        shop = FarShop.on(Shop(tmp_path, source, FLAGS), moto, server.facts["url"])
+        job = shop.start("--progress=json", "--max_records_per_epoch=500")
+        next_progress(job)
+        server.kill()
+        back = threading.Timer(3, server.restart)
+        back.start()
+        retries, last = 0, None
+        while (last := next_progress(job))["backlog"]:
+            retries += last["retries"]["publish"]
+        wait_until(lambda: job.poll() is not None)
+        assert job.returncode == 0
+        back.join()
+        assert retries > 0
+        check(shop, answer)
+
+
+def test_a_warehouse_that_stays_away_stops_the_job_with_a_line(tmp_path, source, answer, moto):
+    with postgres_server.own(tmp_path / "server") as server:
+        shop = FarShop.on(Shop(tmp_path, source, FLAGS), moto, server.facts["url"])
+        job = shop.start("--progress=json", "--max_records_per_epoch=500", "--publish_attempts=3")
+        next_progress(job)
+        server.kill()
+        status, told = finished(job)
+        assert status == 1
+        assert len(told) == 1
+        assert "--warehouse: warehouse:postgresql+psycopg://app:***@127.0.0.1" in told[0]
+        assert "was offered 3 times" in told[0]
+        assert "(run it again to go on)" in told[0]
+        assert server.facts["password"] not in told[0]
+        server.restart()
+        assert shop.run("--progress=none") == (0, "")
+        check(shop, answer)
