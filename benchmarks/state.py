@@ -40,16 +40,20 @@ class World:
         """Nothing yet."""
         self.heads = [Head() for _ in range(SHARDS)]
         self.epoch = 0
+        self.outputs: dict[str, list[pl.DataFrame]] = {}
 
     def step(self, batch: pl.DataFrame, watermark: int) -> float:
         """One epoch; CPU seconds of sharding, loading, stepping and writing."""
         self.epoch += 1
         clock = Clock(self.epoch, watermark, watermark)
+        self.outputs = {name: [pl.DataFrame(schema=schema)] for name, schema in self.kernel.outputs.items()}
         before = time.process_time()
         for shard, part in split_by_shard(batch, self.kernel, SHARDS):
             state = ShardState(self.kernel, clock, self.heads[shard], self.store)
             step = self.kernel.step(state, part, clock)
             self.heads[shard] = state.apply(self.kernel.name, shard, "bench", step.changes)
+            for name, rows in step.outputs.items():
+                self.outputs[name].append(rows)
         return time.process_time() - before
 
     def size(self) -> tuple[int, int]:

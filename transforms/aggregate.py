@@ -10,7 +10,7 @@ from ecompulse.kernels.metrics.admission import split_bounded
 from ecompulse.kernels.metrics.settlement import order_events, settled
 from ecompulse.kernels.metrics.slices import to_slices
 from ecompulse.kernels.metrics.streams import Streams
-from ecompulse.kernels.metrics.visits import as_events
+from ecompulse.kernels.metrics.visits import as_events, condensed
 from ecompulse.kernels.step import Kernel
 from ecompulse.transforms.frames import map_frames
 
@@ -66,7 +66,8 @@ class AggregateMetrics(beam.PTransform):
         follow = self._streams.follow
         if follow is None:
             return None
-        marks = (visitors | "FollowVisits" >> self._keyed(follow))["marks"]
+        few = visitors | "Condense" >> map_frames(condensed, follow.gap)
+        marks = (few | "FollowVisits" >> self._keyed(follow))["marks"]
         return marks | "AsEvents" >> map_frames(as_events, self._streams.marks)
 
     def _settlements(self, events: Any) -> Any:

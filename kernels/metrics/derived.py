@@ -7,7 +7,7 @@ import polars as pl
 from ecompulse.kernels.event import TIME
 from ecompulse.kernels.hashing import row_id
 from ecompulse.kernels.metrics.definition import Metric, Window, duration_text
-from ecompulse.kernels.metrics.measure import parse_measure
+from ecompulse.kernels.metrics.measure import parse_expression, parse_measure
 from ecompulse.kernels.metrics.schemas import EXACT, METRIC_SCHEMA, VALUE
 
 DATA_QUALITY: Final = "data_quality"
@@ -18,9 +18,8 @@ EPOCH: Final = "epoch"
 def quality_metric(window_ms: int) -> Metric:
     """`data_quality` as a metric that rules can watch."""
     window = Window(window_ms, window_ms)
-    return Metric(
-        parse_measure({"ratio": ["count", "count"]}), (window,), dimensions=dict.fromkeys(("check", "subject"))
-    )  # only its names are read
+    dimensions = {name: parse_expression(name) for name in ("check", "subject")}
+    return Metric(parse_measure({"ratio": ["count", "count"]}), (window,), dimensions=dimensions)
 
 
 def quality_metrics(totals: pl.DataFrame, window_ms: int) -> pl.DataFrame:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ecompulse.kernels.event import FRAME_SCHEMA
 from ecompulse.kernels.metrics.binding import bind
 from ecompulse.kernels.metrics.definition import standard_metrics
-from ecompulse.kernels.metrics.visits import FollowVisits, as_events
+from ecompulse.kernels.metrics.visits import FollowVisits, as_events, condensed
 from support.harness import run_kernel
 from support.metric_runs import by_window, ms, one_step, plain
 from support.streams import arrivals, cuts
@@ -45,12 +45,20 @@ def walk(events):
     return visits, carts
 
 
+class Condensing(FollowVisits):
+    """Sees of each batch what is left of it before the shuffle."""
+
+    def step(self, state, batch, clock):
+        return super().step(state, condensed(batch, self.gap), clock)
+
+
 @settings(max_examples=50, deadline=None)
-@given(arrivals(FIELDS, delay=120_000, span=2_400_000, max_size=40), st.data())
-def test_marks_equal_a_walk(events, data):
+@given(arrivals(FIELDS, delay=120_000, span=2_400_000, max_size=40), st.data(), st.booleans())
+def test_marks_equal_a_walk(events, data, condense):
     stream = events.with_columns(visitor="user_id")
     at = data.draw(cuts(events.height))
-    marks = run_kernel(KERNEL, stream, cuts=at, num_shards=2, delay=120_000)["marks"].to_dicts()
+    kernel = Condensing(gap=KERNEL.gap, horizon=KERNEL.horizon) if condense else KERNEL
+    marks = run_kernel(kernel, stream, cuts=at, num_shards=2, delay=120_000)["marks"].to_dicts()
     visits = {(m["visitor"], ms(m["event_time"])) for m in marks if m["event_type"] == "session_start"}
     carts = {
         (m["visitor"], ms(m["event_time"]), json.loads(m["properties"])["bought"])
