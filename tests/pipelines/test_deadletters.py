@@ -201,3 +201,34 @@ def test_a_checkpoint_from_before_there_were_replays_goes_on(wrong, answer):
     replay(wrong, "--rule=wrong_type")
     assert wrong.run_here(mapping(wrong, RIGHT)) == (0, "")
     assert_frame_equal(rows(wrong), answer)
+
+
+def visit(number: int, zone: str = "Z") -> str:
+    at = f"{DAY}T10:{number // 6:02d}:{number % 6}0{zone}"
+    row = {"event_id": f"e{number}", "event_type": "page_view", "user_id": f"u{number % 5}", "event_time": at}
+    return json.dumps(row)
+
+
+def test_a_replay_meets_the_state_that_its_neighbours_left(tmp_path):
+    flags = ("--num_shards=2", QUIET, "--watermark_delay=1h")
+    shop = Shop(tmp_path / "shop", tmp_path / "input", flags, job="session_analytics")
+    right = Shop(tmp_path / "right", tmp_path / "input", flags, job="session_analytics")
+    write_lines(shop.source / "1.jsonl", [visit(number, "" if number % 4 == 0 else "Z") for number in range(200)])
+    assert right.run_here("--drain", mapping(shop, RIGHT)) == (0, "")
+    assert shop.run_here(mapping(shop, WRONG)) == (0, "")
+    assert replay(shop).startswith("50 dead letters are queued")
+    assert shop.run_here("--drain", mapping(shop, RIGHT)) == (0, "")
+    assert_frame_equal(rows(shop, "sessions"), rows(right, "sessions"))
+    assert_frame_equal(rows(shop, "session_events"), rows(right, "session_events"))
+
+
+def test_a_replayed_row_whose_window_is_closed_is_a_late_event(tmp_path):
+    flags = ("--num_shards=2", QUIET, "--watermark_delay=1s")
+    shop = Shop(tmp_path / "shop", tmp_path / "input", flags, job="session_analytics")
+    write_lines(shop.source / "1.jsonl", [visit(number, "" if number == 0 else "Z") for number in range(200)])
+    assert shop.run_here("--drain", mapping(shop, WRONG)) == (0, "")
+    before = rows(shop, "sessions")
+    assert replay(shop).startswith("1 dead letters are queued")
+    assert shop.run_here("--drain", mapping(shop, RIGHT))[0] == 0
+    assert rows(shop, "late_events")["event_id"].to_list() == ["e0"]
+    assert_frame_equal(rows(shop, "sessions"), before)

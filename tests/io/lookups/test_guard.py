@@ -138,3 +138,23 @@ def test_a_late_answer_does_not_close_an_open_breaker(rows, between, guarded):
         failed(guarded)
     late.join()
     assert guarded.state == "open"
+
+
+def test_a_name_that_does_not_resolve_ends_at_the_deadline(monkeypatch):
+    gate = threading.Event()
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_args, **_kwargs: gate.wait(60) and [])
+    spec = replace(parse_spec("redis://redis.invalid/0?pattern={key}"), declared={"tier": TYPES["text"]})
+    store = GuardedStore(RedisStore(spec), Policy("steps.user", DEADLINE, 1, BreakerConfig(100, 300)))
+    for _ in range(8):
+        assert "no answer within 500 ms" in failed(store)
+    assert "8 earlier requests still hang" in failed(store)  # they cannot be ended; they are not added to for ever
+    gate.set()
+    assert "hang" not in eventually_other(store)
+
+
+def eventually_other(store: GuardedStore) -> str:
+    deadline = time.monotonic() + GENEROUS
+    while "still hang" in (said := failed(store)):
+        assert time.monotonic() < deadline, "they hang for ever"
+        time.sleep(0.05)
+    return said
