@@ -11,10 +11,12 @@ from typing import Final
 
 import polars as pl
 
+from ecompulse.kernels.alerts.rules import standard_rules
 from ecompulse.kernels.decode.rules import Rule
 from ecompulse.kernels.enrich import campaign, currency, device, geo
 from ecompulse.kernels.enrich.status import STEPS
 from ecompulse.kernels.event import EVENT_TYPES, FIELDS, Field, Kind
+from ecompulse.kernels.metrics.definition import standard_metrics
 from ecompulse.kernels.schema import json_schema
 from pipelines.intake import DATA_QUALITY, DEAD_LETTERS
 
@@ -80,6 +82,23 @@ def outputs() -> str:
     return "\n".join(f"`{spec.name}`\n\n{schema(spec.schema)}" for spec in (DEAD_LETTERS, DATA_QUALITY))
 
 
+def metrics() -> str:
+    """The standard metrics with their formulas."""
+    rows = []
+    for name, metric in standard_metrics().metrics.items():
+        windows = ", ".join(window.label for window in metric.windows)
+        by = " ".join(f"`{dimension}`" for dimension in metric.dimensions)
+        marks = ", early" if metric.early else ""
+        rows.append((f"`{name}`", metric.help, f"{windows}{marks}", by))
+    return table(("metric", "formula", "windows", "dimensions"), *rows)
+
+
+def alerts() -> str:
+    """The standard rules."""
+    rows = ((f"`{name}`", rule.help, rule.severity) for name, rule in standard_rules().rules.items())
+    return table(("rule", "fires when", "severity"), *rows)
+
+
 def schema(of: pl.Schema) -> str:
     """A schema as a table."""
     names = {pl.String(): "text", pl.Int64(): "integer", pl.Int32(): "integer", pl.Binary(): "bytes"}
@@ -92,6 +111,8 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "rules": rules,
     "columns": columns,
     "outputs": outputs,
+    "metrics": metrics,
+    "alerts": alerts,
 }
 
 
