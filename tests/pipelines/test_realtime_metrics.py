@@ -2,6 +2,10 @@
 
 import importlib.util
 import json
+import signal
+import subprocess
+import sys
+import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -172,3 +176,40 @@ def test_no_metrics_of_visitors_need_no_identity(tmp_path):
     assert place.run("--drain") == 0
     (seal,) = (place.checkpoint / "seals").glob("00000001.json")
     assert set(json.loads(seal.read_text())["state"]) == {"metrics", "data_quality", "metric_alerts"}
+
+
+SILENT = """
+rules:
+  silence: {metric: views, absent: 3s, severity: critical}
+"""
+
+
+@pytest.mark.slow
+def test_silence_is_noticed_though_nothing_comes_and_ends_with_the_next_data(views):
+    """The job waits on a growing folder, as on a topic; processing time is real."""
+    (views.root / "rules.yaml").write_text(SILENT)
+    command = [sys.executable, "-m", "pipelines.realtime_metrics", *views.arguments("--trigger=500ms")]
+    command += [f"--rules={views.root / 'rules.yaml'}"]
+    job = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+    def wait_for(states: list[str], added: int) -> None:
+        """One event every half a second moves the watermark on, when there are any to add."""
+        deadline, sent = time.monotonic() + 120, 0
+        while time.monotonic() < deadline and job.poll() is None:
+            alerts = views.raw("metric_alerts") if (views.lake / "metric_alerts" / "_delta_log").exists() else None
+            if alerts is not None and sorted(alerts["state"].to_list()) == states:
+                return
+            if sent < added:
+                sent += 1
+                (views.source / f"more-{sent:03d}.jsonl").write_text(line(BASE + (30 + 2 * sent) * MINUTE, 200 + sent))
+            time.sleep(0.5)
+        raise AssertionError(f"{states} never came: {job.poll()}")
+
+    try:
+        wait_for(["firing"], added=3)
+        wait_for(["firing", "recovered"], added=100)
+    finally:
+        job.send_signal(signal.SIGTERM)
+        _, said = job.communicate(timeout=60)
+    assert job.returncode == 130, said
+    assert views.raw("metric_alerts")["incident_id"].n_unique() == 1
