@@ -5,21 +5,20 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from typing import Any, Final, Protocol
 
 from ecompulse.epochs.backup import Backup
 from ecompulse.epochs.checkpoint import Checkpoint, Seal, positions_after, seal_name
-from ecompulse.epochs.collect import collect
-from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserError
+from ecompulse.epochs.errors import StateDamaged, Superseded
 from ecompulse.epochs.incarnation import OwnStore
 from ecompulse.epochs.latency import measure
 from ecompulse.epochs.manifest import Manifest, read_manifest
 from ecompulse.epochs.pace import FIRST_ROWS, next_limit
-from ecompulse.epochs.persistence import Persistence, one_line
+from ecompulse.epochs.persistence import Persistence
 from ecompulse.epochs.plan import CURRENT, UNKNOWN, Draft, Operator, Plan, Planner, Position, stored_watermark
 from ecompulse.epochs.progress import Stopwatch, describe
-from ecompulse.epochs.protocols import DataFile, EpochSink, Sink, Source, TableSpec
+from ecompulse.epochs.protocols import Sink, Source, TableSpec
+from ecompulse.epochs.publish import Publisher
 from ecompulse.epochs.replay import reads_as
 from ecompulse.epochs.steps import Step, reach
 from ecompulse.kernels.step import Clock
@@ -117,9 +116,7 @@ class Driver:
             raise
 
     def _start(self) -> int:
-        for sink in self.sinks:
-            sink.open(self.tables, self.checkpoint.id)
-        self._open_backup()
+        self._publisher.open()
         first = self.checkpoint.last_commit()
         at = self._recover()
         while not self.stop.is_set():
@@ -135,14 +132,6 @@ class Driver:
                 elapsed = (self.clock.now() - began) / 1000
                 self.clock.wait(max(0.0, self.settings.trigger.interval - elapsed), self.stop)
         return at.epoch - first
-
-    def _open_backup(self) -> None:
-        if self.backup is None:
-            return
-        try:
-            self._persist(self.backup.open, self.settings.publish_attempts, Counter(), "backup")
-        except OSError as error:
-            raise JobError(f"--checkpoint_backup: {self.backup.target.root}: {one_line(error)}") from error
 
     def _close(self, at: Position) -> None:
         """After the one epoch of `once`: only what its watermark or a drain closes."""
@@ -264,58 +253,23 @@ class Driver:
 
     def _finish(self, seal: Seal, watch: Stopwatch) -> None:
         """Save a sealed epoch, publish it into every sink, then commit it; safe to repeat."""
-        if self.backup:
-            with watch.phase("backup"):
-                self._save(seal, partial(self.backup.take, seal), watch)
-            reach(Step.BACKED_UP)
-        with watch.phase("publish"):
-            sealed = [(table, [DataFile(**file) for file in seal.files.get(table.name, [])]) for table in self.tables]
-            for sink in self.sinks:
-                if isinstance(sink, EpochSink):
-                    bodies = [partial(sink.publish_epoch, seal.epoch, sealed)]
-                else:
-                    bodies = [partial(sink.publish, table, seal.epoch, files) for table, files in sealed]
-                for body in bodies:
-                    self._offer(seal, "publish", sink.name, body, watch)
-        reach(Step.PUBLISHED)
+        self._publisher.save(seal, watch)
+        self._publisher.publish(seal, watch)
         progress = describe(seal, self.job, self.checkpoint.id, watch, self.sources, self.sinks)
         self._measured = progress["measured"] = measure(seal.ages, seal.now, max(seal.now, self.clock.now()))
         with watch.phase("commit"):
             self.checkpoint.write_commit(seal.epoch, progress)
         reach(Step.COMMITTED)
-        if self.backup:
-            self._save(seal, partial(self.backup.commit, seal.epoch), watch)
         self.totals.update({"input": progress["numInputRows"], **progress["sink"]["tables"]})
         self.report(progress)
         self.committed(seal)
-        self._collect()
-
-    def _save(self, seal: Seal, body: Callable[[], None], watch: Stopwatch) -> None:
-        place = f"--checkpoint_backup: {self.backup.target.root}" if self.backup else ""
-        self._offer(seal, "backup", place, body, watch)
-
-    def _offer(self, seal: Seal, kind: str, place: str, body: Callable[[], None], watch: Stopwatch) -> None:
-        """Give a sealed epoch to a sink or the backup, again and again; JobError names the place in the end."""
-
-        def offer() -> None:
-            self.checkpoint.check_incarnation()
-            body()
-
-        try:
-            self._persist(offer, self.settings.publish_attempts, watch.retries, kind)
-        except (Superseded, UserError, StateDamaged):
-            raise
-        except Exception as error:
-            tried = watch.retries[kind] + 1
-            raise JobError(
-                f"{place}: epoch {seal.epoch} is sealed, and was offered {tried} times: {one_line(error)}"
-            ) from error
-
-    def _collect(self) -> None:
-        collect(self.checkpoint.store, self.checkpoint.incarnation, self.settings.keep_epochs)
-        if self.backup:
-            self.backup.collect(self.settings.keep_epochs)
+        self._publisher.committed(seal, self.settings.keep_epochs, watch)
 
     @property
     def _persist(self) -> Persistence:
         return Persistence(self.clock, self.stop)
+
+    @property
+    def _publisher(self) -> Publisher:
+        attempts = self.settings.publish_attempts
+        return Publisher(self.checkpoint, self.tables, self.sinks, self.backup, self._persist, attempts)

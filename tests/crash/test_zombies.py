@@ -7,12 +7,12 @@ from polars.testing import assert_frame_equal
 
 from ecompulse.epochs.errors import Superseded
 from ecompulse.epochs.steps import Step, observe
+from ecompulse.io.stores import LocalStore
 from support.script import Script
 from support.toy import ToyJob
 
 TABLES = ("rows", "totals")
 UNREACHED = {
-    Step.BACKED_UP: "no backup",
     Step.WAREHOUSE_BEFORE_COMMIT: "the script has no warehouse; a transaction that sleeps holds its lock",
     Step.WAREHOUSE_COMMITTED: "the script has no warehouse",
     **{step: "the script writes no topic" for step in Step if step.value.startswith("kafka.")},
@@ -35,7 +35,8 @@ def answer(tmp_path_factory):
 
 @pytest.mark.parametrize("step", [step for step in Step if step not in UNREACHED])
 def test_a_driver_that_sleeps_at_any_step_changes_nothing_when_it_wakes(tmp_path, answer, step):
-    script = Script(ToyJob(), tmp_path, max_rows=25, keep_epochs=1).add_data(rows(60))
+    backup = LocalStore(str(tmp_path / "backup"))
+    script = Script(ToyJob(), tmp_path, max_rows=25, keep_epochs=1, backup=backup).add_data(rows(60))
     old, slept = script.driver(), []
 
     def sleep(reached):

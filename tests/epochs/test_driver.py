@@ -9,6 +9,7 @@ from polars.testing import assert_frame_equal
 
 from ecompulse.epochs.errors import Superseded
 from ecompulse.epochs.steps import Step, observe
+from ecompulse.io.stores import LocalStore
 from support.script import Script
 from support.toy import ToyJob
 
@@ -53,9 +54,7 @@ def test_any_cut_gives_the_same_tables(tmp_path, answer):
 
 @pytest.mark.parametrize("step", IN_PROCESS_STEPS)
 def test_crash_at_every_step_changes_nothing(tmp_path, answer, step):
-    if step is Step.BACKED_UP:
-        pytest.skip("reached only with a backup")
-    script = Script(ToyJob(), tmp_path, max_rows=11)
+    script = Script(ToyJob(), tmp_path, max_rows=11, backup=LocalStore(str(tmp_path / "backup")))
     script.add_data(rows(60)).add_data(rows(30, seed=2))
     assert script.crash_at(step, occurrence=1), f"{step} was never reached"
     script.crash_at(step, occurrence=2)

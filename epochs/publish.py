@@ -1,0 +1,91 @@
+"""Publishing a sealed epoch: the backup has it first, then every sink, each offered it again until it takes it."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from ecompulse.epochs.backup import Backup
+from ecompulse.epochs.checkpoint import Checkpoint, Seal
+from ecompulse.epochs.collect import collect
+from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserError
+from ecompulse.epochs.persistence import Persistence, one_line
+from ecompulse.epochs.progress import Stopwatch
+from ecompulse.epochs.protocols import DataFile, EpochSink, Sink, TableSpec
+from ecompulse.epochs.steps import Step, reach
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """Gives sealed epochs to the backup and the sinks; all of it is safe to repeat.
+
+    Attributes:
+        attempts: how often a sink, or the backup, is offered an epoch.
+    """
+
+    checkpoint: Checkpoint
+    tables: Sequence[TableSpec]
+    sinks: Sequence[Sink]
+    backup: Backup | None
+    persist: Persistence
+    attempts: int
+
+    def open(self) -> None:
+        """Prepare sinks and backup; UserError when one cannot be, JobError when the backup does not answer."""
+        for sink in self.sinks:
+            sink.open(self.tables, self.checkpoint.id)
+        if self.backup is None:
+            return
+        try:
+            self.persist(self.backup.open, self.attempts, Counter(), "backup")
+        except OSError as error:
+            raise JobError(f"--checkpoint_backup: {self.backup.target.root}: {one_line(error)}") from error
+
+    def save(self, seal: Seal, watch: Stopwatch) -> None:
+        """The backup has the epoch when this returns."""
+        if self.backup:
+            with watch.phase("backup"):
+                self._offer(seal, self._backup, "backup", partial(self.backup.take, seal), watch)
+            reach(Step.BACKED_UP)
+
+    def publish(self, seal: Seal, watch: Stopwatch) -> None:
+        """Every sink has the epoch when this returns."""
+        sealed = [(table, [DataFile(**file) for file in seal.files.get(table.name, [])]) for table in self.tables]
+        with watch.phase("publish"):
+            for sink in self.sinks:
+                if isinstance(sink, EpochSink):
+                    bodies = [partial(sink.publish_epoch, seal.epoch, sealed)]
+                else:
+                    bodies = [partial(sink.publish, table, seal.epoch, files) for table, files in sealed]
+                for body in bodies:
+                    self._offer(seal, sink.name, "publish", body, watch)
+        reach(Step.PUBLISHED)
+
+    def committed(self, seal: Seal, keep_epochs: int, watch: Stopwatch) -> None:
+        """Tell the backup that the epoch was committed, and remove what nobody needs any more."""
+        if self.backup:
+            self._offer(seal, self._backup, "backup", partial(self.backup.commit, seal.epoch), watch)
+        collect(self.checkpoint.store, self.checkpoint.incarnation, keep_epochs)
+        if self.backup:
+            self._offer(seal, self._backup, "backup", partial(self.backup.collect, keep_epochs), watch)
+
+    @property
+    def _backup(self) -> str:
+        return f"--checkpoint_backup: {self.backup.target.root}" if self.backup else ""
+
+    def _offer(self, seal: Seal, place: str, kind: str, body: Callable[[], None], watch: Stopwatch) -> None:
+        """Give a sealed epoch to a place, again and again; JobError names the place in the end."""
+        before = watch.retries[kind]
+
+        def offer() -> None:
+            self.checkpoint.check_incarnation()
+            body()
+
+        try:
+            self.persist(offer, self.attempts, watch.retries, kind)
+        except (Superseded, UserError, StateDamaged):
+            raise
+        except Exception as error:
+            tried = watch.retries[kind] - before + 1
+            said = f"{place}: epoch {seal.epoch} is sealed, and was offered {tried} times: {one_line(error)}"
+            raise JobError(said) from error
