@@ -4,7 +4,7 @@ PY := .venv/bin/python
 ARGS ?=
 WORKERS ?= 2
 
-.PHONY: help setup lock demo services test unit coverage lint types docs wheel bench clean
+.PHONY: help setup lock demo demo-live services test unit coverage lint types docs wheel bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,6 +18,10 @@ lock: ## Resolve setup.py's dependencies anew into requirements.lock
 
 demo: setup ## Simulate a shop and run the jobs on it, in a fresh directory ./demo
 	@$(PY) -m pipelines.demo
+
+demo-live: setup ## A shop that sells into Kafka, the jobs following, until Ctrl-C; KAFKA=host:port, ARGS="--for=60s --rate=500"
+	@$(if $(KAFKA),$(PY) -m pipelines.demo --live --kafka=$(KAFKA) $(ARGS),\
+	  PYTHONPATH=tests $(PY) -m services kafka -- $(PY) -m pipelines.demo --live --kafka=@kafka.bootstrap $(ARGS))
 
 services: setup ## Start Kafka, Redis, PostgreSQL and moto (S3, DynamoDB), print their addresses, stop them on Ctrl-C
 	@PYTHONPATH=tests $(PY) -m services $(ARGS)

@@ -1,5 +1,6 @@
 """`python -m pipelines.demo`: simulate a shop and run the jobs on it, in a fresh directory, without any server."""
 
+import argparse
 import json
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.simulator.settings import Settings, SettingsError
 from ecompulse.simulator.shop import simulate
 from ecompulse.simulator.store import write
+from pipelines.flags import duration
 from pipelines.launch import guarded
 from pipelines.show import tables_of
 from pipelines.tables import Lake
@@ -35,8 +37,16 @@ def demo(argv: Sequence[str]) -> int:
     parser.add_argument("--out", default="./demo", help="directory, made anew [./demo]")
     parser.add_argument("--events", type=int, default=60_000, help="events to simulate, about [60000]")
     parser.add_argument("--seed", type=int, default=7, help="of the simulation [7]")
+    parser.add_argument("--live", action="store_true", help="sell into Kafka as time passes, and follow it")
+    parser.add_argument("--kafka", metavar="HOST:PORT", help="with --live: brokers")
+    parser.add_argument("--kafka_config", metavar="FILE", help="with --live: YAML of client settings")
+    parser.add_argument("--rate", type=float, default=200, help="with --live: events a second [200]")
+    parser.add_argument("--trigger", default="2s", help="with --live: time between epochs [2s]")
+    parser.add_argument("--for", dest="length", metavar="DURATION", help="with --live: end after so long [at Ctrl-C]")
     options = parser.parse_args(argv)
     out = _fresh(Path(options.out))
+    if options.live:
+        return _live(options, out)
     print(f"demo: simulating {options.events:,} events of a day in a shop (a few seconds)", flush=True)
     try:
         truth = write(simulate(Settings(seed=options.seed, events=options.events)), out / "shop")
@@ -46,6 +56,18 @@ def demo(argv: Sequence[str]) -> int:
     jobs = {name: _run(name, flags, out) for name, flags in job_flags(out).items()}
     _tell(out, truth.rows, jobs)
     return 0
+
+
+def _live(options: argparse.Namespace, out: Path) -> int:
+    from pipelines.live import live
+
+    if not options.kafka:
+        raise UserError("--kafka: is required with --live: HOST:PORT of the brokers; `make demo-live` starts one")
+    try:
+        seconds = duration(options.length) / 1000 if options.length else None
+    except ValueError as error:
+        raise UserError(f"--for: {error}") from None
+    return live(out, options.kafka, options.kafka_config, options.rate, options.seed, seconds, options.trigger)
 
 
 def enrichment(shop: Path) -> dict[str, Any]:

@@ -1,7 +1,12 @@
-"""Start all servers by hand, print their addresses, stop them on Ctrl-C: `make services`."""
+"""Start servers by hand, print their addresses, stop them on Ctrl-C: `make services`.
+
+`python -m services [NAME...] [-- COMMAND...]`: with a command, run it beside them and stop them when it ends; in its
+arguments `@name.fact` stands for a server's fact, as in `--kafka=@kafka.bootstrap`.
+"""
 
 import importlib
 import signal
+import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -27,9 +32,26 @@ def start_all(folder: Path, names: list[str], until: ExitStack) -> list[Server]:
     return servers
 
 
+def beside(servers: list[Server], command: list[str]) -> int:
+    """Run a command to its end, which Ctrl-C reaches by itself; returns its exit status."""
+    facts = {f"@{server.name}.{name}": value for server in servers for name, value in server.facts.items()}
+    for place, value in facts.items():
+        command = [text.replace(place, value) for text in command]
+    process = subprocess.Popen(command)
+    while process.poll() is None:
+        try:
+            process.wait()
+        except KeyboardInterrupt:
+            if not sys.stdin.isatty():
+                process.terminate()  # the signal was for us alone
+    return process.returncode
+
+
 def main() -> int:
     """Run until interrupted."""
-    names = sys.argv[1:] or list(MODULES)
+    given = sys.argv[1:]
+    end = given.index("--") if "--" in given else len(given)
+    names, command = given[:end] or list(MODULES), given[end + 1 :]
     unknown = sorted(set(names) - set(MODULES))
     if unknown:
         print(f"services: {unknown[0]}: there are {' '.join(MODULES)}", file=sys.stderr)
@@ -39,7 +61,9 @@ def main() -> int:
         folder = Path(until.enter_context(tempfile.TemporaryDirectory(prefix="ecompulse-services-")))
         folder.chmod(0o755)
         try:
-            start_all(folder, names, until)
+            servers = start_all(folder, names, until)
+            if command:
+                return beside(servers, command)
             print("services: running; Ctrl-C stops them", flush=True)
             signal.pause()
         except KeyboardInterrupt:
