@@ -4,7 +4,7 @@ import importlib
 import sys
 from typing import Final
 
-NAMES: Final = ("enrichment", "epochs", "state", "sessions", "metrics")
+NAMES: Final = ("enrichment", "epochs", "state", "sessions", "kafka", "metrics")
 
 
 def main() -> int:

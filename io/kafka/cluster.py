@@ -25,6 +25,9 @@ CONNECT_MS: Final = 10_000
 
 REQUEST_MS: Final = 30_000
 
+LARGEST_RECORD: Final = 8 * 1024 * 1024
+"""Bytes of a record in topics that we make; the brokers' own limit is 1 MiB as a rule."""
+
 _Found = TypeVar("_Found")
 
 

@@ -13,6 +13,13 @@ from ecompulse.kernels.hashing import shard_of
 ROUTED: Final = "enriched_events"
 """The output that `--route` splits by event type."""
 
+CUT: Final = "raw-bytes"
+"""Header of a record whose `raw` was cut: the bytes that it had."""
+
+MOST_RAW: Final = 512 * 1024
+"""Bytes of a dead letter's raw form in a record: with base64 and the rest it stays below the brokers' usual 1 MiB."""
+
+_RAW: Final = "raw"
 _KEY: Final = "__key"
 _UNIT: Final = "__unit"
 _TOPIC: Final = "__topic"
@@ -20,11 +27,16 @@ _TOPIC: Final = "__topic"
 
 @dataclass(frozen=True)
 class Records:
-    """Records of one topic, in order; a key may be null."""
+    """Records of one topic, in order; a key may be null.
+
+    Attributes:
+        cut: for rows whose raw form was cut, by their place: how many bytes it had.
+    """
 
     topic: str
     keys: Sequence[bytes | None]
     values: Sequence[bytes]
+    cut: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,8 +87,23 @@ def divide(table: TableSpec, rows: pl.DataFrame, naming: Naming, units: int) -> 
     marked = marked.with_columns(shard_of(marked[_KEY].fill_null(""), units).alias(_UNIT))
     found: dict[int, list[Records]] = {}
     parts = marked.partition_by(_UNIT, _TOPIC, as_dict=True, include_key=False, maintain_order=True)
-    for (unit, topic), part in sorted(parts.items()):
+    for (unit, topic), whole in sorted(parts.items()):
+        part, cut = _cut(whole)
         lines = json_lines(part.drop(_KEY)).split(b"\n")[:-1]  # JSON has no line end inside
         keys = [None if key is None else key.encode() for key in part[_KEY].to_list()]
-        found.setdefault(int(unit), []).append(Records(str(topic), keys, lines))
+        found.setdefault(int(unit), []).append(Records(str(topic), keys, lines, cut))
     return found
+
+
+def _cut(rows: pl.DataFrame) -> tuple[pl.DataFrame, dict[int, int]]:
+    """Rows with a raw form that a record can hold, and the sizes (bytes) of those that were cut."""
+    if rows.schema.get(_RAW) != pl.Binary:
+        return rows, {}
+    sizes = rows[_RAW].bin.size()
+    large = (sizes > MOST_RAW).fill_null(value=False).arg_true().to_list()
+    if not large:
+        return rows, {}
+    raw = rows[_RAW].to_list()
+    return rows.with_columns(pl.Series(_RAW, [value and value[:MOST_RAW] for value in raw], dtype=pl.Binary)), {
+        row: int(sizes[row]) for row in large
+    }

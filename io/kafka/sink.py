@@ -83,10 +83,12 @@ class KafkaSink:
 
     def open(self, tables: Sequence[TableSpec], checkpoint_id: str) -> None:
         """Make the topics that are missing and take over from an earlier driver; UserError when we may not."""
+        from ecompulse.io.kafka.cluster import LARGEST_RECORD  # noqa: PLC0415  # an extra
         from ecompulse.io.kafka.ledger import OPTIONS, TOPIC, Ledger  # noqa: PLC0415  # an extra
 
         ledger = self.naming.topic(TOPIC)
-        wanted: dict[str, dict[str, object]] = {topic: {} for topic in self.naming.topics(tables)}
+        large: dict[str, object] = {"configs": {"max.message.bytes": str(LARGEST_RECORD)}}
+        wanted: dict[str, dict[str, object]] = dict.fromkeys(self.naming.topics(tables), large)
         wanted[ledger] = {"num_partitions": self.units, "configs": dict(OPTIONS)}
         there = self.cluster.topics(list(wanted))
         self.cluster.create({topic: options for topic, options in wanted.items() if topic not in there})

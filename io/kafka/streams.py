@@ -7,7 +7,7 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from ecompulse.epochs.errors import JobError
-from ecompulse.io.kafka.cluster import CONNECT_MS, Cluster, one_line
+from ecompulse.io.kafka.cluster import CONNECT_MS, LARGEST_RECORD, Cluster, one_line
 from ecompulse.io.kafka.settings import ClientSettings
 
 STREAMS: Final = ("events", "user_updates", "product_updates", "labels")
@@ -28,12 +28,14 @@ class TopicStreams:
         cluster = Cluster(servers, settings, "--kafka")
         wanted = [f"{prefix}{stream}" for stream in STREAMS]
         there = cluster.topics(wanted)
-        cluster.create({topic: {"num_partitions": partitions} for topic in wanted if topic not in there})
+        options = {"num_partitions": partitions, "configs": {"max.message.bytes": str(LARGEST_RECORD)}}
+        cluster.create({topic: options for topic in wanted if topic not in there})
         cluster.close()
         self._producer: Any = KafkaProducer(
             bootstrap_servers=servers.split(","),
             linger_ms=20,
             batch_size=_BATCH_BYTES,
+            max_request_size=LARGEST_RECORD,  # some rows are too large by design
             bootstrap_timeout_ms=CONNECT_MS,
             **settings.for_python(),
         )

@@ -6,15 +6,14 @@ from typing import Any, Final
 from kafka import KafkaProducer
 
 from ecompulse.epochs.steps import Step, reach
-from ecompulse.io.kafka.cluster import CONNECT_MS
+from ecompulse.io.kafka.cluster import CONNECT_MS, LARGEST_RECORD
 from ecompulse.io.kafka.ledger import Entry, Ledger
-from ecompulse.io.kafka.records import Records
+from ecompulse.io.kafka.records import CUT, Records
 
 TRANSACTION_MS: Final = 60_000
 """A writer that died in a transaction holds readers up for no longer than that."""
 
 _BATCH_BYTES: Final = 256 * 1024
-_LARGEST: Final = 8 * 1024 * 1024  # bytes of a request; the topic's max.message.bytes judges a record
 _BACKOFF_MS: Final = 20  # between the small requests of a transaction
 
 
@@ -36,7 +35,7 @@ class Writer:
             delivery_timeout_ms=TRANSACTION_MS,
             max_block_ms=TRANSACTION_MS,
             batch_size=_BATCH_BYTES,
-            max_request_size=_LARGEST,
+            max_request_size=LARGEST_RECORD,
             linger_ms=20,
             retry_backoff_ms=_BACKOFF_MS,
             allow_auto_create_topics=False,
@@ -53,8 +52,9 @@ class Writer:
         reach(Step.KAFKA_BEGUN)
         sent = []
         for part in records:
-            for key, value in zip(part.keys, part.values, strict=True):
-                sent.append(producer.send(part.topic, value=value, key=key))
+            for row, (key, value) in enumerate(zip(part.keys, part.values, strict=True)):
+                headers = [(CUT, str(part.cut[row]).encode())] if row in part.cut else None
+                sent.append(producer.send(part.topic, value=value, key=key, headers=headers))
         line = {"key": self._ledger.transactional_id(self._unit).encode(), "value": entry.dump().encode()}
         sent.append(producer.send(self._ledger.topic, partition=self._unit, **line))
         producer.flush()

@@ -19,6 +19,7 @@ class Record:
     offset: int
     key: bytes | None
     value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
 
     @property
     def row(self) -> dict[str, Any]:
@@ -88,7 +89,10 @@ class Topics:
             found: list[Record] = []
             while any(consumer.position(part) < end for part, end in ends.items()):
                 for part, records in consumer.poll(timeout_ms=500, max_records=10_000).items():
-                    found += [Record(name, part.partition, got.offset, got.key, got.value) for got in records]
+                    found += [
+                        Record(name, part.partition, got.offset, got.key, got.value, tuple(got.headers))
+                        for got in records
+                    ]
             return sorted(found, key=lambda record: (record.partition, record.offset))
         finally:
             consumer.close()

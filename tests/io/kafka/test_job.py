@@ -1,5 +1,6 @@
 """A whole job from topics to topics and a lake, killed inside its protocol: a numbered sequence per key finds all."""
 
+import base64
 import json
 import signal
 from collections.abc import Iterator, Mapping
@@ -109,6 +110,20 @@ def test_progress_has_the_lag_of_each_partition_and_true_counts_of_rows(topics: 
     [source] = json.loads(shown.splitlines()[0])["sources"]
     assert source["lag"] == {f"{events}/0": 3, f"{events}/1": 0}
     assert source["numInputRows"] == 5  # of ten offsets, four aborted and a marker
+
+
+def test_dead_letters_that_no_record_can_hold_are_cut_and_say_so(topics: Topics, tmp_path: Path) -> None:
+    events = tmp_path / "events.jsonl"
+    events.write_bytes(b"x" * 3_000_000 + b"\n" + b"y" * 3_000 + b"\n")
+    prefix = f"{topics.make()}."
+    topics.make(1, f"{prefix}dead_letters")  # with the brokers' own limit
+    arguments = [f"--source={events}", f"--sink=kafka://{topics.bootstrap}", f"--topic_prefix={prefix}", "--drain"]
+    arguments += ["--warehouse=none", f"--checkpoint={tmp_path / 'c'}", f"--lake={tmp_path / 'l'}", "--progress=none"]
+    assert command("pipelines.event_enrichment", *arguments) == (0, "", "")
+    found = {
+        record.headers: len(base64.b64decode(record.row["raw"])) for record in topics.committed(f"{prefix}dead_letters")
+    }
+    assert found == {(("raw-bytes", b"3000000"),): 512 * 1024, (): 3_000}
 
 
 def config(tmp_path: Path, kafka: Server, **changed: str) -> Path:
