@@ -32,8 +32,8 @@ COMMON: Final[tuple[Flag, ...]] = (
     Flag(
         "source",
         INPUT,
-        "kafka://host:port/topic[,topic], or a path, folder, glob of files (.jsonl .csv .parquet, also .gz); may be "
-        "given more than once, all are one stream",
+        "kafka://host:port/topic[,topic], a Delta table (folder or s3://), or a path, folder, glob of files (.jsonl "
+        ".csv .parquet, also .gz); may be given more than once, all are one stream",
         default=[],
         many=True,
         shown="required",

@@ -111,7 +111,9 @@ def open_sources(spec: JobSpec, options: Options) -> list["Source"]:
     wanted = [(EVENTS, uri) for uri in options.source] + list(spec.roles(options))
     files, order, reading = options.max_files_per_epoch, options.file_order, reading_of(options)
     return [
-        open_source(uri, index, order=order, max_files=files, role=role, reading=reading)
+        open_source(
+            uri, index, order=order, max_files=files, role=role, reading=reading, s3_endpoint=options.s3_endpoint
+        )
         for index, (role, uri) in enumerate(wanted)
     ]
 

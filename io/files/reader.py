@@ -29,7 +29,7 @@ class FileReader:
         quoted = suffix_of(split.uri) == ".csv"
         data = _read(split.uri, split.start, split.end - split.start)
         raw, offset = to_rows(data, split.start, quoted=quoted)
-        frame = _positioned(pl.DataFrame({"raw": raw}), split, offset)
+        frame = positioned(pl.DataFrame({"raw": raw}), split, offset)
         if quoted:
             frame = frame.with_columns(header=pl.lit(csv_header(split.uri)[0]))
         batches = max(1, -(-frame.height // BATCH_ROWS))
@@ -41,10 +41,11 @@ class FileReader:
             frame = pl.scan_parquet(split.uri).slice(split.start, split.end - split.start).collect()
         except (pl.exceptions.PolarsError, OSError) as error:
             raise JobError(f"{split.uri}: cannot be read: {error}") from None
-        return _positioned(frame, split, pl.Series(range(split.start, split.start + frame.height), dtype=pl.Int64))
+        return positioned(frame, split, pl.Series(range(split.start, split.start + frame.height), dtype=pl.Int64))
 
 
-def _positioned(frame: pl.DataFrame, split: Split, offset: pl.Series) -> pl.DataFrame:
+def positioned(frame: pl.DataFrame, split: Split, offset: pl.Series) -> pl.DataFrame:
+    """Rows with where they were read."""
     position: dict[str, Any] = {
         "source": pl.lit(split.uri, POSITION_SCHEMA["source"]),
         "partition": pl.lit(split.source, POSITION_SCHEMA["partition"]),

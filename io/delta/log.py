@@ -1,0 +1,61 @@
+"""What the versions of a Delta table added: the files of a snapshot, and of each commit after it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import unquote
+
+import polars as pl
+from deltalake import DeltaTable
+
+from ecompulse.epochs.errors import JobError
+from ecompulse.epochs.protocols import Store
+
+_NO_STATS: Final = -1
+
+
+@dataclass(frozen=True)
+class Added:
+    """A data file: path below the table, and its rows; -1 where the table's log does not say."""
+
+    path: str
+    rows: int
+
+
+def snapshot(table: DeltaTable) -> list[Added]:
+    """Files of a table as it stands, in the order in which they were written."""
+    actions = pl.DataFrame(table.get_add_actions(flatten=True))
+    if actions.is_empty():
+        return []
+    ordered = actions.sort("modification_time", "path")
+    rows = ordered["num_records"] if "num_records" in ordered.columns else pl.repeat(None, ordered.height, eager=True)
+    return [
+        Added(path, _NO_STATS if count is None else count) for path, count in zip(ordered["path"], rows, strict=True)
+    ]
+
+
+def added_by(store: Store, version: int, place: str) -> list[Added]:
+    """Files that a version added, in the order of its commit; JobError when it took rows away, or its log is gone.
+
+    A compaction moves rows and changes none: it adds nothing.
+    """
+    try:
+        commit = store.get(f"_delta_log/{version:020d}.json")
+    except FileNotFoundError:
+        raise JobError(
+            f"--source: {place}: the log of version {version} was removed before it was read; start a new checkpoint"
+        ) from None
+    actions = [json.loads(line) for line in commit.splitlines() if line.strip()]
+    if any(action["remove"].get("dataChange", True) for action in actions if "remove" in action):
+        raise JobError(
+            f"--source: {place}: version {version} takes rows away (delete, update, merge or overwrite); "
+            "only a table that is appended to can be followed"
+        )
+    adds = [action["add"] for action in actions if "add" in action]
+    return [Added(unquote(add["path"]), _records(add)) for add in adds if add.get("dataChange", True)]
+
+
+def _records(add: Mapping[str, Any]) -> int:
+    stats = json.loads(add.get("stats") or "{}")
+    return int(stats.get("numRecords", _NO_STATS))

@@ -1,0 +1,134 @@
+"""Reading a Delta table: every row once for any cut, later appends, and a word for what cannot be followed."""
+
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from deltalake import DeltaTable, write_deltalake
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ecompulse.epochs.errors import JobError, UserError
+from ecompulse.io.delta import DeltaSource
+from ecompulse.io.s3 import storage_options
+from ecompulse.io.sources import open_source
+from services import s3
+
+
+def append(place, numbers, options=None, **more: Any) -> None:
+    frame = pl.DataFrame({"n": list(numbers)}, schema={"n": pl.Int64()}).with_columns(day=pl.lit("2026-03-01"))
+    write_deltalake(str(place), frame, mode="append", storage_options=options, **more)
+
+
+def read(source, positions, max_rows, epochs=1000):
+    """Rows by epoch until there is nothing new; moves `positions`."""
+    reader, found = source.reader(), []
+    for _ in range(epochs):
+        backlog = source.plan(positions, max_rows, {}, whole=False)
+        if not backlog.splits:
+            assert not backlog.left
+            assert backlog.ended == {0}
+            break
+        frames = [frame for split in backlog.splits for frame in reader.read(split)]
+        assert sum(frame.height for frame in frames) == sum(split.rows for split in backlog.splits) <= max_rows
+        found.append(pl.concat(frames))
+        positions.update(backlog.positions)
+    return found
+
+
+@settings(max_examples=20)
+@given(
+    st.lists(st.integers(0, 9), min_size=1, max_size=4),
+    st.lists(st.integers(0, 9), max_size=4),
+    st.integers(1, 12),
+    st.integers(1, 3),
+)
+def test_any_cut_gives_every_row_once_and_goes_on_with_what_is_appended(tmp_path_factory, first, later, rows, files):
+    place, count = tmp_path_factory.mktemp("table") / "t", 0
+    for size in (0, *first):  # the first creates it
+        append(place, range(count, count + size))
+        count += size
+    source, positions = DeltaSource(str(place), 0, max_files=files), {}
+    begun = read(source, positions, rows, epochs=2)
+    for size in later:
+        append(place, range(count, count + size))
+        count += size
+    found = pl.concat([pl.DataFrame(schema={"n": pl.Int64()}), *(frame.select("n") for frame in [
+        *begun, *read(DeltaSource(str(place), 0, max_files=files), positions, rows)
+    ])])  # fmt: skip
+    assert found["n"].to_list() == list(range(count))
+
+
+def test_rows_have_their_position_and_the_columns_of_their_path(tmp_path):
+    append(tmp_path / "t", range(3), partition_by=["day"])
+    [frame] = read(open_source(str(tmp_path / "t"), 4, order="name", max_files=9), {}, 100)
+    assert frame["day"].cast(pl.String).to_list() == ["2026-03-01"] * 3
+    assert frame["offset"].to_list() == [0, 1, 2]
+    assert frame["partition"].to_list() == [4] * 3
+    assert frame["source"].str.starts_with(str(tmp_path / "t")).all()
+
+
+def test_a_compaction_adds_nothing(tmp_path):
+    for number in range(3):
+        append(tmp_path / "t", [number])
+    source, positions = DeltaSource(str(tmp_path / "t"), 0), {}
+    assert len(pl.concat(read(source, positions, 100))) == 3
+    DeltaTable(str(tmp_path / "t")).optimize.compact()
+    append(tmp_path / "t", [3])
+    assert pl.concat(read(source, positions, 100))["n"].to_list() == [3]
+
+
+def test_a_version_that_takes_rows_away_ends_the_job_with_a_line(tmp_path):
+    append(tmp_path / "t", range(3))
+    source, positions = DeltaSource(str(tmp_path / "t"), 0), {}
+    read(source, positions, 100)
+    DeltaTable(str(tmp_path / "t")).delete("n = 1")
+    with pytest.raises(JobError, match=r"version 1 takes rows away .* only a table that is appended to"):
+        source.plan(positions, 100, {}, whole=False)
+
+
+def test_a_table_made_again_and_a_log_that_is_gone_are_said(tmp_path):
+    append(tmp_path / "t", range(3))
+    source, positions = DeltaSource(str(tmp_path / "t"), 0), {}
+    read(source, positions, 100)
+    append(tmp_path / "t", [3])
+    append(tmp_path / "t", [4])
+    DeltaTable(str(tmp_path / "t")).create_checkpoint()
+    (tmp_path / "t" / "_delta_log" / f"{1:020d}.json").unlink()
+    with pytest.raises(JobError, match="log of version 1 was removed before it was read"):
+        source.plan(positions, 100, {}, whole=False)
+    shutil.rmtree(tmp_path / "t")
+    append(tmp_path / "t", range(3))
+    with pytest.raises(JobError, match="was made again"):
+        source.plan(positions, 100, {}, whole=False)
+
+
+def test_a_file_that_was_vacuumed_is_said(tmp_path):
+    append(tmp_path / "t", range(3))
+    source = DeltaSource(str(tmp_path / "t"), 0)
+    [split] = source.plan({}, 100, {}, whole=False).splits
+    Path(split.uri).unlink()
+    with pytest.raises(JobError, match="cannot be read"):
+        list(source.reader().read(split))
+
+
+@pytest.mark.slow
+def test_a_table_in_a_bucket(moto, monkeypatch):
+    for name, value in s3.ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    bucket = f"tables-{uuid.uuid4().hex[:8]}"
+    s3.client(moto).create_bucket(Bucket=bucket)
+    place, endpoint = f"s3://{bucket}/t", moto.facts["url"]
+    append(place, range(5), storage_options(place, endpoint))
+    source = open_source(place, 0, order="name", max_files=9, s3_endpoint=endpoint)
+    positions: dict[str, object] = {}
+    assert [frame.height for frame in read(source, positions, 2)] == [2, 2, 1]
+    append(place, [5], storage_options(place, endpoint))
+    assert pl.concat(read(source, positions, 100))["n"].to_list() == [5]
+    with pytest.raises(UserError, match=f"--source: s3://{bucket}/gone: there is no Delta table"):
+        open_source(f"s3://{bucket}/gone", 0, order="name", max_files=9, s3_endpoint=endpoint)
+    with pytest.raises(UserError, match="--source: s3://nowhere/t: there is no such bucket"):
+        open_source("s3://nowhere/t", 0, order="name", max_files=9, s3_endpoint=endpoint)
