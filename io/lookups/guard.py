@@ -60,7 +60,8 @@ class GuardedStore:
 
     A request to a server runs in a thread of its own, as nothing else bounds a name that does not resolve, a server
     that accepts and is silent, or one that sends a byte a second. At the deadline its connections are closed, which
-    ends the thread. Stores in this process are called directly: their deadline bounds the retries only.
+    ends the thread. Stores in this process are called directly: SQLite keeps the deadline itself, a file takes the time
+    that it takes.
     """
 
     def __init__(self, store: Store, policy: Policy) -> None:

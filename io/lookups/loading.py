@@ -75,11 +75,12 @@ def load_redis(rows: pl.DataFrame, spec: LookupSpec, key: str) -> int:
     import redis  # noqa: PLC0415  # an extra
 
     from ecompulse.io.lookups.redis import RedisStore, connect, connection_settings, failure  # noqa: PLC0415
+    from ecompulse.io.lookups.wires import Wires  # noqa: PLC0415
 
     RedisStore(replace(spec, declared={key: pl.String()}, options={**spec.options, "columns": key}))  # checks the rest
     pattern, as_json = spec.options["pattern"], spec.options.get("as") == "json"
     done = 0
-    with connect(connection_settings(spec)) as client:
+    with connect(connection_settings(spec), Wires()) as client:
         for batch in _batches(rows, BATCH):
             pipeline = client.pipeline(transaction=True)
             for row in batch:

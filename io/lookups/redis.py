@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -15,10 +16,12 @@ from redis.retry import Retry
 from ecompulse.io.lookups.secrets import read_secret
 from ecompulse.io.lookups.store import LookupFailed, LookupSpec, check_options
 from ecompulse.io.lookups.values import declared_columns, typed_rows
+from ecompulse.io.lookups.wires import PlainConnection, TlsConnection, Wires
 
 CHUNK: Final = 1_000
 """Keys per round trip."""
 
+_CLIENTS: Final = 16  # whose connections may still be waited on: there is a new one after every failure
 _FORMS: Final = ("hash", "json")
 _PLACE: Final = "{key}"
 _OPTIONS: Final = ("pattern", "as", "user", "password", "ca", "certificate", "certificate_key")
@@ -46,6 +49,7 @@ class RedisStore:
         self._settings = connection_settings(spec)
         self._lock = threading.Lock()
         self._client: redis.Redis | None = None
+        self._wires: deque[Wires] = deque(maxlen=_CLIENTS)
 
     def __getstate__(self) -> LookupSpec:
         return self._spec
@@ -75,25 +79,31 @@ class RedisStore:
         try:
             parts = [read(self._connected(), chunk) for chunk in chunks(keys.to_list())]
         except _FAILURES as error:
-            self._close(in_use=False)  # after a rubbish answer nobody knows where the next one begins
+            self._close()  # after a rubbish answer nobody knows where the next one begins
             raise LookupFailed(f"{self._spec}: {failure(error)}") from error
         return pl.concat(parts) if parts else typed_rows([], {name: [] for name in self._columns}, self._columns, [])
 
     def abandon(self) -> None:
         """See RemoteStore."""
-        self._close(in_use=True)
+        with self._lock:
+            wires, self._client = list(self._wires), None
+            self._wires.clear()
+        for each in wires:
+            each.cut()
 
     def _connected(self) -> redis.Redis:
         with self._lock:
             if self._client is None:
-                self._client = connect(self._settings)
+                self._wires.append(Wires())
+                self._client = connect(self._settings, self._wires[-1])
             return self._client
 
-    def _close(self, *, in_use: bool) -> None:
+    def _close(self) -> None:
+        """Have new connections from here on; those that are in use go on to their end."""
         with self._lock:
             client, self._client = self._client, None
         if client is not None:
-            client.connection_pool.disconnect(inuse_connections=in_use)
+            client.connection_pool.disconnect(inuse_connections=False)
 
     def _hashes(self, client: redis.Redis, keys: Sequence[str]) -> pl.DataFrame:
         names = list(self._columns)
@@ -165,7 +175,7 @@ def connection_settings(spec: LookupSpec) -> Mapping[str, Any]:
     }
 
 
-def connect(settings: Mapping[str, Any]) -> redis.Redis:
+def connect(settings: Mapping[str, Any], wires: Wires) -> redis.Redis:
     """A client that neither retries nor waits by itself; it connects with its first command."""
     source = settings["password_from"]
     common = {
@@ -178,11 +188,12 @@ def connect(settings: Mapping[str, Any]) -> redis.Redis:
         "socket_connect_timeout": settings["timeout"],
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,
+        "wires": wires,
     }
     if not settings["tls"]:
-        return redis.Redis(connection_pool=redis.ConnectionPool(**common))
+        return redis.Redis(connection_pool=redis.ConnectionPool(connection_class=PlainConnection, **common))
     tls = {
-        "connection_class": redis.SSLConnection,
+        "connection_class": TlsConnection,
         "ssl_ca_certs": settings["ca"],
         "ssl_certfile": settings["certificate"],
         "ssl_keyfile": settings["certificate_key"],

@@ -16,7 +16,7 @@ from ecompulse.io.lookups.functions import Computed
 from ecompulse.io.lookups.geo import open_networks, open_places
 from ecompulse.io.lookups.guard import GuardedStore, Policy
 from ecompulse.io.lookups.secrets import read_secret
-from ecompulse.io.lookups.store import KEY, Store, open_lookup, parse_spec
+from ecompulse.io.lookups.store import KEY, Store, is_local, open_lookup, parse_spec
 from ecompulse.kernels.config import ConfigError
 from ecompulse.kernels.enrich import currency
 from ecompulse.kernels.enrich.config import CacheConfig, EnrichConfig, LookupStep, OnError
@@ -143,7 +143,9 @@ def _keyed(step: str, section: LookupStep, guard: Guard) -> CachedLookup | None:
 def _open(section: LookupStep) -> Store:
     declared = {name: TYPES[kind] for name, kind in section.columns.items()}
     spec = parse_spec(section.lookup or "")
-    return open_lookup(replace(spec, declared=declared, timeout=2 * section.deadline / 1000))
+    # The guard gives up on a server first, and says so; a store in this process must end by itself.
+    seconds = section.deadline / 1000 * (1 if is_local(spec) else 2)
+    return open_lookup(replace(spec, declared=declared, timeout=seconds))
 
 
 def _check_names(columns: pl.Schema) -> None:

@@ -4,6 +4,7 @@ import json
 import re
 import sqlite3
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -15,7 +16,7 @@ from ecompulse.io.lookups.store import KEY, LookupFailed, LookupSpec, check_opti
 from ecompulse.kernels.config import nearest
 from ecompulse.kernels.event import MONEY
 
-_BUSY_S: Final = 5.0
+_INSTRUCTIONS: Final = 10_000  # of SQLite's machine between looks at the clock
 
 
 class SqliteStore:
@@ -54,7 +55,7 @@ class SqliteStore:
         """See Store."""
         schema = {KEY: pl.String(), **{n: pl.String() if t == MONEY else t for n, t in self._columns.items()}}
         try:
-            rows = self._connection().execute(self._query, (json.dumps(keys.to_list()),)).fetchall()
+            rows = self._rows(json.dumps(keys.to_list()))
             frame = pl.DataFrame(rows, schema=schema, orient="row", strict=True)
             frame = frame.with_columns(pl.col(n).cast(MONEY) for n, t in self._columns.items() if t == MONEY)
         except (sqlite3.Error, pl.exceptions.PolarsError, TypeError, OverflowError) as error:
@@ -65,11 +66,20 @@ class SqliteStore:
             raise LookupFailed(f"{self._spec}: {self._spec.key} is no key: {twice!r} stands there more than once")
         return found
 
+    def _rows(self, keys: str) -> list[tuple[object, ...]]:
+        """The answer, or sqlite3.OperationalError `interrupted` once the time is over."""
+        connection, until = self._connection(), time.monotonic() + self._spec.timeout
+        connection.set_progress_handler(lambda: time.monotonic() > until, _INSTRUCTIONS)
+        try:
+            return connection.execute(self._query, (keys,)).fetchall()
+        finally:
+            connection.set_progress_handler(None, 0)
+
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             path = quote(str(Path(self._spec.location).absolute()))
-            connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=_BUSY_S)
+            connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=self._spec.timeout)
             self._local.connection = connection
         return connection
 

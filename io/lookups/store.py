@@ -69,7 +69,7 @@ class LookupSpec:
         location: a path, or an address without credentials.
         options: the query: `key` (required, but for `redis`), `columns=a,b`, and what the scheme knows.
         declared: the columns that the step declares, for stores that do not say theirs.
-        timeout: seconds without an answer after which a connection is given up.
+        timeout: seconds after which a query is given up, or a connection without an answer.
     """
 
     scheme: str
@@ -158,6 +158,11 @@ def open_lookup(spec: LookupSpec | str) -> Store:
             extra = _EXTRAS.get(spec.scheme, spec.scheme)
             raise ValueError(f"{spec.scheme}: needs {error.name}; install ecompulse[{extra}]") from None
     return _OPENERS[spec.scheme](spec)
+
+
+def is_local(spec: LookupSpec) -> bool:
+    """Whether the store is a file that this process reads itself."""
+    return spec.scheme in _FILES
 
 
 def check_options(spec: LookupSpec, known: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """Deadline, retries and breaker before a real Redis that hangs, trickles, refuses, talks rubbish, dies, comes back."""
 
+import sqlite3
 import threading
 import time
 from dataclasses import replace
@@ -7,7 +8,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from ecompulse.io.lookups import LookupFailed, parse_spec
+from ecompulse.io.lookups import LookupFailed, open_lookup, parse_spec
 from ecompulse.io.lookups.guard import GuardedStore, Policy, Trouble
 from ecompulse.io.lookups.redis import RedisStore
 from ecompulse.kernels.enrich.config import BreakerConfig
@@ -95,11 +96,18 @@ def test_threads_that_ask_a_hanging_store_do_not_wait_for_each_other(guarded, be
     assert time.monotonic() - began < 6 * DEADLINE / 1000
 
 
-@pytest.mark.parametrize("fault", [Fault.HANG, Fault.TRICKLE])
-def test_abandoned_requests_leave_no_threads(guarded, between, fault):
+@pytest.mark.parametrize(("scheme", "fault"), [("redis", Fault.HANG), ("redis", Fault.TRICKLE), ("rediss", Fault.HANG)])
+def test_abandoned_requests_leave_no_threads(between, scheme, fault):
+    spec = parse_spec(f"{scheme}://127.0.0.1:{between.port}/0?pattern={{key}}")
+    spec = replace(spec, declared={"tier": TYPES["text"]}, timeout=600)  # the socket itself waits longer than this test
+    guarded = GuardedStore(RedisStore(spec), Policy("steps.user", DEADLINE, 1, BreakerConfig(100, 300)))
     between.fault = fault
-    for _ in range(2):
-        failed(guarded)
+    threads = [threading.Thread(target=failed, args=(guarded,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    failed(guarded)
     deadline = time.monotonic() + GENEROUS
     while any(thread.name == "look-up steps.user" for thread in threading.enumerate()):
         assert time.monotonic() < deadline, "a request still hangs"
@@ -158,3 +166,23 @@ def eventually_other(store: GuardedStore) -> str:
         assert time.monotonic() < deadline, "they hang for ever"
         time.sleep(0.05)
     return said
+
+
+def test_a_query_of_sqlite_that_takes_too_long_is_interrupted(tmp_path):
+    path = tmp_path / "users.db"
+    with sqlite3.connect(path) as made:
+        made.execute("CREATE TABLE numbers (id INTEGER PRIMARY KEY, tier TEXT)")
+        made.execute(
+            "CREATE VIEW users AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < "
+            "(SELECT CASE WHEN count(*) THEN 1000000000 ELSE 1 END FROM numbers)) "
+            "SELECT CAST(i AS TEXT) AS id, 'gold' AS tier FROM n"
+        )
+    store = open_lookup(replace(parse_spec(f"sqlite:{path}?table=users&key=id"), timeout=DEADLINE / 1000))
+    guarded = GuardedStore(store, Policy("steps.user", DEADLINE, 0))
+    assert guarded.fetch(KEY)["tier"].to_list() == ["gold"]
+    with sqlite3.connect(path) as made:
+        made.execute("INSERT INTO numbers VALUES (1, 'x')")
+    assert "interrupted" in failed(guarded)
+    with sqlite3.connect(path) as made:
+        made.execute("DELETE FROM numbers")
+    assert guarded.fetch(KEY)["tier"].to_list() == ["gold"]

@@ -8,9 +8,11 @@ import polars as pl
 import pytest
 
 from ecompulse.epochs.steps import Step, observe
+from services import redis as services_redis
 from services import s3
 from support.faults import Between, Fault
 from support.process import Shop, command, events, finished, next_progress, write_lines
+from support.redis_rows import Rows
 
 pytestmark = pytest.mark.slow
 
@@ -168,3 +170,18 @@ def test_a_job_looks_up_in_dynamodb_at_an_endpoint(tmp_path, moto, monkeypatch, 
     found = tiers(shop)
     assert found.keys() == {("gold", "ok"), (None, "not_found")}
     assert sum(found.values()) == 192
+
+
+def test_a_redis_that_is_killed_and_comes_back(tmp_path, commits, fresh):
+    server = services_redis.start(tmp_path / "redis")
+    own = Rows(server, "own")
+    own.hashes({user: {"tier": "gold"} for user in USERS})
+    shop = Shop(tmp_path / "shop", tmp_path / "input", ("--num_shards=2", "--watermark_delay=30s"))
+    write_lines(shop.source / "1.jsonl", events(200))
+    commits += [server.kill, server.start]
+    try:
+        first, second, third = run(shop, steps(shop, own.url(), "degrade", reset="1ms", deadline=5000))
+    finally:
+        server.stop()
+    assert tiers(shop) == {("gold", "ok"): 77 + 38, (None, "failed"): 77}
+    assert [epoch["lookups"]["user"]["breaker"] for epoch in (first, second, third)] == ["closed", "open", "closed"]
