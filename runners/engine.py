@@ -5,7 +5,7 @@ import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -25,10 +25,37 @@ def new_pipeline(runner: str, beam_flags: Sequence[str]) -> beam.Pipeline:
     download and start Prism.
     """
     if runner in IN_PROCESS:
-        return beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions(list(beam_flags)))
+        return beam.Pipeline(runner=RepeatingRunner(), options=PipelineOptions(list(beam_flags)))
     if runner == PRISM and not any(flag.startswith("--prism_location") for flag in beam_flags):
         beam_flags = [*beam_flags, f"--prism_location={find_prism()}"]
     return beam.Pipeline(options=PipelineOptions([f"--runner={runner}", *beam_flags]))
+
+
+class RepeatingRunner(FnApiRunner):
+    """The in-process runner, for a pipeline that is run again and again: it is translated once.
+
+    Beam translates with every run, which means to inspect and pickle every function anew: a third of a small epoch.
+    """
+
+    _translated: tuple[Any, Any] | None = None
+
+    def run_pipeline(self, pipeline: beam.Pipeline, options: PipelineOptions) -> Any:
+        """Translate, the first time, and run."""
+        if self._translated is None:
+            return super().run_pipeline(pipeline, options)
+        return super().run_via_runner_api(_copy(self._translated[0]), self._translated[1])
+
+    def run_via_runner_api(self, pipeline_proto: Any, options: PipelineOptions) -> Any:
+        """Remember the translation."""
+        self._translated = _copy(pipeline_proto), options
+        return super().run_via_runner_api(pipeline_proto, options)
+
+
+def _copy(proto: Any) -> Any:
+    """Running changes it."""
+    copied = type(proto)()
+    copied.CopyFrom(proto)
+    return copied
 
 
 def find_prism() -> str:
