@@ -24,7 +24,7 @@ from ecompulse.kernels.metrics.visits import as_events, condensed
 from ecompulse.kernels.step import Clock, Kernel
 
 ROWS: Final = 1_000_000
-EPOCH: Final = 100_000
+EPOCH: Final = 200_000  # as the driver plans a backlog
 STEP_MS: Final = 5  # between events
 DELAY_MS: Final = 600_000
 GAP_MS: Final = 1_800_000
