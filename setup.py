@@ -23,7 +23,7 @@ EXTRAS = {
     "fast": ["confluent-kafka>=2.6"],
     "aws": ["boto3>=1.35"],
     "postgres": ["psycopg[binary]>=3.2"],
-    "redis": ["redis>=5.2"],
+    "redis": ["redis[hiredis]>=5.2"],
     "spark": ["pyspark>=3.5,<4"],
     "test": [
         "pytest>=8.3",

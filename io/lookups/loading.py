@@ -74,8 +74,8 @@ def load_redis(rows: pl.DataFrame, spec: LookupSpec, key: str) -> int:
     """
     import redis  # noqa: PLC0415  # an extra
 
-    from ecompulse.io.lookups.redis import RedisStore, connect, connection_settings, failure  # noqa: PLC0415
-    from ecompulse.io.lookups.wires import Wires  # noqa: PLC0415
+    from ecompulse.io.lookups.redis import RedisStore, failure  # noqa: PLC0415
+    from ecompulse.io.lookups.redis_connections import Wires, connect, connection_settings  # noqa: PLC0415
 
     RedisStore(replace(spec, declared={key: pl.String()}, options={**spec.options, "columns": key}))  # checks the rest
     pattern, as_json = spec.options["pattern"], spec.options.get("as") == "json"

@@ -4,19 +4,14 @@ import json
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import polars as pl
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from ecompulse.io.lookups.secrets import read_secret
+from ecompulse.io.lookups.redis_connections import Wires, connect, connection_settings
 from ecompulse.io.lookups.store import LookupFailed, LookupSpec, check_options
 from ecompulse.io.lookups.values import declared_columns, typed_rows
-from ecompulse.io.lookups.wires import PlainConnection, TlsConnection, Wires
 
 CHUNK: Final = 1_000
 """Keys per round trip."""
@@ -141,66 +136,6 @@ class RedisStore:
 def open_redis(spec: LookupSpec) -> RedisStore:
     """`redis://host:6379/0?pattern=user:{key}&as=hash&user=shop&password=env:NAME`, and `rediss:` with TLS."""
     return RedisStore(spec)
-
-
-def connection_settings(spec: LookupSpec) -> Mapping[str, Any]:
-    """What a connection needs, without the password: `password_from` says where it is.
-
-    Raises:
-        ValueError: an address that is none, a file that is not there.
-    """
-    parts = urlsplit(f"{spec.scheme}:{spec.location}")
-    database = parts.path.strip("/") or "0"
-    try:
-        port = parts.port or 6379
-    except ValueError:
-        port = 0
-    if not parts.hostname or not database.isdecimal() or not port:
-        raise ValueError(f"{spec}: write {spec.scheme}://HOST:PORT/DATABASE, DATABASE a number")
-    files = {name: spec.options.get(name) for name in ("ca", "certificate", "certificate_key")}
-    for name, path in files.items():
-        if path and not Path(path).is_file():
-            raise ValueError(f"{spec}: {name}: no such file: {path}")
-    if spec.options.get("password"):
-        read_secret(spec.options["password"])
-    return {
-        "host": parts.hostname,
-        "port": port,
-        "db": int(database),
-        "username": spec.options.get("user"),
-        "password_from": spec.options.get("password"),
-        "tls": spec.scheme == "rediss",
-        "timeout": spec.timeout,
-        **files,
-    }
-
-
-def connect(settings: Mapping[str, Any], wires: Wires) -> redis.Redis:
-    """A client that neither retries nor waits by itself; it connects with its first command."""
-    source = settings["password_from"]
-    common = {
-        "host": settings["host"],
-        "port": settings["port"],
-        "db": settings["db"],
-        "username": settings["username"],
-        "password": read_secret(source) if source else None,
-        "socket_timeout": settings["timeout"],
-        "socket_connect_timeout": settings["timeout"],
-        "retry": Retry(NoBackoff(), 0),
-        "protocol": 2,
-        "wires": wires,
-    }
-    if not settings["tls"]:
-        return redis.Redis(connection_pool=redis.ConnectionPool(connection_class=PlainConnection, **common))
-    tls = {
-        "connection_class": TlsConnection,
-        "ssl_ca_certs": settings["ca"],
-        "ssl_certfile": settings["certificate"],
-        "ssl_keyfile": settings["certificate_key"],
-        "ssl_cert_reqs": "required",
-        "ssl_check_hostname": True,
-    }
-    return redis.Redis(connection_pool=redis.ConnectionPool(**common, **tls))
 
 
 def chunks(items: Sequence[str], size: int = CHUNK) -> Iterator[Sequence[str]]:
