@@ -1,0 +1,125 @@
+"""When and where an entity was last seen: how long ago, how fast it would have had to travel."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from ecompulse.kernels.fraud.entity import Entity
+from ecompulse.kernels.fraud.line import Flags, Floats, Ints, Line, latest
+from ecompulse.kernels.fraud.memory import NEVER, PLACES, TIMES
+from ecompulse.kernels.fraud.past import Features, Past
+
+_HOUR: Final = 3_600_000
+_EARTH_KM: Final = 6_371.0
+_SLACK: Final = 60_000  # ms; clocks differ, and nobody travels in no time
+
+
+@dataclass(frozen=True)
+class Faces:
+    """What is known of each entity, by code: times (ms, -1 for never) and the last place (degrees, NaN for none)."""
+
+    times: dict[str, Ints]
+    places: dict[str, Floats]
+
+    @staticmethod
+    def of(known: pl.DataFrame, size: int) -> "Faces":
+        """From memory (with `code`)."""
+        codes = known["code"].to_numpy()
+        times = {name: np.full(size, NEVER, np.int64) for name in TIMES}
+        places = {name: np.full(size, np.nan) for name in PLACES}
+        for name, column in (*times.items(), *places.items()):
+            column[codes] = known[name].to_numpy()
+        return Faces(times, places)
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """Places on the line: the times and places that each sees behind it, and whether it is one that is seen."""
+
+    at: Ints
+    row: Flags
+    fraud: Flags
+    place: Flags
+    seen: dict[str, Ints]
+    there: dict[str, Floats]
+    old: dict[str, Floats]
+    fresh: dict[str, Flags]
+
+    @property
+    def newcomer(self) -> Flags:
+        """Rows whose entity was not known."""
+        return self.row & ~self.fresh["last"]
+
+
+def face_features(past: Past, faces: Faces, entity: Entity) -> tuple[Features, Faces]:
+    """Features of each row by the name's end (hours since, km/h), and the faces after it."""
+    line = Line.of(past.codes, past.at)
+    walk = _walk(past, line, faces, entity.forget)
+    at, newcomer = walk.at, walk.newcomer
+    start = latest(newcomer, line.begins())
+    first = np.where(start < 0, faces.times["first"][line.codes], at[start])
+    fresh = walk.fresh
+    found: Features = {"since_last": _hours(at - walk.seen["last"], fresh["last"])}
+    found["since_first"] = _hours(at - first, fresh["last"])
+    if entity.risk:
+        found["since_fraud"] = _hours(at - walk.seen["fraud"], fresh["fraud"])
+    if entity.travel:
+        hours = np.maximum(at - walk.seen["placed"], _SLACK) / _HOUR
+        found["speed"] = np.where(fresh["placed"], _kilometres(walk.old, walk.there) / hours, np.nan)
+    after = {"first": np.where(newcomer, at, first)}
+    marked = {"last": walk.row, "fraud": walk.fraud, "placed": walk.place}
+    after |= {name: np.where(mask, at, walk.seen[name]) for name, mask in marked.items()}
+    where = {name: np.where(walk.place, walk.there[name], walk.old[name]) for name in PLACES}
+    here = line.place[: past.rows]
+    return {name: values[here] for name, values in found.items()}, _moved(faces, line, after, where)
+
+
+def _walk(past: Past, line: Line, faces: Faces, forget: int) -> _Walk:
+    at, begins, codes = past.at[line.order], line.begins(), line.codes
+    row, fraud = line.order < past.rows, past.defrauded[line.order]
+    there = {name: _of_rows(past, name)[line.order] for name in PLACES}
+    place = row & np.logical_and.reduce([np.isfinite(values) for values in there.values()])
+    before = {name: latest(mask, begins) for name, mask in (("last", row), ("fraud", fraud), ("placed", place))}
+    seen = {name: np.where(where < 0, faces.times[name][codes], at[where]) for name, where in before.items()}
+    fresh = {name: (then != NEVER) & (at - then < forget) for name, then in seen.items()}
+    last = before["placed"]
+    old = {name: np.where(last < 0, faces.places[name][codes], values[last]) for name, values in there.items()}
+    return _Walk(at, row, fraud, place, seen, there, old, fresh)
+
+
+def _of_rows(past: Past, name: str) -> Floats:
+    """A column of the rows; NaN for marks."""
+    found = np.full(past.codes.size, np.nan)
+    found[: past.rows] = past.frame[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    return found
+
+
+def _hours(since: Ints, known: Flags) -> Floats:
+    return np.where(known, since / _HOUR, np.nan)
+
+
+def _kilometres(one: dict[str, Floats], two: dict[str, Floats]) -> Floats:
+    """Great-circle distance of places in degrees (haversine)."""
+    a, b = np.radians(one["latitude"]), np.radians(two["latitude"])
+    turn = np.radians(two["longitude"] - one["longitude"])
+    half = np.sin((b - a) / 2) ** 2 + np.cos(a) * np.cos(b) * np.sin(turn / 2) ** 2
+    distance: Floats = 2 * _EARTH_KM * np.arcsin(np.sqrt(np.clip(half, 0.0, 1.0)))
+    return distance
+
+
+def _moved(faces: Faces, line: Line, times: dict[str, Ints], places: dict[str, Floats]) -> Faces:
+    """The faces as the last place of each entity leaves them."""
+    last = np.roll(line.firsts(), -1)
+    codes = line.codes[last]
+
+    def moved(old: Any, new: Any) -> Any:
+        found = old.copy()
+        found[codes] = new[last]
+        return found
+
+    return Faces(
+        {name: moved(faces.times[name], values) for name, values in times.items()},
+        {name: moved(faces.places[name], values) for name, values in places.items()},
+    )

@@ -1,0 +1,76 @@
+"""Windows of history whose beginning is rounded down to a granule, so that old rows can be summed without loss."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecompulse.kernels.rows import DAY_MS
+
+Times = NDArray[np.int64]
+
+_MINUTE: Final = 60_000
+_HOUR: Final = 3_600_000
+GRANULES: Final = (1_000, _MINUTE, 5 * _MINUTE, _HOUR, 2 * _HOUR, 12 * _HOUR, 3 * DAY_MS)
+"""Sizes of buckets in ms; each divides the next."""
+
+_PARTS: Final = 10  # a window is longer by a tenth at the most
+UNITS: Final = {"s": 1_000, "m": _MINUTE, "h": _HOUR, "d": DAY_MS}
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window of the past.
+
+    Attributes:
+        name: such as `7d`; part of the names of features.
+        length: ms; it begins at event_time - length, rounded down to `granule`, and ends before the row itself.
+    """
+
+    name: str
+    length: int
+
+    @property
+    def granule(self) -> int:
+        """Ms; the largest that makes the window longer by no more than a tenth, a second at the least."""
+        return max((size for size in GRANULES if size * _PARTS <= self.length), default=GRANULES[0])
+
+    def start(self, at: Times) -> Times:
+        """Where the window of a row at `at` (ms) begins."""
+        start: Times = floored(at - self.length, self.granule)
+        return start
+
+
+def floored(at: Any, granule: int) -> Any:
+    """Times (ms) rounded down to a granule."""
+    return at // granule * granule
+
+
+def settled(at: Times, windows: Sequence[Window], watermark: int) -> Times:
+    """The bucket (its beginning, ms) in which each row before the watermark may be summed; -1: no window needs it.
+
+    For rows at or after the watermark every window of `windows` (ascending) then holds the same sums.
+    """
+    bucket = np.where(at < watermark, floored(at, windows[0].granule), at)
+    for window, wider in itertools.pairwise(windows):
+        edge = floored(watermark - window.length, window.granule)
+        coarse = floored(at, wider.granule)
+        bucket = np.where(coarse + wider.granule <= edge, coarse, bucket)
+    last = windows[-1]
+    bucket[bucket < floored(watermark - last.length, last.granule)] = -1
+    return bucket
+
+
+def parse_window(text: str) -> Window:
+    """The window of a text such as `1h` or `30d`.
+
+    Raises:
+        ValueError: for a text that is none.
+    """
+    number, unit = text[:-1], text[-1:]
+    if not number.isdecimal() or unit not in UNITS or int(number) == 0:
+        raise ValueError(f"{text!r} is no window such as 1h or 30d")
+    return Window(text, int(number) * UNITS[unit])

@@ -1,0 +1,89 @@
+"""Others that an entity was seen with: how many of late, and whether this one is new."""
+
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from ecompulse.kernels.fraud.entity import Entity, Pair
+from ecompulse.kernels.fraud.line import Floats, Ints, Line, changes, sums
+from ecompulse.kernels.fraud.memory import Block
+from ecompulse.kernels.fraud.past import Features, Past
+from ecompulse.kernels.hashing import fingerprint
+
+COLUMNS: Final = ("pair", "other", "at")
+"""Of an other: number of its pair among the entity's, 64-bit hash of its id, when it was last seen (ms)."""
+
+WIDTH: Final = len(COLUMNS)
+_PAIR, _OTHER, _AT = range(WIDTH)
+_MIX: Final = np.int64(-7046029254386353131)  # odd, near 2**64 / the golden ratio: spreads codes over all bits
+
+
+def other_features(past: Past, known: Block, entity: Entity) -> tuple[Features, Block]:
+    """Features of each row by the name's end, and the others to keep.
+
+    `distinct` counts others seen within the window, this one among them, `cap` at the most; `new` says that this one
+    was not, and null says that too many were for that to be known.
+    """
+    found, kept = Features(), [Block(np.empty(0, np.int64), np.empty((0, WIDTH), np.int64))]
+    for number, (name, pair) in enumerate(entity.pairs.items()):
+        mine = known.rows[:, _PAIR] == number
+        old = Block(known.codes[mine], known.rows[mine])
+        features, after = _of_pair(past, old, pair, number, entity.cap)
+        found |= {f"{what}_{name}": values for what, values in features.items()}
+        kept.append(after)
+    codes = np.concatenate([block.codes for block in kept])
+    order = np.argsort(codes, kind="stable")
+    return found, Block(codes[order], np.concatenate([block.rows for block in kept])[order])
+
+
+def _of_pair(past: Past, known: Block, pair: Pair, number: int, cap: int) -> tuple[Features, Block]:
+    column = past.frame[pair.column]
+    there = column.is_not_null().to_numpy()
+    fresh = np.empty((int(there.sum()), WIDTH), np.int64)
+    fresh[:, _PAIR], fresh[:, _AT] = number, past.at[: past.rows][there]
+    fresh[:, _OTHER] = fingerprint(column.filter(pl.Series(there)))["lo"].reinterpret(signed=True).to_numpy()
+    codes = np.concatenate([known.codes, past.codes[: past.rows][there]])
+    rows = np.concatenate([known.rows, fresh])
+    begun, ended, last = _spells(codes, rows, pair.window)
+
+    line, at = Line.of(codes, rows[:, _AT]), rows[:, _AT]
+    size = known.codes.size
+    here, low = line.place[size:], line.seek(codes[size:], at[size:] - pair.window + 1)
+    starts, ends = sums(begun[line.order]), sums(ended[line.order])
+    first = line.begins()[here]
+    among = starts[here + 1] - starts[first] - (ends[np.minimum(low, here)] - ends[first])
+    new = begun[size:]
+    features = {"distinct": np.minimum(among, cap), "new": np.where((new == 1) & (among > cap), np.nan, new)}
+    return {name: _spread(values, there) for name, values in features.items()}, _newest(codes, rows, last, cap)
+
+
+def _spread(values: Floats | Ints, there: np.ndarray) -> Floats:
+    found = np.full(there.size, np.nan)
+    found[there] = values
+    return found
+
+
+def _spells(codes: Ints, rows: Ints, window: int) -> tuple[Ints, Ints, np.ndarray]:
+    """Of each row, whether a spell of being known begins with it, ends with it (1 or 0), and whether it is the last."""
+    met = rows[:, _OTHER] ^ (codes * _MIX)
+    order = np.argsort(met, kind="stable")  # old ones stand before new ones, and these in their order
+    first = changes(met[order])
+    last = np.roll(first, -1)
+    at = rows[order, _AT]
+    gap = np.zeros(at.size, np.int64)
+    gap[1:] = at[1:] - at[:-1]
+    begins = first | (gap >= window)
+    found = np.empty((3, at.size), np.int64)
+    found[:, order] = begins, np.roll(begins, -1), last
+    return found[0], found[1], found[2] == 1
+
+
+def _newest(codes: Ints, rows: Ints, last: np.ndarray, cap: int) -> Block:
+    """The last sight of each other, the newest `cap` per entity."""
+    codes, rows = codes[last], rows[last]
+    order = np.lexsort((rows[:, _OTHER], -rows[:, _AT], codes))
+    codes, rows = codes[order], rows[order]
+    starts = np.flatnonzero(changes(codes))
+    rank = np.arange(codes.size) - np.repeat(starts, np.diff(np.append(starts, codes.size)))
+    return Block(codes[rank < cap], rows[rank < cap])

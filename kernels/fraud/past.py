@@ -1,0 +1,131 @@
+"""Sums over windows of an entity's past, and what is kept of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from ecompulse.kernels.fraud.entity import Entity
+from ecompulse.kernels.fraud.granules import Window, settled
+from ecompulse.kernels.fraud.line import Floats, Ints, Line, changes, largest, sums
+from ecompulse.kernels.fraud.memory import Block
+
+COLUMNS: Final = ("at", "count", "amount", "log", "square", "known", "frauds", "peak")
+"""Of a bucket: its beginning (ms), rows, their `amount` in 1/10,000, the sum of ln(1 + amount) in 1/1,000 and of its
+squares, labels that have become known, frauds among them, and the largest amount."""
+
+WIDTH: Final = len(COLUMNS)
+_AT, _COUNT, _AMOUNT, _LOG, _SQUARE, _KNOWN, _FRAUDS, _PEAK = range(WIDTH)
+_SCALE: Final = 1_000  # of logarithms
+_MINOR: Final = 10_000
+_SOME: Final = 2.0  # transactions that a spread without evidence counts for
+_SPREAD: Final = 0.8  # of ln(1 + amount), of an entity of which nothing is known
+
+Features = dict[str, Floats]
+
+
+@dataclass(frozen=True)
+class Past:
+    """New rows and marks of entities.
+
+    Attributes:
+        codes: entity of each row, then of each mark.
+        told: what each adds (COLUMNS).
+        rows: how many are rows.
+        frame: the rows, by entity and in order.
+    """
+
+    codes: Ints
+    told: Ints
+    rows: int
+    frame: pl.DataFrame
+
+    @staticmethod
+    def of(rows: pl.DataFrame, marks: pl.DataFrame) -> "Past":
+        """Of rows and marks with `code` and `at`, both sorted by these."""
+        size = rows.height
+        told = np.zeros((size + marks.height, WIDTH), np.int64)
+        minor = rows["minor"].fill_null(0).to_numpy()
+        log = np.rint(np.log1p(np.maximum(minor, 0) / _MINOR) * _SCALE).astype(np.int64)
+        for column, values in ((_COUNT, 1), (_AMOUNT, minor), (_LOG, log), (_SQUARE, log * log), (_PEAK, minor)):
+            told[:size, column] = values
+        told[size:, _KNOWN], told[size:, _FRAUDS] = marks["known"].to_numpy(), marks["frauds"].to_numpy()
+        told[:size, _AT], told[size:, _AT] = rows["at"].to_numpy(), marks["at"].to_numpy()
+        codes = np.concatenate([rows["code"].to_numpy(), marks["code"].to_numpy()]).astype(np.int64)
+        return Past(codes, told, size, rows)
+
+    @property
+    def at(self) -> Ints:
+        """Time of each, ms."""
+        return self.told[:, _AT]
+
+    @property
+    def defrauded(self) -> Any:
+        """Whether each is a mark of a fraud."""
+        return self.told[:, _FRAUDS] > 0
+
+    @property
+    def latest(self) -> int:
+        """Latest time, ms."""
+        return int(self.at.max()) if self.codes.size else 0
+
+
+def past_features(past: Past, known: Block, entity: Entity, watermark: int) -> tuple[Features, Block]:
+    """Counts, means, ratios and risk of each row, by the name's end, and the buckets to keep."""
+    codes = np.concatenate([known.codes, past.codes])
+    told = np.concatenate([known.rows, past.told])
+    line = Line.of(codes, told[:, _AT])
+    told = told[line.order]
+    here = line.place[known.codes.size :][: past.rows]
+    mine, when = past.codes[: past.rows], past.at[: past.rows]
+    total = sums(told[:, _COUNT:_PEAK])
+    upper, found = total[here], Features()
+    for window in entity.spans:
+        low = np.minimum(line.seek(mine, window.start(when)), here)
+        among = upper - total[low]
+        found |= _of_window(window.name, among, risk=entity.risk)
+    peak = largest(told[:, _PEAK], low, here)
+    found |= _against(entity.windows[-1], among, past.told[: past.rows], peak)
+    return found, _settled(line.codes, told, entity.spans, watermark)
+
+
+def _of_window(name: str, among: Ints, *, risk: bool) -> Features:
+    count, known, frauds = among[:, _COUNT - 1], among[:, _KNOWN - 1], among[:, _FRAUDS - 1]
+    found = {f"count_{name}": count.astype(float), f"mean_{name}": _share(among[:, _AMOUNT - 1] / _MINOR, count)}
+    if risk:
+        found |= {f"frauds_{name}": frauds.astype(float), f"risk_{name}": _share(frauds.astype(float), known)}
+    return found
+
+
+def _share(part: Floats, of: Ints) -> Floats:
+    """Part by count; NaN for none."""
+    return np.where(of > 0, part / np.maximum(of, 1), np.nan)
+
+
+def _against(name: str, among: Ints, told: Ints, peak: Ints) -> Features:
+    """The row's amount beside the entity's own: to its mean, in spreads of the logarithm, to its largest."""
+    count = np.maximum(among[:, _COUNT - 1], 1)
+    amount, mean = told[:, _AMOUNT], among[:, _LOG - 1] / count
+    spread = np.maximum(among[:, _SQUARE - 1] / count - mean * mean, 0.0) / _SCALE**2
+    spread = np.sqrt((spread * count + _SPREAD**2 * _SOME) / (count + _SOME))
+    found = {
+        f"ratio_{name}": amount / np.maximum(among[:, _AMOUNT - 1] / count, 1.0),
+        f"deviation_{name}": (told[:, _LOG] - mean) / _SCALE / spread,
+        f"to_max_{name}": amount / np.maximum(peak, 1),
+    }
+    return {key: np.where(among[:, _COUNT - 1] == 0, np.nan, value) for key, value in found.items()}
+
+
+def _settled(codes: Ints, told: Ints, spans: Sequence[Window], watermark: int) -> Block:
+    """Buckets as wide as the windows allow; rows behind the watermark stay by themselves."""
+    bucket = settled(told[:, _AT], spans, watermark)
+    needed = bucket >= 0
+    codes, told, bucket = codes[needed], told[needed], bucket[needed]
+    if not codes.size:
+        return Block(codes, told)
+    starts = np.flatnonzero(changes(codes, bucket))
+    summed = np.add.reduceat(told, starts, axis=0)
+    summed[:, _AT], summed[:, _PEAK] = bucket[starts], np.maximum.reduceat(told[:, _PEAK], starts)
+    return Block(codes[starts], summed)
