@@ -5,7 +5,8 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final, Protocol
+from functools import partial
+from typing import Any, Final, Protocol, TypeVar
 
 from ecompulse.epochs.backup import Backup
 from ecompulse.epochs.checkpoint import Checkpoint, Seal, positions_after, seal_name
@@ -25,6 +26,9 @@ from ecompulse.kernels.step import Clock
 
 SNAPSHOT_EVERY: Final = 20  # epochs between complete snapshots of source positions
 MOST_LAG: Final = 4  # epochs that an operator's watermark may be behind
+
+
+Kept = TypeVar("Kept")
 
 
 class Clockwork(Protocol):
@@ -159,21 +163,16 @@ class Driver:
     def _epoch(self, at: Position, rows: int | None = None) -> Seal | None:
         """One epoch; None when there was nothing to do."""
         watch = Stopwatch()
-        done: list[tuple[Draft, Plan, Manifest]] = []
-
-        def attempt() -> None:
-            ran = self._run(at, rows, watch)
-            done.extend([ran] if ran else [])
-
-        self._persist(attempt, self.settings.run_attempts, watch.retries, "run")
-        if not done:
+        ran = self._persist(partial(self._run, at, rows, watch), self.settings.run_attempts, watch.retries, "run")
+        if ran is None:
             return None
-        [(draft, plan, manifest)] = done
+        draft, plan, manifest = ran
         reach(Step.RAN)
         self._rows = next_limit(self._rows, manifest.counts.get("input", 0), watch.durations["run"])
         reach(Step.BEFORE_SEAL)
         with watch.phase("seal"):
-            seal = self.checkpoint.write_seal(self._seal(at, draft, plan, manifest))
+            content = self._seal(at, draft, plan, manifest)
+            seal = self._keep(partial(self.checkpoint.write_seal, content), watch)
         reach(Step.SEALED)
         self._finish(seal, watch)
         at.advance(seal)
@@ -258,12 +257,16 @@ class Driver:
         progress = describe(seal, self.job, self.checkpoint.id, watch, self.sources, self.sinks)
         self._measured = progress["measured"] = measure(seal.ages, seal.now, max(seal.now, self.clock.now()))
         with watch.phase("commit"):
-            self.checkpoint.write_commit(seal.epoch, progress)
+            self._keep(partial(self.checkpoint.write_commit, seal.epoch, progress), watch)
         reach(Step.COMMITTED)
         self.totals.update({"input": progress["numInputRows"], **progress["sink"]["tables"]})
         self.report(progress)
         self.committed(seal)
         self._publisher.committed(seal, self.settings.keep_epochs, watch)
+
+    def _keep(self, body: Callable[[], Kept], watch: Stopwatch) -> Kept:
+        """Write to the checkpoint, which may be far away: again and again, like everything that is to be published."""
+        return self._persist(body, self.settings.publish_attempts, watch.retries, "checkpoint")
 
     @property
     def _persist(self) -> Persistence:

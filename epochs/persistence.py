@@ -4,12 +4,14 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_any, stop_when_event_set
 from tenacity.wait import wait_random_exponential
 
 from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserError
+
+Result = TypeVar("Result")
 
 FIRST_PAUSE: Final = 0.5  # seconds, at the most; each further one up to double
 LONGEST_PAUSE: Final = 20.0
@@ -30,13 +32,13 @@ class Persistence:
     clock: Waiting
     stop: threading.Event
 
-    def __call__(self, body: Callable[[], None], attempts: int, retries: Counter[str], kind: str) -> None:
-        """Call `body` until it returns, at most `attempts` times; then its last error.
+    def __call__(self, body: Callable[[], Result], attempts: int, retries: Counter[str], kind: str) -> Result:
+        """Call `body` until it returns, at most `attempts` times: what it returns, or its last error.
 
         `retries[kind]` counts. What trying again cannot mend is raised at once: a driver that was superseded, wrong
         use, state that is damaged.
         """
-        Retrying(
+        return Retrying(
             retry=retry_if_exception(_may_pass),
             stop=stop_any(stop_after_attempt(attempts), stop_when_event_set(self.stop)),
             wait=wait_random_exponential(FIRST_PAUSE, max=LONGEST_PAUSE),

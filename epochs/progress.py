@@ -85,7 +85,7 @@ def describe(
             "tables": {name: sum(file["rows"] for file in files) for name, files in sorted(seal.files.items())},
         },
         "counts": seal.counts,
-        "retries": {kind: watch.retries[kind] for kind in ("run", "backup", "publish")},
+        "retries": {kind: watch.retries[kind] for kind in ("run", "checkpoint", "backup", "publish")},
         "lookups": describe_usage(seal.lookups),
     }
 

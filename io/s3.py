@@ -32,6 +32,8 @@ _REASONS: Final = {
     "InvalidToken": "the credentials are not accepted",
     "ExpiredToken": "the credentials have expired",
 }
+_BOUNDS: Final = {"connect_timeout": "5s", "timeout": "60s", "max_retries": "4", "retry_timeout": "60s"}
+"""Of one request of deltalake's; the driver tries the whole publication again."""
 
 
 class StoreError(JobError):
@@ -183,11 +185,15 @@ def storage_options(root: str, endpoint: str | None) -> dict[str, str] | None:
     """
     if not root.startswith("s3://"):
         return None
+    return {"aws_conditional_put": "etag", **address_options(endpoint), **_BOUNDS}
+
+
+def address_options(endpoint: str | None) -> dict[str, str]:
+    """Storage options of deltalake and Polars that say where S3 is, when it is not AWS."""
     endpoint = endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    options = {"aws_conditional_put": "etag"}
-    if endpoint:
-        options |= {"aws_endpoint_url": endpoint, "aws_allow_http": str(endpoint.startswith("http://")).lower()}
-    return options
+    if endpoint is None:
+        return {}
+    return {"aws_endpoint_url": endpoint, "aws_allow_http": str(endpoint.startswith("http://")).lower()}
 
 
 @lru_cache(maxsize=8)

@@ -1,5 +1,6 @@
 """`python -m pipelines.checkpoint inspect|verify|fork|reshard|restore`: look at a checkpoint, or make one from it."""
 
+import argparse
 import sys
 from collections.abc import Sequence
 
@@ -11,6 +12,7 @@ from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.progress import iso
 from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.surgery import fork, reshard, verify
+from ecompulse.io.s3 import StoreError
 from ecompulse.io.stores import open_store
 from pipelines.flags import web_address
 from pipelines.launch import guarded
@@ -45,6 +47,13 @@ def _command(argv: Sequence[str]) -> int:
         if verb == "inspect":
             sub.add_argument("--shards", action="store_true", help="state per shard, not per operator")
     options = parser.parse_args(argv)
+    try:
+        return _run(options)
+    except StoreError as error:
+        raise UserError(str(error)) from None
+
+
+def _run(options: argparse.Namespace) -> int:
     store = open_store(absolute(options.checkpoint), options.s3_endpoint)
     read_meta(store)
     if options.verb == "inspect":

@@ -13,7 +13,7 @@ from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.epochs.protocols import EVENTS, Backlog, Split
 from ecompulse.io.delta.log import Added, added_by, snapshot
 from ecompulse.io.files.reader import positioned
-from ecompulse.io.s3 import S3Store, StoreError, storage_options
+from ecompulse.io.s3 import S3Store, StoreError, address_options, storage_options
 from ecompulse.io.stores import open_store
 
 TABLE: Final = "table"
@@ -83,7 +83,7 @@ class DeltaSource:
 
     def reader(self) -> "DeltaReader":
         """The worker's side."""
-        return DeltaReader(self._options)
+        return DeltaReader(self._address)
 
     def plan(self, positions: Mapping[str, Any], max_rows: int, tops: Mapping[int, int], *, whole: bool) -> Backlog:
         """The next rows, version by version, file by file."""
@@ -137,7 +137,7 @@ class DeltaSource:
         return found
 
     def _scan(self, path: str) -> pl.LazyFrame:
-        return pl.scan_parquet(f"{self.uri}/{path}", storage_options=self._options)
+        return pl.scan_parquet(f"{self.uri}/{path}", storage_options=self._address)
 
     def _splits(self, path: str, start: int, end: int) -> list[Split]:
         return [
@@ -152,6 +152,10 @@ class DeltaSource:
             raise JobError(f"--source: {self.uri}: there is no Delta table") from None
         except (DeltaError, OSError) as error:
             raise JobError(f"--source: {self.uri}: {' '.join(str(error).split())[:200]}") from error
+
+    @property
+    def _address(self) -> dict[str, str] | None:
+        return address_options(self.endpoint) if self.uri.startswith("s3://") else None
 
     @property
     def _options(self) -> dict[str, str] | None:

@@ -1,6 +1,5 @@
 """Warehouse tables behind SQLAlchemy: SQLite embedded, PostgreSQL in production."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.epochs.protocols import DataFile, Store, TableSpec
+from ecompulse.epochs.state import read_verified
 from ecompulse.epochs.steps import Step, reach
 from ecompulse.io.sinks.database import POSTGRESQL, bounded, open_engine, reason
 from ecompulse.io.sinks.warehouse_rows import inserted, stage, standing, upsert_rows, upsert_staged
@@ -73,7 +73,7 @@ class WarehouseSink:
         """Upsert the epoch's rows, once."""
         if not table.warehouse or not files:
             return
-        frame = pl.concat([pl.read_parquet(io.BytesIO(self.outputs.get(file.path))) for file in files])
+        frame = pl.concat([pl.read_parquet(read_verified(self.outputs, file.path, file.sha256)) for file in files])
         try:
             self._write(table, epoch, standing(frame, revised=table.revised))
         except (SQLAlchemyError, JobError) as error:

@@ -9,6 +9,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from ecompulse.epochs.protocols import DataFile, TableSpec
+from ecompulse.epochs.runs import digest
 from ecompulse.io.sinks.warehouse import WarehouseSink
 from ecompulse.io.stores import LocalStore
 
@@ -55,8 +56,9 @@ class Warehouse:
             pl.col("at").cast(pl.Datetime("us", "UTC")), job=pl.lit(job), epoch=pl.lit(1, pl.Int64)
         )
         self.files += 1
-        frame.write_parquet(self.folder / f"{self.files}.parquet")
-        return [DataFile(f"{self.files}.parquet", frame.height, 1, "", "2026-01-01")]
+        path = self.folder / f"{self.files}.parquet"
+        frame.write_parquet(path)
+        return [DataFile(path.name, frame.height, 1, digest(path.read_bytes()), "2026-01-01")]
 
     def read(self, sql: str) -> list[tuple[Any, ...]]:
         with self.engine.connect() as connection:

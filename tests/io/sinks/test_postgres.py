@@ -153,19 +153,19 @@ from ecompulse.epochs.steps import Step, observe
 from support.warehouse import TABLE, Warehouse
 from ecompulse.epochs.protocols import DataFile
 from ecompulse.io.sinks import database
-folder, url, file = sys.argv[1:]
+folder, url, file, sha256 = sys.argv[1:]
 database.IDLE_SECONDS = 3
 def act(step):
     if step is Step.WAREHOUSE_BEFORE_COMMIT:
         print("within", flush=True)
         {act}
 observe(act)
-Warehouse(folder, url).sink().publish(TABLE, 1, [DataFile(file, 1, 1, "", "2026-01-01")])
+Warehouse(folder, url).sink().publish(TABLE, 1, [DataFile(file, 1, 1, sha256, "2026-01-01")])
 """
 
 
 def writer(warehouse: Warehouse, files, act: str) -> "subprocess.Popen[str]":
-    arguments = [str(warehouse.folder), warehouse.url, files[0].path]
+    arguments = [str(warehouse.folder), warehouse.url, files[0].path, files[0].sha256]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     code = WRITER.format(act=act)
     return subprocess.Popen(

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 import sqlalchemy as sa
 
-from ecompulse.epochs.errors import JobError, UserError
+from ecompulse.epochs.errors import JobError, StateDamaged, UserError
 from ecompulse.epochs.steps import Step, observe
 from ecompulse.io.sinks.warehouse import WarehouseSink
 from ecompulse.io.sinks.warehouse_schema import MIGRATIONS
@@ -129,6 +129,14 @@ def test_a_database_of_a_newer_version_is_left_alone(warehouse):
     with pytest.raises(JobError, match="ecompulse_schema is at version 99, this version of the jobs knows"):
         warehouse.sink().publish(TABLE, 2, warehouse.write({"id": "b"}))
     assert warehouse.read("select id from orders") == [("a",)]
+
+
+def test_a_file_that_is_not_what_was_sealed_is_not_written(warehouse):
+    files = warehouse.write({})
+    warehouse.write({"id": "other"})
+    (warehouse.folder / "2.parquet").replace(warehouse.folder / "1.parquet")
+    with pytest.raises(StateDamaged, match="its content is not what was sealed"):
+        warehouse.sink().publish(TABLE, 1, files)
 
 
 def test_nothing_is_created_before_the_first_write(warehouse):
