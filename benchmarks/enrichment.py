@@ -7,7 +7,7 @@ from typing import Final
 import yaml
 
 from benchmarks.measure import Cost, median, process, table
-from ecompulse.simulator.settings import Settings
+from ecompulse.simulator.settings import DAY_MS, Settings
 from ecompulse.simulator.shop import simulate
 from ecompulse.simulator.store import write
 
@@ -24,10 +24,10 @@ def job(shop: Path, out: Path, *flags: str) -> Cost:
         return process(["-m", "pipelines.event_enrichment", *source, *where, *flags], out)
 
 
-def make_shop(out: Path, events: int) -> tuple[Path, int]:
+def make_shop(out: Path, events: int, duration_ms: int = DAY_MS) -> tuple[Path, int]:
     """A simulated shop with all its look-ups configured; its folder and number of lines."""
     shop = out / f"shop-{events}"
-    truth = write(simulate(Settings(seed=1, events=events)), shop)
+    truth = write(simulate(Settings(seed=1, events=events, duration_ms=duration_ms)), shop)
     steps = {
         "user": {"lookup": f"parquet:{shop / 'users.parquet'}?key=user_id"},
         "product": {"lookup": f"parquet:{shop / 'products.parquet'}?key=product_id"},
