@@ -5,7 +5,7 @@ import json
 import pytest
 import sqlalchemy as sa
 
-from pipelines import event_enrichment
+from pipelines import checkpoint, event_enrichment, lake, show
 from services import s3
 from services.postgres import Databases
 from support.place import snapshot
@@ -55,3 +55,17 @@ def test_a_url_from_the_environment_or_a_file(here, wrong, postgres, monkeypatch
         assert postgres.facts["password"] not in line
     line = wrong(event_enrichment.main, "--source=events.jsonl", "--warehouse=env:GONE")
     assert line == "event_enrichment: --warehouse: environment variable GONE is not set"
+
+
+def test_tools_name_a_bucket_that_is_not_there(wrong, here, moto):
+    endpoint = f"--s3_endpoint={moto.facts['url']}"
+    for tool, *arguments in (
+        (checkpoint, "inspect", "s3://nowhere/x"),
+        (checkpoint, "restore", "s3://nowhere/x", f"--to={here / 'new'}"),
+        (show, "--lake=s3://nowhere/x"),
+        (show, "metrics", "--lake=s3://nowhere/x"),
+        (lake, "compact", "--lake=s3://nowhere/x"),
+    ):
+        line = wrong(tool.main, *arguments, endpoint)
+        assert "s3://nowhere/x" in line
+        assert line.endswith("there is no such bucket")
