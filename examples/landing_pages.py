@@ -28,7 +28,7 @@ def make(options: Any) -> ComposedJob:
         scope.write(bounces, found["sessions"] | map_frames(pl.DataFrame.filter, pl.col("bounced")))
         intake.finish(scope, taken)
 
-    operators = (*visitors.operators, Operator(sessions, LAG))
+    operators = (*visitors.operators, *intake.operators, Operator(sessions, LAG))
     return ComposedJob("landing_pages", (bounces, *intake.tables), operators, build)
 
 
