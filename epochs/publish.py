@@ -56,15 +56,17 @@ class Publisher:
                 if isinstance(sink, EpochSink):
                     bodies = [partial(sink.publish_epoch, seal.epoch, sealed)]
                 else:
-                    bodies = [partial(sink.publish, table, seal.epoch, files) for table, files in sealed]
+                    bodies = [partial(sink.publish, table, seal.epoch, files) for table, files in sealed if files]
                 for body in bodies:
                     self._offer(seal, sink.name, "publish", body, watch)
         reach(Step.PUBLISHED)
 
     def committed(self, seal: Seal, keep_epochs: int, watch: Stopwatch) -> None:
-        """Tell the backup that the epoch was committed, and remove what nobody needs any more."""
+        """Tell the backup that the epoch was committed; now and then, remove what nobody needs any more."""
         if self.backup:
             self._offer(seal, self._backup, "backup", partial(self.backup.commit, seal.epoch), watch)
+        if seal.epoch % max(1, keep_epochs // 2):
+            return  # to look for what is not needed takes dozens of requests, where a store is far away
         collect(self.checkpoint.store, self.checkpoint.incarnation, keep_epochs)
         if self.backup:
             self._offer(seal, self._backup, "backup", partial(self.backup.collect, keep_epochs), watch)

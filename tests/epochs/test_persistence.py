@@ -10,6 +10,7 @@ from polars.testing import assert_frame_equal
 
 from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserError
 from ecompulse.epochs.persistence import LONGEST_PAUSE, Persistence, one_line
+from ecompulse.epochs.protocols import Store
 from support.script import FakeClock, Script
 from support.toy import ToyJob
 
@@ -123,6 +124,33 @@ def test_a_sink_that_stays_away_stops_the_job_which_goes_on_from_the_sealed_file
     assert again.checkpoint.last_commit() == 1
     script.run()
     assert_frame_equal(script.table("rows"), answer)
+
+
+class Forgetful:
+    """A store whose answers are lost, twice for each seal and commit."""
+
+    def __init__(self, store: Store) -> None:
+        self.store, self.root, self.lost = store, store.root, Counter()
+
+    def create(self, name: str, data: bytes) -> bool:
+        created = self.store.create(name, data)
+        if name.startswith(("seals/", "commits/")) and self.lost[name] < 2:
+            self.lost[name] += 1
+            raise ConnectionError("the answer was lost")
+        return created
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
+
+
+def test_a_checkpoint_whose_answers_are_lost_has_every_epoch_once(tmp_path, answer):
+    script = Script(ToyJob(), tmp_path, max_rows=15).add_data(ROWS)
+    driver = script.driver()
+    driver.checkpoint.store = Forgetful(driver.checkpoint.store)
+    driver.start()
+    assert_frame_equal(script.table("rows"), answer)
+    assert [progress["batchId"] for progress in script.progress] == list(range(1, len(script.progress) + 1))
+    assert all(progress["retries"]["checkpoint"] >= 2 for progress in script.progress)
 
 
 def test_a_run_that_fails_is_planned_anew(tmp_path, answer):

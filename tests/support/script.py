@@ -57,6 +57,7 @@ class Script:
     keep_epochs: int = 3
     drain: bool = True
     backup: Store | None = None
+    store: Store | None = None
     clock: FakeClock = field(default_factory=FakeClock)
     progress: list[Any] = field(default_factory=list)
     _files: int = 0
@@ -72,7 +73,7 @@ class Script:
 
     def driver(self) -> Driver:
         """A driver that has just started."""
-        store = LocalStore(str(self.root / "checkpoint"))
+        store = self.store or LocalStore(str(self.root / "checkpoint"))
         (self.root / "input").mkdir(parents=True, exist_ok=True)
         sources = [FileSource(str(self.root / "input"), 0)]
         checkpoint = open_checkpoint(store, {"job": self.job.name, "num_shards": self.shards})
@@ -94,7 +95,7 @@ class Script:
             backup=Backup(checkpoint, self.backup, outputs=False) if self.backup else None,
         )
 
-    def _executor(self, store: LocalStore, checkpoint: Checkpoint, sources: list[FileSource]) -> Callable[[], None]:
+    def _executor(self, store: Store, checkpoint: Checkpoint, sources: list[FileSource]) -> Callable[[], None]:
         outputs = LocalStore(str(self.root / "lake"))
         pipeline = new_pipeline("DirectRunner", [])
         own = OwnStore(store, checkpoint.incarnation)
