@@ -1,0 +1,206 @@
+"""The detector: one point of each of many series at a time, nothing but the past."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from ecompulse.kernels.anomalies.memory import (
+    DEVIATION,
+    LEVEL_POINTS,
+    NOTHING,
+    OUTSIDE,
+    SHIFT,
+    SLOTS,
+    SPREAD,
+    Flags,
+    Floats,
+    Ints,
+    Memory,
+)
+from ecompulse.kernels.anomalies.surprise import bins_of, greater, reach, smaller
+
+_DAY_MS: Final = 86_400_000
+_LAST: Final = 12  # points of the short window
+_NEIGHBOURS: Final = 1  # slots on either side whose range counts too
+_DRIFT: Final = 0.005  # share by which a slot's range comes back to what it was today
+_NEW_GROUND: Final = 0.05  # of the range so far: as in Numenta's detectors for NAB
+_WEIGHTS: Final = {SHIFT: 1.0, OUTSIDE: 1.0, SPREAD: 0.25, DEVIATION: 0.1}
+_BONUS: Final = 1.5
+_REST: Final = 75  # points for which a peak must be exceeded to be news
+_REST_SHARE: Final = 0.04  # and of the series' age
+_MARGIN: Final = 0.4
+_USUAL: Final = 0.005  # share of points outside the interval
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is said of one point of each series.
+
+    Attributes:
+        score: sum of surprises, in decimal orders of magnitude; 0 is usual.
+        news: no peak of late was as high.
+    """
+
+    score: Floats
+    news: Flags
+
+
+def observe(memory: Memory, times: Ints, values: Floats) -> Judgement:
+    """Judge the next point of each series, then learn it (in place).
+
+    The score is a sum of surprises at what the series itself has shown so far:
+
+    - *shift*: the mean of the last 12 points is far from the level, the median of the 300 before this one. (A short
+      window against a long one: Lavin and Ahmad's anomaly likelihood, arXiv:1510.03336 and 1607.02480; the median
+      resists what it is to judge.) The distance of the point itself from the level counts a tenth as much.
+    - *season*: the value is outside the range that past days had at this time of day: 45 minutes, and the same on
+      either side. A range only comes back by 0.5 % a day.
+    - *spread*: the last 12 points vary much less than usual (a stuck or dead source); a quarter of the weight.
+    - *new ground*: more than 5 % of the range so far beyond the least or greatest value ever: 1.5 more. (The
+      `spatial anomaly` of Numenta's detectors for NAB.)
+
+    Args:
+        memory: RECORD of each series.
+        times: end of each window, UTC ms, later than the one before.
+        values: finite.
+    """
+    held, level = memory["held"], _level(memory)
+    level = np.where(held > 0, level, values)
+    _remember(memory, values)
+    mean, spread = _last(memory)
+    low, high = _range(memory, times)
+    outside = np.where(low <= high, np.maximum(np.maximum(values - high, low - values), 0.0), 0.0)
+    distances = {DEVIATION: np.abs(values - level), SHIFT: np.abs(mean - level), OUTSIDE: outside, SPREAD: spread}
+    score = _score(memory, distances) + _BONUS * _new_ground(memory, values)
+    _learn(memory, times, values, distances)
+    return Judgement(score, _news(memory, score))
+
+
+def expected(memory: Memory, times: Ints) -> tuple[Floats, Floats]:
+    """The interval outside which one point in two hundred was, at this time of day as far as that is known.
+
+    Call it before `observe`: the point itself is not to widen what was expected of it.
+    """
+    level = _level(memory)
+    slot = _slot(times)
+    low, high = _of_day(memory, slot)
+    known = low <= high
+    seasonal, plain = reach(memory["seen"][:, OUTSIDE], _USUAL), reach(memory["seen"][:, DEVIATION], _USUAL)
+    return np.where(known, low - seasonal, level - plain), np.where(known, high + seasonal, level + plain)
+
+
+def adapt(memory: Memory, kept: Ints) -> None:
+    """A new regime: of the level only the last points (at least one) stay, of the times of day nothing (in place)."""
+    age = (memory["points"][:, None] - 1 - np.arange(LEVEL_POINTS)) % LEVEL_POINTS
+    memory["recent"] = np.where(age < kept[:, None], memory["recent"], np.inf)
+    memory["held"] = np.isfinite(memory["recent"]).sum(axis=1)
+    memory["day_low"], memory["day_high"] = np.inf, -np.inf
+
+
+def _level(memory: Memory) -> Floats:
+    ordered, held = np.sort(memory["recent"], axis=1), memory["held"]
+    row = np.arange(len(held))
+    level: Floats = (ordered[row, np.maximum(held - 1, 0) // 2] + ordered[row, held // 2]) / 2
+    return level
+
+
+def _remember(memory: Memory, values: Floats) -> None:
+    row, at = np.arange(len(values)), memory["points"] % LEVEL_POINTS
+    memory["held"] += np.isinf(memory["recent"][row, at])
+    memory["recent"][row, at] = values
+    memory["points"] += 1
+
+
+def _last(memory: Memory) -> tuple[Floats, Floats]:
+    """Mean and standard deviation of the last points; summed in the order of time, so that no cut changes a bit."""
+    row, newest = np.arange(len(memory)), memory["points"] - 1
+    points = [memory["recent"][row, (newest - back) % LEVEL_POINTS] for back in reversed(range(_LAST))]
+    there = [np.isfinite(point) for point in points]
+    count = np.sum(there, axis=0)
+    total, squares = np.zeros(len(memory)), np.zeros(len(memory))
+    for point, ok in zip(points, there, strict=True):
+        total = total + np.where(ok, point, 0.0)
+    mean = total / count
+    for point, ok in zip(points, there, strict=True):
+        squares = squares + np.where(ok, point - mean, 0.0) ** 2
+    return mean, np.sqrt(squares / count)
+
+
+def _slot(times: Ints) -> Ints:
+    return times % _DAY_MS * SLOTS // _DAY_MS
+
+
+def _of_day(memory: Memory, slot: Ints) -> tuple[Floats, Floats]:
+    row = np.arange(len(slot))
+    near = [(slot + step) % SLOTS for step in range(-_NEIGHBOURS, _NEIGHBOURS + 1)]
+    low = np.min([memory["day_low"][row, at] for at in near], axis=0)
+    return low, np.max([memory["day_high"][row, at] for at in near], axis=0)
+
+
+def _range(memory: Memory, times: Ints) -> tuple[Floats, Floats]:
+    """Range of past days at this time of day; a slot that has ended becomes part of it."""
+    slot, before = _slot(times), memory["slot"]
+    ended = np.flatnonzero((before != slot) & (before != NOTHING))
+    at = before[ended]
+    for edge, own, pick in (("day_low", "slot_low", np.minimum), ("day_high", "slot_high", np.maximum)):
+        was, today = memory[edge][ended, at], memory[own][ended]
+        with np.errstate(invalid="ignore"):
+            merged = pick(today, was + _DRIFT * (today - was))
+        memory[edge][ended, at] = np.where(np.isfinite(was), merged, today)
+    new = before != slot
+    memory["slot_low"] = np.where(new, np.inf, memory["slot_low"])
+    memory["slot_high"] = np.where(new, -np.inf, memory["slot_high"])
+    memory["slot"] = slot
+    return _of_day(memory, slot)
+
+
+def _score(memory: Memory, distances: dict[int, Floats]) -> Floats:
+    score = np.zeros(len(memory))
+    for kind, weight in _WEIGHTS.items():
+        seen = memory["seen"][:, kind]
+        if kind == SPREAD:
+            score = score + weight * smaller(seen, distances[kind])
+        else:
+            score = score + weight * greater(seen, memory["greatest"][:, kind], distances[kind])
+    return score
+
+
+def _new_ground(memory: Memory, values: Floats) -> Flags:
+    least, most = memory["least"], memory["most"]
+    known = least <= most
+    span = np.maximum(most, values) - np.minimum(least, values)
+    beyond = np.maximum(values - most, least - values)
+    found: Flags = known & (beyond > _NEW_GROUND * np.where(known, span, 0.0)) & (beyond > 0)
+    return found
+
+
+def _learn(memory: Memory, times: Ints, values: Floats, distances: dict[int, Floats]) -> None:
+    row = np.arange(len(values))
+    for kind, distance in distances.items():
+        memory["seen"][row, kind, bins_of(distance)] += 1
+        memory["greatest"][:, kind] = np.maximum(memory["greatest"][:, kind], distance)
+    memory["least"], memory["most"] = np.minimum(memory["least"], values), np.maximum(memory["most"], values)
+    memory["slot_low"] = np.minimum(memory["slot_low"], values)
+    memory["slot_high"] = np.maximum(memory["slot_high"], values)
+    memory["first"] = np.where(memory["first"] == NOTHING, times, memory["first"])
+    memory["last"] = times
+
+
+def _news(memory: Memory, score: Floats) -> Flags:
+    """Whether the score is clearly above every peak of late; then it is one itself.
+
+    A burst is told once, and again only when it gets clearly worse. Peaks that a later one exceeds are forgotten, so
+    that a few are enough; if more should be needed, the lowest are missing.
+    """
+    row, point = np.arange(len(score)), memory["points"] - 1
+    rest = (_REST + _REST_SHARE * point).astype(np.int64)
+    peak = np.where(memory["peak_at"] >= (point - rest)[:, None], memory["peak"], -np.inf)
+    news: Flags = score > peak.max(axis=1) + _MARGIN
+    peak = np.where(peak <= score[:, None], -np.inf, peak)
+    at = peak.argmin(axis=1)
+    room = np.isinf(peak[row, at])
+    peak[row, at] = np.where(room, score, peak[row, at])
+    memory["peak_at"][row, at] = np.where(room, point, memory["peak_at"][row, at])
+    memory["peak"] = peak
+    return news

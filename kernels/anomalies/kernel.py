@@ -1,0 +1,147 @@
+"""Incidents of metrics that nobody wrote a rule for."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from ecompulse.kernels.alerts.rules import HOUR_MS, VALUE_DECIMALS
+from ecompulse.kernels.anomalies.incidents import Policy, Turns, fall_silent, judge, silent_at
+from ecompulse.kernels.anomalies.matching import POINT_SCHEMA
+from ecompulse.kernels.anomalies.memory import VERSION, Floats, Memory, dump, fresh, load
+from ecompulse.kernels.anomalies.output import ANOMALY_SCHEMA, as_frame, shown
+from ecompulse.kernels.metrics.definition import DAY_MS
+from ecompulse.kernels.step import END_OF_TIME, Change, Clock, StateView, Step, Table
+
+LEARNT: Final = "learnt"
+FORGET_AFTER: Final = 400 * DAY_MS
+"""Ms after a series' last window for which it is remembered."""
+
+LEARNT_SCHEMA: Final = pl.Schema(
+    {"series": pl.String(), "memory": pl.Binary(), "last": pl.Int64(), "due": pl.Int64(), "expires": pl.Int64()}
+)
+"""Per series its memory (RECORD, a fixed number of bytes), end of its `last` window (ms), and when it is `due` to be
+silent if nothing comes."""
+
+
+@dataclass(frozen=True)
+class DetectAnomalies:
+    """Learns each series of metrics on the stream, and fires and recovers its incidents, once each.
+
+    Each series is judged by itself, window after window, on final rows in the order of window ends; a window is judged
+    once, by the first row of it that comes, and a late revision changes nothing. See `detector.observe` for the score
+    and `incidents.judge` for incidents. Nothing fires before a series has 300 windows and is a day old.
+
+    A series is silent when no window has come for `silence_after`, and for twice its longest gap so far, by event
+    time: at a window behind the gap, or, if none comes, when the watermark has passed the gap by `arrival`.
+    What goes by `now` (all of the stream has stopped) is a rule's business (`RaiseAlerts`, `absent`).
+
+    `incident_id` comes from series, kind and `since`: the same in every run, and what is fired or recovered
+    twice after a crash has the same `id`.
+
+    Keying: series (metric, window, dimensions, currency). State: `learnt`, one row of about 12 KB per series, gone 400
+    days after its last window. Outputs do not depend on the cut into epochs as long as windows come within
+    `arrival` of their end.
+
+    Attributes:
+        threshold: score of an incident, in orders of magnitude; higher is quieter.
+        settle_after: ms for which an incident lasts before it is taken for a new regime.
+        silence_after: ms.
+        arrival: ms by which a final window may be behind the watermark: the longest `lag` of a metric, and an epoch.
+        name: of the operator.
+
+    Output: `anomaly_alerts`.
+    """
+
+    threshold: float = 4.0
+    settle_after: int = 3 * HOUR_MS
+    silence_after: int = HOUR_MS // 2
+    arrival: int = 2 * HOUR_MS
+    name: str = "anomaly_alerts"
+    version: int = field(default=VERSION, init=False)
+
+    @property
+    def policy(self) -> Policy:
+        """When an anomaly is an incident."""
+        return Policy(self.threshold, self.settle_after, self.silence_after)
+
+    @property
+    def inputs(self) -> pl.Schema:
+        """Points."""
+        return POINT_SCHEMA
+
+    @property
+    def tables(self) -> Sequence[Table]:
+        """What is learnt."""
+        return (Table(LEARNT, LEARNT_SCHEMA, key="series", due="due", expires="expires"),)
+
+    @property
+    def outputs(self) -> Mapping[str, pl.Schema]:
+        """Alerts."""
+        return {"anomaly_alerts": ANOMALY_SCHEMA}
+
+    def key(self, batch: pl.DataFrame) -> pl.Series:
+        """The series."""
+        return batch["series"]
+
+    def step(self, state: StateView, batch: pl.DataFrame, clock: Clock) -> Step:
+        """Judge the windows of one epoch."""
+        ended = clock.watermark if clock.watermark < END_OF_TIME else -1  # draining makes nobody silent
+        held = pl.concat([state.lookup(LEARNT, batch["series"].unique()), state.due(LEARNT, ended)]).unique("series")
+        points = _unjudged(batch, held)
+        series, memory = _known(points, held)
+        turns = [as_frame(said, series, values) for said, values in self._judged(memory, series, points)]
+        quiet = fall_silent(memory, np.full(len(memory), ended - self.arrival), self.policy)
+        turns.append(as_frame(quiet, series, pl.Series([], dtype=pl.Int128)))
+        return Step({"anomaly_alerts": shown(pl.concat(turns))}, {LEARNT: Change(series, self._rows(series, memory))})
+
+    def _judged(self, memory: Memory, series: pl.Series, points: pl.DataFrame) -> Iterator[tuple[Turns, pl.Series]]:
+        """Turns, and the values they point into: the first point of each series, then the second, and so on."""
+        place = pl.DataFrame({"series": series, "place": np.arange(len(memory))})
+        rows = points.join(place, on="series", how="left", maintain_order="left")
+        rows = rows.with_columns(turn=pl.int_range(pl.len()).over("series")).sort("turn", "place")
+        start = 0
+        for size in rows.group_by("turn").len().sort("turn")["len"].to_list():
+            part = rows[start : start + size]  # of the first `size` series: those with most points come first
+            start += size
+            for said in judge(memory[:size], part["end"].to_numpy(), _floats(part["value"]), self.policy):
+                if len(said.series):
+                    yield said, part["value"]
+
+    def _rows(self, series: pl.Series, memory: Memory) -> pl.DataFrame:
+        due = silent_at(memory, self.policy) + np.where(memory["points"] > 0, self.arrival, 0)
+        return pl.DataFrame(
+            {
+                "series": series,
+                "memory": dump(memory),
+                "last": memory["last"],
+                "due": due,
+                "expires": memory["last"] + FORGET_AFTER,
+            },
+            schema=LEARNT_SCHEMA,
+        )
+
+
+def _unjudged(batch: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
+    """Points behind the last one judged, in order; of several rows of a window the first revision."""
+    points = batch.join(held.select("series", "last"), on="series", how="left")
+    points = points.filter((pl.col("end") > pl.col("last")).fill_null(value=True)).drop("last")
+    return points.sort("series", "end", "revision").unique(["series", "end"], keep="first", maintain_order=True)
+
+
+def _known(points: pl.DataFrame, held: pl.DataFrame) -> tuple[pl.Series, Memory]:
+    """The series of a step, those with most points first, and what is remembered of them."""
+    counts = pl.concat([points.group_by("series").len(), held.select("series", len=pl.lit(0, pl.UInt32))])
+    counts = counts.group_by("series").agg(pl.col("len").sum()).sort(["len", "series"], descending=[True, False])
+    series = counts["series"]
+    memory = fresh(series.len())
+    place = {name: number for number, name in enumerate(series.to_list())}
+    if held.height:
+        memory[[place[name] for name in held["series"].to_list()]] = load(held["memory"].to_list())
+    return series, memory
+
+
+def _floats(values: pl.Series) -> Floats:
+    return values.cast(pl.Float64).to_numpy() / 10**VALUE_DECIMALS
