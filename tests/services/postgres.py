@@ -73,6 +73,8 @@ def install() -> Path:
             shutil.copytree(binaries.parent, unfinished)
             unfinished.chmod(0o755)
             unfinished.rename(copy)
+    if copy.stat().st_uid != os.geteuid():
+        raise Unavailable(f"{copy} is another user's")
     return copy / "bin"
 
 
@@ -116,7 +118,9 @@ def own(folder: Path) -> Iterator[Postgres]:
         yield server
     finally:
         server.stop()
-        shutil.rmtree(server.facts["data"], ignore_errors=True)
+        home = Path(server.facts["data"]).parent
+        if home != folder:  # pytest's own folders are looked after
+            shutil.rmtree(home, ignore_errors=True)
 
 
 @dataclass(frozen=True)
