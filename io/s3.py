@@ -164,7 +164,7 @@ class S3Store:
             said = str(error.response["Error"].get("Message") or code).splitlines()[0]
             raise StoreError(f"{where}: {_REASONS.get(code, said)}") from error
         except BotoCoreError as error:
-            raise StoreError(f"{where}: {str(error).splitlines()[0].rstrip('.')}") from error
+            raise StoreError(f"{where}: {' '.join(str(error).split()).rstrip('.')}") from error
 
 
 def open_s3(uri: str, endpoint: str | None) -> S3Store:

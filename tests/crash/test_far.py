@@ -164,3 +164,18 @@ def test_a_warehouse_that_stays_away_stops_the_job_with_a_line(tmp_path, source,
         server.restart()
         assert shop.run("--progress=none") == (0, "")
         check(shop, answer)
+
+
+def test_a_bucket_that_does_not_answer_for_a_while_stops_nothing(tmp_path, source, answer, postgres):
+    moto = s3.start(tmp_path / "moto")
+    try:
+        shop = FarShop.on(Shop(tmp_path, source, FLAGS), moto, Databases(postgres).new())
+        job = shop.start("--progress=json", "--max_records_per_epoch=500")
+        next_progress(job)
+        moto.pause()
+        threading.Timer(3, moto.resume).start()
+        status, told = finished(job)
+        assert (status, told) == (0, [])
+        check(shop, answer)
+    finally:
+        moto.stop()

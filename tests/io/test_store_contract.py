@@ -216,6 +216,13 @@ def test_a_server_that_is_not_there_is_one_line(bucket, monkeypatch):
     assert "not-a-secret" not in str(caught.value)
 
 
+def test_a_name_that_no_bucket_can_have_is_one_line(bucket, moto):
+    del bucket
+    with pytest.raises(StoreError, match=r"Parameter validation failed: Invalid bucket name") as caught:
+        S3Store("s3://No_Bucket!/x", moto.facts["url"]).list("")
+    assert "\n" not in str(caught.value)
+
+
 def test_what_may_not_be_written_is_said_at_the_check(tmp_path, monkeypatch):
     server = s3.start(tmp_path, checked=True)
     try:
