@@ -31,7 +31,7 @@ from pipelines.flags import Options
 from pipelines.launch import WallClock
 from pipelines.places import absolute, checkpoint_of, open_place, trigger_of, warehouse_of
 from pipelines.report import Report, reporter
-from pipelines.topics import topic_sinks
+from pipelines.topics import lasting, topic_sinks
 
 if TYPE_CHECKING:
     from ecompulse.io.prometheus import Exporter
@@ -135,7 +135,7 @@ def settings_of(job: Job, sources: Sequence[Source], options: Options) -> dict[s
     roles = [source.role for source in sources]
     return {
         "job": job.name,
-        "sources": [source.uri for source in sources],
+        "sources": [lasting(source.uri) for source in sources],
         **({"roles": roles} if set(roles) != {EVENTS} else {}),
         "num_shards": options.num_shards,
         "operators": {operator.name: operator.kernel.version for operator in job.operators},

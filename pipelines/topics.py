@@ -23,8 +23,15 @@ def reading_of(options: Options) -> Reading:
         start=parse_start(options.start),
         on_lost=options.on_lost_offsets,
         bounded=not isinstance(trigger_of(options), int),
-        client="" if options.kafka_client == "auto" else options.kafka_client,
+        client=client_of(options),
     )
+
+
+def lasting(uri: str) -> str:
+    """What of a source may not change in the life of a checkpoint: of topics their names, for brokers come and go."""
+    if not uri.startswith(SCHEME):
+        return uri
+    return f"{SCHEME}/{','.join(sorted(parse_address(uri, '--source').topics))}"
 
 
 def topic_sinks(options: Options, outputs: Store) -> list[KafkaSink]:
@@ -41,7 +48,13 @@ def topic_sinks(options: Options, outputs: Store) -> list[KafkaSink]:
     for uri in uris:
         if parse_address(uri, "--sink").topics:
             raise UserError(f"--sink: {uri}: names a topic; topics are named after outputs, see --topic_prefix")
-    return [KafkaSink(uri, outputs, naming, options.sink_units, settings, options.ledger) for uri in uris]
+    client = client_of(options)
+    return [KafkaSink(uri, outputs, naming, options.sink_units, settings, options.ledger, client) for uri in uris]
+
+
+def client_of(options: Options) -> str:
+    """The client asked for; empty for what is installed."""
+    return "" if options.kafka_client == "auto" else str(options.kafka_client)
 
 
 def routes_of(texts: Sequence[str]) -> Mapping[str, str]:

@@ -55,7 +55,7 @@ class Offsets:
 class Cluster:
     """Asks the brokers; connects at the first question and stays connected.
 
-    UserError, naming `flag`, when the brokers cannot be reached or refuse us at the first contact.
+    UserError, naming `flag`, when the brokers cannot be reached or refuse us at the first contact; JobError later.
     """
 
     def __init__(self, servers: str, settings: ClientSettings, flag: str) -> None:
@@ -64,6 +64,7 @@ class Cluster:
         self._settings = settings
         self._flag = flag
         self._client: Any = None
+        self._met = False
 
     @property
     def where(self) -> str:
@@ -74,6 +75,7 @@ class Cluster:
         """Kafka-python's admin client."""
         if self._client is None:
             self._client = self._connect()
+            self._met = True
         return self._client
 
     def _connect(self) -> Any:
@@ -88,6 +90,8 @@ class Cluster:
                 )
             except (KafkaError, OSError, ValueError) as error:
                 why = refusal(reasons, str(error), login=self._settings.login)
+        if self._met:
+            raise JobError(f"{self.where}: {why}")  # it was there: the address is no mistake
         raise UserError(f"{self.where}: {why}")
 
     def topics(self, names: Sequence[str]) -> dict[str, Topic]:
@@ -144,13 +148,15 @@ class Cluster:
         self._ask(lambda admin: admin.create_partitions({topic: partitions}))
 
     def _ask(self, question: Callable[[Any], _Found]) -> _Found:
-        client = self.admin()
+        kept = self._client is not None
         try:
-            return question(client)
+            return question(self.admin())
         except AuthorizationError as error:
             raise UserError(f"{self.where}: no permission: {one_line(error)}") from None
         except (KafkaError, OSError) as error:
             self.close()
+            if kept:  # since the last question the brokers may have closed the connection, or been restarted
+                return self._ask(question)
             raise JobError(f"{self.where}: {one_line(error)}") from None
 
     def close(self) -> None:

@@ -85,7 +85,7 @@ class Ledger:
                 part = TopicPartition(self.topic, unit)
                 known = consumer.committed(part, metadata=True, timeout_ms=_TIMEOUT_MS)
                 if known is not None and known.offset >= 0:
-                    found[unit] = Entry(**json.loads(known.metadata))
+                    found[unit] = Entry(**json.loads(known.metadata.rstrip("\0")))  # librdkafka ends it in C's way
             return found
         finally:
             consumer.close(autocommit=False)

@@ -27,6 +27,9 @@ PYTHON_NAMES: Final = {
 }
 """Setting, as librdkafka calls it, to kafka-python's name."""
 
+RECONNECT_MS: Final = 1_000
+"""Between attempts at the most: with the clients' own 30 s a broker that is back is not noticed for as long."""
+
 SECRETS: Final = frozenset({"sasl.password", "ssl.key.password"})
 _FILES: Final = frozenset({"ssl.ca.location", "ssl.certificate.location", "ssl.key.location"})
 _CHOICES: Final = {
@@ -58,11 +61,12 @@ class ClientSettings:
 
     def for_python(self) -> dict[str, Any]:
         """Arguments of kafka-python's clients."""
-        return {PYTHON_NAMES[name]: value for name, value in self.resolved().items()}
+        known = {PYTHON_NAMES[name]: value for name, value in self.resolved().items()}
+        return {"reconnect_backoff_max_ms": RECONNECT_MS, **known}
 
     def for_librdkafka(self) -> dict[str, Any]:
         """Settings of confluent-kafka's clients."""
-        return dict(self.resolved())
+        return {"reconnect.backoff.max.ms": RECONNECT_MS, **self.resolved()}
 
 
 def load_settings(path: str | None) -> ClientSettings:

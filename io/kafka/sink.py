@@ -6,6 +6,7 @@ offset, commit. After any error all writers are dropped, and the next attempt be
 """
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -19,17 +20,19 @@ from ecompulse.epochs.protocols import DataFile, Store, TableSpec
 from ecompulse.epochs.state import read_verified
 from ecompulse.epochs.steps import Step, reach
 from ecompulse.io.kafka.address import parse_address
+from ecompulse.io.kafka.reader import CONFLUENT, default_client
 from ecompulse.io.kafka.records import Naming, Records, divide
 from ecompulse.io.kafka.settings import ClientSettings
 
 if TYPE_CHECKING:
     from ecompulse.io.kafka.cluster import Cluster
+    from ecompulse.io.kafka.confluent_writer import ConfluentWriter
     from ecompulse.io.kafka.ledger import Entry, Ledger
     from ecompulse.io.kafka.writer import Writer
 
 OFFSETS: Final = "offsets"
 SCAN: Final = "scan"
-DEADLINE: Final = 300.0
+DEADLINE: Final = 120.0
 """Seconds that all writers together may take for an epoch: a broker that hangs must not hang the job."""
 
 Share = dict[int, list[Records]]
@@ -47,6 +50,7 @@ class KafkaSink:
         units: writers, each with one transaction per epoch.
         settings: of clients.
         ledger_by: `offsets`, or `scan` when they have expired.
+        client: `confluent`, `python`, or empty for what is installed, in this order.
     """
 
     uri: str
@@ -55,9 +59,10 @@ class KafkaSink:
     units: int = 1
     settings: ClientSettings = field(default_factory=ClientSettings)
     ledger_by: str = OFFSETS
+    client: str = ""
     _ledger: "Ledger | None" = None
     _cluster: "Cluster | None" = None
-    _writers: dict[int, "Writer"] = field(default_factory=dict)
+    _writers: dict[int, "Writer | ConfluentWriter"] = field(default_factory=dict)
     _done: dict[int, "Entry"] | None = None  # the ledger, as long as the writers that read it live
 
     @property
@@ -170,9 +175,8 @@ class KafkaSink:
         return known
 
     def _begin(self, units: Sequence[int]) -> None:
-        from ecompulse.io.kafka.writer import Writer  # noqa: PLC0415  # an extra
-
-        fresh = {unit: Writer(self._opened(), unit) for unit in units if unit not in self._writers}
+        kind = self.client or default_client()
+        fresh = {unit: open_writer(kind, self._opened(), unit) for unit in units if unit not in self._writers}
         self._writers.update(fresh)
         self._each(list(fresh), lambda unit: fresh[unit].begin())
 
@@ -190,8 +194,9 @@ class KafkaSink:
         threads = [threading.Thread(target=run, args=(unit,), name=f"kafka-{unit}", daemon=True) for unit in units]
         for thread in threads:
             thread.start()
+        deadline = time.monotonic() + DEADLINE
         for thread in threads:
-            thread.join(DEADLINE)
+            thread.join(max(0.0, deadline - time.monotonic()))
         if errors:
             raise errors[0]
         if any(thread.is_alive() for thread in threads):
@@ -210,6 +215,8 @@ class KafkaSink:
             where = f"--sink: {self.name}: {what}"
             if isinstance(error, AuthorizationError):
                 raise UserError(f"{where}: no permission: {one_line(error)}") from None
+            if isinstance(error, UserError) and not str(error).startswith("--"):
+                raise UserError(f"{where}: {error}") from None
             if isinstance(error, KafkaError | OSError | JobError):
                 raise JobError(f"{where}: {one_line(error)}") from error
             raise
@@ -224,6 +231,17 @@ class KafkaSink:
         if self._ledger is None:
             raise ValueError("open() comes first")
         return self._ledger
+
+
+def open_writer(kind: str, ledger: "Ledger", unit: int) -> "Writer | ConfluentWriter":
+    """A writer by one of the clients."""
+    if kind == CONFLUENT:
+        from ecompulse.io.kafka.confluent_writer import ConfluentWriter  # noqa: PLC0415  # an extra
+
+        return ConfluentWriter(ledger, unit)
+    from ecompulse.io.kafka.writer import Writer  # noqa: PLC0415  # an extra
+
+    return Writer(ledger, unit)
 
 
 def units_of(done: Mapping[int, "Entry"], epoch: int, wanted: int) -> int:

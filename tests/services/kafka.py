@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from services.certificates import make_certificates
-from services.server import Server, Unavailable, cache, exclusive, free_port, run
+from services.server import Server, Unavailable, cache, exclusive, free_port, listening, run
 
 VERSION: Final = "4.4.0"
 LOG4J: Final = "2.25.5"
@@ -111,7 +111,9 @@ def start(folder: Path) -> Server:
 def _serves(bootstrap: str) -> bool:
     from kafka import KafkaAdminClient  # noqa: PLC0415  # where Kafka is not tested it need not be installed
 
-    client = KafkaAdminClient(bootstrap_servers=bootstrap)
+    if not listening(int(bootstrap.rpartition(":")[2])):
+        return False  # the client would wait longer and longer between its own attempts
+    client = KafkaAdminClient(bootstrap_servers=bootstrap, reconnect_backoff_max_ms=200)
     try:
         return bool(client.describe_cluster()["brokers"])
     finally:

@@ -71,9 +71,9 @@ def open_sink(bootstrap: str, prefix: str, root: Path, units: int = 2, **more: A
     return sink
 
 
-def main(bootstrap: str, prefix: str, root: str, units: str, first: str, last: str) -> None:
+def main(bootstrap: str, prefix: str, root: str, units: str, client: str, first: str, last: str) -> None:
     """Publish epochs `first` to `last`; says `through N` after each."""
-    sink = open_sink(bootstrap, prefix, Path(root), int(units))
+    sink = open_sink(bootstrap, prefix, Path(root), int(units), client=client)
     for epoch in range(int(first), int(last) + 1):
         sink.publish_epoch(epoch, seal(LocalStore(root), epoch))
         sys.stdout.write(f"through {epoch}\n")
