@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import Store
 from ecompulse.io.kafka.address import SCHEME, check_topic, parse_address
+from ecompulse.io.kafka.reader import PYTHON
 from ecompulse.io.kafka.records import Naming
 from ecompulse.io.kafka.settings import load_settings
 from ecompulse.io.kafka.sink import KafkaSink
@@ -48,7 +49,7 @@ def topic_sinks(options: Options, outputs: Store) -> list[KafkaSink]:
     for uri in uris:
         if parse_address(uri, "--sink").topics:
             raise UserError(f"--sink: {uri}: names a topic; topics are named after outputs, see --topic_prefix")
-    client = client_of(options)
+    client = client_of(options) or PYTHON
     return [KafkaSink(uri, outputs, naming, options.sink_units, settings, options.ledger, client) for uri in uris]
 
 

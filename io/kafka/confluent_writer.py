@@ -16,6 +16,9 @@ from ecompulse.io.kafka.writer import TRANSACTION_MS
 _QUEUED: Final = 2_000_000  # records on their way
 _QUEUED_KB: Final = 256 * 1024
 _TIMEOUT: Final = TRANSACTION_MS / 1000
+_ANSWER: Final = 15.0
+"""Seconds for a small request of a transaction. After its broker was restarted librdkafka may wait for the old
+coordinator until it is told to stop; to begin again at initialising is quicker."""
 _DENIED: Final = frozenset({
     KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED,
@@ -76,9 +79,9 @@ class ConfluentWriter:
             raise JobError(f"the brokers did not take the records within {_TIMEOUT:.0f} s")
         reach(Step.KAFKA_WRITTEN)
         offset = TopicPartition(self._ledger.topic, self._unit, entry.epoch + 1, entry.dump())
-        self._call(self._producer.send_offsets_to_transaction, [offset], self._group, _TIMEOUT)
+        self._call(self._producer.send_offsets_to_transaction, [offset], self._group, _ANSWER)
         reach(Step.KAFKA_LEDGER_SENT)
-        self._call(self._producer.commit_transaction, _TIMEOUT)  # fails when any record did
+        self._call(self._producer.commit_transaction, _ANSWER)  # fails when any record did
         reach(Step.KAFKA_COMMITTED)
 
     def _send(self, topic: str, value: bytes, key: bytes | None, **more: Any) -> None:
