@@ -64,7 +64,7 @@ COMMON: Final[tuple[Flag, ...]] = (
     Flag(
         "kafka_client",
         INPUT,
-        "client of Kafka: confluent (librdkafka), python (kafka-python), or auto: the first there is reads, python writes",
+        "client of Kafka: confluent (librdkafka), python (kafka-python), or auto: the first there reads, python writes",
         default="auto",
         choices=("auto", "confluent", "python"),
     ),
