@@ -115,6 +115,9 @@ class Entity:
             yield f"{name}_speed"
 
 
+SURPRISING: Final = ("amount", "ratio", "deviation", "to_max", "frauds", "risk", "distinct", "new", "speed", "count_1h")
+
+
 @dataclass(frozen=True)
 class FeatureSet:
     """All features of a transaction.
@@ -123,11 +126,14 @@ class FeatureSet:
         entities: by name; one keyed operator each.
         timezone: IANA name, of night and weekend.
         night: hours of the day that are night, first and last.
+        surprising: parts of the names of features of which a high value is suspicious by itself: what the unsupervised
+            model looks at, and what reasons are taken from.
     """
 
     entities: Mapping[str, Entity]
     timezone: str = "UTC"
     night: tuple[int, ...] = (0, 6)
+    surprising: tuple[str, ...] = SURPRISING
 
     def __post_init__(self) -> None:
         if not self.entities:
@@ -138,6 +144,11 @@ class FeatureSet:
         """Names of the features in the order of a model's columns."""
         own = [name for key, entity in self.entities.items() for name in entity.features(key)]
         return [*ROW_FEATURES, *own]
+
+    @property
+    def suspicious(self) -> tuple[int, ...]:
+        """Numbers of the features that `surprising` names."""
+        return tuple(n for n, name in enumerate(self.names) if any(part in name for part in self.surprising))
 
 
 ROW_FEATURES: Final = ("amount", "hour", "night", "weekend", "since_signup")

@@ -1,0 +1,67 @@
+"""How scores turned out: histograms of log-odds by label, calibration and quality from them."""
+
+from typing import Final
+
+import numpy as np
+
+from ecompulse.kernels.fraud.line import Floats
+
+_STEP: Final = 0.1
+_HALF: Final = 150
+SIZE: Final = 2 * _HALF + 1
+CENTRES: Final = (np.arange(SIZE) - _HALF) * _STEP
+"""Middle of each bin, in log-odds: -15 to 15."""
+
+_ENOUGH: Final = 5.0  # frauds below which a calibration would be noise
+_ROUNDS: Final = 25
+_PULL: Final = 1e-3  # towards slope 1
+
+
+class Tally:
+    """Scores of labelled transactions, given before they were learnt from: frauds and legitimate ones per bin."""
+
+    def __init__(self, counts: Floats | None = None) -> None:
+        """`counts`: two lines, legitimate and frauds."""
+        self.counts = np.zeros((2, SIZE)) if counts is None else counts
+
+    def plus(self, odds: Floats, labels: Floats, weights: Floats) -> "Tally":
+        """With more of them."""
+        bins = np.clip(np.rint(odds / _STEP) + _HALF, 0, SIZE - 1).astype(np.int64)
+        at = bins + (labels > 0) * SIZE
+        return Tally(self.counts + np.bincount(at, weights, 2 * SIZE).reshape(2, SIZE))
+
+    def aged(self, factor: float) -> "Tally":
+        """With all counts multiplied."""
+        return Tally(self.counts * factor)
+
+    @property
+    def frauds(self) -> float:
+        """How many frauds."""
+        return float(self.counts[1].sum())
+
+    def average_precision(self) -> float | None:
+        """Mean precision over the frauds, by falling score; None without any."""
+        legitimate, frauds = self.counts[:, ::-1]
+        if not frauds.sum():
+            return None
+        found, all_ = np.cumsum(frauds), np.cumsum(frauds + legitimate)
+        return float((frauds * found / np.maximum(all_, 1e-9)).sum() / found[-1])
+
+    def above(self, odds: float) -> tuple[float, float]:
+        """Legitimate and fraudulent ones that scored at least `odds`."""
+        legitimate, frauds = self.counts[:, odds - _STEP / 2 <= CENTRES].sum(axis=1)
+        return float(legitimate), float(frauds)
+
+    def calibration(self) -> tuple[float, float]:
+        """Slope and intercept that make log-odds true (Platt, 1999), by Newton's method; 1 and 0 without evidence."""
+        total, frauds = self.counts.sum(axis=0), self.counts[1]
+        if min(frauds.sum(), self.counts[0].sum()) < _ENOUGH:
+            return 1.0, 0.0
+        beta, inputs = np.array([1.0, 0.0]), np.stack([CENTRES, np.ones(SIZE)])
+        for _ in range(_ROUNDS):
+            share = 1 / (1 + np.exp(-np.clip(beta @ inputs, -30, 30)))
+            gradient = inputs @ (frauds - total * share) - _PULL * (beta - [1.0, 0.0])
+            curve = (inputs * (total * share * (1 - share))) @ inputs.T + _PULL * np.eye(2)
+            step = np.linalg.solve(curve, gradient)
+            beta = beta + np.clip(step, -1.0, 1.0)
+        return (float(max(beta[0], 0.05)), float(beta[1])) if np.isfinite(beta).all() else (1.0, 0.0)

@@ -1,0 +1,84 @@
+"""JoinLabels against a walk in plain Python: which label stands when, and what entities are told of it."""
+
+import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ecompulse.kernels.event import ORDER
+from ecompulse.kernels.fraud.labels import JoinLabels, as_labelled
+from support.harness import run_kernel
+from support.streams import BASE, cuts
+
+HOUR = 3_600_000
+KERNEL = JoinLabels(horizon=10 * HOUR, wait=HOUR)
+HORIZON, WAIT = KERNEL.horizon, KERNEL.wait
+TRANSACTION = st.fixed_dictionaries({"id": st.sampled_from("abcd"), "at": st.integers(0, 20 * HOUR)})
+LABEL = st.fixed_dictionaries(
+    {
+        "id": st.sampled_from("abcde"),
+        "at": st.integers(0, 60 * HOUR) | st.integers(0, 10).map(lambda n: n * HOUR),
+        "label": st.integers(0, 1),
+        "rank": st.integers(0, 1),
+    }
+)
+
+
+def frame(transactions: list[dict], labels: list[dict]) -> pl.DataFrame:
+    """In the order of time, then one row much later, so that the watermark gets there."""
+    rows = [{"transaction_id": row["id"], "card_id": f"card {row['id']}", **row} for row in transactions]
+    rows += [{"transaction_id": row["id"], **row} for row in labels]
+    rows.append({"transaction_id": "end", "at": 500 * HOUR})
+    rows = [{**row, "source": "s", "partition": 0, "offset": n} for n, row in enumerate(rows)]
+    found = as_labelled(
+        pl.DataFrame(rows, schema_overrides={"label": pl.Int64, "rank": pl.Int64, "partition": pl.Int32}).with_columns(
+            event_time=(pl.col("at") + BASE).cast(pl.Datetime("ms", "UTC"))
+        )
+        if labels
+        else pl.DataFrame(rows).with_columns(
+            pl.col("partition").cast(pl.Int32), event_time=(pl.col("at") + BASE).cast(pl.Datetime("ms", "UTC"))
+        )
+    )
+    return found.sort(ORDER)
+
+
+def expected(transactions: list[dict], labels: list[dict]) -> list[tuple]:
+    first: dict[str, int] = {}
+    for row in transactions:
+        first[row["id"]] = min(first.get(row["id"], row["at"]), row["at"])
+    marks = []
+    for name, at in first.items():
+        line = [(row["at"] + WAIT, row["rank"], row["label"]) for row in labels if row["id"] == name]
+        line = [told for told in line if at <= told[0] < at + 2 * HORIZON + WAIT]
+        best, now = -2, None
+        for counts, rank, label in sorted([*line, (at + HORIZON, -1, 0)]):
+            if rank < best:
+                continue
+            known, frauds = int(now is None), label - (now or 0)
+            best, now = rank, label
+            if known or frauds:
+                marks.append((counts + BASE, name, known, frauds, label))
+    return sorted(marks)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_marks_are_what_a_walk_says_for_any_cut_and_any_shards(data):
+    transactions = data.draw(st.lists(TRANSACTION, max_size=6, unique_by=lambda row: row["at"]))
+    labels = data.draw(st.lists(LABEL, max_size=8))
+    batch = frame(transactions, labels)
+    cut, shards = data.draw(cuts(batch.height)), data.draw(st.integers(1, 3))
+    cut = [*cut, batch.height - 1]
+    # One row more, so that what came before it is passed.
+    batch = pl.concat([batch, batch[-1:].with_columns(pl.lit("more").alias("transaction_id"))])
+    found = run_kernel(KERNEL, batch, cuts=[*cut, batch.height - 1], num_shards=shards, delay=0)
+    marks = found["marks"].select(pl.col("event_time").dt.epoch("ms"), "transaction_id", "known", "frauds", "label")
+    assert sorted(marks.rows()) == expected(transactions, labels)
+    passed = found["transactions"].filter(~pl.col("transaction_id").is_in(["end", "more"]))
+    assert sorted(passed["transaction_id"]) == sorted({row["id"] for row in transactions})
+    assert found["marks"]["card_id"].to_list() == [f"card {name}" for name in found["marks"]["transaction_id"]]
+
+
+def test_a_label_of_no_transaction_is_counted():
+    batch = frame([{"id": "a", "at": 0}], [{"id": "x", "at": 0, "label": 1, "rank": 1}])
+    found = run_kernel(KERNEL, batch, cuts=[1, 2, 3], delay=0)["quality"]
+    assert found.select("check", "subject", "count").rows() == [("label", "unmatched", 1)]
