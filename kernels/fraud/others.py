@@ -23,7 +23,7 @@ def other_features(past: Past, known: Block, entity: Entity) -> tuple[Features, 
     """Features of each row by the name's end, and the others to keep.
 
     `distinct` counts others seen within the window, this one among them, `cap` at the most; `new` says that this one
-    was not, and null says that too many were for that to be known.
+    was not, and null that there are `cap` of them or more, of which some may have been forgotten.
     """
     found, kept = Features(), [Block(np.empty(0, np.int64), np.empty((0, WIDTH), np.int64))]
     for number, (name, pair) in enumerate(entity.pairs.items()):
@@ -54,7 +54,7 @@ def _of_pair(past: Past, known: Block, pair: Pair, number: int, cap: int) -> tup
     first = line.begins()[here]
     among = starts[here + 1] - starts[first] - (ends[np.minimum(low, here)] - ends[first])
     new = begun[size:]
-    features = {"distinct": np.minimum(among, cap), "new": np.where((new == 1) & (among > cap), np.nan, new)}
+    features = {"distinct": np.minimum(among, cap), "new": np.where(among >= cap, np.nan, new)}
     return {name: _spread(values, there) for name, values in features.items()}, _newest(codes, rows, last, cap)
 
 

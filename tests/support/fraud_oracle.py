@@ -99,5 +99,5 @@ def others(entity: Entity, row: dict, before: list[dict]) -> dict[str, float | N
         among = len(recent | {row[pair.column]})
         new = row[pair.column] not in recent
         values[f"distinct_{name}"] = min(among, entity.cap)
-        values[f"new_{name}"] = None if new and among > entity.cap else float(new)
+        values[f"new_{name}"] = None if among >= entity.cap else float(new)
     return values

@@ -21,7 +21,7 @@ ENTITY = Entity(
     pairs={"device": Pair("device_id", 2 * DAY), "shop": Pair("merchant_id", 3_600_000)},
     travel=True,
     forget=3 * DAY,
-    cap=2,
+    cap=3,
 )
 KERNEL = EntityFeatures("card", ENTITY)
 SPAN = 8 * DAY
