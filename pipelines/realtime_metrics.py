@@ -96,17 +96,23 @@ class RealtimeMetrics:
     @property
     def operators(self) -> Sequence[Operator]:
         """Keyed operators; one that is fed by another that holds rows is an epoch behind it."""
+        found = self.aggregating
+        lag = found[-1].lag
+        return (*self.visitors.operators, *found, Operator(self.intake.quality, lag), self._alerting(lag))
+
+    @property
+    def aggregating(self) -> Sequence[Operator]:
+        """Those between the events and the metrics; the last gives the metrics."""
         streams = self.streams
         held = {"events": 0, "visitors": LAG, "visits": LAG + 1, "settlements": LAG}
         lag = max((held[name] for name in streams.used), default=0)
-        found = list(self.visitors.operators)
-        found += [Operator(streams.follow, LAG)] if streams.follow else []
+        found = [Operator(streams.follow, LAG)] if streams.follow else []
         found += [Operator(streams.payments)] if streams.payments else []
         if streams.admit:
             admitting = Operator(streams.admit, max(held[name] for name in streams.bounded))
             lag = max(lag, admitting.lag + 1)
             found.append(admitting)
-        return (*found, Operator(streams.combine, lag), Operator(self.intake.quality, lag), self._alerting(lag))
+        return (*found, Operator(streams.combine, lag))
 
     def _alerting(self, lag: int) -> Operator:
         silences = [watch.rule.absent for watch in self.alerts.watches if watch.rule.absent]
@@ -147,7 +153,8 @@ class RealtimeMetrics:
         from ecompulse.transforms.frames import map_frames
 
         quality = self.intake.quality
-        late = taken.events | "Late" >> scope.under_clock(self.streams.combine, late_rows, self.streams.plan)
+        named = taken.events | "Somebody" >> map_frames(_somebody)
+        late = named | "Late" >> scope.under_clock(self.streams.combine, late_rows, self.streams.plan)
         scope.write(self.late, late | "LateEvents" >> map_frames(_columns, self.late.schema))
         counts = [late | "CountLate" >> map_frames(count_late, quality.window_ms)]
         for number, partial in enumerate([*counts, *([folded] if folded is not None else [])]):
@@ -159,6 +166,11 @@ def _tick(clock: Clock, watches: Sequence[Watch]) -> pl.DataFrame:
     return tick(watches, clock)
 
 
+def _somebody(events: pl.DataFrame) -> pl.DataFrame:
+    """Events with a visitor, for filters that name one: too late for identity to say who it was."""
+    return events.with_columns(visitor=pl.coalesce("user_id", "anonymous_id"))
+
+
 def _columns(frame: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
     return frame.select(schema.names())
 
@@ -166,7 +178,7 @@ def _columns(frame: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
 def make(options: Options) -> RealtimeMetrics:
     """The job that a user asked for; UserError names what does not fit."""
     intake = open_intake(options)
-    metrics = _read("--metrics", options.metrics, parse_metrics) if options.metrics else standard_metrics()
+    metrics = read_config("--metrics", options.metrics, parse_metrics) if options.metrics else standard_metrics()
     schema = pl.Schema({**intake.schema(), "device": pl.String(), "visitor": pl.String()})
     currency = intake.enrich.steps.currency
     try:
@@ -190,7 +202,7 @@ def make(options: Options) -> RealtimeMetrics:
 def _watches(options: Options, metrics: MetricSet, plan: Plan) -> tuple[Watch, ...]:
     rules = RuleSet() if options.metrics else standard_rules()
     if options.rules:
-        rules = RuleSet() if options.rules == "none" else _read("--rules", options.rules, parse_rules)
+        rules = RuleSet() if options.rules == "none" else read_config("--rules", options.rules, parse_rules)
     known = MetricSet({DATA_QUALITY: quality_metric(options.quality_window), **metrics.metrics})
     try:
         return rules.bind(known, skip=frozenset(plan.skipped))
@@ -201,7 +213,8 @@ def _watches(options: Options, metrics: MetricSet, plan: Plan) -> tuple[Watch, .
 Read = TypeVar("Read")
 
 
-def _read(flag: str, path: str, parse: Callable[[str, str], Read]) -> Read:
+def read_config(flag: str, path: str, parse: Callable[[str, str], Read]) -> Read:
+    """What `parse(text, path)` makes of a file; UserError names the flag."""
     try:
         return parse(Path(path).read_text(encoding="utf-8"), path)
     except OSError as error:

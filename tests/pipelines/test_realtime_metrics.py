@@ -33,6 +33,7 @@ VIEWS = """
 metrics:
   views: {measure: count, filter: event_type == 'page_view', windows: [tumbling 1m]}
 """
+SOMEBODY = VIEWS.replace("'page_view'", "'page_view' and visitor != 'nobody'")
 FAILING = """
 rules:
   payments_failing: {metric: payment_failure_rate, window: 10m/1m, above: 0.6, recover: 0.4, least: 2, for: 5m}
@@ -114,8 +115,8 @@ def line(moment: int, number: int) -> str:
 
 
 @pytest.fixture
-def views(tmp_path):
-    (tmp_path / "views.yaml").write_text(VIEWS)
+def views(tmp_path, request):
+    (tmp_path / "views.yaml").write_text(getattr(request, "param", VIEWS))
     (tmp_path / "input").mkdir()
     flags = (f"--metrics={tmp_path / 'views.yaml'}", "--watermark_delay=1m", "--allowed_lateness=5m", "--fill=0")
     place = Place(tmp_path, tmp_path / "input", flags, realtime_metrics)
@@ -130,6 +131,7 @@ def final_views(place):
     return {(start - BASE) // MINUTE: int(row["value"]) for (_, _, start, *_), row in by_window(declared).items()}
 
 
+@pytest.mark.parametrize("views", [VIEWS, SOMEBODY], indirect=True, ids=["events", "visitors"])
 def test_late_rows_revise_within_the_lateness_and_are_kept_apart_after_it(views):
     """The watermark is at minute 18:45."""
     assert final_views(views) == dict.fromkeys(range(18), 4)
