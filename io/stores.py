@@ -7,10 +7,14 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import Store
 from ecompulse.io.s3 import TEMPORARY, open_s3
+
+UNFINISHED: Final = 3600.0
+"""Seconds after which a file that is still being written was left by a writer that is dead."""
 
 
 def open_store(uri: str, s3_endpoint: str | None = None) -> Store:
@@ -78,6 +82,20 @@ class LocalStore:
     def age(self, name: str) -> float:
         """Seconds since the file was written."""
         return time.time() - self._path(name).stat().st_mtime
+
+    def sweep(self) -> int:
+        """Remove what writers that were killed left unfinished, over an hour ago; returns the number of files.
+
+        A writer that slept for that long finds its file gone, and fails: nothing had come of it.
+        """
+        swept = 0
+        for folder, _, names in os.walk(self.root):
+            for path in (Path(folder, name) for name in names if name.startswith(TEMPORARY)):
+                with contextlib.suppress(FileNotFoundError):  # its writer has finished, or removed it
+                    if time.time() - path.stat().st_mtime > UNFINISHED:
+                        path.unlink()
+                        swept += 1
+        return swept
 
     def _path(self, name: str) -> Path:
         return Path(self.root, name)

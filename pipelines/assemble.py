@@ -51,6 +51,9 @@ def assemble(job: Job, sources: Sequence[Source], options: Options, stop: thread
             require_restored(store, backup)
         checkpoint = open_checkpoint(store, settings_of(job, sources, options))
         claim_sinks(store, [sink.name for sink in sinks])
+        for place in (store, outputs, backup):
+            if isinstance(place, LocalStore):
+                place.sweep()  # once per start: a lake has many files
         sources = [*sources, ReplaySource(store, len(sources))]
         own = OwnStore(store, checkpoint.incarnation)
         space = Workspace(own, outputs, job.name, checkpoint.id, options.num_shards)

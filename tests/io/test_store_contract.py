@@ -1,7 +1,12 @@
 """What every store promises, over a directory and over a bucket."""
 
+import os
 import pickle
+import signal
+import subprocess
+import sys
 import threading
+import time
 import uuid
 from typing import Any
 
@@ -248,3 +253,32 @@ def test_a_uri_without_a_bucket_is_wrong_use():
     with pytest.raises(UserError, match="no store for gs://"):
         open_store("gs://bucket/x")
     assert open_store("s3://bucket/a/b/", "http://h:1") == S3Store("s3://bucket/a/b", "http://h:1")
+
+
+def test_what_a_killed_writer_left_is_swept_when_it_is_old(tmp_path):
+    store = LocalStore(str(tmp_path))
+    store.put("a/b", b"1")
+    ages = {"a/.tmp-old": 3700, "a/.tmp-new": 60, ".tmp-old": 3700, "a/old": 3700}
+    for name, age in ages.items():
+        path = tmp_path / name
+        path.write_bytes(b"half")
+        os.utime(path, (time.time() - age,) * 2)
+    assert store.sweep() == 2
+    assert store.list("") == ["a/b", "a/old"]
+    assert (tmp_path / "a" / ".tmp-new").exists()
+    assert LocalStore(str(tmp_path / "nowhere")).sweep() == 0
+
+
+def test_a_killed_writer_leaves_what_is_swept(tmp_path):
+    """SIGKILL between writing and link(): the file that `sweep` is there for."""
+    code = (
+        "import os, signal; from ecompulse.io.stores import LocalStore; os.fsync = lambda _: os.kill(os.getpid(), 9); "
+        f"LocalStore({str(tmp_path)!r}).create('a/b', b'1')"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    [left] = (tmp_path / "a").iterdir()
+    store = LocalStore(str(tmp_path))
+    assert store.list("") == []
+    os.utime(left, (0, 0))
+    assert store.sweep() == 1
+    assert not left.exists()
