@@ -10,6 +10,7 @@ from ecompulse.kernels.anomalies.memory import (
     LEVEL_POINTS,
     NOTHING,
     OUTSIDE,
+    RESIDUAL,
     SHIFT,
     SLOTS,
     SPREAD,
@@ -27,6 +28,12 @@ _DRIFT: Final = 0.005  # share by which a slot's range comes back to what it was
 _NEW_GROUND: Final = 0.05  # of the range so far: as in Numenta's detectors for NAB
 _WEIGHTS: Final = {SHIFT: 1.0, OUTSIDE: 1.0, SPREAD: 0.25, DEVIATION: 0.1}
 _BONUS: Final = 1.5
+_FORECAST_WEIGHT: Final = 1.2
+_FORGET: Final = 0.2  # weight of a new day in its slot's forecast
+_LONG_FORGET: Final = 0.01  # and of a slot in the error of all slots
+_SMOOTH: Final = 3  # points over which a residual is smoothed
+_FLOOR: Final = 0.25  # of the error of all slots, in the unit of a slot's residual
+_WORST: Final = 3  # times the error: what one day may teach
 _REST: Final = 75  # points for which a peak must be exceeded to be news
 _REST_SHARE: Final = 0.04  # and of the series' age
 _MARGIN: Final = 0.4
@@ -60,6 +67,10 @@ def observe(memory: Memory, times: Ints, values: Floats) -> Judgement:
     - *new ground*: more than 5 % of the range so far beyond the least or greatest value ever: 1.5 more. (The
       `spatial anomaly` of Numenta's detectors for NAB.)
 
+    Or it is, if that is more, 1.2 times the surprise at the forecast's residual: each 45 minutes of the day have an
+    exponentially weighted mean and mean absolute error, residuals are in units of that error and smoothed over 3
+    points. A fall to what is usual at night shows here only.
+
     Args:
         memory: RECORD of each series.
         times: end of each window, UTC ms, later than the one before.
@@ -73,21 +84,24 @@ def observe(memory: Memory, times: Ints, values: Floats) -> Judgement:
     outside = np.where(low <= high, np.maximum(np.maximum(values - high, low - values), 0.0), 0.0)
     distances = {DEVIATION: np.abs(values - level), SHIFT: np.abs(mean - level), OUTSIDE: outside, SPREAD: spread}
     score = _score(memory, distances) + _BONUS * _new_ground(memory, values)
+    distances[RESIDUAL] = _residual(memory, times, values)
+    score = np.maximum(score, _FORECAST_WEIGHT * _unforeseen(memory, times, distances[RESIDUAL]))
     _learn(memory, times, values, distances)
     return Judgement(score, _news(memory, score))
 
 
 def expected(memory: Memory, times: Ints) -> tuple[Floats, Floats]:
-    """The interval outside which one point in two hundred was, at this time of day as far as that is known.
+    """The interval outside which one point in two hundred was.
 
-    Call it before `observe`: the point itself is not to widen what was expected of it.
+    It is around the forecast of the time of day, as wide as residuals are there; on a series' first day, and in a
+    slot that is not known, around the level. Call it before `observe`: what it is to judge must not widen it.
     """
-    level = _level(memory)
-    slot = _slot(times)
-    low, high = _of_day(memory, slot)
-    known = low <= high
-    seasonal, plain = reach(memory["seen"][:, OUTSIDE], _USUAL), reach(memory["seen"][:, DEVIATION], _USUAL)
-    return np.where(known, low - seasonal, level - plain), np.where(known, high + seasonal, level + plain)
+    row, slot, level = np.arange(len(times)), _slot(times), _level(memory)
+    foreseen = _foresees(memory, times)
+    middle = np.where(foreseen, memory["mean"][row, slot], level)
+    seasonal = reach(memory["seen"][:, RESIDUAL], _USUAL) * _unit(memory, slot)
+    width = np.where(foreseen, seasonal, reach(memory["seen"][:, DEVIATION], _USUAL))
+    return middle - width, middle + width
 
 
 def adapt(memory: Memory, kept: Ints) -> None:
@@ -95,7 +109,7 @@ def adapt(memory: Memory, kept: Ints) -> None:
     age = (memory["points"][:, None] - 1 - np.arange(LEVEL_POINTS)) % LEVEL_POINTS
     memory["recent"] = np.where(age < kept[:, None], memory["recent"], np.inf)
     memory["held"] = np.isfinite(memory["recent"]).sum(axis=1)
-    memory["day_low"], memory["day_high"] = np.inf, -np.inf
+    memory["day_low"], memory["day_high"], memory["known"] = np.inf, -np.inf, 0
 
 
 def _level(memory: Memory) -> Floats:
@@ -148,9 +162,12 @@ def _range(memory: Memory, times: Ints) -> tuple[Floats, Floats]:
         with np.errstate(invalid="ignore"):
             merged = pick(today, was + _DRIFT * (today - was))
         memory[edge][ended, at] = np.where(np.isfinite(was), merged, today)
+    _teach(memory, ended)
     new = before != slot
     memory["slot_low"] = np.where(new, np.inf, memory["slot_low"])
     memory["slot_high"] = np.where(new, -np.inf, memory["slot_high"])
+    for name in ("slot_points", "slot_sum", "slot_miss"):
+        memory[name] = np.where(new, 0, memory[name])
     memory["slot"] = slot
     return _of_day(memory, slot)
 
@@ -166,19 +183,66 @@ def _score(memory: Memory, distances: dict[int, Floats]) -> Floats:
     return score
 
 
+def _foresees(memory: Memory, times: Ints) -> Flags:
+    """Whether there is a forecast: of a slot that a day is known of, a day after the first point."""
+    known: Flags = memory["known"][np.arange(len(times)), _slot(times)] > 0
+    return known & (times - memory["first"] >= _DAY_MS)
+
+
+def _unit(memory: Memory, slot: Ints) -> Floats:
+    unit: Floats = memory["error"][np.arange(len(slot)), slot] + _FLOOR * memory["usual"]
+    return unit
+
+
+def _residual(memory: Memory, times: Ints, values: Floats) -> Floats:
+    """Smoothed distance from the forecast, in units of its usual error."""
+    row, slot = np.arange(len(times)), memory["slot"]
+    unit = _unit(memory, slot)
+    miss = values - memory["mean"][row, slot]
+    apart = np.where(_foresees(memory, times) & (unit > 0), miss / np.where(unit > 0, unit, 1.0), 0.0)
+    memory["residual"] += (apart - memory["residual"]) / _SMOOTH
+    memory["slot_points"] += 1
+    memory["slot_sum"] += values
+    memory["slot_miss"] += np.abs(miss)
+    return np.abs(memory["residual"])
+
+
+def _teach(memory: Memory, ended: Ints) -> None:
+    """The forecast learns slots that have ended: only past days are in it, and one odd day moves it but a little."""
+    at, points = memory["slot"][ended], memory["slot_points"][ended]
+    mean, error, known = (memory[name][ended, at] for name in ("mean", "error", "known"))
+    today, miss = memory["slot_sum"][ended] / points, memory["slot_miss"][ended] / points
+    again = known > 0
+    weight = np.maximum(_FORGET, 1 / (known + 1))
+    bound = _WORST * (error + _FLOOR * memory["usual"][ended])
+    spread = (memory["slot_high"][ended] - memory["slot_low"][ended]) / 4  # of a few points: about their mean error
+    memory["mean"][ended, at] = np.where(again, mean + weight * np.clip(today - mean, -bound, bound), today)
+    memory["error"][ended, at] = np.where(again, error + weight * (np.minimum(miss, bound) - error), spread)
+    memory["known"][ended, at] = known + 1
+    total = memory["known"][ended].sum(axis=1)
+    usual = memory["usual"][ended]
+    memory["usual"][ended] = usual + np.maximum(_LONG_FORGET, 1 / total) * (np.where(again, miss, spread) - usual)
+
+
+def _unforeseen(memory: Memory, times: Ints, residual: Floats) -> Floats:
+    judged = greater(memory["seen"][:, RESIDUAL], memory["greatest"][:, RESIDUAL], residual)
+    return np.where(_foresees(memory, times), judged, 0.0)
+
+
 def _new_ground(memory: Memory, values: Floats) -> Flags:
     least, most = memory["least"], memory["most"]
     known = least <= most
     span = np.maximum(most, values) - np.minimum(least, values)
-    beyond = np.maximum(values - most, least - values)
-    found: Flags = known & (beyond > _NEW_GROUND * np.where(known, span, 0.0)) & (beyond > 0)
+    past = np.maximum(values - most, least - values)
+    found: Flags = known & (past > _NEW_GROUND * np.where(known, span, 0.0)) & (past > 0)
     return found
 
 
 def _learn(memory: Memory, times: Ints, values: Floats, distances: dict[int, Floats]) -> None:
     row = np.arange(len(values))
+    foreseen = _foresees(memory, times)
     for kind, distance in distances.items():
-        memory["seen"][row, kind, bins_of(distance)] += 1
+        memory["seen"][row, kind, bins_of(distance)] += foreseen if kind == RESIDUAL else 1
         memory["greatest"][:, kind] = np.maximum(memory["greatest"][:, kind], distance)
     memory["least"], memory["most"] = np.minimum(memory["least"], values), np.maximum(memory["most"], values)
     memory["slot_low"] = np.minimum(memory["slot_low"], values)

@@ -55,7 +55,7 @@ class DetectAnomalies:
     Output: `anomaly_alerts`.
     """
 
-    threshold: float = 4.0
+    threshold: float = 4.04
     settle_after: int = 3 * HOUR_MS
     silence_after: int = HOUR_MS // 2
     arrival: int = 2 * HOUR_MS

@@ -23,9 +23,11 @@ BINS: Final = OCTAVES * PARTS
 """Bins of a distribution: eight to a doubling, over sixty-four doublings."""
 
 PEAKS: Final = 16
-DEVIATION, SHIFT, OUTSIDE, SPREAD = range(4)
+DEVIATION, SHIFT, OUTSIDE, SPREAD, RESIDUAL = range(5)
+KINDS: Final = 5
 """Distributions that are kept: distance of a point from the level, of the last points' mean from it, of a point from
-the range of its time of day, and the deviation of the last points among themselves."""
+the range of its time of day, the deviation of the last points among themselves, and the residual of the forecast in
+units of what it usually is."""
 
 NOTHING: Final = -1
 VERSION: Final = 1
@@ -44,8 +46,16 @@ RECORD: Final = np.dtype(
         ("slot_high", "<f8"),
         ("day_low", "<f8", (SLOTS,)),
         ("day_high", "<f8", (SLOTS,)),
-        ("seen", "<u4", (4, BINS)),
-        ("greatest", "<f8", (4,)),
+        ("mean", "<f8", (SLOTS,)),
+        ("error", "<f8", (SLOTS,)),
+        ("known", "<i8", (SLOTS,)),
+        ("usual", "<f8"),
+        ("slot_points", "<i8"),
+        ("slot_sum", "<f8"),
+        ("slot_miss", "<f8"),
+        ("residual", "<f8"),
+        ("seen", "<u4", (KINDS, BINS)),
+        ("greatest", "<f8", (KINDS,)),
         ("peak", "<f8", (PEAKS,)),
         ("peak_at", "<i8", (PEAKS,)),
         ("since", "<i8"),
@@ -59,11 +69,13 @@ RECORD: Final = np.dtype(
     ]
 )
 """`points` seen, end of the `first` and `last` (UTC ms); `recent` values in a ring, `held` of them (others infinite);
-`least` and `most` ever; range of the `slot` of the day under way, and of each slot on past days; how often each size of
-a distance was `seen`, and the `greatest`; the last high scores (`peak`) and the numbers of their points; of an incident
-`since` (ms, or NOTHING), what it is, how many calm points in a row, number of the point that opened it and its time
-(`settling`), or those of the last adaptation; the longest gap between points (ms); since when the series is `silent`,
-or NOTHING."""
+`least` and `most` ever; range of the `slot` of the day under way, and of each slot on past days; the forecast of each
+slot: `mean`, mean absolute `error`, days that are in them (`known`), and the `usual` error of all; of the slot under
+way its points, their sum, and the sum of their distances from the forecast (`slot_miss`); the smoothed `residual`; how
+often each size of a distance was `seen`, and the `greatest`; the last high scores (`peak`) and the numbers of their
+points; of an incident `since` (ms, or NOTHING), what it is, how many calm points in a row, number of the point that
+opened it and its time (`settling`), or those of the last adaptation; the longest gap between points (ms); since when
+the series is `silent`, or NOTHING."""
 
 
 class UnreadableMemoryError(ValueError):

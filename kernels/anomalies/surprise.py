@@ -13,6 +13,7 @@ import numpy as np
 from ecompulse.kernels.anomalies.memory import BINS, PARTS, Counts, Floats, Ints
 
 _SMALLEST: Final = 20  # octaves below 1
+_TAIL: Final = 4  # decimal orders of surprise for each order beyond all that was seen
 _DIGITS: Final = 9  # so that the last bit of a logarithm, which may differ between machines, decides nothing
 _EDGES: Final = np.arange(BINS)
 
@@ -30,8 +31,8 @@ def greater(seen: Counts, greatest: Floats, distance: Floats) -> Floats:
     above = np.where(at[:, None] <= _EDGES, seen, 0).sum(axis=1, dtype=np.int64)
     record = (greatest > 0) & (distance > greatest)
     above[record] = 0
-    beyond = np.where(record, distance / np.where(record, greatest, 1.0), 1.0)
-    found: Floats = np.log10((total + 1) / (above + 1)) + np.log10(beyond)
+    ratio = np.where(record, distance / np.where(record, greatest, 1.0), 1.0)
+    found: Floats = np.log10((total + 1) / (above + 1)) + _TAIL * np.log10(ratio)
     rounded: Floats = np.round(found, _DIGITS)
     return np.where(distance > 0, rounded, 0.0)
 
