@@ -4,7 +4,7 @@ PY := .venv/bin/python
 ARGS ?=
 WORKERS ?= 2
 
-.PHONY: help setup lock demo demo-live services test unit coverage lint types docs wheel bench clean
+.PHONY: help setup lock demo demo-live services chaos soak test unit coverage lint types docs wheel bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,14 @@ demo-live: setup ## A shop that sells into Kafka, the jobs following, until Ctrl
 
 services: setup ## Start Kafka, Redis, PostgreSQL and moto (S3, DynamoDB), print their addresses, stop them on Ctrl-C
 	@PYTHONPATH=tests $(PY) -m services $(ARGS)
+
+chaos: setup ## Kill a live job 100 times and each of its servers 5 times, then count its rows; ARGS="--seed=7 --kills=100"
+	@echo "chaos: kills, and what they hit (about 15 minutes on 2 cores)"
+	@PYTHONPATH=tests $(PY) -m reliability.chaos $(ARGS)
+
+soak: setup ## A live job at a fixed rate, with restarts: does anything grow? ARGS="--minutes=30 --rate=200 --restart=5"
+	@echo "soak: a line each half minute, half an hour long"
+	@PYTHONPATH=tests $(PY) -m reliability.soak $(ARGS)
 
 test: setup ## All tests: unit, property, crash and wheel; ARGS="..." runs some
 	@$(if $(ARGS),,echo "test: all tests (about 7 minutes on 2 cores)")

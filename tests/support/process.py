@@ -82,11 +82,16 @@ class Shop:
             *flags,
         ]
 
+    @property
+    def module(self) -> str:
+        """The program."""
+        return f"pipelines.{self.job}"
+
     def start(self, *flags: str, crash_at: str | None = None) -> subprocess.Popen[str]:
         """A process that runs the job."""
         environment = {**os.environ, **({CRASH_AT: crash_at} if crash_at else {})}
         process = subprocess.Popen(
-            [sys.executable, "-m", f"pipelines.{self.job}", *self.arguments(*flags)],
+            [sys.executable, "-m", self.module, *self.arguments(*flags)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -104,7 +109,7 @@ class Shop:
 
     def run_here(self, *flags: str) -> tuple[int, str]:
         """The same in this process, which has Beam imported already."""
-        status, _, said = command(f"pipelines.{self.job}", *self.arguments(*flags))
+        status, _, said = command(self.module, *self.arguments(*flags))
         return status, said
 
     def stop_all(self) -> None:

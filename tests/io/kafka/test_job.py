@@ -3,8 +3,6 @@
 import base64
 import json
 import signal
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -13,6 +11,7 @@ from deltalake import DeltaTable
 
 from services.kafka import PASSWORDS
 from services.server import Server
+from support.numbered import Numbered, send, sequences
 from support.process import Shop, command
 from support.topics import Topics
 
@@ -28,28 +27,15 @@ FLAGS = (
 )
 
 
-def numbered() -> Iterator[tuple[str, bytes]]:
-    """User and event, numbered per user; every 50th value is no JSON."""
-    at = datetime(2026, 3, 1, tzinfo=UTC)
-    for number in range(EACH):
-        for user in range(USERS):
-            event = {
-                "event_id": f"u{user}-{number}",
-                "event_type": ("page_view", "purchase")[number % 2],
-                "event_time": (at + timedelta(seconds=number)).isoformat(),
-                "user_id": f"u{user}",
-                "properties": {"number": number},
-            }
-            yield f"u{user}", json.dumps(event).encode()
-        yield f"u{number % USERS}", b"no JSON"
+@pytest.fixture
+def numbered() -> Numbered:
+    return Numbered(USERS)
 
 
 @pytest.fixture
-def shop(topics: Topics, tmp_path: Path) -> Shop:
+def shop(topics: Topics, tmp_path: Path, numbered: Numbered) -> Shop:
     events = topics.make(3)
-    with topics.producer() as producer:
-        for key, value in numbered():
-            producer.send(events, key=key.encode(), value=value)
+    send(topics, events, numbered, USERS * EACH)
     prefix = f"{events}."
     flags = (
         *FLAGS,
@@ -60,42 +46,34 @@ def shop(topics: Topics, tmp_path: Path) -> Shop:
     return Shop(tmp_path, f"kafka://{topics.bootstrap}/{events}", flags)
 
 
-def sequences(rows: Iterator[Mapping[str, object]]) -> dict[str, list[int]]:
-    """The numbers of each user, in the order of the rows."""
-    found: dict[str, list[int]] = {}
-    for row in rows:
-        found.setdefault(str(row["user_id"]), []).append(json.loads(str(row["properties"]))["number"])
-    return found
-
-
-def check_all_there_once(shop: Shop, topics: Topics) -> None:
+def check_all_there_once(shop: Shop, topics: Topics, numbered: Numbered) -> None:
     prefix = shop.flags[-2].partition("=")[2]
-    wanted = {f"u{user}": list(range(EACH)) for user in range(USERS)}
+    wanted = numbered.wanted()
     views = sequences(record.row for record in topics.committed(f"{prefix}enriched_events"))
     orders = sequences(record.row for record in topics.committed(f"{prefix}orders"))
     assert views == {user: numbers[::2] for user, numbers in wanted.items()}  # in this order, nothing sorted
     assert orders == {user: numbers[1::2] for user, numbers in wanted.items()}
-    assert len(topics.committed(f"{prefix}dead_letters")) == EACH
+    assert len(topics.committed(f"{prefix}dead_letters")) == numbered.bad
     lake = pl.from_arrow(DeltaTable(str(shop.root / "lake" / "enriched_events")).to_pyarrow_table())
     assert isinstance(lake, pl.DataFrame)
     found = sequences(lake.select("user_id", "properties").iter_rows(named=True))
     assert {user: sorted(numbers) for user, numbers in found.items()} == wanted
 
 
-def test_undisturbed(shop: Shop, topics: Topics) -> None:
+def test_undisturbed(shop: Shop, topics: Topics, numbered: Numbered) -> None:
     status, said = shop.run_here()
     assert (status, said) == (0, "")
-    check_all_there_once(shop, topics)
+    check_all_there_once(shop, topics, numbered)
 
 
 @pytest.mark.parametrize("steps", [("kafka.written:5", "kafka.committed:2"), ("sealed:2", "kafka.ledger_sent:2")])
-def test_killed_twice_and_started_again(shop: Shop, topics: Topics, steps: tuple[str, str]) -> None:
+def test_killed_twice_and_started_again(shop: Shop, topics: Topics, numbered: Numbered, steps: tuple[str, str]) -> None:
     for step in steps:
         status, said = shop.run(crash_at=step)
         assert status == -signal.SIGKILL, f"{step} was never reached: {said}"
     status, said = shop.run_here()
     assert (status, said) == (0, "")
-    check_all_there_once(shop, topics)
+    check_all_there_once(shop, topics, numbered)
 
 
 def test_progress_has_the_lag_of_each_partition_and_true_counts_of_rows(topics: Topics, tmp_path: Path) -> None:
@@ -124,6 +102,11 @@ def test_dead_letters_that_no_record_can_hold_are_cut_and_say_so(topics: Topics,
         record.headers: len(base64.b64decode(record.row["raw"])) for record in topics.committed(f"{prefix}dead_letters")
     }
     assert found == {(("raw-bytes", b"3000000"),): 512 * 1024, (): 3_000}
+
+
+def values(count: int) -> list[bytes]:
+    """Of records: events, and the last is no JSON."""
+    return [*(value for _, value in Numbered(USERS).take(count - 1)), b"no JSON"]
 
 
 def config(tmp_path: Path, kafka: Server, **changed: str) -> Path:
@@ -157,7 +140,7 @@ def test_reads_and_writes_over_tls_with_a_password(
         pytest.importorskip("confluent_kafka")
     monkeypatch.setenv("SHOP_PASSWORD", PASSWORDS["shop"])
     events = topics.make(2)
-    topics.send(events, [value for _, value in numbered()][:30])
+    topics.send(events, values(30))
     config(tmp_path, kafka)
     status, shown, said = command(
         "pipelines.event_enrichment", *arguments(tmp_path, kafka, events), f"--kafka_client={client}"
@@ -227,7 +210,7 @@ def test_wrong_flags_are_one_line_that_names_them(
 
 def test_check_reads_topics_and_makes_nothing(topics: Topics, tmp_path: Path) -> None:
     events = topics.make()
-    topics.send(events, [value for _, value in numbered()][:30])
+    topics.send(events, values(30))
     given = [f"--source=kafka://{topics.bootstrap}/{events}", f"--sink=kafka://{topics.bootstrap}", "--check"]
     given += [f"--topic_prefix={events}.", f"--checkpoint={tmp_path / 'c'}", f"--lake={tmp_path / 'l'}"]
     status, shown, said = command("pipelines.event_enrichment", *given)

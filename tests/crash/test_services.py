@@ -1,0 +1,105 @@
+"""Kafka, with Redis beside, to Kafka, S3 and PostgreSQL: killed or asleep at every step, a numbered sequence finds all.
+
+The look-up's values change at every crash and every restart: what was sealed before keeps its own in all sinks.
+"""
+
+import itertools
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from ecompulse.epochs.steps import Step
+from services import s3
+from services.server import Server
+from support.live import LiveShop, Servers, verdict
+from support.numbered import send
+from support.process import wait_until
+
+pytestmark = pytest.mark.slow
+
+FLAGS = ("--trigger=available-now", "--keep_epochs=1", "--watermark_delay=30s", "--quality_window=10s")
+STEPS = [step for step in Step if not step.value.startswith("jsonl.")]
+ASLEEP = [Step.RAN, Step.SEALED, Step.LAKE_BEFORE_COMMIT, Step.WAREHOUSE_COMMITTED, Step.KAFKA_WRITTEN, Step.PUBLISHED]
+"""Each sink's own way to refuse a zombie; the warehouse's sleepers within a transaction are in tests/io/sinks."""
+
+tiers = (f"tier-{number}" for number in itertools.count())
+
+
+@pytest.fixture(scope="module")
+def servers(kafka: Server, redis: Server, postgres: Server, moto: Server) -> Servers:
+    return Servers(kafka, redis, postgres, moto)
+
+
+@pytest.fixture(scope="module")
+def shop(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveShop]:
+    """One for all crashes: what one has broken, the next ones find."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in s3.ENVIRONMENT.items():
+            patch.setenv(name, value)
+        made = LiveShop(tmp_path_factory.mktemp("live"), "", FLAGS, servers=servers)
+        more(made)
+        assert made.run_here("--progress=none") == (0, "")  # its writers are known to the ledger: no epoch is the first
+        yield made
+        made.stop_all()
+
+
+def more(shop: LiveShop, count: int = 60) -> None:
+    """Events to come, and another value to look up."""
+    shop.set_tier(next(tiers))
+    send(shop.topics, shop.topic, shop.numbered, count)
+
+
+def check(shop: LiveShop) -> None:
+    found = verdict(shop)
+    assert found.whole, found
+    assert shop.lake()["user_tier"].n_unique() > 1, "no value has changed: this proves nothing"
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_killed_at_a_step_and_started_again(shop: LiveShop, step: Step) -> None:
+    more(shop)
+    life = shop.live(crash_at=f"{step}:1")
+    assert life.wait() == -signal.SIGKILL, f"{step} was never reached: {life.said}"
+    assert life.trace[-1] == step
+    more(shop, 7)
+    assert shop.run_here("--progress=none") == (0, "")
+    check(shop)
+
+
+@pytest.mark.parametrize("step", ASLEEP)
+def test_asleep_at_a_step_while_a_successor_commits(shop: LiveShop, step: Step) -> None:
+    more(shop)
+    old = shop.live(sleep_at=f"{step}:1")
+    wait_until(lambda: old.asleep or old.ended)
+    more(shop, 7)
+    assert shop.run_here("--progress=none") == (0, "")
+    more(shop, 5)
+    old.process.send_signal(signal.SIGCONT)
+    assert old.wait() == 1
+    assert "a newer driver" in old.said
+    assert old.said.count("\n") == 1
+    assert shop.run_here("--progress=none") == (0, "")
+    check(shop)
+
+
+def test_a_checkpoint_that_is_lost_and_made_anew_loses_nothing(
+    servers: Servers, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reads all again, and is another writer: nothing counts as written already. The upserts of a warehouse do."""
+    for name, value in s3.ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    shop = LiveShop(tmp_path, "", FLAGS, servers=servers)
+    more(shop, 100)
+    assert shop.run_here("--progress=none") == (0, "")
+    client = s3.client(servers.moto)
+    for folder in ("checkpoint/", "backup/"):
+        for name in client.list_objects_v2(Bucket=shop.bucket, Prefix=folder)["Contents"]:
+            client.delete_object(Bucket=shop.bucket, Key=name["Key"])
+    more(shop, 50)
+    assert shop.run_here("--progress=none") == (0, "")
+    found = verdict(shop)
+    assert (found.topic.lost, found.topic.strange, found.topic.doubled) == (0, 0, 100)
+    assert (found.lake.lost, found.lake.strange, found.lake.doubled) == (0, 0, 100)
+    assert found.warehouse.whole
+    assert found.same_bytes

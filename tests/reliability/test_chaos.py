@@ -1,0 +1,68 @@
+"""A dozen of the kills of `make chaos`: nine of the job, and each server."""
+
+import os
+
+import pytest
+
+from reliability.chaos import unleash
+from reliability.kills import AT, JOB, STEPS, Chaos, Kill
+from reliability.places import FLAGS, mortal, now
+from services import s3
+from services.fixtures import missing
+from services.server import Server, Unavailable
+from support.live import LiveShop
+from support.numbered import Count, Numbered
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_dozen_of_kills(tmp_path, moto: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in s3.ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    said: list[str] = []
+    try:
+        with mortal(tmp_path, moto) as servers:
+            shop = LiveShop(tmp_path / "shop", "", FLAGS, servers=servers, numbered=Numbered(time_of=now))
+            try:
+                chaos, found = unleash(
+                    shop, kills=9, each=1, seed=int(os.environ.get("SEED", "6")), rate=100, say=said.append
+                )
+            finally:
+                shop.stop_all()
+    except Unavailable as error:
+        missing("kafka", str(error))
+    assert found.whole, (found, said)
+    assert found.topic.rows > 500
+    assert {target: chaos.hits(target) for target in (JOB, *AT)} == {JOB: 9, **dict.fromkeys(AT, 1)}, said
+    assert chaos.table()[-2].split() == ["all", "9", "1", "1", "1"]
+
+
+def test_a_schedule_follows_its_seed_and_passes_every_step() -> None:
+    def steps(seed: int) -> list[str]:
+        chaos = Chaos(None, 0, 0, seed, print)  # type: ignore[arg-type]  # nobody is killed
+        return [next(chaos._steps) for _ in STEPS]
+
+    assert steps(1) == steps(1) != steps(2)
+    assert sorted(steps(1)) == sorted(STEPS)
+
+
+def test_kills_that_hit_nothing_do_not_count() -> None:
+    chaos = Chaos(None, 1, 1, 1, print)  # type: ignore[arg-type]
+    chaos.done += [Kill(JOB, "committed", hit=False, note=""), Kill("redis", "reading", hit=True, note="")]
+    assert (chaos.hits(JOB), chaos.hits("redis")) == (0, 1)
+    assert chaos._left() == [JOB, "kafka", "postgres"]
+    assert chaos.table()[-1].endswith(": 1")
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ({"a": [0, 1], "b": [0]}, Count(3, 0, 0, 0)),
+        ({"a": [0], "b": [0]}, Count(2, 1, 0, 0)),
+        ({"a": [0, 1, 1], "b": [0, 0, 0]}, Count(6, 0, 3, 0)),
+        ({"a": [0, 1, 2], "c": [0]}, Count(4, 1, 0, 2)),
+    ],
+)
+def test_what_is_lost_doubled_or_strange_is_counted(found: dict[str, list[int]], expected: Count) -> None:
+    assert Count.of(found, {"a": [0, 1], "b": [0]}) == expected
+    assert expected.whole == (found == {"a": [0, 1], "b": [0]})
