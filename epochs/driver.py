@@ -248,6 +248,7 @@ class Driver:
             drains=at.drains + 1 if draft.drain else 0,
             ages=manifest.ages,
             lookups=manifest.lookups,
+            models=manifest.models,
         )
 
     def _finish(self, seal: Seal, watch: Stopwatch) -> None:

@@ -25,6 +25,7 @@ class Manifest:
         counts: rows read (`input`) and rows per decoded output.
         ages: events by bucket of their age when the epoch was planned (see `latency`).
         lookups: what look-ups did (see `usage`).
+        models: what is known of models that learn, by name.
     """
 
     tops: dict[str, int | None] = field(default_factory=dict)
@@ -34,6 +35,7 @@ class Manifest:
     counts: dict[str, int] = field(default_factory=dict)
     ages: dict[str, int] = field(default_factory=dict)
     lookups: dict[str, Any] = field(default_factory=dict)
+    models: dict[str, float] = field(default_factory=dict)
 
     def add(self, fact: dict[str, Any]) -> None:
         """Take in one fact."""
@@ -52,6 +54,8 @@ class Manifest:
             self.state.setdefault(fact["operator"], {})[str(fact["shard"])] = fact["head"]
         elif "lookups" in fact:
             add_usage(self.lookups, fact)
+        elif "models" in fact:
+            self.models.update(fact["models"])
 
     def _count(self, name: str, rows: int) -> None:
         self.counts[name] = self.counts.get(name, 0) + rows

@@ -87,6 +87,7 @@ def describe(
         "counts": seal.counts,
         "retries": {kind: watch.retries[kind] for kind in ("run", "checkpoint", "backup", "publish")},
         "lookups": describe_usage(seal.lookups),
+        "models": seal.models,
     }
 
 

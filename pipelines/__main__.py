@@ -10,6 +10,7 @@ COMMANDS: Final = {
     "event_enrichment": "enrich events with user, product, place and device",
     "session_analytics": "sessions, funnels, abandonment",
     "realtime_metrics": "KPIs in tumbling and sliding windows, alerts on them",
+    "anomaly_detection": "fraud scores and anomalies of KPIs, learnt on the stream",
     "demo": "simulate a shop and run the jobs on it",
     "show": "read a table of the lake",
     "checkpoint": "inspect, verify, fork or reshard a checkpoint",

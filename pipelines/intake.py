@@ -20,6 +20,8 @@ from ecompulse.kernels.enrich.enrichment import KEYED, enriched_schema
 from ecompulse.kernels.enrich.joins import REFERRED
 from ecompulse.kernels.enrich.versions import TYPES, change_mapping, to_versions
 from ecompulse.kernels.event import FRAME_SCHEMA, STORED_LETTER_SCHEMA
+from ecompulse.kernels.fraud.labels import LABEL_MAPPING, to_labels
+from ecompulse.kernels.fraud.labels import ROLE as LABELS
 from ecompulse.kernels.mapping import Mapping, load_mapping
 from ecompulse.kernels.quality_totals import TOTALS_SCHEMA, TotalQuality
 from ecompulse.kernels.rows import REFERENCE
@@ -83,6 +85,10 @@ class Intake:
         return self._read(
             scope, f"{step}_updates", change_mapping(step), partial(to_versions, step=step, columns=columns)
         )
+
+    def read_labels(self, scope: "Scope") -> "Taken":
+        """The same for labels of transactions (LABELLED_SCHEMA)."""
+        return self._read(scope, LABELS, LABEL_MAPPING, to_labels)
 
     def _read(self, scope: "Scope", role: str, mapping: Mapping | None, reshape: Reshape | None) -> "Taken":
         from ecompulse.transforms.decode import DecodeRows

@@ -1,4 +1,4 @@
-"""`JoinLabels`: transactions once each, and what becomes known of them later, told to their entities."""
+"""`JoinLabels`: transactions once each and in order, and what becomes known of them later, told to their entities."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,6 +43,7 @@ _KNOWN: Final = Table(
     due=DUE,
     expires="ends",
 )
+_PENDING: Final = Table("pending", pl.Schema({**TRANSACTION_SCHEMA, DUE: pl.Int64()}), "transaction_id", due=DUE)
 _WAITING: Final = Table(
     "waiting",
     pl.Schema({"transaction_id": pl.String(), "counts": pl.Int64(), **TOLD, DUE: pl.Int64()}),
@@ -77,12 +78,13 @@ class JoinLabels:
     watermark is there. Of a transaction's labels a later one overrides, unless its source ranks lower (SOURCES). A
     transaction without label counts as legitimate from `horizon` after it; labels are heeded until twice that.
 
-    When: transactions at once, marks once the watermark has passed the time from which they count. It must run under
-    the watermark that let the transactions go, not the one before. What a label has to do with an unknown transaction,
+    When: a transaction comes out once the watermark has passed it, so that what follows sees transactions in the order
+    of time; a mark once the watermark has passed the time from which it counts. What comes late comes out at once. What
+    is fed by these outputs in the same epoch must be clocked by the watermark before. What a label has to do with an unknown transaction,
     or one that is too old or later than the label, is counted as `unmatched`.
 
     Keying: transaction id. State: `transactions`, ids and two times each (about 150 bytes), for twice the horizon;
-    `waiting`, labels that do not count yet. Draining lets waiting labels count, and ages nothing.
+    `pending`, transactions that the watermark has not passed; `waiting`, labels that do not count yet. Draining lets waiting labels count, and ages nothing.
 
     Attributes:
         horizon: ms.
@@ -107,8 +109,8 @@ class JoinLabels:
 
     @property
     def tables(self) -> Sequence[Table]:
-        """`transactions` and `waiting` by transaction."""
-        return (_KNOWN, _WAITING)
+        """`transactions`, `pending` and `waiting` by transaction."""
+        return (_KNOWN, _PENDING, _WAITING)
 
     @property
     def inputs(self) -> pl.Schema:
@@ -127,12 +129,15 @@ class JoinLabels:
     def step(self, state: StateView, batch: pl.DataFrame, clock: Clock) -> Step:
         """Register what is new, tell what has become known."""
         draining, until = clock.watermark >= END_OF_TIME, clock.watermark
-        rows = batch.filter(pl.col("label").is_null()).sort(ORDER)
+        new = batch.filter(pl.col("label").is_null()).select(TRANSACTION_SCHEMA.names())
         told = batch.filter(pl.col("label").is_not_null())
         told = told.select("transaction_id", *TOLD, counts=millis() + self.wait)
-        due = [state.due("waiting", until)] + ([] if draining else [state.due("transactions", until)])
+        due = [state.due(name, until) for name in ("waiting", "pending", *([] if draining else ["transactions"]))]
         keys = pl.concat([batch["transaction_id"], *(rows["transaction_id"] for rows in due)]).unique()
         known = state.lookup("transactions", keys)
+        rows = pl.concat([state.lookup("pending", keys).drop(DUE), new]).sort(ORDER)
+        pending = rows.filter(millis() >= until).with_columns((millis() + 1).alias(DUE))
+        rows = rows.filter(millis() < until)
         if self.lines:
             rows = rows.with_columns(pl.col("minor").sum().over("transaction_id", "event_time"))
         fresh = rows.unique("transaction_id", keep="first", maintain_order=True)
@@ -150,7 +155,8 @@ class JoinLabels:
         quality.append(self._counted(copies.select(at=millis()), "duplicate", "transaction_id"))
         outputs = {"transactions": fresh.select(TRANSACTION_SCHEMA.names()), "marks": marks}
         outputs["quality"] = book(pl.concat(quality), self.window, clock.watermark)
-        return Step(outputs, {"transactions": Change(keys, after), "waiting": Change(keys, left)})
+        changes = {"transactions": after, "pending": pending, "waiting": left}
+        return Step(outputs, {name: Change(keys, frame) for name, frame in changes.items()})
 
     def _registered(self, fresh: pl.DataFrame) -> pl.DataFrame:
         new = fresh.with_columns(

@@ -61,9 +61,10 @@ class TailScores:
         self.chosen = chosen
         self.counts = np.zeros((chosen.size, BINS)) if counts is None else counts
         self.own = np.zeros(BINS) if own is None else own
-        total = self.counts.sum(axis=1, keepdims=True)
-        self._surprise = np.log(total + 1) - np.log(np.cumsum(self.counts[:, ::-1], axis=1)[:, ::-1] + 1)
-        self._own_tail = (np.cumsum(self.own[::-1])[::-1] + 1) / (self.own.sum() + 1)
+        above = np.cumsum(self.counts[:, ::-1], axis=1)[:, ::-1]
+        self._surprise = np.log(above[:, :1] + 1) - np.log(above + 1)
+        above_own = np.cumsum(self.own[::-1])[::-1]
+        self._own_tail = (above_own + 1) / (above_own[0] + 1)
 
     def _bins(self, columns: Matrix) -> tuple[Ints, Any]:
         values = columns[:, self.chosen].astype(np.float64)

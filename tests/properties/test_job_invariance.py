@@ -12,10 +12,11 @@ from deltalake import DeltaTable
 from polars.testing import assert_frame_equal
 
 from ecompulse.epochs.steps import Step, observe
+from ecompulse.simulator.episodes import CardTesting
 from ecompulse.simulator.settings import Settings
 from ecompulse.simulator.shop import simulate
 from ecompulse.simulator.store import write
-from pipelines import event_enrichment, realtime_metrics, session_analytics
+from pipelines import anomaly_detection, event_enrichment, realtime_metrics, session_analytics
 from support.script import comparable
 
 JOBS = {
@@ -34,14 +35,23 @@ JOBS = {
         ["--dedup", "--max_series=3"],
         ("metrics", "metric_alerts", "data_quality"),
     ),
+    "anomaly_detection": (
+        anomaly_detection.main,
+        ["--dedup", "--learn_every=1h", "--refit_every=2h", "--label_wait=0s", "--alerts_per_day=20"],
+        ("risk_scores", "flagged_transactions", "data_quality"),
+    ),
 }
+
+HOUR = 3_600_000
+EPISODES = (CardTesting(5 * HOUR, cards=40), CardTesting(9 * HOUR, cards=30))
+"""Their refused payments are labelled an hour later: there is something to learn on the same day."""
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("shop")
     # No event later than the delay: late rows are late by a cut's watermark.
-    truth = write(simulate(Settings(seed=11, events=3000, late=0.0)), folder / "shop")
+    truth = write(simulate(Settings(seed=11, events=3000, late=0.0, episodes=EPISODES)), folder / "shop")
     assert truth.late == 0
     columns = {"segment": "text", "loyalty_tier": "text", "country": "text"}
     (folder / "enrich.yaml").write_text(yaml.safe_dump({"steps": {"user": {"columns": columns}}}))
@@ -50,7 +60,10 @@ def shop(tmp_path_factory) -> Path:
 
 def start(job: str, shop: Path, out: Path, *flags: str) -> int:
     main, own, _ = JOBS[job]
-    updates = [f"--user_updates={shop / 'shop' / 'user_updates.jsonl'}"] if job == "event_enrichment" else []
+    updates = {
+        "event_enrichment": [f"--user_updates={shop / 'shop' / 'user_updates.jsonl'}"],
+        "anomaly_detection": [f"--labels={shop / 'shop' / 'labels.jsonl'}"],
+    }.get(job, [])
     return main(
         [
             f"--source={shop / 'shop' / 'events'}", f"--enrich={shop / 'enrich.yaml'}", *own, *updates, *flags,

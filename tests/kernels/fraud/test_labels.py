@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from ecompulse.kernels.event import ORDER
 from ecompulse.kernels.fraud.labels import JoinLabels, as_labelled
 from support.harness import run_kernel
+from support.stepping import OneShard, rearranged
 from support.streams import BASE, cuts
 
 HOUR = 3_600_000
@@ -67,15 +68,32 @@ def test_marks_are_what_a_walk_says_for_any_cut_and_any_shards(data):
     labels = data.draw(st.lists(LABEL, max_size=8))
     batch = frame(transactions, labels)
     cut, shards = data.draw(cuts(batch.height)), data.draw(st.integers(1, 3))
-    cut = [*cut, batch.height - 1]
-    # One row more, so that what came before it is passed.
-    batch = pl.concat([batch, batch[-1:].with_columns(pl.lit("more").alias("transaction_id"))])
-    found = run_kernel(KERNEL, batch, cuts=[*cut, batch.height - 1], num_shards=shards, delay=0)
+    batch = rearranged(batch, data.draw(st.integers(0, 9)), HOUR)
+    # Rows more, so that what came before them is passed.
+    more = [batch[-1:].with_columns(pl.lit(name).alias("transaction_id")) for name in ("end", "more")]
+    batch = pl.concat([batch, *more])
+    found = run_kernel(KERNEL, batch, cuts=[*cut, batch.height - 1], num_shards=shards, delay=HOUR)
     marks = found["marks"].select(pl.col("event_time").dt.epoch("ms"), "transaction_id", "known", "frauds", "label")
     assert sorted(marks.rows()) == expected(transactions, labels)
     passed = found["transactions"].filter(~pl.col("transaction_id").is_in(["end", "more"]))
     assert sorted(passed["transaction_id"]) == sorted({row["id"] for row in transactions})
     assert found["marks"]["card_id"].to_list() == [f"card {name}" for name in found["marks"]["transaction_id"]]
+
+
+def test_transactions_come_out_in_the_order_of_time():
+    shard = OneShard(KERNEL)
+    rows = frame([{"id": name, "at": at} for name, at in (("a", 5), ("b", 3), ("c", 9))], [])
+    assert shard.step(rows, BASE + 4)["transactions"]["transaction_id"].to_list() == ["b"]
+    assert shard.step(rows.clear(), BASE + 9)["transactions"]["transaction_id"].to_list() == ["a"]
+    assert shard.step(rows.clear(), BASE + 10)["transactions"]["transaction_id"].to_list() == ["c"]
+
+
+def test_lines_of_an_order_are_added_up():
+    kernel = JoinLabels(lines=True)
+    rows = frame([{"id": "o", "at": 0, "minor": 10_000}, {"id": "o", "at": 0, "minor": 5_000}], [])
+    found = run_kernel(kernel, rows)
+    assert found["transactions"].filter(pl.col("transaction_id") == "o")["minor"].to_list() == [15_000]
+    assert found["quality"].is_empty()
 
 
 def test_a_label_of_no_transaction_is_counted():
