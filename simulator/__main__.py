@@ -11,13 +11,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from ecompulse.simulator.episodes import CardTesting, CheckoutOutage, Episode
+from ecompulse.simulator.incidents import PriceError, SearchOutage, TrafficCollapse
 from ecompulse.simulator.produce import GrowingFiles, NewFiles, RealClock, produce
 from ecompulse.simulator.settings import Settings, SettingsError, instant, milliseconds
 from ecompulse.simulator.shop import simulate
 from ecompulse.simulator.store import write, write_side
 from ecompulse.simulator.truth import Truth
 
-_EPISODES: Final = {"checkout_outage": CheckoutOutage, "card_testing": CardTesting}
+_EPISODES: Final = {
+    "checkout_outage": CheckoutOutage,
+    "card_testing": CardTesting,
+    "traffic_collapse": TrafficCollapse,
+    "price_error": PriceError,
+    "search_outage": SearchOutage,
+}
 _SHARES: Final = {
     "bots": "of events made by crawlers",
     "shared_device": "of members' visits in which a second member takes over",

@@ -186,7 +186,8 @@ def _score(memory: Memory, distances: dict[int, Floats]) -> Floats:
 def _foresees(memory: Memory, times: Ints) -> Flags:
     """Whether there is a forecast: of a slot that a day is known of, a day after the first point."""
     known: Flags = memory["known"][np.arange(len(times)), _slot(times)] > 0
-    return known & (times - memory["first"] >= _DAY_MS)
+    trusted: Flags = known & (times - memory["first"] >= _DAY_MS)
+    return trusted
 
 
 def _unit(memory: Memory, slot: Ints) -> Floats:
@@ -204,7 +205,8 @@ def _residual(memory: Memory, times: Ints, values: Floats) -> Floats:
     memory["slot_points"] += 1
     memory["slot_sum"] += values
     memory["slot_miss"] += np.abs(miss)
-    return np.abs(memory["residual"])
+    residual: Floats = np.abs(memory["residual"])
+    return residual
 
 
 def _teach(memory: Memory, ended: Ints) -> None:

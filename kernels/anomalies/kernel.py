@@ -41,9 +41,11 @@ class DetectAnomalies:
     `incident_id` comes from series, kind and `since`: the same in every run, and what is fired or recovered
     twice after a crash has the same `id`.
 
+    Outputs do not depend on the cut into epochs, nor on shards, as long as windows come within `arrival` of their end;
+    but for the silence of a series that has no more windows: draining tells it only if the watermark got there before.
+
     Keying: series (metric, window, dimensions, currency). State: `learnt`, one row of about 12 KB per series, gone 400
-    days after its last window. Outputs do not depend on the cut into epochs as long as windows come within
-    `arrival` of their end.
+    days after its last window.
 
     Attributes:
         threshold: score of an incident, in orders of magnitude; higher is quieter.
