@@ -184,7 +184,7 @@ class LiveShop(Shop):
     def warehoused(self, columns: list[str]) -> pl.DataFrame:
         """Events of the warehouse."""
         engine = sa.create_engine(self.warehouse, poolclass=sa.NullPool)
-        query = sa.select(*map(sa.column, columns)).select_from(sa.table("enriched_events"))
+        query: sa.Select[Any] = sa.select(*map(sa.column, columns)).select_from(sa.table("enriched_events"))
         with engine.connect() as connection:
             rows = connection.execute(query).fetchall()
         return pl.DataFrame([tuple(row) for row in rows], schema=columns, orient="row", infer_schema_length=None)
