@@ -164,7 +164,10 @@ class AdmitSeries:
         )  # fmt: skip
 
     def _quality(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Rows (events, of a ranking those of its items) that were folded, per slice and metric."""
+        """Rows (events, of a ranking those of its items) that were folded, per slice and metric, of all.
+
+        Also where none were: what a step sees of a slice depends on the cut, its share of all rows must not.
+        """
         ranks = {series_prefix(spec): spec.kind is Kind.TOP for spec in self.specs}
         ranking = _prefix().replace_strict(ranks, default=False, return_dtype=pl.Boolean)
         counted = rows.filter(pl.col("item").is_not_null() == ranking, pl.col("part") == 0)
@@ -172,7 +175,7 @@ class AdmitSeries:
         told = counted.group_by(window_start=pl.col("slice").cast(TIME), subject=subject).agg(
             pl.col("count").filter("_folded").sum().alias("count"), pl.col("count").sum().alias("rows")
         )
-        told = told.filter(pl.col("count") > 0).with_columns(check=pl.lit(OVERFLOW))
+        told = told.with_columns(check=pl.lit(OVERFLOW))
         return told.select(PARTIAL_SCHEMA.names()).sort("window_start", "subject")
 
 

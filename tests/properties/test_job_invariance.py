@@ -42,6 +42,11 @@ JOBS = {
     ),
 }
 
+RULES = """
+rules:
+  failing: {metric: payment_failure_rate, window: 10m/1m, above: 0.2}
+  quieter: {metric: page_views, window: 10m/1m, drop: 50%, against: previous, for: 2m}
+"""
 HOUR = 3_600_000
 EPISODES = (CardTesting(5 * HOUR, cards=40), CardTesting(9 * HOUR, cards=30))
 """Their refused payments are labelled an hour later: there is something to learn on the same day."""
@@ -54,6 +59,7 @@ def shop(tmp_path_factory) -> Path:
     truth = write(simulate(Settings(seed=11, events=3000, late=0.0, episodes=EPISODES)), folder / "shop")
     assert truth.late == 0
     columns = {"segment": "text", "loyalty_tier": "text", "country": "text"}
+    (folder / "rules.yaml").write_text(RULES)
     (folder / "enrich.yaml").write_text(yaml.safe_dump({"steps": {"user": {"columns": columns}}}))
     return folder
 
@@ -62,6 +68,7 @@ def start(job: str, shop: Path, out: Path, *flags: str) -> int:
     main, own, _ = JOBS[job]
     updates = {
         "event_enrichment": [f"--user_updates={shop / 'shop' / 'user_updates.jsonl'}"],
+        "realtime_metrics": [f"--rules={shop / 'rules.yaml'}"],
         "anomaly_detection": [f"--labels={shop / 'shop' / 'labels.jsonl'}"],
     }.get(job, [])
     return main(
@@ -142,7 +149,8 @@ def test_failures_on_the_way_change_nothing(job, shop, answers, tmp_path):
     try:
         while failing:
             left = len(failing)
-            assert start(job, shop, tmp_path, "--max_records_per_epoch=900") == 1
+            once = ("--epoch_attempts=1", "--publish_attempts=1")
+            assert start(job, shop, tmp_path, "--max_records_per_epoch=900", *once) == 1
             assert len(failing) == left - 1
     finally:
         forget()
