@@ -20,12 +20,14 @@ Advance = Callable[[int, int], pl.DataFrame]
 """Examples that became known in the hours from the first, and before the second (hours since 1970)."""
 
 _EVER: Final = -1
-_TRUST: Final = 50.0  # frauds at which supervised and unsupervised have equal say
+_TRUST: Final = 50.0  # labels of the rarer kind at which supervised and unsupervised have equal say
+_MOST: Final = 1.0  # of the say that supervised models may have
 _LIMIT: Final = 15.0
 _KIND: Final = "brain"
 _TALLIES: Final = ("active", "shadow", "rival")
 _FIRST: Final = 20.0  # frauds before trees are grown, or a shadow is judged
 _GRACE: Final = 0.01  # of average precision that a shadow may be behind
+_BRIEF: Final = DAY_MS  # half-life of what is usual of late
 _PATIENCE: Final = 7 * DAY_MS
 
 
@@ -67,7 +69,7 @@ class Brain:
     Attributes:
         facts: where it is: `version`, `hours` of labels learnt, `looked` (last look at a refit), `fitted` and
             `shadowed` (ms, when the trees and their shadow were grown), `examples` there were then, `fresh` ones
-            since, `frauds` and `promoted` ever.
+            since, `frauds`, `legitimate` ones and `promoted` shadows ever.
         tails: unsupervised.
         pending: by interval, what the unsupervised model will have learnt.
         logistic: online.
@@ -91,7 +93,7 @@ class Brain:
         """Knows nothing."""
         chosen = np.array(how.surprising, np.int64)
         facts = dict.fromkeys(("version", "hours", "looked", "fitted", "shadowed"), _EVER)
-        facts |= dict.fromkeys(("examples", "fresh", "frauds", "promoted"), 0)
+        facts |= dict.fromkeys(("examples", "fresh", "frauds", "legitimate", "promoted"), 0)
         return Brain(facts, TailScores(chosen), {}, OnlineLogistic(how.width))
 
     def at(self, version: int, how: Learning, told: Advance) -> "Brain":
@@ -108,9 +110,9 @@ class Brain:
     def _folded(self, version: int, how: Learning) -> "Brain":
         last = self.facts["version"]
         passed = 0 if last == _EVER else version - last
-        factor = 0.5 ** (passed * how.every / how.memory)
+        factor, brief = (0.5 ** (passed * how.every / half) for half in (how.memory, _BRIEF))
         ready = sorted(interval for interval in self.pending if interval < version)
-        tails = self.tails.aged(factor)
+        tails = self.tails.aged(factor, brief)
         drift = dict(self.drift)
         for interval in ready:
             tails = tails.plus(self.pending[interval])
@@ -138,6 +140,7 @@ class Brain:
             tallies["shadow"] = tallies["shadow"].plus(self.shadow.score_many(columns), labels, weights)
         facts = {**brain.facts, "fresh": brain.facts["fresh"] + labels.size}
         facts["frauds"] += int(labels.sum())
+        facts["legitimate"] += int((1 - labels).sum())
         drift = {**self.drift, "frauds": self.drift["frauds"].plus(float(weights[labels > 0].sum() / weights.sum()))}
         logistic = self.logistic if self.trees else self._balanced(columns, labels)
         return replace(brain, facts=facts, tallies=tallies, drift=drift, logistic=logistic)
@@ -189,10 +192,10 @@ class Brain:
         """Probability of fraud of each line: from how rare it is to what labels say, as labels come."""
         rare = self.tails.rarity(self.tails.score_many(columns))
         odds = np.log(how.prior / rare)
-        frauds = self.facts["frauds"] if how.supervised else 0
-        if frauds:
+        known = min(self.facts["frauds"], self.facts["legitimate"]) if how.supervised else 0
+        if known:
             slope, shift = self.tallies["active"].calibration()
-            trust = frauds / (frauds + _TRUST)
+            trust = _MOST * known / (known + _TRUST)
             odds = trust * (slope * self._supervised(columns) + shift) + (1 - trust) * odds
         found: Floats = 1 / (1 + np.exp(-np.clip(odds, -_LIMIT, _LIMIT)))
         return found

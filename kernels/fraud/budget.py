@@ -15,6 +15,7 @@ FLAGGED: Final = (FLAG, RULE, DENY)
 
 _DAYS: Final = 7
 _FIRST: Final = 0.5  # threshold before there is a whole day
+_LEAST: Final = 0.1  # a smaller probability is not worth a look, however much budget is left
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,13 @@ class Day:
         threshold: in force all day.
         alerts: given so far.
         best: its largest scores, falling; as many as the budget.
-        cards: that had their alert.
+        seen: cards and visitors that had their alert, or would have had it but for the other.
     """
 
     threshold: float
     alerts: int
     best: tuple[float, ...]
-    cards: frozenset[str]
+    seen: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,9 @@ class Budget:
     """Days that are remembered, by number since 1970, and how many alerts one may have.
 
     The threshold of a day is the median, over up to seven days before it, of the score that would just have filled
-    that day's budget, so that the budget lasts; 0.5 on the first. A day's alerts are given in the order of the
-    transactions, ties of time by position: the first ones of a full day stand, whatever comes later.
+    that day's budget, so that the budget lasts, 0.1 at the least; 0.5 on the first. A day's alerts are given in the
+    order of the transactions, ties of time by position: the first ones of a full day stand, whatever comes later. A
+    card, and a visitor, has one a day.
     """
 
     per_day: int
@@ -59,34 +61,38 @@ class Budget:
 
     def _threshold(self, days: Mapping[int, Day], number: int) -> float:
         past = [day.best for earlier, day in days.items() if number - _DAYS <= earlier < number]
-        filling = [best[self.per_day - 1] if len(best) >= self.per_day else min(best, default=_FIRST) for best in past]
-        return float(np.median(filling)) if filling else _FIRST
+        filling = [best[self.per_day - 1] if len(best) >= self.per_day else _LEAST for best in past]
+        return max(float(np.median(filling)), _LEAST) if filling else _FIRST
 
     def _of_day(self, rows: pl.DataFrame, day: Day) -> tuple[pl.DataFrame, Day]:
         wanted = pl.when("allowed").then(pl.lit(ALLOW)).when("denied").then(pl.lit(DENY))
         wanted = wanted.when(pl.col("rule").is_not_null()).then(pl.lit(RULE))
         told = wanted.when(pl.col("score") >= day.threshold).then(pl.lit(FLAG)).otherwise(pl.lit(PASS))
         rows = rows.with_columns(decision=told, threshold=pl.lit(day.threshold)).with_row_index("_row")
-        asking = rows.filter(pl.col("decision").is_in(FLAGGED))
-        known = pl.col("card").is_in(list(day.cards)) | ~pl.col("_row").is_in(
-            asking.unique("card", keep="first", maintain_order=True)["_row"].implode()
-        )
-        again = pl.col("decision").is_in(FLAGGED) & known & pl.col("card").is_not_null()
-        rows = rows.with_columns(decision=pl.when(again).then(pl.lit(SUPPRESSED)).otherwise("decision"))
-        given = pl.col("decision").is_in(FLAGGED)
-        over = given & (given.cum_sum() > self.per_day - day.alerts)
-        rows = rows.with_columns(decision=pl.when(over).then(pl.lit(OVER)).otherwise("decision"))
-        alerts = rows.filter(pl.col("decision").is_in(FLAGGED))
-        cards = day.cards | set(alerts["card"].drop_nulls())
+        asking = rows.filter(pl.col("decision").is_in(FLAGGED)).select("_row", "card", "visitor")
+        first = asking.select("_row", *(pl.col(name).is_first_distinct() for name in ("card", "visitor")))
+        known = pl.col("card").is_in(list(day.seen)) | pl.col("visitor").is_in(list(day.seen))
+        again = asking.select("_row", again=known.fill_null(value=False))["again"] | ~(first["card"] & first["visitor"])
+        # Once the budget is used up nothing more is told apart, and nothing more is remembered.
+        left = self.per_day - day.alerts
+        given = asking.filter(~again)["_row"].to_list()
+        end = 0 if left <= 0 else given[left - 1] + 1 if len(given) >= left else rows.height
+        repeated = asking.filter(again)["_row"]
+        calm = pl.when(~pl.col("decision").is_in(FLAGGED)).then("decision")
+        decision = calm.when(pl.col("_row") >= end).then(pl.lit(OVER))
+        told = decision.when(pl.col("_row").is_in(repeated.implode())).then(pl.lit(SUPPRESSED)).otherwise("decision")
+        rows = rows.with_columns(decision=told)
+        alerts = day.alerts + rows.filter(pl.col("decision").is_in(FLAGGED)).height
+        met = asking.filter(pl.col("_row") < end)
+        seen = day.seen | set(met["card"].drop_nulls()) | set(met["visitor"].drop_nulls())
         best = np.sort(np.concatenate([day.best, rows["score"].to_numpy()]))[::-1][: self.per_day]
-        after = Day(day.threshold, day.alerts + alerts.height, tuple(best.tolist()), frozenset(cards))
-        return rows.drop("_row"), after
+        return rows.drop("_row"), Day(day.threshold, alerts, tuple(best.tolist()), frozenset(seen))
 
     def dump(self) -> bytes:
         """As JSON."""
         days: dict[str, Any] = {}
         for number, day in self.days.items():
-            days[str(number)] = {**day.__dict__, "cards": sorted(day.cards)}
+            days[str(number)] = {**day.__dict__, "seen": sorted(day.seen)}
         return json.dumps(days, sort_keys=True).encode()
 
     @staticmethod
@@ -96,7 +102,7 @@ class Budget:
         return Budget(
             per_day,
             {
-                int(number): Day(day["threshold"], day["alerts"], tuple(day["best"]), frozenset(day["cards"]))
+                int(number): Day(day["threshold"], day["alerts"], tuple(day["best"]), frozenset(day["seen"]))
                 for number, day in days.items()
             },
         )

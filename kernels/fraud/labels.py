@@ -80,11 +80,12 @@ class JoinLabels:
 
     When: a transaction comes out once the watermark has passed it, so that what follows sees transactions in the order
     of time; a mark once the watermark has passed the time from which it counts. What comes late comes out at once. What
-    is fed by these outputs in the same epoch must be clocked by the watermark before. What a label has to do with an unknown transaction,
-    or one that is too old or later than the label, is counted as `unmatched`.
+    is fed by these outputs in the same epoch must be clocked by the watermark before. A label of an unknown
+    transaction, or of one that is too old or later than the label, is counted as `unmatched`.
 
     Keying: transaction id. State: `transactions`, ids and two times each (about 150 bytes), for twice the horizon;
-    `pending`, transactions that the watermark has not passed; `waiting`, labels that do not count yet. Draining lets waiting labels count, and ages nothing.
+    `pending`, transactions that the watermark has not passed; `waiting`, labels that do not count yet. Draining lets
+    waiting labels count, and ages nothing.
 
     Attributes:
         horizon: ms.

@@ -41,6 +41,7 @@ BINS: Final = 2 * _HALF + 1
 """Bins of a feature: even steps of asinh(16 x), 6% wide from 0.1 upward, to beyond 10 million."""
 
 _POWER: Final = 3.0
+_COMMON: Final = float(-np.log(0.05))
 _OWN: Final = 0.05  # width of a bin of the model's own scores
 
 
@@ -48,21 +49,26 @@ class TailScores:
     """Unsupervised: how far out in the upper tail a transaction lies, feature by feature.
 
     Per feature a histogram in fixed bins; surprise = -ln(share of transactions at or above the value); the score is the
-    cubic mean norm of the surprises, so that a few great ones count more than many small. Counts are whole
-    numbers until they are aged, so that the order of learning makes no difference.
+    cubic norm of the surprises, so that a few great ones count more than many small. What is common of late is no
+    surprise, however rare it was before (a merchant that most transactions share tells nothing of one of them):
+    where more than 5 % of late were at or above the value, that share counts. Counts are whole numbers until they
+    are aged, so that the order of learning makes no difference.
 
     After ECOD (Li et al., 2022), with histograms that age in place of a sorted sample.
     """
 
     kind: Final = "tails"
 
-    def __init__(self, chosen: Ints, counts: Floats | None = None, own: Floats | None = None) -> None:
-        """`chosen`: numbers of the features that are looked at."""
+    def __init__(
+        self, chosen: Ints, counts: Floats | None = None, own: Floats | None = None, late: Floats | None = None
+    ) -> None:
+        """`chosen`: numbers of the features that are looked at; `late`: counts that age faster."""
         self.chosen = chosen
         self.counts = np.zeros((chosen.size, BINS)) if counts is None else counts
+        self.late = self.counts if late is None else late
         self.own = np.zeros(BINS) if own is None else own
-        above = np.cumsum(self.counts[:, ::-1], axis=1)[:, ::-1]
-        self._surprise = np.log(above[:, :1] + 1) - np.log(above + 1)
+        surprise, of_late = _surprises(self.counts), _surprises(self.late)
+        self._surprise = np.where(of_late < _COMMON, np.minimum(surprise, of_late), surprise)
         above_own = np.cumsum(self.own[::-1])[::-1]
         self._own_tail = (above_own + 1) / (above_own[0] + 1)
 
@@ -100,9 +106,9 @@ class TailScores:
         """Mean of the scores of what was learnt, when it came."""
         return float(self.own @ np.arange(BINS) * _OWN / max(self.own.sum(), 1.0))
 
-    def aged(self, factor: float) -> "TailScores":
-        """The same with all counts multiplied."""
-        return TailScores(self.chosen, self.counts * factor, self.own * factor)
+    def aged(self, factor: float, late: float) -> "TailScores":
+        """The same with all counts multiplied by `factor`, and those of late by `late`."""
+        return TailScores(self.chosen, self.counts * factor, self.own * factor, self.late * late)
 
     def learn_many(self, columns: Matrix, labels: Labels | None = None, weights: Floats | None = None) -> "TailScores":
         """Count the lines, and how they score now."""
@@ -111,7 +117,7 @@ class TailScores:
 
     def plus(self, other: "TailScores") -> "TailScores":
         """The same with the counts of another."""
-        return TailScores(self.chosen, self.counts + other.counts, self.own + other.own)
+        return TailScores(self.chosen, self.counts + other.counts, self.own + other.own, self.late + other.late)
 
     def tally(self, columns: Matrix) -> "TailScores":
         """The counts of these lines alone; their scores are those of this model."""
@@ -124,13 +130,23 @@ class TailScores:
 
     def dump(self) -> bytes:
         """Counts."""
-        return dump_artefact(self.kind, {}, {"chosen": self.chosen, "counts": self.counts, "own": self.own})
+        return dump_artefact(self.kind, {}, self._arrays())
 
     @classmethod
     def load(cls, blob: bytes) -> "TailScores":
         """The inverse of `dump`."""
         _, arrays = load_artefact(cls.kind, blob)
-        return cls(arrays["chosen"], arrays["counts"], arrays["own"])
+        return cls(arrays["chosen"], arrays["counts"], arrays["own"], arrays["late"])
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {"chosen": self.chosen, "counts": self.counts, "own": self.own, "late": self.late}
+
+
+def _surprises(counts: Floats) -> Floats:
+    """-ln of the share at or above each bin, by feature."""
+    above = np.cumsum(counts[:, ::-1], axis=1)[:, ::-1]
+    found: Floats = np.log(above[:, :1] + 1) - np.log(above + 1)
+    return found
 
 
 _CLIP: Final = 6.0

@@ -11,6 +11,7 @@ from ecompulse.kernels.event import MONEY, ORDER, TIME
 from ecompulse.kernels.fraud.brain import Brain, Learning
 from ecompulse.kernels.fraud.budget import FLAGGED, Budget
 from ecompulse.kernels.fraud.examples import matrix, packed_schema
+from ecompulse.kernels.fraud.line import Floats
 from ecompulse.kernels.fraud.models import Matrix
 from ecompulse.kernels.fraud.reservoir import HOUR, bounded
 from ecompulse.kernels.fraud.rules import Policy
@@ -44,7 +45,25 @@ _MINOR: Final = 10_000
 _REASONS: Final = 3
 _LEAST: Final = 1.0  # surprise below which a feature is no reason
 _DIGITS: Final = 6
+_FEW: Final = 24 * 31  # hours that are read at once
 _LONGEST: Final = 24 * 400  # hours that are looked back at the most
+
+
+_CELLS: Final = pl.Schema(
+    {
+        "row": pl.Int64(), "feature": pl.String(), "value": pl.Float64(), "usual": pl.Float64(),
+        "surprise": pl.Float64(),
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Spell:
+    """Rows of one version: the brain that scored them, their features and scores."""
+
+    brain: Brain
+    columns: Matrix
+    scores: Floats
 
 
 @dataclass(frozen=True)
@@ -117,23 +136,14 @@ class ScoreTransactions:
         before = dict(kept.select("part", "blob").iter_rows())
         budget = Budget.load(self.alerts_per_day, before.get("budget", b"{}"))
         brain = Brain.load(before) if "" in before else Brain.new(self.how)
-        rows = batch.filter(pl.col("label").is_null()).sort(ORDER).with_columns(
-            version=millis() // self.how.every,
-            day=pl.col("event_time").dt.convert_time_zone(self.timezone).dt.date().cast(pl.Int32),
-            card=pl.coalesce("card_id", "visitor"),
-        )  # fmt: skip
-        scored, was = [], brain.facts["version"]
-        for part in rows.partition_by("version", maintain_order=True):
-            brain = brain.at(int(part["version"][0]), self.how, reservoir.told)
-            found, budget, columns = self._scored(part, brain, budget)
-            scored.append(found)
-            brain = self._noted(brain, part, columns)
+        rows = batch.filter(pl.col("label").is_null()).sort(ORDER)
         changes = {"reservoir": reservoir.change} if reservoir.change else {}
-        if not scored:
+        if rows.is_empty():
             return Step({name: pl.DataFrame(schema=schema) for name, schema in self.outputs.items()}, changes)
+        was, (spells, brain) = brain.facts["version"], self._lived(rows, brain, reservoir)
+        shown, budget = self._shown(rows, spells, budget)
         after = {**brain.dump(), "budget": budget.dump()}
         parts = pl.DataFrame({"part": list(after), "one": _ONE, "blob": list(after.values())})
-        shown = pl.concat(scored)
         flagged = shown.filter(pl.col("decision").is_in(FLAGGED)).with_columns(
             id=row_id(pl.lit("flagged_transactions"), "transaction_id")
         )
@@ -142,53 +152,71 @@ class ScoreTransactions:
         outputs["flagged_transactions"] = flagged.select(FLAGGED_SCHEMA.names())
         return Step(outputs, {**changes, "models": Change(pl.Series([_ONE]), parts)})
 
-    def _scored(self, part: pl.DataFrame, brain: Brain, budget: Budget) -> tuple[pl.DataFrame, Budget, Matrix]:
-        columns = matrix(part, len(self.features))
-        score = np.round(brain.score_many(columns, self.how), _DIGITS)
-        rows = self.policy.applied(part.with_columns(score=pl.Series(score)), list(self.features))
-        found, budget = budget.decided(rows)
-        reasons = self._reasons(columns, brain, (found["decision"] != "pass").to_numpy())
+    def _lived(self, rows: pl.DataFrame, brain: Brain, reservoir: "_Reservoir") -> tuple[list[_Spell], Brain]:
+        """Rows (in order) by version, with their scores, and the brain after them."""
+        how, columns = self.how, matrix(rows, len(self.features))
+        at = rows.select(millis()).to_series().to_numpy()
+        version, interval = at // how.every, (at + how.margin) // how.every
+        reservoir.expect(int(at[-1]) // HOUR)
+        starts = np.flatnonzero(np.diff(version, prepend=-1))
+        spells = []
+        for start, stop in zip(starts, [*starts[1:], at.size], strict=True):
+            brain, mine = brain.at(int(version[start]), how, reservoir.told), columns[start:stop]
+            spells.append(_Spell(brain, mine, np.round(brain.score_many(mine, how), _DIGITS)))
+            # Transactions are learnt by the first version whose margin leaves them behind.
+            for number in np.unique(interval[start:stop]):
+                brain = brain.with_pending(int(number), mine[interval[start:stop] == number])
+        return spells, brain
+
+    def _shown(self, rows: pl.DataFrame, spells: Sequence[_Spell], budget: Budget) -> tuple[pl.DataFrame, Budget]:
+        """Rows with their decisions (FLAGGED_SCHEMA)."""
+        rows = rows.with_columns(
+            score=pl.Series(np.concatenate([spell.scores for spell in spells])),
+            day=pl.col("event_time").dt.convert_time_zone(self.timezone).dt.date().cast(pl.Int32),
+            card=pl.coalesce("card_id", "visitor"),
+        )
+        found, budget = budget.decided(self.policy.applied(rows, list(self.features)))
+        versions = pl.concat([pl.repeat(self._version(spell.brain), spell.scores.size, eager=True) for spell in spells])
         shown = found.with_columns(
+            versions.alias("model_version"),
             id=row_id(pl.lit("risk_scores"), "transaction_id"),
             amount_base=_money(pl.col("minor")) if self.based else pl.lit(None, MONEY),
-            model_version=pl.lit(self._version(brain)),
-            reasons=reasons,
+            reasons=self._reasons(spells, (found["decision"] != "pass").to_numpy()),
         )
-        return shown.select(FLAGGED_SCHEMA.names()), budget, columns
+        return shown.select(FLAGGED_SCHEMA.names()), budget
 
     def _version(self, brain: Brain) -> str:
         """Names the boundary, and when the active trees were grown, both ISO 8601."""
         moments = [brain.facts["version"] * self.how.every, *([brain.facts["fitted"]] if brain.trees else [])]
         return "/".join(np.datetime_as_string(np.array(moments, "datetime64[ms]"), unit="m", timezone="UTC"))
 
-    def _reasons(self, columns: Matrix, brain: Brain, told: np.ndarray) -> pl.Series:
+    def _reasons(self, spells: Sequence[_Spell], told: np.ndarray) -> pl.Series:
         """The features by which a row is furthest out, with their value and their median; for rows that are told."""
-        surprise = brain.tails.surprises(columns[told])
-        order = np.argsort(-surprise, axis=1, kind="stable")[:, :_REASONS]
-        usual, chosen = brain.tails.usual(), brain.tails.chosen
-        cells = {
-            "row": np.repeat(np.flatnonzero(told), order.shape[1]),
-            "feature": np.array(self.features)[chosen[order]].ravel().astype(str),
-            "value": np.take_along_axis(columns[told][:, chosen], order, axis=1).ravel().astype(np.float64),
-            "usual": usual[order].ravel(),
-            "surprise": np.take_along_axis(surprise, order, axis=1).ravel(),
-        }
-        reasons = pl.DataFrame(cells, schema_overrides={"row": pl.Int64, "feature": pl.String})
+        cells: list[dict[str, Any]] = []
+        start = 0
+        for spell in spells:
+            mine = np.flatnonzero(told[start : start + spell.scores.size])
+            cells += [self._cells(spell.brain, spell.columns[mine], mine + start)] if mine.size else []
+            start += spell.scores.size
+        reasons = pl.concat([pl.DataFrame(schema=_CELLS), *(pl.DataFrame(cell, schema=_CELLS) for cell in cells)])
         reasons = reasons.filter(pl.col("surprise") >= _LEAST).with_columns(pl.col("usual").fill_nan(None))
         listed = reasons.group_by("row", maintain_order=True).agg(
             pl.struct("feature", pl.col("value").round_sig_figs(5), pl.col("usual").round_sig_figs(3)).alias("reasons")
         )
-        every = pl.DataFrame({"row": np.arange(columns.shape[0])}).join(
-            listed, on="row", how="left", maintain_order="left"
-        )
+        every = pl.DataFrame({"row": np.arange(told.size)}).join(listed, on="row", how="left", maintain_order="left")
         return every["reasons"].cast(pl.List(REASON)).fill_null(pl.Series([[]], dtype=pl.List(REASON)))
 
-    def _noted(self, brain: Brain, part: pl.DataFrame, columns: Matrix) -> Brain:
-        """Transactions are learnt by the first version whose margin leaves them behind."""
-        interval = (part.select(millis()).to_series().to_numpy() + self.how.margin) // self.how.every
-        for number in np.unique(interval):
-            brain = brain.with_pending(int(number), columns[interval == number])
-        return brain
+    def _cells(self, brain: Brain, columns: Matrix, rows: np.ndarray) -> dict[str, Any]:
+        """The most surprising features of rows, one after the other (_CELLS)."""
+        surprise, chosen = brain.tails.surprises(columns), brain.tails.chosen
+        order = np.argsort(-surprise, axis=1, kind="stable")[:, :_REASONS]
+        return {
+            "row": np.repeat(rows, order.shape[1]),
+            "feature": np.array(self.features)[chosen[order]].ravel(),
+            "value": np.take_along_axis(columns[:, chosen], order, axis=1).ravel().astype(np.float64),
+            "usual": brain.tails.usual()[order].ravel(),
+            "surprise": np.take_along_axis(surprise, order, axis=1).ravel(),
+        }
 
     def _quality(self, brain: Brain, budget: Budget) -> pl.DataFrame:
         tally, day = brain.tallies["active"], budget.days[max(budget.days)]
@@ -223,6 +251,9 @@ class _Reservoir:
         self._schema = kernel._reservoir.schema  # noqa: SLF001
         self._known: pl.DataFrame = pl.DataFrame(schema=self._schema)
         self.change: Change | None = None
+        self._ahead: pl.DataFrame | None = None
+        self._last = self._from = self._until = 0
+        self._times = np.empty(0, np.int64)
         if new.is_empty():
             return
         new = new.with_columns(
@@ -233,8 +264,22 @@ class _Reservoir:
         self._known = bounded(pl.concat([old, new.select(self._schema.names())]), kernel.how.pool)
         self.change = Change(hours, self._known)
 
+    def expect(self, last: int) -> None:
+        """Hours up to this one will be asked for, one after the other."""
+        self._last = last
+
     def told(self, first: int, until: int) -> pl.DataFrame:
         """Examples that became known in these hours, in order."""
+        if self._ahead is None or not self._from <= first <= until <= self._until:
+            found = self._read(first, max(until, self._last))
+            if until - first > _FEW:  # of long ago, and once
+                return found.filter(pl.col("told") < until * HOUR)
+            self._ahead, self._from, self._until = found, first, max(until, self._last)
+            self._times = found["told"].to_numpy()
+        low, high = np.searchsorted(self._times, [first * HOUR, until * HOUR])
+        return self._ahead[int(low) : int(high)]
+
+    def _read(self, first: int, until: int) -> pl.DataFrame:
         hours = pl.Series(range(max(first, until - _LONGEST), until), dtype=pl.Int64).cast(pl.String)
         mine = self._known.filter(pl.col("hour").is_in(hours.implode()))
         asked = hours.filter(~hours.is_in(self._known["hour"].unique().implode()))
