@@ -72,6 +72,8 @@ class Entity:
         risk: whether labels of its transactions count.
         forget: silence after which it is new again.
         cap: others known at the most; a larger number is shown as this.
+        busy: transactions in its longest window from which an entity tells nothing of one of them, and its features are
+            null: a shop's only merchant, the address of a carrier.
     """
 
     column: str
@@ -81,6 +83,7 @@ class Entity:
     risk: bool = True
     forget: Annotated[int, parse_duration] = 90 * DAY_MS
     cap: int = 64
+    busy: int = 10_000
 
     def __post_init__(self) -> None:
         _check_column(self.column)

@@ -109,7 +109,11 @@ class EntityFeatures:
         sums, line = past_features(past, Block.unpacked(known, "line", pasts.WIDTH), entity, until)
         seen, faces = face_features(past, Faces.of(known, size), entity)
         met, kept = other_features(past, Block.unpacked(known, "others", others.WIDTH), entity)
-        found = {f"{self.entity_name}_{name}": values for name, values in (sums | seen | met).items()}
+        crowd = sums[f"count_{entity.windows[-1]}"] >= entity.busy
+        found = {
+            f"{self.entity_name}_{name}": np.where(crowd, np.nan, values)
+            for name, values in (sums | seen | met).items()
+        }
         columns = {KEY: names, "line": line.packed(size), "others": kept.packed(size), **faces.times, **faces.places}
         frame = pl.DataFrame(columns).with_columns(expires=pl.Series(self._lasting(line, faces)))
         return found, frame.select(MEMORY_SCHEMA.names())

@@ -107,6 +107,14 @@ def test_memory_is_bounded():
     assert len(memory["others"]) / 3 <= 2 * ENTITY.cap
 
 
+def test_an_entity_that_everybody_shares_tells_nothing():
+    kernel = EntityFeatures("card", Entity("card_id", windows=("1d",), busy=3))
+    found = run_kernel(kernel, frame([{"at": n, "card_id": "c1", "minor": 1} for n in range(5)], []), delay=0)
+    shown = found["transactions"].sort(ORDER)
+    assert shown["card_count_1d"].to_list() == [0.0, 1.0, 2.0, None, None]
+    assert shown["card_since_first"].null_count() == 3
+
+
 @pytest.mark.parametrize("text", ["1x", "h", "0d", "1.5h"])
 def test_a_window_that_is_none_is_refused(text):
     with pytest.raises(ValueError, match="windows"):
