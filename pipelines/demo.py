@@ -13,7 +13,9 @@ from typing import Any, Final
 import yaml
 
 from ecompulse.epochs.errors import JobError, UserError
-from ecompulse.simulator.settings import Settings, SettingsError
+from ecompulse.simulator.episodes import CardTesting
+from ecompulse.simulator.frauds import StolenCards
+from ecompulse.simulator.settings import HOUR_MS, Settings, SettingsError
 from ecompulse.simulator.shop import simulate
 from ecompulse.simulator.store import write
 from pipelines.flags import duration
@@ -24,6 +26,10 @@ from pipelines.tool import ToolParser, print_facts, print_table
 
 MARK: Final = ".ecompulse-demo"
 """File that says that a directory was made by the demo and may be made anew."""
+
+
+FRAUD: Final = (CardTesting(9 * HOUR_MS), StolenCards(14 * HOUR_MS), StolenCards(18 * HOUR_MS, takeover=True))
+"""What befalls the shop of the demo."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,7 +55,7 @@ def demo(argv: Sequence[str]) -> int:
         return _live(options, out)
     print(f"demo: simulating {options.events:,} events of a day in a shop (a few seconds)", flush=True)
     try:
-        truth = write(simulate(Settings(seed=options.seed, events=options.events)), out / "shop")
+        truth = write(simulate(Settings(seed=options.seed, events=options.events, episodes=FRAUD)), out / "shop")
     except SettingsError as error:
         raise UserError(str(error)) from None
     (out / "enrich.yaml").write_text(yaml.safe_dump(enrichment(out / "shop")))
@@ -96,6 +102,7 @@ def job_flags(out: Path) -> dict[str, list[str]]:
         ],
         "session_analytics": [*common, "--dedup", "--drain"],
         "realtime_metrics": [*common, "--dedup", "--drain"],
+        "anomaly_detection": [*common, f"--labels={out / 'shop' / 'labels.jsonl'}", "--dedup", "--drain"],
     }
 
 
@@ -141,6 +148,7 @@ def _tell(out: Path, lines: int, jobs: dict[str, dict[str, Any]]) -> None:
         f"python -m pipelines.show abandonment_alerts {lake} --columns=visitor,kind,status,value_base,abandoned_at",
         f"python -m pipelines.show metrics {lake} --where=\"metric = 'revenue' and final\"",
         f"python -m pipelines.show metric_alerts {lake} --columns=rule,state,severity,since,until,value",
+        f"python -m pipelines.show flagged_transactions {lake} --columns=event_time,visitor,amount_base,score,reasons",
         f"python -m pipelines.checkpoint inspect {out / 'checkpoints' / 'event_enrichment'}",
     ):
         print(f"  .venv/bin/{text}")

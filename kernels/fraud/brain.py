@@ -21,7 +21,7 @@ Advance = Callable[[int, int], pl.DataFrame]
 
 _EVER: Final = -1
 _TRUST: Final = 50.0  # labels of the rarer kind at which supervised and unsupervised have equal say
-_MOST: Final = 1.0  # of the say that supervised models may have
+_MOST: Final = 0.85  # of the say that supervised models may have: frauds of a new kind stay rare
 _LIMIT: Final = 15.0
 _KIND: Final = "brain"
 _TALLIES: Final = ("active", "shadow", "rival")
@@ -194,7 +194,8 @@ class Brain:
         odds = np.log(how.prior / rare)
         known = min(self.facts["frauds"], self.facts["legitimate"]) if how.supervised else 0
         if known:
-            slope, shift = self.tallies["active"].calibration()
+            # Without evidence: right but for the legitimate examples that were left out.
+            slope, shift = self.tallies["active"].calibration() or (1.0, float(np.log(how.share)))
             trust = _MOST * known / (known + _TRUST)
             odds = trust * (slope * self._supervised(columns) + shift) + (1 - trust) * odds
         found: Floats = 1 / (1 + np.exp(-np.clip(odds, -_LIMIT, _LIMIT)))

@@ -214,9 +214,9 @@ class BoostedTrees:
     """Supervised: gradient boosted trees, fitted anew to what they are given (xgboost, one thread, fixed seed)."""
 
     kind: Final = "boosting"
-    ROUNDS: Final = 80
+    ROUNDS: Final = 100
     SETTINGS: Final = {
-        "objective": "binary:logistic", "tree_method": "hist", "max_depth": 5, "eta": 0.12, "min_child_weight": 2,
+        "objective": "binary:logistic", "tree_method": "hist", "max_depth": 4, "eta": 0.1, "min_child_weight": 5,
         "max_bin": 64, "nthread": 1, "seed": 1,
     }  # fmt: skip
 

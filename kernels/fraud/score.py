@@ -220,7 +220,7 @@ class ScoreTransactions:
 
     def _quality(self, brain: Brain, budget: Budget) -> pl.DataFrame:
         tally, day = brain.tallies["active"], budget.days[max(budget.days)]
-        slope, shift = tally.calibration()
+        slope, shift = tally.calibration() or (1.0, 0.0)
         odds = np.log(max(day.threshold, 1e-9) / max(1 - day.threshold, 1e-9))
         wrong, right = tally.above((odds - shift) / slope)
         found: dict[str, Any] = {

@@ -52,11 +52,11 @@ class Tally:
         legitimate, frauds = self.counts[:, odds - _STEP / 2 <= CENTRES].sum(axis=1)
         return float(legitimate), float(frauds)
 
-    def calibration(self) -> tuple[float, float]:
-        """Slope and intercept that make log-odds true (Platt, 1999), by Newton's method; 1 and 0 without evidence."""
+    def calibration(self) -> tuple[float, float] | None:
+        """Slope and intercept that make log-odds true (Platt, 1999), by Newton's method; None without evidence."""
         total, frauds = self.counts.sum(axis=0), self.counts[1]
         if min(frauds.sum(), self.counts[0].sum()) < _ENOUGH:
-            return 1.0, 0.0
+            return None
         beta, inputs = np.array([1.0, 0.0]), np.stack([CENTRES, np.ones(SIZE)])
         for _ in range(_ROUNDS):
             share = 1 / (1 + np.exp(-np.clip(beta @ inputs, -30, 30)))
@@ -64,4 +64,4 @@ class Tally:
             curve = (inputs * (total * share * (1 - share))) @ inputs.T + _PULL * np.eye(2)
             step = np.linalg.solve(curve, gradient)
             beta = beta + np.clip(step, -1.0, 1.0)
-        return (float(max(beta[0], 0.05)), float(beta[1])) if np.isfinite(beta).all() else (1.0, 0.0)
+        return (float(max(beta[0], 0.05)), float(beta[1])) if np.isfinite(beta).all() else None

@@ -73,7 +73,10 @@ def test_what_has_become_common_is_no_surprise():
 def test_calibration_makes_odds_true():
     truth = RANDOM.normal(-2, 2, 200_000)
     labels = (RANDOM.random(truth.size) < 1 / (1 + np.exp(-truth))).astype(float)
-    slope, shift = Tally().plus((truth - 1) / 2, labels, np.ones(truth.size)).calibration()
+    found = Tally().plus((truth - 1) / 2, labels, np.ones(truth.size)).calibration()
+    assert found
+    slope, shift = found
+    assert Tally().calibration() is None
     assert slope == pytest.approx(2, abs=0.05)
     assert shift == pytest.approx(1, abs=0.05)
 
