@@ -70,7 +70,7 @@ class Budget:
         told = wanted.when(pl.col("score") >= day.threshold).then(pl.lit(FLAG)).otherwise(pl.lit(PASS))
         rows = rows.with_columns(decision=told, threshold=pl.lit(day.threshold)).with_row_index("_row")
         asking = rows.filter(pl.col("decision").is_in(FLAGGED)).select("_row", "card", "visitor")
-        first = asking.select("_row", *(pl.col(name).is_first_distinct() for name in ("card", "visitor")))
+        first = asking.select("_row", *(_first(name) for name in ("card", "visitor")))
         known = pl.col("card").is_in(list(day.seen)) | pl.col("visitor").is_in(list(day.seen))
         again = asking.select("_row", again=known.fill_null(value=False))["again"] | ~(first["card"] & first["visitor"])
         # Once the budget is used up nothing more is told apart, and nothing more is remembered.
@@ -106,3 +106,8 @@ class Budget:
                 for number, day in days.items()
             },
         )
+
+
+def _first(name: str) -> pl.Expr:
+    """Whether a value comes for the first time; null always does."""
+    return (pl.col(name).is_first_distinct() | pl.col(name).is_null()).alias(name)

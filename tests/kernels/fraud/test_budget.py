@@ -50,7 +50,7 @@ def expected(rows: pl.DataFrame, per_day: int, threshold: dict[int, float]) -> l
     return told
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(ROW, min_size=1, max_size=30), st.integers(1, 4), st.lists(st.integers(0, 30), max_size=4))
 def test_decisions_are_what_a_walk_says_for_any_cut(rows, per_day, cuts):
     batch = frame(rows)
