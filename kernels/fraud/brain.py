@@ -24,6 +24,10 @@ _TRUST: Final = 50.0  # labels of the rarer kind at which supervised and unsuper
 _MOST: Final = 0.85  # of the say that supervised models may have: frauds of a new kind stay rare
 _LIMIT: Final = 15.0
 _KIND: Final = "brain"
+PARTS: Final = ("", "tails", "logistic", "trees", "shadow")
+"""Names of a brain's parts: where it is and what is pending, and its models."""
+
+_PENDING: Final = ("counts", "own")
 _TALLIES: Final = ("active", "shadow", "rival")
 _FIRST: Final = 20.0  # frauds before trees are grown, or a shadow is judged
 _GRACE: Final = 0.01  # of average precision that a shadow may be behind
@@ -207,27 +211,39 @@ class Brain:
         before = self.pending.get(interval)
         return replace(self, pending={**self.pending, interval: before.plus(tally) if before else tally})
 
+    def _pending(self, part: str) -> Floats:
+        """One array of all that is pending, by interval."""
+        found = [getattr(self.pending[interval], part) for interval in sorted(self.pending)]
+        return np.stack(found) if found else np.empty(0)
+
     def dump(self) -> dict[str, bytes]:
-        """Parts by name."""
+        """Parts by name, of PARTS."""
         parts: dict[str, Any] = {"tails": self.tails, "logistic": self.logistic}
-        parts |= {f"pending {interval}": tally for interval, tally in self.pending.items()}
         parts |= {name: model for name, model in (("trees", self.trees), ("shadow", self.shadow)) if model}
         arrays = {f"tally {name}": tally.counts for name, tally in self.tallies.items()}
         arrays |= {f"drift {name}": drift.values for name, drift in self.drift.items()}
-        facts = {**self.facts, "drifts": {name: drift.found for name, drift in self.drift.items()}}
+        arrays |= {f"pending {part}": self._pending(part) for part in _PENDING}
+        facts = {
+            **self.facts,
+            "intervals": sorted(self.pending),
+            "drifts": {name: drift.found for name, drift in self.drift.items()},
+        }
         return {"": dump_artefact(_KIND, facts, arrays), **{name: part.dump() for name, part in parts.items()}}
 
     @staticmethod
     def load(parts: Mapping[str, bytes]) -> "Brain":
         """The inverse of `dump`."""
         facts, arrays = load_artefact(_KIND, parts[""])
-        found = facts.pop("drifts")
-        pending = {int(name.split()[1]): name for name in parts if name.startswith("pending ")}
+        found, tails = facts.pop("drifts"), TailScores.load(parts["tails"])
+        counts, own = (arrays[f"pending {part}"] for part in _PENDING)
+        pending = {
+            interval: TailScores(tails.chosen, counts[n], own[n]) for n, interval in enumerate(facts.pop("intervals"))
+        }
         trees, shadow = (BoostedTrees.load(parts[name]) if name in parts else None for name in ("trees", "shadow"))
         return Brain(
             facts,
-            TailScores.load(parts["tails"]),
-            {interval: TailScores.load(parts[name]) for interval, name in sorted(pending.items())},
+            tails,
+            pending,
             OnlineLogistic.load(parts["logistic"]),
             trees,
             shadow,

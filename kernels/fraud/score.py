@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from ecompulse.kernels.event import MONEY, ORDER, TIME
-from ecompulse.kernels.fraud.brain import Brain, Learning
+from ecompulse.kernels.fraud.brain import PARTS, Brain, Learning
 from ecompulse.kernels.fraud.budget import FLAGGED, Budget
 from ecompulse.kernels.fraud.examples import matrix, packed_schema
 from ecompulse.kernels.fraud.line import Floats
@@ -41,6 +41,7 @@ FLAGGED_SCHEMA: Final = pl.Schema(
 QUALITY_SCHEMA: Final = pl.Schema({"name": pl.String(), "value": pl.Float64()})
 
 _ONE: Final = "model"
+_BUDGET: Final = "budget"
 _MINOR: Final = 10_000
 _REASONS: Final = 3
 _LEAST: Final = 1.0  # surprise below which a feature is no reason
@@ -104,15 +105,16 @@ class ScoreTransactions:
     def _reservoir(self) -> Table:
         kept = packed_schema(len(self.features))
         schema = {name: kept[name] for name in ("transaction_id", "event_time", "label", "told", "vector")}
+        own = {"hour": pl.String(), "one": pl.String()}
         return Table(
-            "reservoir", pl.Schema({"hour": pl.String(), **schema, "ends": pl.Int64()}), "hour", expires="ends"
+            "reservoir", pl.Schema({**own, **schema, "ends": pl.Int64()}), "hour", expires="ends", shard_by="one"
         )
 
     @property
     def tables(self) -> Sequence[Table]:
         """`models` by name of the part, `reservoir` by hour."""
         models = pl.Schema({"part": pl.String(), "one": pl.String(), "blob": pl.Binary()})
-        return (Table("models", models, "one"), self._reservoir)
+        return (Table("models", models, "part", shard_by="one"), self._reservoir)
 
     @property
     def inputs(self) -> pl.Schema:
@@ -132,9 +134,9 @@ class ScoreTransactions:
         """Take in examples, then score in order of time, learning at each boundary."""
         del clock
         reservoir = _Reservoir(self, state, batch.filter(pl.col("label").is_not_null()))
-        kept = state.lookup("models", pl.Series([_ONE]))
+        kept = state.lookup("models", pl.Series([*PARTS, _BUDGET]))
         before = dict(kept.select("part", "blob").iter_rows())
-        budget = Budget.load(self.alerts_per_day, before.get("budget", b"{}"))
+        budget = Budget.load(self.alerts_per_day, before.get(_BUDGET, b"{}"))
         brain = Brain.load(before) if "" in before else Brain.new(self.how)
         rows = batch.filter(pl.col("label").is_null()).sort(ORDER)
         changes = {"reservoir": reservoir.change} if reservoir.change else {}
@@ -142,15 +144,14 @@ class ScoreTransactions:
             return Step({name: pl.DataFrame(schema=schema) for name, schema in self.outputs.items()}, changes)
         was, (spells, brain) = brain.facts["version"], self._lived(rows, brain, reservoir)
         shown, budget = self._shown(rows, spells, budget)
-        after = {**brain.dump(), "budget": budget.dump()}
-        parts = pl.DataFrame({"part": list(after), "one": _ONE, "blob": list(after.values())})
+        changes["models"] = _change(before, {**brain.dump(), _BUDGET: budget.dump()})
         flagged = shown.filter(pl.col("decision").is_in(FLAGGED)).with_columns(
             id=row_id(pl.lit("flagged_transactions"), "transaction_id")
         )
         quality = self._quality(brain, budget) if brain.facts["version"] > was else pl.DataFrame(schema=QUALITY_SCHEMA)
         outputs = {"risk_scores": shown.select(SCORE_SCHEMA.names()), "quality": quality}
         outputs["flagged_transactions"] = flagged.select(FLAGGED_SCHEMA.names())
-        return Step(outputs, {**changes, "models": Change(pl.Series([_ONE]), parts)})
+        return Step(outputs, changes)
 
     def _lived(self, rows: pl.DataFrame, brain: Brain, reservoir: "_Reservoir") -> tuple[list[_Spell], Brain]:
         """Rows (in order) by version, with their scores, and the brain after them."""
@@ -239,6 +240,18 @@ class ScoreTransactions:
         return pl.DataFrame(rows, schema=QUALITY_SCHEMA, orient="row")
 
 
+def _change(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> Change:
+    """The parts that are new, other than they were, or gone."""
+    changed = [name for name, blob in after.items() if before.get(name) != blob]
+    gone = [name for name in before if name not in after]
+    blobs = [after[name] for name in changed]
+    rows = pl.DataFrame(
+        {"part": changed, "one": [_ONE] * len(changed), "blob": blobs},
+        schema={"part": pl.String, "one": pl.String, "blob": pl.Binary},
+    )
+    return Change(pl.Series([*changed, *gone], dtype=pl.String), rows)
+
+
 def _money(minor: pl.Expr) -> pl.Expr:
     return (minor.cast(pl.Decimal(38, 4)) / _MINOR).cast(MONEY)
 
@@ -256,9 +269,8 @@ class _Reservoir:
         self._times = np.empty(0, np.int64)
         if new.is_empty():
             return
-        new = new.with_columns(
-            hour=(pl.col("told") // HOUR).cast(pl.String), ends=pl.col("told") + kernel.how.pool.keep
-        )
+        hour, ends = (pl.col("told") // HOUR).cast(pl.String), pl.col("told") + kernel.how.pool.keep
+        new = new.with_columns(hour=hour, ends=ends, one=pl.lit(_ONE))
         hours = new["hour"].unique().sort()
         old = state.lookup("reservoir", hours)
         self._known = bounded(pl.concat([old, new.select(self._schema.names())]), kernel.how.pool)
