@@ -37,7 +37,14 @@ JOBS = {
     ),
     "anomaly_detection": (
         anomaly_detection.main,
-        ["--dedup", "--learn_every=1h", "--refit_every=2h", "--label_wait=0s", "--alerts_per_day=20"],
+        [
+            "--dedup",
+            "--learn_every=1h",
+            "--refit_every=2h",
+            "--label_wait=0s",
+            "--label_horizon=4h",
+            "--alerts_per_day=20",
+        ],
         ("risk_scores", "flagged_transactions", "data_quality"),
     ),
 }
@@ -61,6 +68,7 @@ def shop(tmp_path_factory) -> Path:
     columns = {"segment": "text", "loyalty_tier": "text", "country": "text"}
     (folder / "rules.yaml").write_text(RULES)
     (folder / "enrich.yaml").write_text(yaml.safe_dump({"steps": {"user": {"columns": columns}}}))
+    (folder / "policy.yaml").write_text("rules: {again: {user_count_1d: {above: 0}}}")
     return folder
 
 
@@ -69,7 +77,7 @@ def start(job: str, shop: Path, out: Path, *flags: str) -> int:
     updates = {
         "event_enrichment": [f"--user_updates={shop / 'shop' / 'user_updates.jsonl'}"],
         "realtime_metrics": [f"--rules={shop / 'rules.yaml'}"],
-        "anomaly_detection": [f"--labels={shop / 'shop' / 'labels.jsonl'}"],
+        "anomaly_detection": [f"--labels={shop / 'shop' / 'labels.jsonl'}", f"--policy={shop / 'policy.yaml'}"],
     }.get(job, [])
     return main(
         [
