@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from reliability.kills import Chaos
-from reliability.places import FLAGS, mortal, now, readable, say, shown
+from reliability.places import FLAGS, mortal, paced, readable, say, shown
 from services import s3
 from support.live import LiveShop, Verdict, verdict
 from support.numbered import Numbered, Producer
@@ -46,7 +46,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the servers end, too
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="ecompulse-chaos-") as name, mortal(readable(Path(name))) as servers:
-        shop = LiveShop(Path(name) / "shop", "", FLAGS, servers=servers, numbered=Numbered(time_of=now))
+        shop = LiveShop(Path(name) / "shop", "", FLAGS, servers=servers, numbered=Numbered(time_of=paced(given.rate)))
         each = max(1, given.kills // 20)
         try:
             chaos, found = unleash(

@@ -28,6 +28,7 @@ BETWEEN: Final = {"committed", "collected"}
 """After these steps, and before the next, no epoch is under way: a kill there hits nothing."""
 
 IDLE: Final = {*BETWEEN, "kafka.initialised"}
+LONG: Final = 3.0  # seconds after a step in which nothing would be in the way of the next one
 LIFE: Final = 90.0  # seconds in which a life must come to its step
 
 
@@ -129,10 +130,12 @@ class Chaos:
         told = len(life.progress)
         server.kill()
         life.process.send_signal(signal.SIGCONT)
+        gone = time.time()
         time.sleep(away)
         server.start()
+        back = time.time()
         within(LIFE, lambda: life.ended or len(life.progress) > told + 1)
-        seen = noticed(life, told)
+        seen = noticed(life, told) or held_up(life, gone, back)
         self._note(name, wanted.partition(":")[0], bool(seen), f"at {wanted}, away {away:.1f} s: {seen or 'unnoticed'}")
         if not life.ended:
             self._kill_at_any_moment(life)
@@ -207,3 +210,13 @@ def noticed(life: Life, told: int) -> str:
         for step in progress["lookups"].values():
             found.update({"failed look-ups": step["failures"], "repeated look-ups": step["retries"]})
     return ", ".join(f"{number} {what}" for what, number in found.items() if number)
+
+
+def held_up(life: Life, gone: float, back: float) -> str:
+    """Whether an epoch waited until a server was back, its client trying again by itself; times as in `Life.times`."""
+    before = [(at, step) for at, step in life.times if at < back]
+    after = [at for at, _ in life.times if at >= back]
+    if not before or before[-1][1] in BETWEEN:
+        return ""
+    waited = (after[0] if after else time.time()) - max(before[-1][0], gone)
+    return f"held up for {waited:.1f} s after {before[-1][1]}" if waited > LONG else ""

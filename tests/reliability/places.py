@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -27,9 +27,10 @@ def shown(found: Verdict) -> list[str]:
     return [*lines, *(f"{name:12} {'yes' if getattr(found, name) else 'NO'}" for name in flags)]
 
 
-def now(_index: int) -> int:
-    """Event time is the clock's."""
-    return time.time_ns() // 1_000_000
+def paced(rate: float) -> Callable[[int], int]:
+    """Event times, in ms, of a sequence that begins now: when each event is due, no two of a key alike."""
+    start = time.time_ns() // 1_000_000
+    return lambda index: start + round(index * 1000 / rate)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from typing import Final
 import psutil
 
 from reliability.kills import within
-from reliability.places import FLAGS, mortal, now, readable, say, shown
+from reliability.places import FLAGS, mortal, paced, readable, say, shown
 from services import s3
 from support.live import Life, LiveShop, Verdict, verdict
 from support.numbered import Numbered, Producer
@@ -51,7 +51,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Trend:
-    """How a measure moves: by `moved` over what was judged, by `hourly` in an hour at this slope."""
+    """How a measure moves at its slope: by `moved` in the time of the whole soak, by `hourly` in an hour."""
 
     name: str
     median: float
@@ -66,13 +66,12 @@ def slope(pairs: Sequence[tuple[float, float]]) -> float:
     return statistics.median(slopes) if slopes else 0.0
 
 
-def trend(name: str, series: Sequence[Sequence[tuple[float, float]]], allowed: float) -> Trend:
-    """Of a measure in several lives, each (time, value): the median of their slopes, over the longest."""
+def trend(name: str, series: Sequence[Sequence[tuple[float, float]]], allowed: float, span: float) -> Trend:
+    """Of a measure in several lives, each (time, value): the median of their slopes, and what it comes to in `span`."""
     series = [pairs for pairs in series if len(pairs) > 2]
     if not series:
         return Trend(name, 0.0, 0.0, 0.0, grows=False)
     steep = statistics.median(slope(pairs) for pairs in series)
-    span = max(pairs[-1][0] - pairs[0][0] for pairs in series)
     median = statistics.median(value for pairs in series for _, value in pairs)
     moved = steep * span
     return Trend(name, median, moved, steep * 3600, grows=moved > max(allowed, SHARE * median))
@@ -80,14 +79,15 @@ def trend(name: str, series: Sequence[Sequence[tuple[float, float]]], allowed: f
 
 def trends(samples: Sequence[Sample], life: float) -> list[Trend]:
     """Of every measure; `life` is the seconds between restarts."""
+    span = samples[-1].at - samples[0].at
     lives = sorted({sample.life for sample in samples})
     warm = [sample for sample in samples if sample.age >= WARM * life]
     own = [
-        trend(name, [[(s.at, s.values[name]) for s in warm if s.life == number] for number in lives], allowed)
+        trend(name, [[(s.at, s.values[name]) for s in warm if s.life == number] for number in lives], allowed, span)
         for name, allowed in OWN.items()
     ]
     later = [sample for sample in samples if sample.at >= WARM * life]
-    places = [trend(name, [[(s.at, s.values[name]) for s in later]], allowed) for name, allowed in PLACES.items()]
+    places = [trend(name, [[(s.at, s.values[name]) for s in later]], allowed, span) for name, allowed in PLACES.items()]
     return [*own, *places]
 
 
@@ -190,7 +190,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="ecompulse-soak-") as name, mortal(readable(Path(name))) as servers:
         root = Path(name) / "shop"
         flags = (*FLAGS, f"--checkpoint={root / 'checkpoint'}")  # a disk's files are what there is to grow
-        shop = LiveShop(root, "", flags, servers=servers, numbered=Numbered(time_of=now))
+        shop = LiveShop(root, "", flags, servers=servers, numbered=Numbered(time_of=paced(given.rate)))
         try:
             soak, found = endure(shop, seconds=60 * given.minutes, life=life, rate=given.rate, say=say)
         finally:

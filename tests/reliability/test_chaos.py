@@ -5,12 +5,12 @@ import os
 import pytest
 
 from reliability.chaos import unleash
-from reliability.kills import AT, JOB, STEPS, Chaos, Kill
-from reliability.places import FLAGS, mortal, now
+from reliability.kills import AT, JOB, STEPS, Chaos, Kill, held_up
+from reliability.places import FLAGS, mortal, paced
 from services import s3
 from services.fixtures import missing
 from services.server import Server, Unavailable
-from support.live import LiveShop
+from support.live import Life, LiveShop
 from support.numbered import Count, Numbered
 
 pytestmark = pytest.mark.slow
@@ -22,7 +22,7 @@ def test_a_dozen_of_kills(tmp_path, moto: Server, monkeypatch: pytest.MonkeyPatc
     said: list[str] = []
     try:
         with mortal(tmp_path, moto) as servers:
-            shop = LiveShop(tmp_path / "shop", "", FLAGS, servers=servers, numbered=Numbered(time_of=now))
+            shop = LiveShop(tmp_path / "shop", "", FLAGS, servers=servers, numbered=Numbered(time_of=paced(100)))
             try:
                 chaos, found = unleash(
                     shop, kills=9, each=1, seed=int(os.environ.get("SEED", "6")), rate=100, say=said.append
@@ -66,3 +66,22 @@ def test_kills_that_hit_nothing_do_not_count() -> None:
 def test_what_is_lost_doubled_or_strange_is_counted(found: dict[str, list[int]], expected: Count) -> None:
     assert Count.of(found, {"a": [0, 1], "b": [0]}) == expected
     assert expected.whole == (found == {"a": [0, 1], "b": [0]})
+
+
+@pytest.mark.parametrize(
+    ("trace", "waited"),
+    [
+        ("100 kafka.written\n107 kafka.ledger_sent", "held up for 6.5 s after kafka.written"),
+        ("100 kafka.written\n107 kafka.ledger_sent\n120 planned", "held up for 6.5 s after kafka.written"),
+        ("100 kafka.written", "held up for"),  # for ever
+        ("100 kafka.written\n104.5 sealed\n105.2 planned", ""),  # it did other things
+        ("100 committed\n107 planned", ""),  # it had nothing to do
+        ("", ""),
+    ],
+)
+def test_an_epoch_that_waits_for_a_server_is_noticed(tmp_path, trace: str, waited: str) -> None:
+    """Gone at 100.5, back at 105."""
+    lines = [line.split() for line in trace.splitlines()]
+    (tmp_path / "trace").write_text("".join(f"{round(float(at) * 1e9)} {step}\n" for at, step in lines))
+    assert held_up(Life(None, tmp_path), 100.5, 105).startswith(waited)  # type: ignore[arg-type]
+    assert bool(held_up(Life(None, tmp_path), 100.5, 105)) == bool(waited)  # type: ignore[arg-type]

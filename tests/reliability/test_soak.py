@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from reliability.places import FLAGS, now
+from reliability.places import FLAGS, paced
 from reliability.soak import OWN, PLACES, Sample, endure, trend, trends
 from services import s3
 from services.server import Server
@@ -31,15 +31,15 @@ def series(at_minute, minutes=30, every=5):
     ],
 )
 def test_growth_is_told_from_noise(at_minute, grows) -> None:
-    assert trend("rss", [series(at_minute)], allowed=16).grows == grows
+    assert trend("rss", [series(at_minute)], allowed=16, span=1800).grows == grows
 
 
 def test_each_life_is_held_against_itself() -> None:
     """One life that began higher than the last is no growth; three that climb are."""
     flat = [[(at, 300 + 50 * life) for at, _ in series(abs, 10)] for life in range(3)]
     climbing = [[(at, 300 + at / 5) for at, _ in series(abs, 10)] for _ in range(3)]
-    assert not trend("rss", flat, allowed=16).grows
-    assert trend("rss", climbing, allowed=16).grows
+    assert not trend("rss", flat, allowed=16, span=1800).grows
+    assert trend("rss", climbing, allowed=16, span=1800).grows
 
 
 def test_warm_ups_are_left_out() -> None:
@@ -61,7 +61,7 @@ def test_a_short_soak_samples_restarts_and_loses_nothing(
         monkeypatch.setenv(name, value)
     flags = (*FLAGS, f"--checkpoint={tmp_path / 'shop' / 'checkpoint'}")
     servers = Servers(kafka, redis, postgres, moto)
-    shop = LiveShop(tmp_path / "shop", "", flags, servers=servers, numbered=Numbered(time_of=now))
+    shop = LiveShop(tmp_path / "shop", "", flags, servers=servers, numbered=Numbered(time_of=paced(100)))
     said: list[str] = []
     try:
         soak, found = endure(shop, seconds=20, life=6, rate=100, say=said.append, every=1)

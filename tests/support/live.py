@@ -60,10 +60,16 @@ class Life:
     folder: Path
 
     @property
+    def times(self) -> list[tuple[float, str]]:
+        """When it has reached which step, in seconds of the machine's clock."""
+        path = self.folder / "trace"
+        lines = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+        return [(int(at) / 1e9, step) for at, step in lines]
+
+    @property
     def trace(self) -> list[str]:
         """The steps that it has reached."""
-        path = self.folder / "trace"
-        return [line.split()[1] for line in path.read_text().splitlines()] if path.exists() else []
+        return [step for _, step in self.times]
 
     @property
     def progress(self) -> list[dict[str, Any]]:
