@@ -31,6 +31,9 @@ MARK: Final = ".ecompulse-demo"
 FRAUD: Final = (CardTesting(9 * HOUR_MS), StolenCards(14 * HOUR_MS), StolenCards(18 * HOUR_MS, takeover=True))
 """What befalls the shop of the demo."""
 
+POLICY: Final = {"rules": {"velocity": {"device_count_1h": {"above": 10}}}}
+"""What the demo's shop knows by itself: on its only day models have hardly anything to learn from."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
@@ -59,6 +62,7 @@ def demo(argv: Sequence[str]) -> int:
     except SettingsError as error:
         raise UserError(str(error)) from None
     (out / "enrich.yaml").write_text(yaml.safe_dump(enrichment(out / "shop")))
+    (out / "policy.yaml").write_text(yaml.safe_dump(POLICY))
     jobs = {name: _run(name, flags, out) for name, flags in job_flags(out).items()}
     _tell(out, truth.rows, jobs)
     return 0
@@ -102,7 +106,13 @@ def job_flags(out: Path) -> dict[str, list[str]]:
         ],
         "session_analytics": [*common, "--dedup", "--drain"],
         "realtime_metrics": [*common, "--dedup", "--drain"],
-        "anomaly_detection": [*common, f"--labels={out / 'shop' / 'labels.jsonl'}", "--dedup", "--drain"],
+        "anomaly_detection": [
+            *common,
+            f"--labels={out / 'shop' / 'labels.jsonl'}",
+            f"--policy={out / 'policy.yaml'}",
+            "--dedup",
+            "--drain",
+        ],
     }
 
 

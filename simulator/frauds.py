@@ -21,7 +21,8 @@ class StolenCards:
 
     Attributes:
         after_ms: when it begins, ms after the shop's start.
-        cards: how many; of customers who paid by card in the slice before, fewer if there are not as many.
+        cards: how many; of customers who paid by card in the slice before (or after, if none did), fewer if there are
+            not as many.
         payments: with each.
         length_ms: over which they are spread.
         takeover: whether the accounts are used as well.
@@ -44,7 +45,9 @@ class StolenCards:
         if not part.holds(since):
             return rows, NO_LABELS
         paid = rows.filter((pl.col("event_type") == "payment") & pl.col("card_id").is_not_null())
-        paid = paid.filter((pl.col("event_time") < since) & pl.col("user_id").is_not_null())
+        paid = paid.filter(pl.col("user_id").is_not_null())
+        before = paid.filter(pl.col("event_time") < since)
+        paid = paid if before.is_empty() else before
         victims = paid.sort("event_time", "event_id").unique("card_id", keep="last", maintain_order=True)
         victims = victims.tail(self.cards)
         if victims.is_empty():
