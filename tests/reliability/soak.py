@@ -107,12 +107,13 @@ class Soak:
         began = time.monotonic()
         self.say(" ".join(f"{name:>13}" for name in ("minute", "life", *OWN, *PLACES)))
         while (left := self.seconds - (time.monotonic() - began)) > self.every:
-            life, born = self.shop.live(), time.monotonic()
+            life = self.shop.live()
             assert within(120, lambda: life.ended or life.progress), life.said  # noqa: B023
-            while time.monotonic() - born < min(self.life, left):
+            born = time.monotonic()
+            while (age := time.monotonic() - born) < min(self.life, left):
                 time.sleep(self.every)
                 assert not life.ended, life.said
-                self._sample(life, time.monotonic() - began, time.monotonic() - born)
+                self._sample(life, time.monotonic() - began, age)
             life.process.send_signal((signal.SIGTERM, signal.SIGKILL)[len(self.shop.lives) % 2])
             life.wait()
 
@@ -162,11 +163,11 @@ def size_of(path: Path) -> int | None:
 
 
 def endure(
-    shop: LiveShop, *, seconds: float, life: float, rate: float, say: Callable[[str], None]
+    shop: LiveShop, *, seconds: float, life: float, rate: float, say: Callable[[str], None], every: float = EVERY
 ) -> tuple[Soak, Verdict]:
     """Run a job beside a producer, drain it, and read all sinks."""
     shop.set_tier("gold")
-    soak = Soak(shop, seconds, life, say)
+    soak = Soak(shop, seconds, life, say, every)
     producer = Producer(shop.topics, shop.topic, shop.numbered, rate).start()
     try:
         soak.run()

@@ -64,7 +64,7 @@ def test_a_short_soak_samples_restarts_and_loses_nothing(
     shop = LiveShop(tmp_path / "shop", "", flags, servers=servers, numbered=Numbered(time_of=paced(100)))
     said: list[str] = []
     try:
-        soak, found = endure(shop, seconds=20, life=6, rate=100, say=said.append, every=1)
+        soak, found = endure(shop, seconds=20, life=4, rate=100, say=said.append, every=1)
     finally:
         shop.stop_all()
     assert found.whole, found
@@ -72,4 +72,4 @@ def test_a_short_soak_samples_restarts_and_loses_nothing(
     last = soak.samples[-1].values
     assert last.keys() == {*OWN, *PLACES}
     assert all(value > 0 for value in last.values()), last
-    assert len(trends(soak.samples, 6)) == len(last)
+    assert len(trends(soak.samples, 4)) == len(last)
