@@ -78,9 +78,11 @@ def key_of(table: TableSpec) -> pl.Expr:
 def divide(table: TableSpec, rows: pl.DataFrame, naming: Naming, units: int) -> dict[int, list[Records]]:
     """Rows of one table, all of an epoch, as records by writer.
 
-    Rows of a key go to one writer, in the order of their time; so a key's order holds in its partition.
+    Rows of a key go to one writer, in the order of their time, and of equal times as they came; so a key's order holds
+    in its partition.
     """
-    order = [name for name in (table.time, "revision", "id") if name in rows.columns]
+    came = ("source", "partition", "offset")
+    order = [name for name in (table.time, *came, "revision", "id") if name in rows.columns]
     marked = rows.sort(order, maintain_order=True).with_columns(
         key_of(table).alias(_KEY), naming.column(table).alias(_TOPIC)
     )
