@@ -12,7 +12,7 @@ import sys
 from importlib.metadata import files, requires
 from pathlib import Path
 
-EXTRA_MODULES = {"kafka", "crc32c", "boto3", "botocore", "psycopg", "redis", "pyspark", "prometheus_client"}
+EXTRA_MODULES = {"kafka", "confluent_kafka", "crc32c", "boto3", "botocore", "psycopg", "redis", "pyspark"}
 """What modules behind an extra may import; the environment holds no extra."""
 
 EVENTS = [
