@@ -35,7 +35,7 @@ soak: setup ## A live job at a fixed rate, with restarts: does anything grow? AR
 	@PYTHONPATH=tests $(PY) -m reliability.soak $(ARGS)
 
 test: setup ## All tests: unit, property, crash and wheel; ARGS="..." runs some
-	@$(if $(ARGS),,echo "test: all tests (about 7 minutes on 2 cores)")
+	@$(if $(ARGS),,echo "test: all tests (about 20 minutes on 2 cores)")
 	@$(PY) -m pytest -q $(if $(ARGS),$(ARGS),-n $(WORKERS))
 
 unit: setup ## Unit and property tests only
