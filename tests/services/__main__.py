@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -65,7 +66,8 @@ def main() -> int:
             if command:
                 return beside(servers, command)
             print("services: running; Ctrl-C stops them", flush=True)
-            signal.pause()
+            while True:
+                time.sleep(1)  # pause() would sleep through a signal that comes just before it
         except KeyboardInterrupt:
             print("services: stopping", flush=True)
     return 0
