@@ -104,6 +104,18 @@ def load_config(cls: type[T], data: object, path: str = "") -> T:
         raise ConfigError(path, str(error)) from None
 
 
+def parse_config(cls: type[T], text: str, origin: str = "") -> T:
+    """The dataclass `cls` of a YAML text; `origin` (a file's name) begins each error.
+
+    Raises:
+        ConfigError: one line with the path of the wrong key.
+    """
+    try:
+        return load_config(cls, parse_yaml(text))
+    except ConfigError as error:
+        raise ConfigError(f"{origin}: {error.path}".strip(": "), error.message) from None
+
+
 def parse_yaml(text: str, path: str = "") -> object:
     """Plain data of one YAML document; a key given twice is an error, as is broken YAML.
 

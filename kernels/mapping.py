@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from ecompulse.kernels.config import ConfigError, load_config, nearest, parse_yaml
+from ecompulse.kernels.config import ConfigError, nearest, parse_config
 from ecompulse.kernels.event import BY_NAME, FIELDS, Kind
 
 _SHIPPED: Final = "ecompulse.kernels.mappings"
@@ -166,10 +166,7 @@ def parse_mapping(text: str, origin: str = "") -> Mapping:
     Raises:
         ConfigError: one line with the path of the wrong key.
     """
-    try:
-        return load_config(Mapping, parse_yaml(text))
-    except ConfigError as error:
-        raise ConfigError(f"{origin}: {error.path}".strip(": "), error.message) from None
+    return parse_config(Mapping, text, origin)
 
 
 def load_mapping(name: str) -> Mapping:

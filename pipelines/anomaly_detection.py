@@ -20,6 +20,7 @@ from ecompulse.kernels.fraud.transactions import uses
 from ecompulse.kernels.rows import DAY_MS
 from ecompulse.kernels.step import Kernel
 from pipelines import realtime_metrics
+from pipelines.config import read_config
 from pipelines.flags import Flag, Options, count, duration
 from pipelines.intake import Intake
 from pipelines.launch import JobSpec
@@ -204,11 +205,11 @@ def _fraud(options: Options, intake: Intake) -> FraudDetection:
     flag = "--features"
     try:
         if options.features:
-            features = realtime_metrics.read_config(flag, options.features, parse_features)
+            features = read_config(flag, options.features, parse_features)
         features = FeatureSet(features.entities, options.timezone, features.night, features.surprising)
         flag = "--policy"
         if options.policy:
-            policy = realtime_metrics.read_config(flag, options.policy, parse_policy).bind(features)
+            policy = read_config(flag, options.policy, parse_policy).bind(features)
         flag = "--label_horizon, --learn_every"
         return FraudDetection(
             features=features,

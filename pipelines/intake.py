@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -15,7 +14,7 @@ from ecompulse.epochs.protocols import EVENTS, TableSpec
 from ecompulse.io.lookups.resources import check_resources, open_resources, take_usage
 from ecompulse.kernels.config import ConfigError
 from ecompulse.kernels.dedup import Deduplicate
-from ecompulse.kernels.enrich.config import EnrichConfig, load_enrich
+from ecompulse.kernels.enrich.config import EnrichConfig, parse_enrich
 from ecompulse.kernels.enrich.enrichment import KEYED, enriched_schema
 from ecompulse.kernels.enrich.joins import REFERRED
 from ecompulse.kernels.enrich.versions import TYPES, change_mapping, to_versions
@@ -25,6 +24,7 @@ from ecompulse.kernels.fraud.labels import ROLE as LABELS
 from ecompulse.kernels.mapping import Mapping, load_mapping
 from ecompulse.kernels.quality_totals import TOTALS_SCHEMA, TotalQuality
 from ecompulse.kernels.rows import REFERENCE
+from pipelines.config import read_config
 from pipelines.flags import Options
 
 if TYPE_CHECKING:
@@ -134,10 +134,11 @@ def conform(events: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
 
 def open_intake(options: Options) -> Intake:
     """From a user's options; UserError names the flag and the path of the wrong key."""
-    mapping = _checked("--mapping", options.mapping, load_mapping) if options.mapping else None
-    enrich = EnrichConfig()
-    if options.enrich:
-        enrich = _checked("--enrich", options.enrich, lambda path: load_enrich(_text(path)))
+    try:
+        mapping = load_mapping(options.mapping) if options.mapping else None
+    except ConfigError as error:
+        raise UserError(f"--mapping: {error}") from None
+    enrich = read_config("--enrich", options.enrich, parse_enrich) if options.enrich else EnrichConfig()
     try:
         enrich = at_endpoint(enrich, options.dynamodb_endpoint)
         check_resources(enrich)
@@ -164,17 +165,3 @@ def at_endpoint(enrich: EnrichConfig, endpoint: str | None) -> EnrichConfig:
             separator = "&" if "?" in text else "?"
             steps = replace(steps, **{name: replace(section, lookup=f"{text}{separator}endpoint={quote(endpoint)}")})
     return replace(enrich, steps=steps)
-
-
-def _text(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
-
-
-def _checked(flag: str, value: str, load: Callable[[str], Any]) -> Any:
-    try:
-        return load(value)
-    except (ConfigError, UserError) as error:
-        raise UserError(f"{flag}: {error}") from None

@@ -1,10 +1,9 @@
 """`python -m pipelines.realtime_metrics`: KPIs in tumbling and sliding windows, and alerts on them."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
@@ -25,6 +24,7 @@ from ecompulse.kernels.metrics.streams import Streams, streams_of
 from ecompulse.kernels.quality_totals import book_under, count_late
 from ecompulse.kernels.step import Clock
 from pipelines.common import BOTS, DEDUP, TIME
+from pipelines.config import read_config
 from pipelines.flags import Flag, Options, count, duration, whole
 from pipelines.intake import Intake, deduplication, open_intake
 from pipelines.launch import JobSpec
@@ -208,19 +208,6 @@ def _watches(options: Options, metrics: MetricSet, plan: Plan) -> tuple[Watch, .
         return rules.bind(known, skip=frozenset(plan.skipped))
     except ConfigError as error:
         raise UserError(f"--rules: {error}") from None
-
-
-Read = TypeVar("Read")
-
-
-def read_config(flag: str, path: str, parse: Callable[[str, str], Read]) -> Read:
-    """What `parse(text, path)` makes of a file; UserError names the flag."""
-    try:
-        return parse(Path(path).read_text(encoding="utf-8"), path)
-    except OSError as error:
-        raise UserError(f"{flag}: {path}: {error.strerror}") from None
-    except (ConfigError, UnicodeDecodeError) as error:
-        raise UserError(f"{flag}: {error}") from None
 
 
 SPEC: Final = JobSpec(

@@ -4,7 +4,6 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ecompulse.epochs.errors import UserError
@@ -12,13 +11,14 @@ from ecompulse.epochs.plan import Operator
 from ecompulse.epochs.protocols import TableSpec
 from ecompulse.kernels.abandonment import WatchCarts
 from ecompulse.kernels.config import ConfigError
-from ecompulse.kernels.funnels.definition import Funnel, load_funnel, shipped_funnel
+from ecompulse.kernels.funnels.definition import Funnel, parse_funnel, shipped_funnel
 from ecompulse.kernels.funnels.totals import TotalFunnels
 from ecompulse.kernels.funnels.track import TrackFunnels
 from ecompulse.kernels.quality_totals import count_late
 from ecompulse.kernels.sessions.kernel import Sessionize
 from ecompulse.kernels.sessions.totals import TotalTransitions
 from pipelines.common import BOTS, DEDUP
+from pipelines.config import read_config
 from pipelines.flags import Flag, Options, duration
 from pipelines.intake import deduplication, open_intake
 from pipelines.launch import JobSpec
@@ -140,16 +140,12 @@ def make(options: Options) -> SessionAnalytics:
 
 
 def _funnel(options: Options, shipped: str) -> Funnel:
+    given, longest = options.funnel, options.funnel_max_time
     try:
-        given = options.funnel
-        funnel = load_funnel(Path(given).read_text(encoding="utf-8")) if given else shipped_funnel(shipped)
-        if options.funnel_max_time is not None:
-            funnel = dataclasses.replace(funnel, max_time=options.funnel_max_time)
-    except OSError as error:
-        raise UserError(f"--funnel: {options.funnel}: {error.strerror}") from None
-    except (ConfigError, ValueError) as error:
+        funnel = read_config("--funnel", given, parse_funnel) if given else shipped_funnel(shipped)
+        return funnel if longest is None else dataclasses.replace(funnel, max_time=longest)
+    except ConfigError as error:
         raise UserError(f"--funnel: {error}") from None
-    return funnel
 
 
 SPEC: Final = JobSpec(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ecompulse.io.lookups.store import parse_spec
-from ecompulse.kernels.enrich.config import load_enrich
+from ecompulse.kernels.enrich.config import parse_enrich
 from ecompulse.kernels.mapping import parse_mapping
 from pipelines.__main__ import COMMANDS
 from pipelines.common import COMMON
@@ -207,7 +207,7 @@ def test_mapping_shown_in_the_readme_is_one() -> None:
 
 def test_enrichment_shown_in_its_document_is_one() -> None:
     [block] = yaml_blocks("docs/event_enrichment.md")
-    config = load_enrich(block)
+    config = parse_enrich(block)
     for step in (config.steps.user, config.steps.product):
         assert parse_spec(str(step.lookup)).key.endswith("_id")
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from importlib.resources import files
 from typing import Annotated, Final, Literal
 
-from ecompulse.kernels.config import ConfigError, Duration, load_config, nearest, parse_yaml
+from ecompulse.kernels.config import ConfigError, Duration, load_config, nearest, parse_config
 from ecompulse.kernels.metrics.definition import DAY_MS, MetricSet, Window
 from ecompulse.kernels.metrics.measure import Kind
 
@@ -216,10 +216,7 @@ def parse_rules(text: str, origin: str = "") -> RuleSet:
     Raises:
         ConfigError: one line with the path of the wrong key.
     """
-    try:
-        return load_config(RuleSet, parse_yaml(text))
-    except ConfigError as error:
-        raise ConfigError(f"{origin}: {error.path}".strip(": "), error.message) from None
+    return parse_config(RuleSet, text, origin)
 
 
 def standard_rules() -> RuleSet:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from ecompulse.kernels.config import ConfigError, Duration, load_config, parse_yaml
+from ecompulse.kernels.config import ConfigError, Duration, parse_config
 
 OnError = Literal["degrade", "stale", "fail"]
 ColumnType = Literal["text", "integer", "number", "decimal", "boolean"]
@@ -230,10 +230,10 @@ class EnrichConfig:
     steps: Steps = Steps()
 
 
-def load_enrich(text: str) -> EnrichConfig:
-    """The configuration of one YAML text.
+def parse_enrich(text: str, origin: str = "") -> EnrichConfig:
+    """The enrichment steps of a YAML text; `origin` (a file's name) begins each error.
 
     Raises:
         ConfigError: one line with the path of the wrong key and its nearest neighbour.
     """
-    return load_config(EnrichConfig, parse_yaml(text))
+    return parse_config(EnrichConfig, text, origin)

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 import polars as pl
 
-from ecompulse.kernels.config import ConfigError, load_config, nearest, parse_duration, parse_yaml
+from ecompulse.kernels.config import ConfigError, nearest, parse_config, parse_duration
 from ecompulse.kernels.fraud.granules import Window, parse_window
 from ecompulse.kernels.rows import DAY_MS, ORDER_SCHEMA
 
@@ -175,10 +175,7 @@ def parse_features(text: str, origin: str = "") -> FeatureSet:
     Raises:
         ConfigError: one line with the path of the wrong key.
     """
-    try:
-        return load_config(FeatureSet, parse_yaml(text))
-    except ConfigError as error:
-        raise ConfigError(f"{origin}: {error.path}".strip(": "), error.message) from None
+    return parse_config(FeatureSet, text, origin)
 
 
 def standard_features(name: str = "standard") -> FeatureSet:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from ecompulse.kernels.config import ConfigError, load_config, nearest, parse_yaml
+from ecompulse.kernels.config import ConfigError, nearest, parse_config
 from ecompulse.kernels.fraud.entity import FeatureSet
 
 LISTED: Final = ("card_id", "visitor", "merchant_id")
@@ -82,7 +82,4 @@ def parse_policy(text: str, origin: str = "") -> Policy:
     Raises:
         ConfigError: one line with the path of the wrong key.
     """
-    try:
-        return load_config(Policy, parse_yaml(text))
-    except ConfigError as error:
-        raise ConfigError(f"{origin}: {error.path}".strip(": "), error.message) from None
+    return parse_config(Policy, text, origin)

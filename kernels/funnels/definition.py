@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Annotated, Final, Literal
 
-from ecompulse.kernels.config import ConfigError, Duration, load_config, nearest, parse_yaml
+from ecompulse.kernels.config import ConfigError, Duration, nearest, parse_config
 from ecompulse.kernels.event import EVENT_TYPES
 from ecompulse.kernels.sessions.schemas import DIMENSIONS
 
@@ -97,13 +97,13 @@ class Funnel:
         return range(stage + 1, len(self.stages))
 
 
-def load_funnel(text: str) -> Funnel:
-    """A funnel of YAML text.
+def parse_funnel(text: str, origin: str = "") -> Funnel:
+    """The funnel of a YAML text; `origin` (a file's name) begins each error.
 
     Raises:
-        ConfigError: names the wrong key or value.
+        ConfigError: one line with the path of the wrong key.
     """
-    return load_config(Funnel, parse_yaml(text))
+    return parse_config(Funnel, text, origin)
 
 
 def default_funnel() -> Funnel:
@@ -121,4 +121,4 @@ def shipped_funnel(name: str) -> Funnel:
     names = [file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml")]
     if name not in names:
         raise ConfigError("funnel", f"{name!r} is no shipped funnel{nearest(name, names)}")
-    return load_funnel((folder / f"{name}.yaml").read_text(encoding="utf-8"))
+    return parse_funnel((folder / f"{name}.yaml").read_text(encoding="utf-8"))

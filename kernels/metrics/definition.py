@@ -7,7 +7,7 @@ from importlib.resources import files
 from math import gcd
 from typing import Annotated, Final
 
-from ecompulse.kernels.config import ConfigError, load_config, nearest, parse_duration, parse_yaml
+from ecompulse.kernels.config import ConfigError, nearest, parse_config, parse_duration
 from ecompulse.kernels.metrics.expressions import Expression
 from ecompulse.kernels.metrics.measure import Formula, Kind, Measure, parse_expression, parse_measure
 
@@ -155,10 +155,7 @@ def parse_metrics(text: str, origin: str = "") -> MetricSet:
     Raises:
         ConfigError: one line with the path of the wrong key.
     """
-    try:
-        return load_config(MetricSet, parse_yaml(text))
-    except ConfigError as error:
-        raise ConfigError(f"{origin}: {error.path}".strip(": "), error.message) from None
+    return parse_config(MetricSet, text, origin)
 
 
 def standard_metrics() -> MetricSet:

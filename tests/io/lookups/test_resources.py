@@ -8,7 +8,7 @@ import pytest
 from ecompulse.io.lookups import counters, open_resources
 from ecompulse.io.lookups.resources import forget
 from ecompulse.kernels.config import ConfigError
-from ecompulse.kernels.enrich.config import EnrichConfig, load_enrich
+from ecompulse.kernels.enrich.config import EnrichConfig, parse_enrich
 from ecompulse.kernels.enrich.enrichment import enrich, enriched_schema
 from ecompulse.kernels.event import FRAME_SCHEMA
 
@@ -25,7 +25,7 @@ def config(tmp_path):
     pl.DataFrame({"id": ["u1"], "tier": ["gold"]}).write_parquet(tmp_path / "users.parquet")
     (tmp_path / "rates.csv").write_text("date,currency,rate\n2024-01-01,EUR,1.10\n")
     lookup = f"{{lookup: 'parquet:{tmp_path}/users.parquet?key=id'}}"
-    return load_enrich(f"steps: {{user: {lookup}, currency: {{rates: {tmp_path}/rates.csv}}}}")
+    return parse_enrich(f"steps: {{user: {lookup}, currency: {{rates: {tmp_path}/rates.csv}}}}")
 
 
 def test_a_process_opens_everything_once(config):
@@ -72,7 +72,7 @@ def test_a_guard_goes_between_store_and_cache(config):
 )
 def test_what_cannot_be_opened_is_one_line_with_its_path(text, message):
     with pytest.raises(ConfigError, match=message) as caught:
-        open_resources(load_enrich(text))
+        open_resources(parse_enrich(text))
     assert "\n" not in str(caught.value)
 
 
@@ -82,9 +82,9 @@ def test_keys_come_from_environment_or_file_and_are_never_shown(tmp_path, monkey
     monkeypatch.setenv("PII", secret)
     monkeypatch.setenv("SHORT", "hunter2")
     for source in ("env:PII", f"file:{tmp_path}/key"):
-        resources = open_resources(load_enrich(f"steps: {{pii: {{ip: hash, key: '{source}'}}}}"))
+        resources = open_resources(parse_enrich(f"steps: {{pii: {{ip: hash, key: '{source}'}}}}"))
         assert resources.pii_key == secret
         assert secret not in repr(resources)
     with pytest.raises(ConfigError, match="fewer than 16 characters") as caught:
-        open_resources(load_enrich("steps: {pii: {ip: hash, key: 'env:SHORT'}}"))
+        open_resources(parse_enrich("steps: {pii: {ip: hash, key: 'env:SHORT'}}"))
     assert "hunter2" not in str(caught.value)

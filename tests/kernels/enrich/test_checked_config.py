@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from ecompulse.kernels.config import ConfigError, load_config, parse_duration, parse_yaml
-from ecompulse.kernels.enrich.config import CacheConfig, EnrichConfig, PiiStep, load_enrich
+from ecompulse.kernels.enrich.config import CacheConfig, EnrichConfig, PiiStep, parse_enrich
 
 SHIPPED = Path(__file__).parents[3] / "kernels" / "enrich" / "default.yaml"
 
 
 def test_shipped_yaml_is_the_defaults():
-    assert load_enrich(SHIPPED.read_text()) == EnrichConfig()
-    assert load_enrich("") == EnrichConfig()
+    assert parse_enrich(SHIPPED.read_text()) == EnrichConfig()
+    assert parse_enrich("") == EnrichConfig()
 
 
 @pytest.mark.parametrize(
@@ -38,13 +38,13 @@ def test_shipped_yaml_is_the_defaults():
 )
 def test_a_wrong_key_is_one_line_with_its_path(text, message):
     with pytest.raises(ConfigError) as caught:
-        load_enrich(text)
+        parse_enrich(text)
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
 
 
 def test_a_configuration_and_its_error_pickle():
-    config = load_enrich("steps: {pii: {emails: mask, fields: {properties.phone: drop}, key: 'env:K'}}")
+    config = parse_enrich("steps: {pii: {emails: mask, fields: {properties.phone: drop}, key: 'env:K'}}")
     assert pickle.loads(pickle.dumps(config)) == config  # noqa: S301  # our own bytes
     error = pickle.loads(pickle.dumps(ConfigError("a.b", "wrong")))  # noqa: S301
     assert (error.path, error.message, str(error)) == ("a.b", "wrong", "a.b: wrong")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ecompulse.kernels.config import ConfigError
 from ecompulse.kernels.enrich import currency
-from ecompulse.kernels.enrich.config import EnrichConfig, load_enrich
+from ecompulse.kernels.enrich.config import EnrichConfig, parse_enrich
 from ecompulse.kernels.enrich.device import AGENT, parse_agents
 from ecompulse.kernels.enrich.enrichment import Resources, enrich, enriched_schema
 from ecompulse.kernels.enrich.geo import PLACE
@@ -19,7 +19,7 @@ from ecompulse.kernels.event import FRAME_SCHEMA
 
 KEY = "a key of sixteen or more"
 USERS = pl.Schema({"email": pl.String(), "tier": pl.String()})
-CONFIG = load_enrich("""
+CONFIG = parse_enrich("""
 steps:
   campaign: {own_domains: [shop.example]}
   pii: {ip: mask, emails: mask, fields: {user_email: drop, properties.phone: hash}, key: env:K}
@@ -95,7 +95,7 @@ def test_one_row_through_every_step(events, resources):
 
 def test_everything_off_keeps_schema_and_says_so(events):
     text = "steps: {" + ", ".join(f"{step}: {{enabled: false}}" for step in STEPS) + "}"
-    config = load_enrich(text)
+    config = parse_enrich(text)
     found = enrich(events([{"ip": "8.8.8.8", "price": Decimal(1)}]), config, Resources())
     assert set(found["enrichment_status"][0].values()) == {"off"}
     assert found.schema == enriched_schema(config, FRAME_SCHEMA) == enriched_schema(EnrichConfig(), FRAME_SCHEMA)

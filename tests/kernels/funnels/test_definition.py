@@ -3,7 +3,7 @@
 import pytest
 
 from ecompulse.kernels.config import ConfigError
-from ecompulse.kernels.funnels.definition import Funnel, default_funnel, load_funnel
+from ecompulse.kernels.funnels.definition import Funnel, default_funnel, parse_funnel
 
 
 def test_the_shipped_funnel_is_the_default():
@@ -11,7 +11,7 @@ def test_the_shipped_funnel_is_the_default():
 
 
 def test_a_funnel_of_other_stages():
-    funnel = load_funnel("""
+    funnel = parse_funnel("""
 name: rees46
 stages:
   - {name: look, events: [product_view, search]}
@@ -44,4 +44,4 @@ modes: [open]
 )
 def test_a_wrong_funnel_is_refused(text, message):
     with pytest.raises(ConfigError, match=message):
-        load_funnel(text)
+        parse_funnel(text)
