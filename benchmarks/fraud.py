@@ -19,10 +19,11 @@ import polars as pl
 from benchmarks.measure import table
 from ecompulse.epochs.runs import compact, make_run
 from ecompulse.epochs.state import ShardState
-from ecompulse.kernels.fraud.detection import FraudDetection, as_input
+from ecompulse.kernels.fraud.detection import FraudDetection
 from ecompulse.kernels.fraud.entity import TRANSACTION_SCHEMA, standard_features
 from ecompulse.kernels.fraud.examples import marked, matrix, pack
 from ecompulse.kernels.fraud.labels import as_labelled
+from ecompulse.kernels.rows import conform
 from ecompulse.kernels.step import Clock, Kernel
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "fraud_transactions_2018-04-01_2018-07-10.parquet"
@@ -129,7 +130,7 @@ def replay(
         known = stepper.step(fraud.labels, pl.concat([new, told]), ahead)
         marks, shown = known["marks"], fraud.first(known["transactions"])
         for entity in fraud.chain:
-            both = [as_input(part, entity.inputs) for part in (shown, marks)]
+            both = [conform(part, entity.inputs) for part in (shown, marks)]
             shown = stepper.step(entity, pl.concat(both), clock)["transactions"]
         packed = pack(shown, names)
         asked = marked(marks, len(names))

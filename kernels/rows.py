@@ -38,6 +38,12 @@ def millis(column: str = "event_time") -> pl.Expr:
     return pl.col(column).dt.epoch("ms")
 
 
+def conform(rows: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
+    """The columns of a schema; those that `rows` does not have are null."""
+    absent = [pl.lit(None, dtype).alias(name) for name, dtype in schema.items() if name not in rows.columns]
+    return rows.with_columns(absent).select(schema.names())
+
+
 def next_day(moment: pl.Expr) -> pl.Expr:
     """First UTC midnight at or after `moment` (ms): lapsed keys are tidied together, not one step each."""
     return (moment + (DAY_MS - 1)) // DAY_MS * DAY_MS

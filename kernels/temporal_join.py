@@ -14,6 +14,7 @@ from ecompulse.kernels.rows import (
     ROW,
     check_columns,
     check_duration,
+    conform,
     millis,
     next_day,
     reference,
@@ -131,8 +132,7 @@ class JoinVersions:
         return pl.concat([self.asked(events), self.told(updates)])
 
     def _side(self, rows: pl.DataFrame, side: str) -> pl.DataFrame:
-        absent = [pl.lit(None, dtype).alias(name) for name, dtype in self.inputs.items() if name not in rows.columns]
-        return rows.with_columns(absent).with_columns(pl.lit(side).alias(SIDE)).select(self.inputs.names())
+        return conform(rows.with_columns(pl.lit(side).alias(SIDE)), self.inputs)
 
     def key(self, batch: pl.DataFrame) -> pl.Series:
         """The record's key; rows without one are spread by position."""

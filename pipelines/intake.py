@@ -23,7 +23,7 @@ from ecompulse.kernels.fraud.labels import LABEL_MAPPING, to_labels
 from ecompulse.kernels.fraud.labels import ROLE as LABELS
 from ecompulse.kernels.mapping import Mapping, load_mapping
 from ecompulse.kernels.quality_totals import TOTALS_SCHEMA, TotalQuality
-from ecompulse.kernels.rows import REFERENCE
+from ecompulse.kernels.rows import REFERENCE, conform
 from pipelines.config import read_config
 from pipelines.flags import Options
 
@@ -124,12 +124,6 @@ class Taken:
 
     events: Any
     quality: list[Any]
-
-
-def conform(events: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
-    """The columns of a schema; those of update streams that nothing has filled yet are null."""
-    absent = [pl.lit(None, dtype).alias(name) for name, dtype in schema.items() if name not in events.columns]
-    return events.with_columns(absent).select(schema.names())
 
 
 def open_intake(options: Options) -> Intake:

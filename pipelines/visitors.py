@@ -11,6 +11,7 @@ from ecompulse.kernels.bots import Bots, count_bots, without_bots
 from ecompulse.kernels.dedup import Deduplicate
 from ecompulse.kernels.enrich.joins import Joins
 from ecompulse.kernels.identity import NEEDED, ResolveIdentity
+from ecompulse.kernels.rows import conform
 from pipelines.intake import Intake, Taken
 
 if TYPE_CHECKING:
@@ -82,6 +83,4 @@ class Visitors:
 def needed_columns(events: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
     """Enriched events under the names that analytics uses; enrichment that was not done is null."""
     named = {"channel": "campaign_channel", "country": "geo_country"}
-    present = events.with_columns(pl.col(source).alias(name) for name, source in named.items())
-    absent = [pl.lit(None, dtype).alias(name) for name, dtype in schema.items() if name not in present.columns]
-    return present.with_columns(absent).select(schema.names())
+    return conform(events.with_columns(pl.col(source).alias(name) for name, source in named.items()), schema)

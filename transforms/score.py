@@ -6,8 +6,9 @@ from typing import Any
 import apache_beam as beam
 
 from ecompulse.epochs.keyed import Binding, Keyed, require_bounded
-from ecompulse.kernels.fraud.detection import FraudDetection, as_input
+from ecompulse.kernels.fraud.detection import FraudDetection
 from ecompulse.kernels.fraud.examples import marked, pack
+from ecompulse.kernels.rows import conform
 from ecompulse.kernels.step import Kernel
 from ecompulse.transforms.frames import map_frames
 
@@ -44,8 +45,8 @@ class ScoreTransactions(beam.PTransform):
         marks, found = known["marks"], known["transactions"] | "RowFeatures" >> map_frames(detection.first)
         for kernel in detection.chain:
             name = kernel.entity_name
-            told = marks | f"Tell {name}" >> map_frames(as_input, kernel.inputs)
-            asking = found | f"Ask {name}" >> map_frames(as_input, kernel.inputs)
+            told = marks | f"Tell {name}" >> map_frames(conform, kernel.inputs)
+            asking = found | f"Ask {name}" >> map_frames(conform, kernel.inputs)
             found = ((asking, told) | f"Both {name}" >> beam.Flatten() | self._keyed(kernel))["transactions"]
         names = detection.features.names
         packed = found | "Pack" >> map_frames(pack, names)

@@ -90,9 +90,3 @@ class FraudDetection:
         """What comes from `labels` as what the chain is fed with."""
         found = row_features(rows, self.features)
         return found.with_columns(pl.lit(None, dtype).alias(name) for name, dtype in MARK_SCHEMA.items())
-
-
-def as_input(rows: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
-    """Columns of a schema; those that rows do not have are null."""
-    absent = [pl.lit(None, dtype).alias(name) for name, dtype in schema.items() if name not in rows.columns]
-    return rows.with_columns(absent).select(schema.names())

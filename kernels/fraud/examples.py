@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from ecompulse.kernels.hashing import fingerprint
-from ecompulse.kernels.rows import DAY_MS, ORDER_SCHEMA, millis
+from ecompulse.kernels.rows import DAY_MS, ORDER_SCHEMA, conform, millis
 from ecompulse.kernels.step import Change, Clock, StateView, Step, Table
 
 SHOWN: Final = pl.Schema(
@@ -47,10 +47,7 @@ def pack(rows: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
 
 def marked(marks: pl.DataFrame, width: int) -> pl.DataFrame:
     """Marks of JoinLabels as rows that ask for their transaction's features."""
-    found = marks.with_columns(told=millis())
-    schema = packed_schema(width)
-    absent = [pl.lit(None, dtype).alias(name) for name, dtype in schema.items() if name not in found.columns]
-    return found.with_columns(absent).select(schema.names())
+    return conform(marks.with_columns(told=millis()), packed_schema(width))
 
 
 @dataclass(frozen=True)
@@ -104,7 +101,6 @@ class HoldExamples:
     def step(self, state: StateView, batch: pl.DataFrame, clock: Clock) -> Step:
         """Keep what is new, let out what is known."""
         del clock
-        schema = packed_schema(self.width)
         told = batch.filter(pl.col("label").is_not_null())
         new = batch.filter(pl.col("label").is_null()).with_columns(ends=millis() + self.horizon)
         new = new.select(self._held.schema.names())
@@ -112,9 +108,8 @@ class HoldExamples:
         told = told.filter(chosen | (pl.col("label") == 1))
         held = pl.concat([state.lookup("held", told["transaction_id"]), new])
         found = told.select("transaction_id", "label", "told").join(held, on="transaction_id")
-        absent = [pl.lit(None, dtype).alias(name) for name, dtype in schema.items() if name not in found.columns]
-        found = found.with_columns(absent).select(schema.names()).sort("told", "transaction_id")
-        return Step({"examples": found}, {"held": Change(new["transaction_id"], new)})
+        examples = conform(found, packed_schema(self.width)).sort("told", "transaction_id")
+        return Step({"examples": examples}, {"held": Change(new["transaction_id"], new)})
 
 
 def matrix(rows: pl.DataFrame, width: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from ecompulse.kernels.event import ORDER, TIME
 from ecompulse.kernels.fraud.entity import ROW_SCHEMA, TEXTS, TRANSACTION_SCHEMA
 from ecompulse.kernels.mapping import Mapping as FieldMapping
 from ecompulse.kernels.quality_totals import PARTIAL_SCHEMA, book
-from ecompulse.kernels.rows import DAY_MS, DUE, check_duration, millis
+from ecompulse.kernels.rows import DAY_MS, DUE, check_duration, conform, millis
 from ecompulse.kernels.step import END_OF_TIME, Change, Clock, StateView, Step, Table
 
 ROLE: Final = "labels"
@@ -65,8 +65,7 @@ def to_labels(rows: pl.DataFrame) -> pl.DataFrame:
 
 def as_labelled(rows: pl.DataFrame) -> pl.DataFrame:
     """Columns of LABELLED_SCHEMA; those that a row does not have are null."""
-    absent = [pl.lit(None, dtype).alias(name) for name, dtype in LABELLED_SCHEMA.items() if name not in rows.columns]
-    return rows.with_columns(absent).select(LABELLED_SCHEMA.names())
+    return conform(rows, LABELLED_SCHEMA)
 
 
 @dataclass(frozen=True)
@@ -204,5 +203,4 @@ class JoinLabels:
 
 def _marks(rows: pl.DataFrame) -> pl.DataFrame:
     found = rows.with_columns(event_time=pl.col("counts").cast(TIME))
-    absent = [pl.lit(None, dtype).alias(name) for name, dtype in MARKED_SCHEMA.items() if name not in found.columns]
-    return found.with_columns(absent).select(MARKED_SCHEMA.names()).sort("event_time", "transaction_id")
+    return conform(found, MARKED_SCHEMA).sort("event_time", "transaction_id")

@@ -6,10 +6,11 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from ecompulse.kernels.event import ORDER, TIME
-from ecompulse.kernels.fraud.detection import FraudDetection, as_input
+from ecompulse.kernels.fraud.detection import FraudDetection
 from ecompulse.kernels.fraud.entity import Entity, FeatureSet
 from ecompulse.kernels.fraud.examples import marked, pack
 from ecompulse.kernels.fraud.labels import as_labelled
+from ecompulse.kernels.rows import conform
 from support.stepping import OneShard
 from support.streams import BASE
 
@@ -56,7 +57,7 @@ def scores(rows: pl.DataFrame, labels: pl.DataFrame, hours: int) -> pl.DataFrame
         known = shards["labels"].step(pl.concat([rows.filter(inside), labels.filter(inside)]), until)
         shown = DETECTION.first(known["transactions"])
         for kernel in DETECTION.chain:
-            both = [as_input(part, kernel.inputs) for part in (shown, known["marks"])]
+            both = [conform(part, kernel.inputs) for part in (shown, known["marks"])]
             shown = shards[kernel.name].step(pl.concat(both), before)["transactions"]
         packed = pack(shown, names)
         asked = marked(known["marks"], len(names))
