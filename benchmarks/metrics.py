@@ -12,7 +12,7 @@ from benchmarks.measure import Cost, cpu_of, median, process, table
 from benchmarks.state import BASE, World
 from ecompulse.io.stores import LocalStore
 from ecompulse.kernels.event import FRAME_SCHEMA
-from ecompulse.kernels.metrics.admission import split_bounded
+from ecompulse.kernels.metrics.admission import bounded, unbounded
 from ecompulse.kernels.metrics.binding import bind
 from ecompulse.kernels.metrics.definition import parse_metrics, standard_metrics
 from ecompulse.kernels.metrics.kernel import CombineSlices
@@ -93,8 +93,9 @@ class Job:
             slices.append(to_slices(settled(matched), streams.settlements))
         made = pl.concat(slices)
         if streams.admit:
-            bounded, rest = split_bounded(made, streams.plan.specs)
-            made = pl.concat([self.step(streams.admit, bounded, 0)["slices"], rest])
+            specs = streams.plan.specs
+            admitted = self.step(streams.admit, bounded(made, specs), 0)["slices"]
+            made = pl.concat([admitted, unbounded(made, specs)])
         self.shown += self.step(streams.combine, made, 2)["metrics"].height
 
 

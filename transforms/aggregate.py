@@ -6,7 +6,7 @@ from typing import Any
 import apache_beam as beam
 
 from ecompulse.epochs.keyed import Binding, Keyed, require_bounded
-from ecompulse.kernels.metrics.admission import split_bounded
+from ecompulse.kernels.metrics.admission import bounded, unbounded
 from ecompulse.kernels.metrics.settlement import order_events, settled
 from ecompulse.kernels.metrics.slices import to_slices
 from ecompulse.kernels.metrics.streams import Streams
@@ -55,8 +55,8 @@ class AggregateMetrics(beam.PTransform):
             )
             if plan.metrics
         ]
-        quality, bounded = self._bounded(tuple(slices) | "All slices" >> beam.Flatten())
-        combined = bounded | "CombineSlices" >> self._keyed(streams.combine)
+        quality, admitted = self._bounded(tuple(slices) | "All slices" >> beam.Flatten())
+        combined = admitted | "CombineSlices" >> self._keyed(streams.combine)
         return {"metrics": combined["metrics"], "quality": quality}
 
     def _keyed(self, kernel: Kernel) -> Keyed:
@@ -83,15 +83,7 @@ class AggregateMetrics(beam.PTransform):
         admit = self._streams.admit
         if admit is None:
             return None, slices
-        wide = slices | "Bounded" >> map_frames(_bounded_slices, admit.specs)
-        rest = slices | "Unbounded" >> map_frames(_other_slices, admit.specs)
+        wide = slices | "Bounded" >> map_frames(bounded, admit.specs)
+        rest = slices | "Unbounded" >> map_frames(unbounded, admit.specs)
         admitted = wide | "AdmitSeries" >> self._keyed(admit)
         return admitted["quality"], (admitted["slices"], rest) | "Admitted" >> beam.Flatten()
-
-
-def _bounded_slices(slices: Any, specs: Any) -> Any:
-    return split_bounded(slices, specs)[0]
-
-
-def _other_slices(slices: Any, specs: Any) -> Any:
-    return split_bounded(slices, specs)[1]

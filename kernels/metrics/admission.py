@@ -30,11 +30,18 @@ _PENDING: Final = Table(
 )
 
 
-def split_bounded(slices: pl.DataFrame, specs: Sequence[Spec]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Slices of metrics that have dimensions or rank items, which must be admitted, and all others."""
-    prefixes = [series_prefix(spec) for spec in specs if spec.bounded]
-    bounded = _prefix().is_in(prefixes)
-    return slices.filter(bounded), slices.filter(~bounded)
+def bounded(slices: pl.DataFrame, specs: Sequence[Spec]) -> pl.DataFrame:
+    """Slices of metrics that have dimensions or rank items, which must be admitted."""
+    return slices.filter(_is_bounded(specs))
+
+
+def unbounded(slices: pl.DataFrame, specs: Sequence[Spec]) -> pl.DataFrame:
+    """Slices of all other metrics."""
+    return slices.filter(~_is_bounded(specs))
+
+
+def _is_bounded(specs: Sequence[Spec]) -> pl.Expr:
+    return _prefix().is_in([series_prefix(spec) for spec in specs if spec.bounded])
 
 
 @dataclass(frozen=True)

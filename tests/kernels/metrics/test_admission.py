@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecompulse.kernels.event import FRAME_SCHEMA
-from ecompulse.kernels.metrics.admission import AdmitSeries, split_bounded
+from ecompulse.kernels.metrics.admission import AdmitSeries, bounded, unbounded
 from ecompulse.kernels.metrics.binding import bind
 from ecompulse.kernels.metrics.definition import parse_metrics
 from ecompulse.kernels.metrics.slices import to_slices
@@ -36,8 +36,8 @@ def admit(epochs, *, limit=3, num_shards=1):
     shards = Shards(AdmitSeries(PLAN.specs, limit), num_shards)
     slices, quality = [], []
     for epoch, (events, watermark) in enumerate([*epochs, (epochs[0][0].clear(), END_OF_TIME)], start=1):
-        bounded, _ = split_bounded(to_slices(events, PLAN), PLAN.specs)
-        out = shards.step(bounded, Clock(epoch, watermark, 0))
+        asking = bounded(to_slices(events, PLAN), PLAN.specs)
+        out = shards.step(asking, Clock(epoch, watermark, 0))
         slices.append(out["slices"])
         quality.append(out["quality"])
     return pl.concat(slices), pl.concat(quality)
@@ -104,9 +104,9 @@ def test_the_admitted_outlive_a_leap_of_the_watermark_with_those_who_wait():
 
 def test_metrics_without_dimensions_need_no_admission():
     events = pl.DataFrame([{**dict.fromkeys(FRAME_SCHEMA), "event_type": "x", "event_time": 0}], schema=FRAME_SCHEMA)
-    bounded, free = split_bounded(to_slices(events, PLAN), PLAN.specs)
-    assert free.height == 1
-    assert bounded.height >= 2
+    slices = to_slices(events, PLAN)
+    assert unbounded(slices, PLAN.specs).height == 1
+    assert bounded(slices, PLAN.specs).height >= 2
 
 
 def test_a_limit_below_one_is_refused():
