@@ -19,16 +19,10 @@ from ecompulse.io.prometheus import Exporter
 from ecompulse.io.stores import LocalStore
 from ecompulse.kernels.metrics.schemas import METRIC_SCHEMA
 from pipelines import event_enrichment
+from services.server import free_port
 
 BASE = 1_772_323_200_000
 MINUTE = 60_000
-
-
-def free_port() -> int:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        port: int = server.getsockname()[1]
-        return port
 
 
 def scrape(port: int) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:

