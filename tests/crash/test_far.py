@@ -9,8 +9,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from ecompulse.epochs.errors import Superseded
-from ecompulse.epochs.steps import Step, observe
+from ecompulse.epochs.steps import Step
 from ecompulse.io.s3 import S3Store
 from services import postgres as postgres_server
 from services import s3
@@ -18,7 +17,7 @@ from services.postgres import Databases
 from support.far import FarShop
 from support.process import Shop, command, events, finished, next_progress, wait_until, write_lines
 from support.script import Script
-from support.toy import ToyJob
+from support.toy import ToyJob, rows
 
 pytestmark = pytest.mark.slow
 
@@ -97,14 +96,13 @@ def test_a_newcomer_on_a_bucket_takes_over_and_the_older_driver_stops(tmp_path, 
     assert "a newer driver (incarnation 2)" in told[0]
 
 
-ROWS = [{"id": f"r{n}", "key": f"k{n % 4}", "value": n, "event_time": 1_700_000_000_000 + n * 300} for n in range(60)]
 PROTOCOL = ("planned", "ran", "before_seal", "sealed", "backed_up", "lake.", "published", "committed")
 ASLEEP = [step for step in STEPS if step.value.startswith(PROTOCOL)]
 
 
 @pytest.fixture(scope="module")
 def toy_answer(tmp_path_factory) -> pl.DataFrame:
-    return Script(ToyJob(), tmp_path_factory.mktemp("toy")).add_data(ROWS).run().table("totals")
+    return Script(ToyJob(), tmp_path_factory.mktemp("toy")).add_data(rows(60)).run().table("totals")
 
 
 @pytest.mark.parametrize("step", ASLEEP)
@@ -112,21 +110,8 @@ def test_a_driver_on_a_bucket_that_sleeps_while_its_successor_runs_changes_nothi
     bucket = f"asleep-{uuid.uuid4().hex[:8]}"
     s3.client(moto).create_bucket(Bucket=bucket)
     places = [S3Store(f"s3://{bucket}/{name}", moto.facts["url"]) for name in ("checkpoint", "backup")]
-    script = Script(ToyJob(), tmp_path, max_rows=25, keep_epochs=1, store=places[0], backup=places[1]).add_data(ROWS)
-    old, slept = script.driver(), []
-
-    def sleep(reached: Step) -> None:
-        if reached is step and not slept:
-            slept.append(step)
-            script.run()
-
-    forget = observe(sleep)
-    try:
-        with pytest.raises(Superseded, match="a newer driver"):
-            old.start()
-    finally:
-        forget()
-    assert slept
+    script = Script(ToyJob(), tmp_path, max_rows=25, keep_epochs=1, store=places[0], backup=places[1])
+    assert script.add_data(rows(60)).sleep_at(step)
     assert_frame_equal(script.table("totals"), toy_answer)
 
 

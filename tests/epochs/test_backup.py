@@ -1,6 +1,5 @@
 """The checkpoint is destroyed wherever a driver died, restored from its backup, and the job goes on."""
 
-import random
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,19 +14,9 @@ from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.steps import Step
 from ecompulse.io.stores import LocalStore
 from support.script import Script
-from support.toy import ToyJob
+from support.toy import ToyJob, rows
 
-BASE = 1_700_000_000_000
 STEPS = [step for step in Step if not step.value.startswith(("warehouse.", "kafka."))]
-
-
-def rows(count: int, seed: int = 1) -> list[dict[str, object]]:
-    rng = random.Random(seed)
-    times = [BASE + seed * 60_000 + number * 400 + rng.randrange(900) for number in range(count)]
-    return [
-        {"id": f"r{seed}-{n}", "key": f"k{rng.randrange(6)}", "value": rng.randrange(100), "event_time": at}
-        for n, at in enumerate(times)
-    ]
 
 
 def backed_up(root: Path) -> Script:

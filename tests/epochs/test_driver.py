@@ -1,6 +1,5 @@
 """The driver, in process: results do not depend on cuts, crashes and restarts."""
 
-import random
 import shutil
 
 import polars as pl
@@ -11,20 +10,9 @@ from ecompulse.epochs.errors import Superseded
 from ecompulse.epochs.steps import Step, observe
 from ecompulse.io.stores import LocalStore
 from support.script import Script
-from support.toy import ToyJob
-
-BASE = 1_700_000_000_000
+from support.toy import BASE, ToyJob, rows
 
 IN_PROCESS_STEPS = [step for step in Step if not step.value.startswith(("warehouse.", "kafka."))]
-
-
-def rows(count: int, seed: int = 1) -> list[dict[str, object]]:
-    rng = random.Random(seed)
-    times = [BASE + seed * 60_000 + number * 400 + rng.randrange(900) for number in range(count)]
-    return [
-        {"id": f"r{seed}-{n}", "key": f"k{rng.randrange(6)}", "value": rng.randrange(100), "event_time": at}
-        for n, at in enumerate(times)
-    ]
 
 
 @pytest.fixture(scope="module")

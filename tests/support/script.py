@@ -13,6 +13,7 @@ from deltalake import DeltaTable
 from ecompulse.epochs.backup import Backup
 from ecompulse.epochs.checkpoint import Checkpoint, open_checkpoint
 from ecompulse.epochs.driver import Driver, Settings, Trigger
+from ecompulse.epochs.errors import Superseded
 from ecompulse.epochs.incarnation import OwnStore
 from ecompulse.epochs.plan import Planner
 from ecompulse.epochs.protocols import Store
@@ -127,6 +128,25 @@ class Script:
             if not isinstance(error, Crashed) and Crashed.__name__ not in str(error):
                 raise
             return True
+        else:
+            return False
+        finally:
+            forget()
+
+    def sleep_at(self, step: Step) -> bool:
+        """A driver sleeps at `step` while its successor runs to the end; whether it got there, and was refused then."""
+        old, slept = self.driver(), []
+
+        def sleep(reached: Step) -> None:
+            if reached is step and not slept:
+                slept.append(step)
+                self.run()
+
+        forget = observe(sleep)
+        try:
+            old.start()
+        except Superseded as error:
+            return bool(slept) and "a newer driver" in str(error)
         else:
             return False
         finally:

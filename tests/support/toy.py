@@ -1,6 +1,7 @@
 """A small job with a stateless table and a keyed running count, for tests of the epoch driver."""
 
 import io
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -16,6 +17,18 @@ from ecompulse.kernels.step import Change, Clock, StateView, Step, Table
 
 ROWS = pl.Schema({"id": pl.String(), "key": pl.String(), "value": pl.Int64(), "event_time": TIME})
 TOTALS = pl.Schema({"id": pl.String(), "key": pl.String(), "rows": pl.Int64(), "total": pl.Int64(), "at": TIME})
+
+BASE = 1_700_000_000_000
+
+
+def rows(count: int, seed: int = 1) -> list[dict[str, object]]:
+    """Input of the job: rows of six keys, some 400 ms from one to the next, not quite in order."""
+    rng = random.Random(seed)
+    times = [BASE + seed * 60_000 + number * 400 + rng.randrange(900) for number in range(count)]
+    return [
+        {"id": f"r{seed}-{n}", "key": f"k{rng.randrange(6)}", "value": rng.randrange(100), "event_time": at}
+        for n, at in enumerate(times)
+    ]
 
 
 def decode(raw: pl.DataFrame, clock: Clock) -> Mapping[str, pl.DataFrame]:
