@@ -1,16 +1,20 @@
 """What chaos and soak share: servers that may be killed, settings of the job, words for what was found."""
 
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from services import kafka, postgres, redis, s3
 from services.server import Server
-from support.live import Servers, Verdict
+from support.live import LiveShop, Servers, Verdict
+from support.numbered import Numbered, Producer
 
 FLAGS: Final = ("--trigger=1s", "--keep_epochs=4", "--watermark_delay=30s", "--quality_window=1m")
 
@@ -44,6 +48,32 @@ def mortal(folder: Path, moto: Server | None = None) -> Iterator[Servers]:
             moto = s3.start(folder / "moto")
             until.callback(moto.stop)
         yield Servers(made[0], made[1], database, moto)
+
+
+@contextmanager
+def live_shop(kind: str, rate: float, *, checkpoint_on_disk: bool = False) -> Iterator[LiveShop]:
+    """A shop in a folder of its own, with servers of its own, which end with it, also by SIGTERM."""
+    os.environ.update(s3.ENVIRONMENT)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the servers end, too
+    with TemporaryDirectory(prefix=f"ecompulse-{kind}-") as name, mortal(readable(Path(name))) as servers:
+        root = Path(name) / "shop"
+        flags = (*FLAGS, f"--checkpoint={root / 'checkpoint'}") if checkpoint_on_disk else FLAGS
+        shop = LiveShop(root, "", flags, servers=servers, numbered=Numbered(time_of=paced(rate)))
+        try:
+            yield shop
+        finally:
+            shop.stop_all()
+
+
+@contextmanager
+def produced(shop: LiveShop, rate: float) -> Iterator[None]:
+    """A producer of that many events per second meanwhile."""
+    shop.set_tier("gold")
+    producer = Producer(shop.topics, shop.topic, shop.numbered, rate).start()
+    try:
+        yield
+    finally:
+        producer.stop()
 
 
 def say(line: str) -> None:

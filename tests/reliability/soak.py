@@ -6,11 +6,9 @@ second restart is a SIGKILL, which may leave something behind.
 """
 
 import argparse
-import os
 import signal
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,10 +19,9 @@ from typing import Final
 import psutil
 
 from reliability.kills import within
-from reliability.places import FLAGS, mortal, paced, readable, say, shown
+from reliability.places import live_shop, produced, say, shown
 from services import s3
 from support.live import Life, LiveShop, Verdict, verdict
-from support.numbered import Numbered, Producer
 
 EVERY: Final = 5.0  # seconds between samples
 WARM: Final = 0.35  # of a life: allocators and connections settle
@@ -166,13 +163,9 @@ def endure(
     shop: LiveShop, *, seconds: float, life: float, rate: float, say: Callable[[str], None], every: float = EVERY
 ) -> tuple[Soak, Verdict]:
     """Run a job beside a producer, drain it, and read all sinks."""
-    shop.set_tier("gold")
     soak = Soak(shop, seconds, life, say, every)
-    producer = Producer(shop.topics, shop.topic, shop.numbered, rate).start()
-    try:
+    with produced(shop, rate):
         soak.run()
-    finally:
-        producer.stop()
     last = shop.live("--trigger=available-now")
     assert last.wait() == 0, last.said
     return soak, verdict(shop)
@@ -185,17 +178,9 @@ def main() -> int:
     parser.add_argument("--restart", type=float, default=5, help="minutes between restarts")
     parser.add_argument("--rate", type=float, default=200, help="events per second")
     given = parser.parse_args()
-    os.environ.update(s3.ENVIRONMENT)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the servers end, too
     life = 60 * given.restart
-    with tempfile.TemporaryDirectory(prefix="ecompulse-soak-") as name, mortal(readable(Path(name))) as servers:
-        root = Path(name) / "shop"
-        flags = (*FLAGS, f"--checkpoint={root / 'checkpoint'}")  # a disk's files are what there is to grow
-        shop = LiveShop(root, "", flags, servers=servers, numbered=Numbered(time_of=paced(given.rate)))
-        try:
-            soak, found = endure(shop, seconds=60 * given.minutes, life=life, rate=given.rate, say=say)
-        finally:
-            shop.stop_all()
+    with live_shop("soak", given.rate, checkpoint_on_disk=True) as shop:  # a disk's files are what there is to grow
+        soak, found = endure(shop, seconds=60 * given.minutes, life=life, rate=given.rate, say=say)
     judged = trends(soak.samples, life)
     say(f"\n{'measure':14}{'median':>10}{'moved':>10}{'per hour':>10}")
     for one in judged:
