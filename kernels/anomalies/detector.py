@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 
+from ecompulse.kernels.anomalies.forecast import foresees, residual_of, slot_of, teach, unforeseen, unit_of
 from ecompulse.kernels.anomalies.memory import (
     DEVIATION,
     LEVEL_POINTS,
@@ -21,7 +22,6 @@ from ecompulse.kernels.anomalies.memory import (
 )
 from ecompulse.kernels.anomalies.surprise import bins_of, greater, reach, smaller
 
-_DAY_MS: Final = 86_400_000
 _LAST: Final = 12  # points of the short window
 _NEIGHBOURS: Final = 1  # slots on either side whose range counts too
 _DRIFT: Final = 0.005  # share by which a slot's range comes back to what it was today
@@ -29,11 +29,6 @@ _NEW_GROUND: Final = 0.05  # of the range so far: as in Numenta's detectors for 
 _WEIGHTS: Final = {SHIFT: 1.0, OUTSIDE: 1.0, SPREAD: 0.25, DEVIATION: 0.1}
 _BONUS: Final = 1.5
 _FORECAST_WEIGHT: Final = 1.2
-_FORGET: Final = 0.2  # weight of a new day in its slot's forecast
-_LONG_FORGET: Final = 0.01  # and of a slot in the error of all slots
-_SMOOTH: Final = 3  # points over which a residual is smoothed
-_FLOOR: Final = 0.25  # of the error of all slots, in the unit of a slot's residual
-_WORST: Final = 3  # times the error: what one day may teach
 _REST: Final = 75  # points for which a peak must be exceeded to be news
 _REST_SHARE: Final = 0.04  # and of the series' age
 _MARGIN: Final = 0.4
@@ -84,8 +79,8 @@ def observe(memory: Memory, times: Ints, values: Floats) -> Judgement:
     outside = np.where(low <= high, np.maximum(np.maximum(values - high, low - values), 0.0), 0.0)
     distances = {DEVIATION: np.abs(values - level), SHIFT: np.abs(mean - level), OUTSIDE: outside, SPREAD: spread}
     score = _score(memory, distances) + _BONUS * _new_ground(memory, values)
-    distances[RESIDUAL] = _residual(memory, times, values)
-    score = np.maximum(score, _FORECAST_WEIGHT * _unforeseen(memory, times, distances[RESIDUAL]))
+    distances[RESIDUAL] = residual_of(memory, times, values)
+    score = np.maximum(score, _FORECAST_WEIGHT * unforeseen(memory, times, distances[RESIDUAL]))
     _learn(memory, times, values, distances)
     return Judgement(score, _news(memory, score))
 
@@ -96,10 +91,10 @@ def expected(memory: Memory, times: Ints) -> tuple[Floats, Floats]:
     It is around the forecast of the time of day, as wide as residuals are there; on a series' first day, and in a
     slot that is not known, around the level. Call it before `observe`: what it is to judge must not widen it.
     """
-    row, slot, level = np.arange(len(times)), _slot(times), _level(memory)
-    foreseen = _foresees(memory, times)
+    row, slot, level = np.arange(len(times)), slot_of(times), _level(memory)
+    foreseen = foresees(memory, times)
     middle = np.where(foreseen, memory["mean"][row, slot], level)
-    seasonal = reach(memory["seen"][:, RESIDUAL], _USUAL) * _unit(memory, slot)
+    seasonal = reach(memory["seen"][:, RESIDUAL], _USUAL) * unit_of(memory, slot)
     width = np.where(foreseen, seasonal, reach(memory["seen"][:, DEVIATION], _USUAL))
     return middle - width, middle + width
 
@@ -141,10 +136,6 @@ def _last(memory: Memory) -> tuple[Floats, Floats]:
     return mean, np.sqrt(squares / count)
 
 
-def _slot(times: Ints) -> Ints:
-    return times % _DAY_MS * SLOTS // _DAY_MS
-
-
 def _of_day(memory: Memory, slot: Ints) -> tuple[Floats, Floats]:
     row = np.arange(len(slot))
     near = [(slot + step) % SLOTS for step in range(-_NEIGHBOURS, _NEIGHBOURS + 1)]
@@ -154,7 +145,7 @@ def _of_day(memory: Memory, slot: Ints) -> tuple[Floats, Floats]:
 
 def _range(memory: Memory, times: Ints) -> tuple[Floats, Floats]:
     """Range of past days at this time of day; a slot that has ended becomes part of it."""
-    slot, before = _slot(times), memory["slot"]
+    slot, before = slot_of(times), memory["slot"]
     ended = np.flatnonzero((before != slot) & (before != NOTHING))
     at = before[ended]
     for edge, own, pick in (("day_low", "slot_low", np.minimum), ("day_high", "slot_high", np.maximum)):
@@ -162,7 +153,7 @@ def _range(memory: Memory, times: Ints) -> tuple[Floats, Floats]:
         with np.errstate(invalid="ignore"):
             merged = pick(today, was + _DRIFT * (today - was))
         memory[edge][ended, at] = np.where(np.isfinite(was), merged, today)
-    _teach(memory, ended)
+    teach(memory, ended)
     new = before != slot
     memory["slot_low"] = np.where(new, np.inf, memory["slot_low"])
     memory["slot_high"] = np.where(new, -np.inf, memory["slot_high"])
@@ -183,54 +174,6 @@ def _score(memory: Memory, distances: dict[int, Floats]) -> Floats:
     return score
 
 
-def _foresees(memory: Memory, times: Ints) -> Flags:
-    """Whether there is a forecast: of a slot that a day is known of, a day after the first point."""
-    known: Flags = memory["known"][np.arange(len(times)), _slot(times)] > 0
-    trusted: Flags = known & (times - memory["first"] >= _DAY_MS)
-    return trusted
-
-
-def _unit(memory: Memory, slot: Ints) -> Floats:
-    unit: Floats = memory["error"][np.arange(len(slot)), slot] + _FLOOR * memory["usual"]
-    return unit
-
-
-def _residual(memory: Memory, times: Ints, values: Floats) -> Floats:
-    """Smoothed distance from the forecast, in units of its usual error."""
-    row, slot = np.arange(len(times)), memory["slot"]
-    unit = _unit(memory, slot)
-    miss = values - memory["mean"][row, slot]
-    apart = np.where(_foresees(memory, times) & (unit > 0), miss / np.where(unit > 0, unit, 1.0), 0.0)
-    memory["residual"] += (apart - memory["residual"]) / _SMOOTH
-    memory["slot_points"] += 1
-    memory["slot_sum"] += values
-    memory["slot_miss"] += np.abs(miss)
-    residual: Floats = np.abs(memory["residual"])
-    return residual
-
-
-def _teach(memory: Memory, ended: Ints) -> None:
-    """The forecast learns slots that have ended: only past days are in it, and one odd day moves it but a little."""
-    at, points = memory["slot"][ended], memory["slot_points"][ended]
-    mean, error, known = (memory[name][ended, at] for name in ("mean", "error", "known"))
-    today, miss = memory["slot_sum"][ended] / points, memory["slot_miss"][ended] / points
-    again = known > 0
-    weight = np.maximum(_FORGET, 1 / (known + 1))
-    bound = _WORST * (error + _FLOOR * memory["usual"][ended])
-    spread = (memory["slot_high"][ended] - memory["slot_low"][ended]) / 4  # of a few points: about their mean error
-    memory["mean"][ended, at] = np.where(again, mean + weight * np.clip(today - mean, -bound, bound), today)
-    memory["error"][ended, at] = np.where(again, error + weight * (np.minimum(miss, bound) - error), spread)
-    memory["known"][ended, at] = known + 1
-    total = memory["known"][ended].sum(axis=1)
-    usual = memory["usual"][ended]
-    memory["usual"][ended] = usual + np.maximum(_LONG_FORGET, 1 / total) * (np.where(again, miss, spread) - usual)
-
-
-def _unforeseen(memory: Memory, times: Ints, residual: Floats) -> Floats:
-    judged = greater(memory["seen"][:, RESIDUAL], memory["greatest"][:, RESIDUAL], residual)
-    return np.where(_foresees(memory, times), judged, 0.0)
-
-
 def _new_ground(memory: Memory, values: Floats) -> Flags:
     least, most = memory["least"], memory["most"]
     known = least <= most
@@ -242,7 +185,7 @@ def _new_ground(memory: Memory, values: Floats) -> Flags:
 
 def _learn(memory: Memory, times: Ints, values: Floats, distances: dict[int, Floats]) -> None:
     row = np.arange(len(values))
-    foreseen = _foresees(memory, times)
+    foreseen = foresees(memory, times)
     for kind, distance in distances.items():
         memory["seen"][row, kind, bins_of(distance)] += foreseen if kind == RESIDUAL else 1
         memory["greatest"][:, kind] = np.maximum(memory["greatest"][:, kind], distance)

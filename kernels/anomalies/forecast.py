@@ -1,0 +1,70 @@
+"""The forecast: what is usual at a time of day, and by how much it misses."""
+
+from typing import Final
+
+import numpy as np
+
+from ecompulse.kernels.anomalies.memory import RESIDUAL, SLOTS, Flags, Floats, Ints, Memory
+from ecompulse.kernels.anomalies.surprise import greater
+
+DAY_MS: Final = 86_400_000
+_FORGET: Final = 0.2  # weight of a new day in its slot's forecast
+_LONG_FORGET: Final = 0.01  # and of a slot in the error of all slots
+_SMOOTH: Final = 3  # points over which a residual is smoothed
+_FLOOR: Final = 0.25  # of the error of all slots, in the unit of a slot's residual
+_WORST: Final = 3  # times the error: what one day may teach
+
+
+def slot_of(times: Ints) -> Ints:
+    """Part of the day (UTC) of each time."""
+    return times % DAY_MS * SLOTS // DAY_MS
+
+
+def foresees(memory: Memory, times: Ints) -> Flags:
+    """Whether there is a forecast: of a slot that a day is known of, a day after the first point."""
+    known: Flags = memory["known"][np.arange(len(times)), slot_of(times)] > 0
+    trusted: Flags = known & (times - memory["first"] >= DAY_MS)
+    return trusted
+
+
+def unit_of(memory: Memory, slot: Ints) -> Floats:
+    """What a residual of each series is measured in: the usual error of the slot."""
+    unit: Floats = memory["error"][np.arange(len(slot)), slot] + _FLOOR * memory["usual"]
+    return unit
+
+
+def residual_of(memory: Memory, times: Ints, values: Floats) -> Floats:
+    """Smoothed distance from the forecast, in units of its usual error."""
+    row, slot = np.arange(len(times)), memory["slot"]
+    unit = unit_of(memory, slot)
+    miss = values - memory["mean"][row, slot]
+    apart = np.where(foresees(memory, times) & (unit > 0), miss / np.where(unit > 0, unit, 1.0), 0.0)
+    memory["residual"] += (apart - memory["residual"]) / _SMOOTH
+    memory["slot_points"] += 1
+    memory["slot_sum"] += values
+    memory["slot_miss"] += np.abs(miss)
+    residual: Floats = np.abs(memory["residual"])
+    return residual
+
+
+def teach(memory: Memory, ended: Ints) -> None:
+    """The forecast learns slots that have ended: only past days are in it, and one odd day moves it but a little."""
+    at, points = memory["slot"][ended], memory["slot_points"][ended]
+    mean, error, known = (memory[name][ended, at] for name in ("mean", "error", "known"))
+    today, miss = memory["slot_sum"][ended] / points, memory["slot_miss"][ended] / points
+    again = known > 0
+    weight = np.maximum(_FORGET, 1 / (known + 1))
+    bound = _WORST * (error + _FLOOR * memory["usual"][ended])
+    spread = (memory["slot_high"][ended] - memory["slot_low"][ended]) / 4  # of a few points: about their mean error
+    memory["mean"][ended, at] = np.where(again, mean + weight * np.clip(today - mean, -bound, bound), today)
+    memory["error"][ended, at] = np.where(again, error + weight * (np.minimum(miss, bound) - error), spread)
+    memory["known"][ended, at] = known + 1
+    total = memory["known"][ended].sum(axis=1)
+    usual = memory["usual"][ended]
+    memory["usual"][ended] = usual + np.maximum(_LONG_FORGET, 1 / total) * (np.where(again, miss, spread) - usual)
+
+
+def unforeseen(memory: Memory, times: Ints, residual: Floats) -> Floats:
+    """Surprise at the smoothed residual; 0 where there is no forecast."""
+    judged = greater(memory["seen"][:, RESIDUAL], memory["greatest"][:, RESIDUAL], residual)
+    return np.where(foresees(memory, times), judged, 0.0)
