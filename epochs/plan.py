@@ -176,7 +176,7 @@ class Planner:
                 seen[name] = Seen(known.top, now) if partition in busy else known
                 if partition in backlog.ended and partition not in busy:
                     ended.add(name)
-        holding = {name: part for name, part in seen.items() if self._sources[int(name.split("/")[0])].role == EVENTS}
+        holding = {name: part for name, part in seen.items() if self._leads(int(name.split("/")[0]))}
         watermark = self._policy.next(at.watermark, holding, ended, now)
         has_rows = any(backlog.splits for backlog in backlogs)
         draft = Draft(watermark, now, drain=False, backlogs=backlogs, seen=seen)
@@ -186,6 +186,11 @@ class Planner:
         if self._drain and not any(backlog.left for backlog in backlogs):
             draft = replace(draft, drain=True)
         return draft if self._closes(at, draft) else None
+
+    def _leads(self, source: int) -> bool:
+        """Whether the watermark goes by a source: by events, and only where there are none by what else there is."""
+        led = EVENTS in {source.role for source in self._sources}
+        return self._sources[source].role == EVENTS if led else self._sources[source].role != REPLAY
 
     def _backlogs(self, at: Position, max_rows: int) -> list[Backlog]:
         tops: dict[int, dict[int, int]] = {index: {} for index in range(len(self._sources))}

@@ -11,6 +11,7 @@ from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.plan import Operator
 from ecompulse.epochs.protocols import TableSpec
 from ecompulse.kernels.anomalies.kernel import DetectAnomalies
+from ecompulse.kernels.anomalies.matching import POINT_SCHEMA
 from ecompulse.kernels.config import ConfigError
 from ecompulse.kernels.fraud.detection import FraudDetection
 from ecompulse.kernels.fraud.entity import FeatureSet, parse_features, standard_features
@@ -25,6 +26,7 @@ from pipelines.flags import Flag, Options, count, duration
 from pipelines.intake import Intake
 from pipelines.launch import JobSpec
 from pipelines.launch import main as launch
+from pipelines.points import KPI_FLAGS, KpiStreams, check_kpis, detector, further, read_kpis, watched
 from pipelines.visitors import LAG, Visitors
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ FLAGS: Final = (
     Flag("features", FRAUD, "YAML file of the entities and what is computed of them", shown="the standard ones"),
     Flag("policy", FRAUD, "YAML file of rules, and of lists of whom to allow and deny"),
     Flag("alerts_per_day", FRAUD, "flagged transactions per day of --timezone at the most", default=100, parse=count),
+    *KPI_FLAGS,
     *realtime_metrics.FLAGS,
 )  # fmt: skip
 
@@ -76,6 +79,7 @@ class AnomalyDetection:
         fraud: None when it is not asked for.
         metrics: computes the metrics that are watched; None when KPIs are not asked for.
         anomalies: watches them.
+        kpis: which of the metrics, and whether another job has computed them.
     """
 
     visitors: Visitors
@@ -83,6 +87,7 @@ class AnomalyDetection:
     metrics: "RealtimeMetrics | None"
     anomalies: DetectAnomalies
     labelled: bool
+    kpis: KpiStreams
     name: str = "anomaly_detection"
 
     @property
@@ -100,7 +105,7 @@ class AnomalyDetection:
             found.append(
                 TableSpec("flagged_transactions", outputs["flagged_transactions"], "event_time", warehouse=True)
             )
-        if self.metrics:
+        if self.metrics or self.kpis.given:
             schema = self.anomalies.outputs["anomaly_alerts"]
             found.append(TableSpec("anomaly_alerts", schema, "window_end", warehouse=True))
         return (*found, *self.intake.tables)
@@ -108,7 +113,7 @@ class AnomalyDetection:
     @property
     def operators(self) -> Sequence[Operator]:
         """Keyed operators; what labels and transactions are let out by is an epoch ahead of what follows."""
-        found, lag = list(self.visitors.operators), LAG
+        found, lag = list(self.visitors.operators) if self._reads_events else [], LAG
         if self.fraud:
             found.append(Operator(self.fraud.labels))
             behind: tuple[Kernel, ...] = (*self.fraud.chain, self.fraud.examples, self.fraud.scores)
@@ -117,11 +122,26 @@ class AnomalyDetection:
             found += self.metrics.aggregating
             lag = max(lag, found[-1].lag)
             found.append(Operator(self.anomalies, found[-1].lag))
+        elif self.kpis.given:
+            found.append(Operator(self.anomalies))
         return (*found, Operator(self.intake.quality, lag))
+
+    @property
+    def _reads_events(self) -> bool:
+        return self.fraud is not None or self.metrics is not None
 
     def build(self, scope: "Scope") -> None:
         """Compose the pipeline."""
+        from ecompulse.transforms.frames import map_frames
+
+        given = read_kpis(self.intake, scope, self.kpis.watched) if self.kpis.given else None
+        if given:
+            self._raised(scope, given.events | "Points" >> map_frames(pl.DataFrame.select, POINT_SCHEMA.names()))
+        if given and not self._reads_events:
+            self.intake.finish(scope, given)
+            return
         taken = self.visitors.people(scope)
+        taken.quality += given.quality if given else []
         identified = self.visitors.identify(scope, taken.events)
         if self.fraud:
             labels = self.intake.read_labels(scope) if self.labelled else None
@@ -150,7 +170,6 @@ class AnomalyDetection:
         return found
 
     def _watched(self, scope: "Scope", events: Any, identified: Any) -> None:
-        from ecompulse.epochs.keyed import Keyed
         from ecompulse.kernels.anomalies.matching import read_points
         from ecompulse.transforms.aggregate import AggregateMetrics
         from ecompulse.transforms.frames import map_frames
@@ -159,7 +178,11 @@ class AnomalyDetection:
         found = {"events": events, "visitors": identified} | "AggregateMetrics" >> AggregateMetrics(
             self.metrics.streams, scope.state
         )
-        points = found["metrics"] | "ReadPoints" >> map_frames(read_points)
+        self._raised(scope, found["metrics"] | "ReadPoints" >> map_frames(read_points, self.kpis.watched))
+
+    def _raised(self, scope: "Scope", points: Any) -> None:
+        from ecompulse.epochs.keyed import Keyed
+
         raised = points | "DetectAnomalies" >> Keyed(self.anomalies, scope.state(self.anomalies))
         [spec] = [table for table in self.tables if table.name == "anomaly_alerts"]
         scope.write(spec, raised["anomaly_alerts"])
@@ -190,14 +213,16 @@ def make(options: Options) -> AnomalyDetection:
     fraud = _fraud(options, intake) if FRAUD in options.detect else None
     if options.labels and fraud is None:
         raise UserError("--labels: is of no use without --detect=fraud")
+    check_kpis(options, fraud=fraud is not None, kpi=KPI in options.detect)
     schema = intake.schema()
-    wanted = dict(metrics.visitors.columns) if KPI in options.detect else {}
+    wanted = dict(metrics.visitors.columns) if KPI in options.detect and not options.kpis else {}
     wanted |= uses(schema) if fraud else {}
     known = pl.Schema({**schema, "device": pl.String(), "country": pl.String(), "visitor": pl.String()})
     columns = pl.Schema({name: known[name] for name in known if name in wanted})
     visitors = Visitors(intake, options.bots, columns, metrics.visitors.dedup)
-    watching = metrics if KPI in options.detect else None
-    return AnomalyDetection(visitors, fraud, watching, DetectAnomalies(), options.labels is not None)
+    kpis = KpiStreams(options.kpis is not None, watched(options, metrics))
+    watching = metrics if KPI in options.detect and not kpis.given else None
+    return AnomalyDetection(visitors, fraud, watching, detector(options, watching), options.labels is not None, kpis)
 
 
 def _fraud(options: Options, intake: Intake) -> FraudDetection:
@@ -229,8 +254,8 @@ def _fraud(options: Options, intake: Intake) -> FraudDetection:
 
 
 def label_streams(options: Options) -> list[tuple[str, str]]:
-    """Role and URI of the labels that a user gave."""
-    return [] if options.labels is None else [(LABELS, options.labels)]
+    """Role and URI of the labels and metrics that a user gave."""
+    return [*([] if options.labels is None else [(LABELS, options.labels)]), *further(options)]
 
 
 SPEC: Final = JobSpec(
@@ -239,6 +264,7 @@ SPEC: Final = JobSpec(
     FLAGS,
     make,
     label_streams,
+    lambda options: FRAUD in options.detect or options.kpis is None,
 )
 
 

@@ -90,6 +90,10 @@ class Intake:
         """The same for labels of transactions (LABELLED_SCHEMA)."""
         return self._read(scope, LABELS, LABEL_MAPPING, to_labels)
 
+    def read_role(self, scope: "Scope", role: str, mapping: Mapping, reshape: Reshape) -> "Taken":
+        """The same for a stream of a job's own, whose rows `mapping` reads as events and `reshape` makes its own."""
+        return self._read(scope, role, mapping, reshape)
+
     def _read(self, scope: "Scope", role: str, mapping: Mapping | None, reshape: Reshape | None) -> "Taken":
         from ecompulse.transforms.decode import DecodeRows
 

@@ -48,6 +48,8 @@ class JobSpec:
     make: Callable[[Options], "Job"]
     roles: Callable[[Options], Sequence[tuple[str, str]]] = lambda _options: ()
     """Options to further sources: (role, uri)."""
+    needs_events: Callable[[Options], bool] = lambda _options: True
+    """Whether `--source` is required."""
 
 
 def main(spec: JobSpec, argv: Sequence[str] | None = None) -> int:
@@ -84,7 +86,7 @@ def _advice(error: Exception) -> str:
 
 def _run(spec: JobSpec, argv: Sequence[str]) -> int:
     options = parse(f"python -m pipelines.{spec.name}", spec.summary, (*COMMON, *spec.flags), argv)
-    if not options.source:
+    if not options.source and spec.needs_events(options):
         raise UserError("--source: is required; see --help")
     check_places(spec.name, options)
     job = spec.make(options)

@@ -1,0 +1,90 @@
+"""KPIs that another job has computed give the incidents of those that are computed on the way."""
+
+import json
+
+import polars as pl
+import pytest
+from deltalake import DeltaTable
+from polars.testing import assert_frame_equal
+
+from ecompulse.kernels.anomalies.kernel import DetectAnomalies
+from ecompulse.simulator.episodes import CardTesting
+from ecompulse.simulator.settings import DAY_MS, HOUR_MS, Settings
+from ecompulse.simulator.shop import simulate
+from ecompulse.simulator.store import write
+from pipelines import anomaly_detection, realtime_metrics
+from pipelines.common import COMMON
+from pipelines.flags import parse
+from support.script import comparable
+
+DAYS = 3
+
+
+def table(folder, name) -> pl.DataFrame:
+    found = pl.from_arrow(DeltaTable(str(folder / "lake" / name)).to_pyarrow_table())
+    assert isinstance(found, pl.DataFrame)
+    return found
+
+
+def flags(folder, *more: str):
+    return [f"--lake={folder / 'lake'}", f"--checkpoint={folder / 'c'}", "--warehouse=none", "--progress=none", *more]
+
+
+def alerts(folder, *more: str) -> pl.DataFrame:
+    own = ("--detect=kpi", "--kpi_threshold=2.5", "--drain")
+    assert anomaly_detection.main(flags(folder, *own, *more)) == 0
+    return comparable(table(folder, "anomaly_alerts"))
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shop")
+    episodes = (CardTesting(2 * DAY_MS + 9 * HOUR_MS, cards=40),)
+    settings = Settings(seed=3, events=3_000 * DAYS, duration_ms=DAYS * DAY_MS, late=0.0, episodes=episodes)
+    write(simulate(settings), folder / "shop")
+    source = f"--source={folder / 'shop' / 'events'}"
+    assert realtime_metrics.main(flags(folder / "metrics", source, "--drain")) == 0
+    return folder, source
+
+
+@pytest.mark.slow
+def test_a_table_of_metrics_gives_the_incidents_of_the_events(shop, tmp_path):
+    folder, source = shop
+    inline = alerts(tmp_path / "inline", source)
+    kpis = f"--kpis={folder / 'metrics' / 'lake' / 'metrics'}"
+    read = alerts(tmp_path / "table", kpis)
+    assert inline.filter(kind="point", state="firing").height
+    assert_frame_equal(read, inline)
+    assert_frame_equal(alerts(tmp_path / "cut", kpis, "--max_records_per_epoch=20000", "--num_shards=3"), inline)
+
+
+def test_a_row_that_is_no_metric_is_a_dead_letter(tmp_path):
+    good = {"metric": "orders", "window": "5m", "window_end": "2026-01-01T00:05:00Z", "value": "3", "final": True}
+    rows = [good, {**good, "metric": None}, {**good, "window_end": "soon"}]
+    (tmp_path / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert anomaly_detection.main(flags(tmp_path, "--detect=kpi", f"--kpis={tmp_path / 'm.jsonl'}", "--drain")) == 0
+    assert table(tmp_path, "dead_letters").height == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--detect=fraud", "--source=x", "--kpis=y"], "--kpis: is of no use without --detect=kpi"),
+        (["--detect=kpi", "--source=x", "--kpis=y"], "--source: is of no use with --kpis"),
+        (["--detect=kpi"], "--source: is required"),
+        (["--detect=kpi", "--source=x", "--kpi_metrics=nothing"], "--kpi_metrics: nothing: is none of the metrics"),
+        (["--source=x", "--kpi_threshold=0"], "--kpi_threshold: '0' is no number above zero"),
+        (["--source=x", "--settle_after=0s"], "--settle_after: '0s' is no duration above zero"),
+    ],
+)
+def test_what_does_not_fit_is_said(more, said, tmp_path, capsys):
+    assert anomaly_detection.main(flags(tmp_path, *more)) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_flags_reach_the_detector():
+    own = ["--source=x", "--kpi_threshold=5", "--settle_after=1h", "--silence_after=10m", "--kpi_metrics=orders"]
+    spec = anomaly_detection.SPEC
+    job = anomaly_detection.make(parse("x", "x", (*COMMON, *spec.flags), own))
+    assert job.anomalies == DetectAnomalies(threshold=5.0, settle_after=HOUR_MS, silence_after=600_000)
+    assert job.kpis.watched == ("orders",)
