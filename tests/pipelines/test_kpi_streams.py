@@ -16,6 +16,7 @@ from pipelines import anomaly_detection, realtime_metrics
 from pipelines.common import COMMON
 from pipelines.flags import parse
 from support.script import comparable
+from support.topics import Topics
 
 DAYS = 3
 
@@ -56,6 +57,23 @@ def test_a_table_of_metrics_gives_the_incidents_of_the_events(shop, tmp_path):
     assert inline.filter(kind="point", state="firing").height
     assert_frame_equal(read, inline)
     assert_frame_equal(alerts(tmp_path / "cut", kpis, "--max_records_per_epoch=20000", "--num_shards=3"), inline)
+
+
+@pytest.mark.slow
+def test_a_topic_of_metrics_gives_the_incidents_of_the_events(shop, kafka, tmp_path):
+    _, source = shop
+    topics = Topics(kafka.facts["bootstrap"])
+    prefix = f"{topics.make()}."
+    topics.make(1, f"{prefix}metrics")
+    own = ["--sink_units=1", "--lake=none"]  # one writer, one partition: windows in the order of their ends
+    sink = [f"--sink=kafka://{topics.bootstrap}", f"--topic_prefix={prefix}", *own]
+    metrics = [*flags(tmp_path / "metrics", source, "--drain"), *sink]
+    assert realtime_metrics.main(metrics) == 0
+    kpis = f"--kpis=kafka://{topics.bootstrap}/{prefix}metrics"
+    read = alerts(tmp_path / "topic", kpis, "--trigger=available-now", "--max_records_per_epoch=30000")
+    topics.close()
+    assert read.height
+    assert_frame_equal(read, alerts(tmp_path / "inline", source))
 
 
 def test_a_row_that_is_no_metric_is_a_dead_letter(tmp_path):
