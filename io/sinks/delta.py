@@ -42,6 +42,7 @@ class DeltaSink:
     options: dict[str, str] | None = None
     _checkpoint_id: str = ""
     _schemas: dict[str, Schema] = field(default_factory=dict)
+    _tables: dict[str, DeltaTable] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -85,8 +86,8 @@ class DeltaSink:
         reraise=True,
     )
     def _commit(self, table: TableSpec, epoch: int, files: Sequence[DataFile]) -> None:
-        delta = DeltaTable(self._uri(table.name), storage_options=self.options)
         app = f"{self.job}/{self._checkpoint_id}/{table.name}"
+        delta = self._newest(table.name)
         if (delta.transaction_version(app) or 0) >= epoch:
             return
         reach(Step.LAKE_BEFORE_COMMIT)
@@ -101,6 +102,16 @@ class DeltaSink:
                 max_commit_retries=0,  # a retry inside would not compare the transaction again
             ),
         )
+        self._tables[table.name] = delta  # only now: what has failed is opened anew
+
+    def _newest(self, table: str) -> DeltaTable:
+        """The newest version; of a table that was committed to before only what has come since is read."""
+        known = self._tables.pop(table, None)
+        if known is None:
+            known = DeltaTable(self._uri(table), storage_options=self.options)
+        else:
+            known.update_incremental()
+        return known
 
     def _create(self, spec: TableSpec, schema: Schema) -> DeltaTable:
         return DeltaTable.create(
