@@ -16,6 +16,7 @@ from ecompulse.kernels.config import ConfigError
 from ecompulse.kernels.fraud.detection import FraudDetection
 from ecompulse.kernels.fraud.entity import FeatureSet, parse_features, standard_features
 from ecompulse.kernels.fraud.labels import ROLE as LABELS
+from ecompulse.kernels.fraud.models.choice import Models, parse_models
 from ecompulse.kernels.fraud.rules import Policy, parse_policy
 from ecompulse.kernels.fraud.transactions import uses
 from ecompulse.kernels.rows import DAY_MS
@@ -26,7 +27,17 @@ from pipelines.flags import Flag, Options, count, duration
 from pipelines.intake import Intake
 from pipelines.launch import JobSpec
 from pipelines.launch import main as launch
-from pipelines.points import KPI_FLAGS, KpiStreams, check_kpis, detector, further, read_kpis, watched
+from pipelines.points import (
+    KPI_FLAGS,
+    KpiStreams,
+    check_kpis,
+    detector,
+    further,
+    read_kpis,
+    waits,
+    watched,
+    with_ticks,
+)
 from pipelines.visitors import LAG, Visitors
 
 if TYPE_CHECKING:
@@ -58,11 +69,12 @@ FLAGS: Final = (
         "label_wait", FRAUD, "from a label's time until it counts: as long as labels may take to be read",
         default=DAY_MS, parse=duration, shown="1d",
     ),
-    Flag("learn_every", FRAUD, "event time between versions of the models", default=3_600_000, parse=duration,
-         shown="1h"),
+    Flag("learn_every", FRAUD, "event time between versions of the models", default=600_000, parse=duration,
+         shown="10m"),
     Flag("refit_every", FRAUD, "event time between looks at whether trees are grown anew", default=DAY_MS,
          parse=duration, shown="1d"),
     Flag("features", FRAUD, "YAML file of the entities and what is computed of them", shown="the standard ones"),
+    Flag("models", FRAUD, "YAML file of the models: which ones, and how they learn", shown="the standard ones"),
     Flag("policy", FRAUD, "YAML file of rules, and of lists of whom to allow and deny"),
     Flag("alerts_per_day", FRAUD, "flagged transactions per day of --timezone at the most", default=100, parse=count),
     *KPI_FLAGS,
@@ -121,9 +133,9 @@ class AnomalyDetection:
         if self.metrics:
             found += self.metrics.aggregating
             lag = max(lag, found[-1].lag)
-            found.append(Operator(self.anomalies, found[-1].lag))
+            found.append(Operator(self.anomalies, found[-1].lag, every=self.kpis.every(self.anomalies)))
         elif self.kpis.given:
-            found.append(Operator(self.anomalies))
+            found.append(Operator(self.anomalies, every=self.kpis.every(self.anomalies)))
         return (*found, Operator(self.intake.quality, lag))
 
     @property
@@ -136,7 +148,8 @@ class AnomalyDetection:
 
         given = read_kpis(self.intake, scope, self.kpis.watched) if self.kpis.given else None
         if given:
-            self._raised(scope, given.events | "Points" >> map_frames(pl.DataFrame.select, POINT_SCHEMA.names()))
+            points = given.events | "Points" >> map_frames(pl.DataFrame.select, POINT_SCHEMA.names())
+            self._raised(scope, points, given.events)
         if given and not self._reads_events:
             self.intake.finish(scope, given)
             return
@@ -178,12 +191,15 @@ class AnomalyDetection:
         found = {"events": events, "visitors": identified} | "AggregateMetrics" >> AggregateMetrics(
             self.metrics.streams, scope.state
         )
-        self._raised(scope, found["metrics"] | "ReadPoints" >> map_frames(read_points, self.kpis.watched))
+        self._raised(scope, found["metrics"] | "ReadPoints" >> map_frames(read_points, self.kpis.watched), events)
 
-    def _raised(self, scope: "Scope", points: Any) -> None:
+    def _raised(self, scope: "Scope", points: Any, rows: Any) -> None:
+        """Incidents of points; `rows` are what they come from."""
         from ecompulse.epochs.keyed import Keyed
 
-        raised = points | "DetectAnomalies" >> Keyed(self.anomalies, scope.state(self.anomalies))
+        state = scope.state(self.anomalies)
+        clocked = with_ticks(scope, points, rows, state.num_shards) if self.kpis.waits else points
+        raised = clocked | "DetectAnomalies" >> Keyed(self.anomalies, state)
         [spec] = [table for table in self.tables if table.name == "anomaly_alerts"]
         scope.write(spec, raised["anomaly_alerts"])
 
@@ -220,13 +236,13 @@ def make(options: Options) -> AnomalyDetection:
     known = pl.Schema({**schema, "device": pl.String(), "country": pl.String(), "visitor": pl.String()})
     columns = pl.Schema({name: known[name] for name in known if name in wanted})
     visitors = Visitors(intake, options.bots, columns, metrics.visitors.dedup)
-    kpis = KpiStreams(options.kpis is not None, watched(options, metrics))
+    kpis = KpiStreams(options.kpis is not None, watched(options, metrics), waits(options))
     watching = metrics if KPI in options.detect and not kpis.given else None
     return AnomalyDetection(visitors, fraud, watching, detector(options, watching), options.labels is not None, kpis)
 
 
 def _fraud(options: Options, intake: Intake) -> FraudDetection:
-    features, policy = standard_features(), Policy()
+    features, policy, models = standard_features(), Policy(), Models()
     flag = "--features"
     try:
         if options.features:
@@ -235,6 +251,9 @@ def _fraud(options: Options, intake: Intake) -> FraudDetection:
         flag = "--policy"
         if options.policy:
             policy = read_config(flag, options.policy, parse_policy).bind(features)
+        flag = "--models"
+        if options.models:
+            models = read_config(flag, options.models, parse_models)
         flag = "--label_horizon, --learn_every"
         return FraudDetection(
             features=features,
@@ -248,6 +267,7 @@ def _fraud(options: Options, intake: Intake) -> FraudDetection:
             alerts_per_day=options.alerts_per_day,
             timezone=options.timezone,
             policy=policy,
+            models=models,
         )
     except ConfigError as error:
         raise UserError(f"{flag}: {error}") from None

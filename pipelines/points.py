@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import isfinite
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ecompulse.epochs.errors import UserError
 from ecompulse.kernels.anomalies.kernel import DetectAnomalies
 from ecompulse.kernels.anomalies.matching import WATCHED
 from ecompulse.kernels.anomalies.readings import METRIC_MAPPING, ROLE, to_points
+from ecompulse.kernels.anomalies.stopped import sign_of_life, tick
 from pipelines.flags import Flag, Options, duration
+from pipelines.places import trigger_of
 
 if TYPE_CHECKING:
     from ecompulse.epochs.scope import Scope
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 _GROUP: Final = "kpi"
 _DEFAULTS: Final = DetectAnomalies()
+_CHECKS: Final = 10  # per silence: how much later it may be noticed that the stream has stopped
+_SECOND: Final = 1_000
+_MINUTE: Final = 60_000
 
 
 def positive(text: str) -> float:
@@ -56,7 +61,7 @@ KPI_FLAGS: Final = (
          default=_DEFAULTS.threshold, parse=positive),
     Flag("settle_after", _GROUP, "how long an incident lasts before it is taken for a new regime",
          default=_DEFAULTS.settle_after, parse=lasting, shown="3h"),
-    Flag("silence_after", _GROUP, "event time without a window after which a series is silent",
+    Flag("silence_after", _GROUP, "time without a window after which a series is silent",
          default=_DEFAULTS.silence_after, parse=lasting, shown="30m"),
 )  # fmt: skip
 
@@ -68,10 +73,16 @@ class KpiStreams:
     Attributes:
         given: read, and not computed.
         watched: names of metrics.
+        waits: for more, so that a stop of the stream is noticed.
     """
 
     given: bool
     watched: tuple[str, ...]
+    waits: bool = False
+
+    def every(self, anomalies: DetectAnomalies) -> int:
+        """Ms of processing time after which the detector wants an epoch in which nothing came."""
+        return min(max(anomalies.silence_after // _CHECKS, _SECOND), _MINUTE)
 
 
 def check_kpis(options: Options, *, fraud: bool, kpi: bool) -> None:
@@ -104,6 +115,23 @@ def detector(options: Options, metrics: "RealtimeMetrics | None") -> DetectAnoma
         silence_after=options.silence_after,
         arrival=max(_DEFAULTS.arrival, slowest),
     )
+
+
+def waits(options: Options) -> bool:
+    """Whether the job waits for more instead of ending with what is there."""
+    return isinstance(trigger_of(options), int) and not options.drain
+
+
+def with_ticks(scope: "Scope", points: Any, rows: Any, num_shards: int) -> Any:
+    """Points, and what tells a detector on every shard whether the stream goes on: each epoch's tick, signs of life."""
+    import apache_beam as beam
+
+    from ecompulse.transforms.frames import map_frames
+
+    came = (points, rows) | "All that came" >> beam.Flatten()
+    life = came | "SignsOfLife" >> map_frames(sign_of_life, num_shards)
+    ticks = scope.each_epoch("TickAnomalies", tick, num_shards)
+    return (points, life, ticks) | "ClockedPoints" >> beam.Flatten()
 
 
 def further(options: Options) -> Sequence[tuple[str, str]]:

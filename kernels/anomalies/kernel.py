@@ -11,7 +11,8 @@ from ecompulse.kernels.alerts.rules import HOUR_MS, VALUE_DECIMALS
 from ecompulse.kernels.anomalies.incidents import Policy, Turns, fall_silent, judge, silent_at
 from ecompulse.kernels.anomalies.matching import POINT_SCHEMA
 from ecompulse.kernels.anomalies.memory import VERSION, Floats, Memory, dump, fresh, load
-from ecompulse.kernels.anomalies.output import ANOMALY_SCHEMA, as_frame, shown
+from ecompulse.kernels.anomalies.output import ANOMALY_SCHEMA, TURN_SCHEMA, as_frame, shown
+from ecompulse.kernels.anomalies.stopped import STOPPED, STOPPED_SCHEMA, beat
 from ecompulse.kernels.metrics.definition import DAY_MS
 from ecompulse.kernels.step import END_OF_TIME, Change, Clock, StateView, Step, Table
 
@@ -25,6 +26,8 @@ LEARNT_SCHEMA: Final = pl.Schema(
 """Per series its memory (RECORD, a fixed number of bytes), end of its `last` window (ms), and when it is `due` to be
 silent if nothing comes."""
 
+_NO_VALUES: Final = pl.Series([], dtype=pl.Int128)
+
 
 @dataclass(frozen=True)
 class DetectAnomalies:
@@ -35,17 +38,21 @@ class DetectAnomalies:
     and `incidents.judge` for incidents. Nothing fires before a series has 300 windows and is a day old.
 
     A series is silent when no window has come for `silence_after`, and for twice its longest gap so far, by event
-    time: at a window behind the gap, or, if none comes, when the watermark has passed the gap by `arrival`.
-    What goes by `now` (all of the stream has stopped) is a rule's business (`RaiseAlerts`, `absent`).
+    time: at a window behind the gap, or, if none comes, when the watermark has passed the gap by `arrival`. If the
+    stream as a whole has stopped, its watermark stands; then epochs in which nothing came count by `now`, from the
+    first of them on. This needs a `tick` and every `sign_of_life` per epoch, and changes nothing but that the row
+    comes earlier: it is the one that event time tells, and nothing is learnt of it. (Should the windows come after
+    all, a short silence was told that event time does not know.)
 
     `incident_id` comes from series, kind and `since`: the same in every run, and what is fired or recovered
     twice after a crash has the same `id`.
 
     Outputs do not depend on the cut into epochs, nor on shards, as long as windows come within `arrival` of their end;
-    but for the silence of a series that has no more windows: draining tells it only if the watermark got there before.
+    but for the silence of a series that has no more windows: draining tells it only if the watermark got there before;
+    and that of a stop by `now`.
 
     Keying: series (metric, window, dimensions, currency). State: `learnt`, one row of about 14 KB per series, gone 400
-    days after its last window.
+    days after its last window; `stopped`, one row per shard as long as the stream stands.
 
     Attributes:
         threshold: score of an incident, in orders of magnitude; higher is quieter.
@@ -76,8 +83,11 @@ class DetectAnomalies:
 
     @property
     def tables(self) -> Sequence[Table]:
-        """What is learnt."""
-        return (Table(LEARNT, LEARNT_SCHEMA, key="series", due="due", expires="expires"),)
+        """What is learnt, and whether the stream stands."""
+        return (
+            Table(LEARNT, LEARNT_SCHEMA, key="series", due="due", expires="expires"),
+            Table(STOPPED, STOPPED_SCHEMA, key="series"),
+        )
 
     @property
     def outputs(self) -> Mapping[str, pl.Schema]:
@@ -91,13 +101,33 @@ class DetectAnomalies:
     def step(self, state: StateView, batch: pl.DataFrame, clock: Clock) -> Step:
         """Judge the windows of one epoch."""
         ended = clock.watermark if clock.watermark < END_OF_TIME else -1  # draining makes nobody silent
-        held = pl.concat([state.lookup(LEARNT, batch["series"].unique()), state.due(LEARNT, ended)]).unique("series")
-        points = _unjudged(batch, held)
+        rows, clocked = batch.filter(pl.col("end").is_not_null()), batch.filter(pl.col("end").is_null())
+        held = pl.concat([state.lookup(LEARNT, rows["series"].unique()), state.due(LEARNT, ended)]).unique("series")
+        points = _unjudged(rows, held)
         series, memory = _known(points, held)
         turns = [as_frame(said, series, values) for said, values in self._judged(memory, series, points)]
         quiet = fall_silent(memory, np.full(len(memory), ended - self.arrival), self.policy)
-        turns.append(as_frame(quiet, series, pl.Series([], dtype=pl.Int128)))
-        return Step({"anomaly_alerts": shown(pl.concat(turns))}, {LEARNT: Change(series, self._rows(series, memory))})
+        turns.append(as_frame(quiet, series, _NO_VALUES))
+        stop = beat(clocked, state.lookup(STOPPED, clocked["series"].unique()), clock, self.silence_after)
+        hushed, told, stop = self._hush(state, series, stop, clock)
+        learnt = Change(pl.concat([series, hushed["series"]]), pl.concat([self._rows(series, memory), hushed]))
+        changes = {LEARNT: learnt, STOPPED: Change(clocked["series"].unique(), stop)}
+        return Step({"anomaly_alerts": shown(pl.concat([*turns, told]))}, changes)
+
+    def _hush(
+        self, state: StateView, judged: pl.Series, stop: pl.DataFrame, clock: Clock
+    ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+        """Series that are silent because the stream stands: their new rows, turns, and when to look next."""
+        lasts = clock.now - int(stop["began"][0]) if stop.height and clock.watermark < END_OF_TIME else 0
+        if not lasts or lasts < stop["next"][0]:
+            return pl.DataFrame(schema=LEARNT_SCHEMA), pl.DataFrame(schema=TURN_SCHEMA), stop
+        waiting = state.due(LEARNT, END_OF_TIME - 1).filter(~pl.col("series").is_in(judged.implode())).sort("series")
+        series, memory = waiting["series"], load(waiting["memory"].to_list())
+        said = fall_silent(memory, memory["last"] + lasts, self.policy)
+        patience = silent_at(memory, self.policy) - memory["last"]
+        after = stop.with_columns(next=pl.lit(int(patience.min(initial=END_OF_TIME)), pl.Int64))
+        rows = self._rows(series, memory)[said.series.tolist()]
+        return rows, as_frame(said, series, _NO_VALUES), after
 
     def _judged(self, memory: Memory, series: pl.Series, points: pl.DataFrame) -> Iterator[tuple[Turns, pl.Series]]:
         """Turns, and the values they point into: the first point of each series, then the second, and so on."""

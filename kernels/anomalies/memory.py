@@ -30,7 +30,7 @@ the range of its time of day, the deviation of the last points among themselves,
 units of what it usually is."""
 
 NOTHING: Final = -1
-VERSION: Final = 1
+VERSION: Final = 2
 
 RECORD: Final = np.dtype(
     [

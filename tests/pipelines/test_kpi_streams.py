@@ -1,6 +1,10 @@
 """KPIs that another job has computed give the incidents of those that are computed on the way."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import polars as pl
 import pytest
@@ -74,6 +78,43 @@ def test_a_topic_of_metrics_gives_the_incidents_of_the_events(shop, kafka, tmp_p
     topics.close()
     assert read.height
     assert_frame_equal(read, alerts(tmp_path / "inline", source))
+
+
+@pytest.mark.slow
+def test_a_stopped_stream_is_noticed_by_the_clock_and_told_as_event_time_tells_it(tmp_path):
+    """The job waits on a growing folder, as on a topic; processing time is real, the windows are years old."""
+    (tmp_path / "rows").mkdir()
+
+    def add(name: str, *at: int) -> None:
+        row = {"metric": "orders", "window": "1s", "value": "3", "final": True}
+        made = [{**row, "window_end": f"2026-01-01T00:{second // 60:02}:{second % 60:02}Z"} for second in at]
+        (tmp_path / "rows" / f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in made))
+
+    add("first", *range(320))
+    own = ["--detect=kpi", f"--kpis={tmp_path / 'rows'}", "--silence_after=3s"]
+    command = [sys.executable, "-m", "pipelines.anomaly_detection", *flags(tmp_path / "live", *own, "--trigger=500ms")]
+    job = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for(job, tmp_path / "live", ["firing"])
+        add("second", 600)
+        wait_for(job, tmp_path / "live", ["firing", "recovered"])
+    finally:
+        job.send_signal(signal.SIGTERM)
+        _, said = job.communicate(timeout=60)
+    assert job.returncode == 130, said
+    assert anomaly_detection.main(flags(tmp_path / "drained", *own, "--drain")) == 0
+    live, drained = (comparable(table(tmp_path / name, "anomaly_alerts")) for name in ("live", "drained"))
+    assert_frame_equal(live, drained)
+
+
+def wait_for(job, folder, states):
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and job.poll() is None:
+        there = (folder / "lake" / "anomaly_alerts" / "_delta_log").exists()
+        if there and sorted(table(folder, "anomaly_alerts")["state"].to_list()) == states:
+            return
+        time.sleep(0.5)
+    raise AssertionError(f"{states} never came: {job.poll()}")
 
 
 def test_a_row_that_is_no_metric_is_a_dead_letter(tmp_path):
