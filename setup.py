@@ -24,6 +24,7 @@ EXTRAS = {
     "aws": ["boto3>=1.35"],
     "postgres": ["psycopg[binary]>=3.2"],
     "redis": ["redis[hiredis]>=5.2"],
+    "river": ["river>=0.22"],
     "spark": ["pyspark>=3.5,<4"],
     "test": [
         "pytest>=8.3",

@@ -31,12 +31,7 @@ def load_artefact(kind: str, blob: bytes) -> tuple[dict[str, Any], dict[str, np.
     Raises:
         ArtefactError: it is damaged, cut short, or of another kind.
     """
-    start = len(_MAGIC) + _DIGEST
-    body = blob[start:]
-    if blob[: len(_MAGIC)] != _MAGIC or hashlib.sha256(body).digest() != blob[len(_MAGIC) : start]:
-        raise ArtefactError("the model is damaged, or was written by something else")
-    line, _, rest = body.partition(b"\n")
-    header = json.loads(line)
+    header, rest = _opened(blob)
     if header["kind"] != kind:
         raise ArtefactError(f"the model is a {header['kind']}, not a {kind}")
     arrays, at = {}, 0
@@ -50,3 +45,18 @@ def load_artefact(kind: str, blob: bytes) -> tuple[dict[str, Any], dict[str, np.
         arrays[name] = np.frombuffer(rest[at : at + size], dtype).reshape(shape).copy()
         at += size
     return header["facts"], arrays
+
+
+def kind_of(blob: bytes) -> str:
+    """The kind that a blob names; ArtefactError if it is damaged."""
+    return str(_opened(blob)[0]["kind"])
+
+
+def _opened(blob: bytes) -> tuple[dict[str, Any], bytes]:
+    """Header and arrays of a blob whose checksum is right."""
+    start = len(_MAGIC) + _DIGEST
+    body = blob[start:]
+    if blob[: len(_MAGIC)] != _MAGIC or hashlib.sha256(body).digest() != blob[len(_MAGIC) : start]:
+        raise ArtefactError("the model is damaged, or was written by something else")
+    line, _, rest = body.partition(b"\n")
+    return json.loads(line), rest

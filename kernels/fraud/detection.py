@@ -11,12 +11,12 @@ from ecompulse.kernels.fraud.entity import MARK_SCHEMA, ROW_FEATURES, FeatureSet
 from ecompulse.kernels.fraud.examples import HoldExamples
 from ecompulse.kernels.fraud.history import EntityFeatures
 from ecompulse.kernels.fraud.labels import JoinLabels, as_labelled
+from ecompulse.kernels.fraud.models.choice import Models
 from ecompulse.kernels.fraud.rules import Policy
 from ecompulse.kernels.fraud.score import ScoreTransactions
 from ecompulse.kernels.fraud.transactions import Kind, transactions
 from ecompulse.kernels.rows import DAY_MS
 
-HOUR: int = 3_600_000
 LEGITIMATE = 200
 """Legitimate examples, in thousandths, that are let out to be learnt from."""
 
@@ -38,6 +38,7 @@ class FraudDetection:
         timezone: of days.
         policy: rules and lists.
         legitimate: share of legitimate examples that is learnt from, in thousandths.
+        models: which ones.
     """
 
     features: FeatureSet
@@ -45,13 +46,14 @@ class FraudDetection:
     based: bool = False
     horizon: int = 30 * DAY_MS
     wait: int = DAY_MS
-    every: int = HOUR
+    every: int = 600_000
     refit: int = DAY_MS
     margin: int = 600_000
     alerts_per_day: int = 100
     timezone: str = "UTC"
     policy: Policy = field(default_factory=Policy)
     legitimate: int = LEGITIMATE
+    models: Models = field(default_factory=Models)
 
     @cached_property
     def labels(self) -> JoinLabels:
@@ -78,9 +80,11 @@ class FraudDetection:
         """Scores and learns."""
         names = tuple(self.features.names)
         how = Learning(
-            len(names), self.features.suspicious, self.every, self.refit, self.margin, share=self.legitimate / 1_000
-        )
-        return ScoreTransactions(names, how, self.alerts_per_day, self.timezone, self.policy, self.based)
+            len(names), self.features.suspicious, self.every, self.refit, self.margin,
+            share=self.legitimate / 1_000, models=self.models,
+        )  # fmt: skip
+        keep = 2 * self.horizon + self.wait + DAY_MS
+        return ScoreTransactions(names, how, self.alerts_per_day, self.timezone, self.policy, self.based, keep=keep)
 
     def rows(self, events: pl.DataFrame) -> pl.DataFrame:
         """Events with visitor as what `labels` is fed with."""

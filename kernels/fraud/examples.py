@@ -71,12 +71,12 @@ class HoldExamples:
     horizon: int = 61 * DAY_MS
     legitimate: int = 1_000
     name: str = "examples"
-    version: int = field(default=1, init=False)
+    version: int = field(default=2, init=False)
 
     @property
     def _held(self) -> Table:
         schema = packed_schema(self.width)
-        kept = {name: schema[name] for name in ("transaction_id", "event_time", "card_id", "vector")}
+        kept = {name: schema[name] for name in ("transaction_id", "event_time", "card_id", "visitor", "vector")}
         return Table("held", pl.Schema({**kept, "ends": pl.Int64()}), "transaction_id", expires="ends")
 
     @property

@@ -1,6 +1,5 @@
 """Sums over windows of an entity's past, and what is kept of them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -8,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from ecompulse.kernels.fraud.entity import Entity
-from ecompulse.kernels.fraud.granules import Window, settled
+from ecompulse.kernels.fraud.granules import settled
 from ecompulse.kernels.fraud.line import Floats, Ints, Line, changes, largest, sums
 from ecompulse.kernels.fraud.memory import Block
 
@@ -18,12 +17,15 @@ squares, labels that have become known, frauds among them, and the largest amoun
 
 WIDTH: Final = len(COLUMNS)
 _AT, _COUNT, _AMOUNT, _LOG, _SQUARE, _KNOWN, _FRAUDS, _PEAK = range(WIDTH)
+_EACH: Final = (_COUNT, _AMOUNT, _KNOWN, _FRAUDS)  # of these the features of every window are made
+_SUMMED: Final = (*_EACH, _LOG, _SQUARE)
 _SCALE: Final = 1_000  # of logarithms
 _MINOR: Final = 10_000
 _SOME: Final = 2.0  # transactions that a spread without evidence counts for
 _SPREAD: Final = 0.8  # of ln(1 + amount), of an entity of which nothing is known
 
 Features = dict[str, Floats]
+Sums = dict[int, Ints]  # by column
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Past:
 
     Attributes:
         codes: entity of each row, then of each mark.
-        told: what each adds (COLUMNS).
+        told: what each adds (COLUMNS), a dimension that is contiguous in memory.
         rows: how many are rows.
         frame: the rows, by entity and in order.
     """
@@ -46,7 +48,7 @@ class Past:
     def of(rows: pl.DataFrame, marks: pl.DataFrame) -> "Past":
         """Of rows and marks with `code` and `at`, both sorted by these."""
         size = rows.height
-        told = np.zeros((size + marks.height, WIDTH), np.int64)
+        told = np.zeros((WIDTH, size + marks.height), np.int64).T
         minor = rows["minor"].fill_null(0).to_numpy()
         log = np.rint(np.log1p(np.maximum(minor, 0) / _MINOR) * _SCALE).astype(np.int64)
         for column, values in ((_COUNT, 1), (_AMOUNT, minor), (_LOG, log), (_SQUARE, log * log), (_PEAK, minor)):
@@ -75,25 +77,26 @@ class Past:
 def past_features(past: Past, known: Block, entity: Entity, watermark: int) -> tuple[Features, Block]:
     """Counts, means, ratios and risk of each row, by the name's end, and the buckets to keep."""
     codes = np.concatenate([known.codes, past.codes])
-    told = np.concatenate([known.rows, past.told])
-    line = Line.of(codes, told[:, _AT])
-    told = told[line.order]
+    told = np.concatenate([known.rows.T, past.told.T], axis=1)
+    line = Line.of(codes, told[_AT])
+    told = np.take(told, line.order, axis=1)
     here = line.place[known.codes.size :][: past.rows]
     mine, when = past.codes[: past.rows], past.at[: past.rows]
-    total = sums(told[:, _COUNT:_PEAK])
-    upper, found = total[here], Features()
+    total = {column: sums(told[column]) for column in _SUMMED}
+    upper, found = {column: values[here] for column, values in total.items()}, Features()
     for window in entity.spans:
         low = np.minimum(line.seek(mine, window.start(when)), here)
-        among = upper - total[low]
+        last = window is entity.spans[-1]
+        among = {column: upper[column] - total[column][low] for column in (_SUMMED if last else _EACH)}
         found |= _of_window(window.name, among, risk=entity.risk)
-    peak = largest(told[:, _PEAK], low, here)
+    peak = largest(told[_PEAK], low, here)
     found |= _against(entity.windows[-1], among, past.told[: past.rows], peak)
-    return found, _settled(line.codes, told, entity.spans, watermark)
+    return found, _settled(line.codes, told, total, settled(told[_AT], entity.spans, watermark))
 
 
-def _of_window(name: str, among: Ints, *, risk: bool) -> Features:
-    count, known, frauds = among[:, _COUNT - 1], among[:, _KNOWN - 1], among[:, _FRAUDS - 1]
-    found = {f"count_{name}": count.astype(float), f"mean_{name}": _share(among[:, _AMOUNT - 1] / _MINOR, count)}
+def _of_window(name: str, among: Sums, *, risk: bool) -> Features:
+    count, known, frauds = among[_COUNT], among[_KNOWN], among[_FRAUDS]
+    found = {f"count_{name}": count.astype(float), f"mean_{name}": _share(among[_AMOUNT] / _MINOR, count)}
     if risk:
         found |= {f"frauds_{name}": frauds.astype(float), f"risk_{name}": _share(frauds.astype(float), known)}
     return found
@@ -104,28 +107,35 @@ def _share(part: Floats, of: Ints) -> Floats:
     return np.where(of > 0, part / np.maximum(of, 1), np.nan)
 
 
-def _against(name: str, among: Ints, told: Ints, peak: Ints) -> Features:
+def _against(name: str, among: Sums, told: Ints, peak: Ints) -> Features:
     """The row's amount beside the entity's own: to its mean, in spreads of the logarithm, to its largest."""
-    count = np.maximum(among[:, _COUNT - 1], 1)
-    amount, mean = told[:, _AMOUNT], among[:, _LOG - 1] / count
-    spread = np.maximum(among[:, _SQUARE - 1] / count - mean * mean, 0.0) / _SCALE**2
+    count = np.maximum(among[_COUNT], 1)
+    amount, mean = told[:, _AMOUNT], among[_LOG] / count
+    spread = np.maximum(among[_SQUARE] / count - mean * mean, 0.0) / _SCALE**2
     spread = np.sqrt((spread * count + _SPREAD**2 * _SOME) / (count + _SOME))
     found = {
-        f"ratio_{name}": amount / np.maximum(among[:, _AMOUNT - 1] / count, 1.0),
+        f"ratio_{name}": amount / np.maximum(among[_AMOUNT] / count, 1.0),
         f"deviation_{name}": (told[:, _LOG] - mean) / _SCALE / spread,
         f"to_max_{name}": amount / np.maximum(peak, 1),
     }
-    return {key: np.where(among[:, _COUNT - 1] == 0, np.nan, value) for key, value in found.items()}
+    return {key: np.where(among[_COUNT] == 0, np.nan, value) for key, value in found.items()}
 
 
-def _settled(codes: Ints, told: Ints, spans: Sequence[Window], watermark: int) -> Block:
-    """Buckets as wide as the windows allow; rows behind the watermark stay by themselves."""
-    bucket = settled(told[:, _AT], spans, watermark)
-    needed = bucket >= 0
-    codes, told, bucket = codes[needed], told[needed], bucket[needed]
-    if not codes.size:
-        return Block(codes, told)
+def _settled(codes: Ints, told: Ints, total: Sums, bucket: Ints) -> Block:
+    """One row for each bucket that is needed (not -1); most have one row already, which is taken as it is."""
     starts = np.flatnonzero(changes(codes, bucket))
-    summed = np.add.reduceat(told, starts, axis=0)
-    summed[:, _AT], summed[:, _PEAK] = bucket[starts], np.maximum.reduceat(told[:, _PEAK], starts)
-    return Block(codes[starts], summed)
+    ends = np.append(starts[1:], codes.size)
+    needed = bucket[starts] >= 0
+    starts, ends = starts[needed], ends[needed]
+    found = np.empty((starts.size, WIDTH), np.int64)
+    found[:, _AT] = bucket[starts]
+    several = np.flatnonzero(ends - starts > 1)
+    first, end = starts[several], ends[several]
+    for column in (*_SUMMED, _PEAK):
+        found[:, column] = told[column][starts]
+        if column in total:
+            found[several, column] = total[column][end] - total[column][first]
+    if several.size:
+        bounds = np.stack([first, end], axis=1).reshape(-1)
+        found[several, _PEAK] = np.maximum.reduceat(np.append(told[_PEAK], 0), bounds)[::2]
+    return Block(codes[starts], found)

@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from ecompulse.kernels.config import Duration
 from ecompulse.kernels.fraud.line import Floats
 from ecompulse.kernels.hashing import fingerprint
 from ecompulse.kernels.rows import DAY_MS, millis
@@ -27,10 +28,14 @@ class Pool:
     """
 
     per_hour: int = 2_000
-    keep: int = 90 * DAY_MS
+    keep: Duration = 90 * DAY_MS
     legitimate: int = 30_000
     frauds: int = 10_000
-    fade: int = 60 * DAY_MS
+    fade: Duration = 60 * DAY_MS
+
+    def __post_init__(self) -> None:
+        if min(self.per_hour, self.keep, self.legitimate, self.frauds, self.fade) < 1:
+            raise ValueError("per_hour, keep, legitimate, frauds and fade must be above 0")
 
 
 @dataclass(frozen=True)

@@ -2,24 +2,27 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
 
 from ecompulse.kernels.event import MONEY, ORDER, TIME
-from ecompulse.kernels.fraud.brain import PARTS, Brain, Learning
+from ecompulse.kernels.fraud import daybook
+from ecompulse.kernels.fraud.brain import Brain, Learning
 from ecompulse.kernels.fraud.budget import FLAGGED, Budget
 from ecompulse.kernels.fraud.examples import matrix, packed_schema
-from ecompulse.kernels.fraud.line import Floats
-from ecompulse.kernels.fraud.models import Matrix
-from ecompulse.kernels.fraud.reservoir import HOUR, bounded
+from ecompulse.kernels.fraud.keeping import PARTS, dump_brain, load_brain
+from ecompulse.kernels.fraud.quality import QUALITY_SCHEMA, quality_of
+from ecompulse.kernels.fraud.reasons import REASON, Spell, reasons_of
+from ecompulse.kernels.fraud.reserve import Reserve
+from ecompulse.kernels.fraud.reservoir import HOUR
 from ecompulse.kernels.fraud.rules import Policy
+from ecompulse.kernels.fraud.stretch import Lines, Stretch
 from ecompulse.kernels.hashing import row_id
-from ecompulse.kernels.rows import millis
+from ecompulse.kernels.rows import DAY_MS, millis
 from ecompulse.kernels.step import Change, Clock, StateView, Step, Table
 
-REASON: Final = pl.Struct({"feature": pl.String(), "value": pl.Float64(), "usual": pl.Float64()})
 SCORE_SCHEMA: Final = pl.Schema(
     {
         "id": pl.String(),
@@ -38,33 +41,13 @@ SCORE_SCHEMA: Final = pl.Schema(
 FLAGGED_SCHEMA: Final = pl.Schema(
     {**SCORE_SCHEMA, "card_id": pl.String(), "merchant_id": pl.String(), "rule": pl.String()}
 )
-QUALITY_SCHEMA: Final = pl.Schema({"name": pl.String(), "value": pl.Float64()})
 
 _ONE: Final = "model"
 _BUDGET: Final = "budget"
 _MINOR: Final = 10_000
-_REASONS: Final = 3
-_LEAST: Final = 1.0  # surprise below which a feature is no reason
 _DIGITS: Final = 6
-_FEW: Final = 24 * 31  # hours that are read at once
-_LONGEST: Final = 24 * 400  # hours that are looked back at the most
-
-
-_CELLS: Final = pl.Schema(
-    {
-        "row": pl.Int64(), "feature": pl.String(), "value": pl.Float64(), "usual": pl.Float64(),
-        "surprise": pl.Float64(),
-    }
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Spell:
-    """Rows of one version: the brain that scored them, their features and scores."""
-
-    brain: Brain
-    columns: Matrix
-    scores: Floats
+_CARD: Final = pl.coalesce("card_id", "visitor")
+_DECIDED: Final = pl.Schema({"day": pl.Int32(), "card": pl.Int64(), "score": pl.Float64(), "flagged": pl.Boolean()})
 
 
 @dataclass(frozen=True)
@@ -78,7 +61,7 @@ class ScoreTransactions:
 
     Keying: one key for all: the model and the budget are one. State: `models`, the brain's parts and the budget, each
     written only when it has changed (a few hundred KB); `reservoir`, examples by the hour in which they became known,
-    bounded per hour; it expires after `pool.keep`.
+    bounded per hour; it expires after the pool's `keep`; `days`, some 3 KB for each day until `keep` is over.
 
     Attributes:
         features: names, in the order of `vector`.
@@ -87,6 +70,7 @@ class ScoreTransactions:
         timezone: IANA name.
         policy: rules and lists.
         based: amounts are in the base currency, and shown as such.
+        keep: ms for which a day waits for its labels: more than they may take.
 
     Outputs: `risk_scores` one per transaction; `flagged_transactions`, those with an alert; `quality`, what is known of
     the models (name and value) after a step in which a version has advanced.
@@ -99,7 +83,8 @@ class ScoreTransactions:
     policy: Policy = field(default_factory=Policy)
     based: bool = True
     name: str = "fraud_scores"
-    version: int = field(default=1, init=False)
+    keep: int = 70 * DAY_MS
+    version: int = field(default=2, init=False)
 
     @property
     def _reservoir(self) -> Table:
@@ -112,9 +97,10 @@ class ScoreTransactions:
 
     @property
     def tables(self) -> Sequence[Table]:
-        """`models` by name of the part, `reservoir` by hour."""
+        """`models` by name of the part, `reservoir` by hour, `days`."""
         models = pl.Schema({"part": pl.String(), "one": pl.String(), "blob": pl.Binary()})
-        return (Table("models", models, "part", shard_by="one"), self._reservoir)
+        days = Table("days", daybook.DAYS_SCHEMA, "day", expires="ends", shard_by="one")
+        return (Table("models", models, "part", shard_by="one"), self._reservoir, days)
 
     @property
     def inputs(self) -> pl.Schema:
@@ -133,111 +119,93 @@ class ScoreTransactions:
     def step(self, state: StateView, batch: pl.DataFrame, clock: Clock) -> Step:
         """Take in examples, then score in order of time, learning at each boundary."""
         del clock
-        reservoir = _Reservoir(self, state, batch.filter(pl.col("label").is_not_null()))
+        examples = batch.filter(pl.col("label").is_not_null())
+        chosen, pool = np.array(self.how.surprising, np.int64), self.how.models.reservoir
+        reserve = Reserve(self._reservoir, state, examples, pool, chosen, _ONE)
         kept = state.lookup("models", pl.Series([*PARTS, _BUDGET]))
         before = dict(kept.select("part", "blob").iter_rows())
         budget = Budget.load(self.alerts_per_day, before.get(_BUDGET, b"{}"))
-        brain = Brain.load(before) if "" in before else Brain.new(self.how)
+        brain = load_brain(before, self.how) if "" in before else Brain.new(self.how)
         rows = batch.filter(pl.col("label").is_null()).sort(ORDER)
-        changes = {"reservoir": reservoir.change} if reservoir.change else {}
-        if rows.is_empty():
-            return Step({name: pl.DataFrame(schema=schema) for name, schema in self.outputs.items()}, changes)
-        was, (spells, brain) = brain.facts["version"], self._lived(rows, brain, reservoir)
-        shown, budget = self._shown(rows, spells, budget)
-        changes["models"] = _change(before, {**brain.dump(), _BUDGET: budget.dump()})
-        flagged = shown.filter(pl.col("decision").is_in(FLAGGED)).with_columns(
-            id=row_id(pl.lit("flagged_transactions"), "transaction_id")
-        )
-        quality = self._quality(brain, budget) if brain.facts["version"] > was else pl.DataFrame(schema=QUALITY_SCHEMA)
-        outputs = {"risk_scores": shown.select(SCORE_SCHEMA.names()), "quality": quality}
-        outputs["flagged_transactions"] = flagged.select(FLAGGED_SCHEMA.names())
+        changes = {"reservoir": reserve.change} if reserve.change else {}
+        outputs = {name: pl.DataFrame(schema=schema) for name, schema in self.outputs.items()}
+        was, decided = brain.facts["version"], pl.DataFrame(schema=_DECIDED)
+        if rows.height:
+            spells, brain = self._lived(rows, brain, reserve)
+            shown, budget, decided = self._shown(rows, spells, budget)
+            changes["models"] = _change(before, {**dump_brain(brain), _BUDGET: budget.dump()})
+            flagged = shown.filter(pl.col("decision").is_in(FLAGGED))
+            flagged = flagged.with_columns(id=row_id(pl.lit("flagged_transactions"), "transaction_id"))
+            outputs["risk_scores"] = shown.select(SCORE_SCHEMA.names())
+            outputs["flagged_transactions"] = flagged.select(FLAGGED_SCHEMA.names())
+        days, touched = self._days(state, decided, examples)
+        if touched.height:
+            changes["days"] = Change(touched["day"], touched)
+        if brain.facts["version"] > was:
+            outputs["quality"] = quality_of(brain, budget, days)
         return Step(outputs, changes)
 
-    def _lived(self, rows: pl.DataFrame, brain: Brain, reservoir: "_Reservoir") -> tuple[list[_Spell], Brain]:
+    def _day(self) -> pl.Expr:
+        return pl.col("event_time").dt.convert_time_zone(self.timezone).dt.date().cast(pl.Int32).alias("day")
+
+    def _days(
+        self, state: StateView, decided: pl.DataFrame, examples: pl.DataFrame
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Days of which something is known, and those of them that this step has touched."""
+        told = examples.with_columns(self._day(), card=_CARD)
+        told = told.filter(pl.col("card").is_not_null())
+        weight = pl.when(pl.col("label") == 1).then(1.0).otherwise(1 / self.how.share).alias("weight")
+        told = told.select("day", daybook.hashed(told["card"]), "label", weight)
+        touched = pl.concat([decided["day"], told["day"]]).unique().sort()
+        if touched.is_empty():
+            return pl.DataFrame(schema=daybook.DAYS_SCHEMA), pl.DataFrame(schema=daybook.DAYS_SCHEMA)
+        last = int(touched[-1])
+        asked = pl.int_range(last - self.keep // DAY_MS, last + 1, eager=True).append(touched.cast(pl.Int64))
+        known = state.lookup("days", asked.unique().cast(pl.String))
+        mine = pl.col("day").is_in(touched.cast(pl.String).implode())
+        found = daybook.noted(known.filter(mine), decided, told, _ONE, self.keep)
+        return pl.concat([known.filter(~mine), found]), found
+
+    def _lived(self, rows: pl.DataFrame, brain: Brain, reserve: Reserve) -> tuple[list[Spell], Brain]:
         """Rows (in order) by version, with their scores, and the brain after them."""
-        how, columns = self.how, matrix(rows, len(self.features))
+        how, lines = self.how, Lines(matrix(rows, len(self.features)), brain.profile.chosen)
         at = rows.select(millis()).to_series().to_numpy()
         version, interval = at // how.every, (at + how.margin) // how.every
-        reservoir.expect(int(at[-1]) // HOUR)
-        starts = np.flatnonzero(np.diff(version, prepend=-1))
+        reserve.expect(int(at[-1]) // HOUR)
+        starts = np.flatnonzero((np.diff(version, prepend=-1) != 0) | (np.diff(interval, prepend=-1) != 0))
         spells = []
-        for start, stop in zip(starts, [*starts[1:], at.size], strict=True):
-            brain, mine = brain.at(int(version[start]), how, reservoir.told), columns[start:stop]
-            spells.append(_Spell(brain, mine, np.round(brain.score_many(mine, how), _DIGITS)))
-            # Transactions are learnt by the first version whose margin leaves them behind.
-            for number in np.unique(interval[start:stop]):
-                brain = brain.with_pending(int(number), mine[interval[start:stop] == number])
+        # Transactions are learnt by the first version whose margin leaves them behind.
+        for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), at.size], strict=True):
+            brain, mine = brain.at(int(version[start]), how, reserve), Stretch(lines, start, stop)
+            rare = brain.rare(mine)
+            spells.append(Spell(brain, mine, np.round(brain.score_many(mine, rare, how), _DIGITS)))
+            brain = brain.with_pending(int(interval[start]), mine, rare)
         return spells, brain
 
-    def _shown(self, rows: pl.DataFrame, spells: Sequence[_Spell], budget: Budget) -> tuple[pl.DataFrame, Budget]:
-        """Rows with their decisions (FLAGGED_SCHEMA)."""
-        rows = rows.with_columns(
-            score=pl.Series(np.concatenate([spell.scores for spell in spells])),
-            day=pl.col("event_time").dt.convert_time_zone(self.timezone).dt.date().cast(pl.Int32),
-            card=pl.coalesce("card_id", "visitor"),
-        )
+    def _shown(
+        self, rows: pl.DataFrame, spells: Sequence[Spell], budget: Budget
+    ) -> tuple[pl.DataFrame, Budget, pl.DataFrame]:
+        """Rows with their decisions (FLAGGED_SCHEMA), and of each its day, card and score (_DECIDED)."""
+        scores = pl.Series(np.concatenate([spell.scores for spell in spells]))
+        rows = rows.with_columns(self._day(), score=scores, card=_CARD)
         found, budget = budget.decided(self.policy.applied(rows, list(self.features)))
-        versions = pl.concat([pl.repeat(self._version(spell.brain), spell.scores.size, eager=True) for spell in spells])
+        versions = pl.Series([self._version(spell.brain) for spell in spells], dtype=pl.String)
+        sizes = np.repeat(np.arange(len(spells)), [spell.scores.size for spell in spells])
         shown = found.with_columns(
-            versions.alias("model_version"),
+            versions.gather(sizes).alias("model_version"),
             id=row_id(pl.lit("risk_scores"), "transaction_id"),
             amount_base=_money(pl.col("minor")) if self.based else pl.lit(None, MONEY),
-            reasons=self._reasons(spells, (found["decision"] != "pass").to_numpy()),
+            reasons=reasons_of(spells, (found["decision"] != "pass").to_numpy(), self.features),
         )
-        return shown.select(FLAGGED_SCHEMA.names()), budget
+        flagged = pl.col("decision").is_in(FLAGGED).alias("flagged")
+        decided = found.filter(pl.col("card").is_not_null())
+        decided = decided.select("day", daybook.hashed(decided["card"]), "score", flagged)
+        return shown.select(FLAGGED_SCHEMA.names()), budget, decided
 
     def _version(self, brain: Brain) -> str:
         """Names the boundary, and when the active trees were grown, both ISO 8601."""
         moments = [brain.facts["version"] * self.how.every, *([brain.facts["fitted"]] if brain.trees else [])]
         return "/".join(np.datetime_as_string(np.array(moments, "datetime64[ms]"), unit="m", timezone="UTC"))
-
-    def _reasons(self, spells: Sequence[_Spell], told: np.ndarray) -> pl.Series:
-        """The features by which a row is furthest out, with their value and their median; for rows that are told."""
-        cells: list[dict[str, Any]] = []
-        start = 0
-        for spell in spells:
-            mine = np.flatnonzero(told[start : start + spell.scores.size])
-            cells += [self._cells(spell.brain, spell.columns[mine], mine + start)] if mine.size else []
-            start += spell.scores.size
-        reasons = pl.concat([pl.DataFrame(schema=_CELLS), *(pl.DataFrame(cell, schema=_CELLS) for cell in cells)])
-        reasons = reasons.filter(pl.col("surprise") >= _LEAST).with_columns(pl.col("usual").fill_nan(None))
-        listed = reasons.group_by("row", maintain_order=True).agg(
-            pl.struct("feature", pl.col("value").round_sig_figs(5), pl.col("usual").round_sig_figs(3)).alias("reasons")
-        )
-        every = pl.DataFrame({"row": np.arange(told.size)}).join(listed, on="row", how="left", maintain_order="left")
-        return every["reasons"].cast(pl.List(REASON)).fill_null(pl.Series([[]], dtype=pl.List(REASON)))
-
-    def _cells(self, brain: Brain, columns: Matrix, rows: np.ndarray) -> dict[str, Any]:
-        """The most surprising features of rows, one after the other (_CELLS)."""
-        surprise, chosen = brain.tails.surprises(columns), brain.tails.chosen
-        order = np.argsort(-surprise, axis=1, kind="stable")[:, :_REASONS]
-        return {
-            "row": np.repeat(rows, order.shape[1]),
-            "feature": np.array(self.features)[chosen[order]].ravel(),
-            "value": np.take_along_axis(columns[:, chosen], order, axis=1).ravel().astype(np.float64),
-            "usual": brain.tails.usual()[order].ravel(),
-            "surprise": np.take_along_axis(surprise, order, axis=1).ravel(),
-        }
-
-    def _quality(self, brain: Brain, budget: Budget) -> pl.DataFrame:
-        tally, day = brain.tallies["active"], budget.days[max(budget.days)]
-        slope, shift = tally.calibration() or (1.0, 0.0)
-        odds = np.log(max(day.threshold, 1e-9) / max(1 - day.threshold, 1e-9))
-        wrong, right = tally.above((odds - shift) / slope)
-        found: dict[str, Any] = {
-            "average_precision": tally.average_precision(),
-            "shadow_average_precision": brain.tallies["shadow"].average_precision(),
-            "recall_at_threshold": right / tally.frauds if tally.frauds else None,
-            "precision_at_threshold": right / (right + wrong) if right + wrong else None,
-            "known_frauds": brain.facts["frauds"],
-            "promoted": brain.facts["promoted"],
-            "score_drifts": brain.drift["score"].found,
-            "fraud_drifts": brain.drift["frauds"].found,
-            "threshold": day.threshold,
-            "alerts_today": day.alerts,
-        }
-        rows = [(name, float(value)) for name, value in found.items() if value is not None]
-        return pl.DataFrame(rows, schema=QUALITY_SCHEMA, orient="row")
 
 
 def _change(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> Change:
@@ -254,46 +222,3 @@ def _change(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> Change:
 
 def _money(minor: pl.Expr) -> pl.Expr:
     return (minor.cast(pl.Decimal(38, 4)) / _MINOR).cast(MONEY)
-
-
-class _Reservoir:
-    """The examples of a shard before and in this step."""
-
-    def __init__(self, kernel: ScoreTransactions, state: StateView, new: pl.DataFrame) -> None:
-        self._state = state
-        self._schema = kernel._reservoir.schema  # noqa: SLF001
-        self._known: pl.DataFrame = pl.DataFrame(schema=self._schema)
-        self.change: Change | None = None
-        self._ahead: pl.DataFrame | None = None
-        self._last = self._from = self._until = 0
-        self._times = np.empty(0, np.int64)
-        if new.is_empty():
-            return
-        hour, ends = (pl.col("told") // HOUR).cast(pl.String), pl.col("told") + kernel.how.pool.keep
-        new = new.with_columns(hour=hour, ends=ends, one=pl.lit(_ONE))
-        hours = new["hour"].unique().sort()
-        old = state.lookup("reservoir", hours)
-        self._known = bounded(pl.concat([old, new.select(self._schema.names())]), kernel.how.pool)
-        self.change = Change(hours, self._known)
-
-    def expect(self, last: int) -> None:
-        """Hours up to this one will be asked for, one after the other."""
-        self._last = last
-
-    def told(self, first: int, until: int) -> pl.DataFrame:
-        """Examples that became known in these hours, in order."""
-        if self._ahead is None or not self._from <= first <= until <= self._until:
-            found = self._read(first, max(until, self._last))
-            if until - first > _FEW:  # of long ago, and once
-                return found.filter(pl.col("told") < until * HOUR)
-            self._ahead, self._from, self._until = found, first, max(until, self._last)
-            self._times = found["told"].to_numpy()
-        low, high = np.searchsorted(self._times, [first * HOUR, until * HOUR])
-        return self._ahead[int(low) : int(high)]
-
-    def _read(self, first: int, until: int) -> pl.DataFrame:
-        hours = pl.Series(range(max(first, until - _LONGEST), until), dtype=pl.Int64).cast(pl.String)
-        mine = self._known.filter(pl.col("hour").is_in(hours.implode()))
-        asked = hours.filter(~hours.is_in(self._known["hour"].unique().implode()))
-        found = pl.concat([self._state.lookup("reservoir", asked), mine])
-        return found.sort("told", "transaction_id")

@@ -1,5 +1,6 @@
 """How scores turned out: histograms of log-odds by label, calibration and quality from them."""
 
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -15,6 +16,7 @@ CENTRES: Final = (np.arange(SIZE) - _HALF) * _STEP
 _ENOUGH: Final = 5.0  # frauds below which a calibration would be noise
 _ROUNDS: Final = 25
 _PULL: Final = 1e-3  # towards slope 1
+_CLOSE: Final = 1e-9
 
 
 class Tally:
@@ -52,16 +54,25 @@ class Tally:
         legitimate, frauds = self.counts[:, odds - _STEP / 2 <= CENTRES].sum(axis=1)
         return float(legitimate), float(frauds)
 
+    @cached_property
     def calibration(self) -> tuple[float, float] | None:
         """Slope and intercept that make log-odds true (Platt, 1999), by Newton's method; None without evidence."""
         total, frauds = self.counts.sum(axis=0), self.counts[1]
         if min(frauds.sum(), self.counts[0].sum()) < _ENOUGH:
             return None
-        beta, inputs = np.array([1.0, 0.0]), np.stack([CENTRES, np.ones(SIZE)])
+        some = total > 0
+        total, frauds, odds = total[some], frauds[some], CENTRES[some]
+        slope, shift = 1.0, 0.0
         for _ in range(_ROUNDS):
-            share = 1 / (1 + np.exp(-np.clip(beta @ inputs, -30, 30)))
-            gradient = inputs @ (frauds - total * share) - _PULL * (beta - [1.0, 0.0])
-            curve = (inputs * (total * share * (1 - share))) @ inputs.T + _PULL * np.eye(2)
-            step = np.linalg.solve(curve, gradient)
-            beta = beta + np.clip(step, -1.0, 1.0)
-        return (float(max(beta[0], 0.05)), float(beta[1])) if np.isfinite(beta).all() else None
+            share = 1 / (1 + np.exp(-np.clip(slope * odds + shift, -30, 30)))
+            miss, curve = frauds - total * share, total * share * (1 - share)
+            up, down = float(odds @ miss) - _PULL * (slope - 1.0), float(miss.sum()) - _PULL * shift
+            aa, ab, bb = float(curve @ odds**2) + _PULL, float(curve @ odds), float(curve.sum()) + _PULL
+            steps = np.array([bb * up - ab * down, aa * down - ab * up]) / (aa * bb - ab * ab)
+            if not np.isfinite(steps).all():
+                return None
+            steps = np.clip(steps, -1.0, 1.0)
+            slope, shift = slope + float(steps[0]), shift + float(steps[1])
+            if np.abs(steps).max() < _CLOSE:
+                break
+        return max(slope, 0.05), shift

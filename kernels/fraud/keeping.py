@@ -1,0 +1,75 @@
+"""A brain as the parts that a checkpoint keeps, each written only when it has changed."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from ecompulse.kernels.fraud.artefact import dump_artefact, load_artefact
+from ecompulse.kernels.fraud.brain import TALLIES, Brain, Learning
+from ecompulse.kernels.fraud.drift import Drift
+from ecompulse.kernels.fraud.models.boosting import BoostedTrees
+from ecompulse.kernels.fraud.models.choice import NONE, load_model
+from ecompulse.kernels.fraud.models.interface import Lesson
+from ecompulse.kernels.fraud.ranks import Ranks
+from ecompulse.kernels.fraud.tallies import Tally
+
+_KIND: Final = "brain"
+_MODELS: Final = ("profile", "watcher", "online", "trees", "shadow")
+PARTS: Final = ("", *_MODELS)
+"""Names of a brain's parts: where it is and what is pending, and its models."""
+
+_PENDING: Final = "pending"
+
+
+def dump_brain(brain: Brain) -> dict[str, bytes]:
+    """Parts by name, of PARTS."""
+    models = {name: getattr(brain, name) for name in _MODELS}
+    arrays: dict[str, np.ndarray] = {f"tally {name}": tally.counts for name, tally in brain.tallies.items()}
+    arrays |= {f"drift {name}": drift.values for name, drift in brain.drift.items()}
+    arrays["ranks"] = brain.ranks.counts
+    for interval, note in brain.pending.items():
+        arrays |= {f"{_PENDING} {interval} {part} {name}": note[part][name] for part in note for name in note[part]}
+    facts = {**brain.facts, "drifts": {name: drift.found for name, drift in brain.drift.items()}}
+    parts = {name: model.dump() for name, model in models.items() if model}
+    return {"": dump_artefact(_KIND, facts, arrays), **parts}
+
+
+def load_brain(parts: Mapping[str, bytes], how: Learning) -> Brain:
+    """The inverse of `dump_brain`.
+
+    Raises:
+        ArtefactError: a part is damaged, or of another model than is chosen.
+    """
+    facts, arrays = load_artefact(_KIND, parts[""])
+    found, models = facts.pop("drifts"), how.models
+    watcher = None if models.unsupervised == "tails" else models.unsupervised
+    kinds = {"profile": "tails", "watcher": watcher, "online": None if models.online == NONE else models.online}
+    kinds |= dict.fromkeys(("trees", "shadow"), BoostedTrees.kind)
+    kept: dict[str, Any] = {
+        name: load_model(parts[name], name, kinds[name]) if name in parts else None for name in _MODELS
+    }
+    for name in ("watcher", "online"):
+        if kinds[name] and kept[name] is None:  # chosen since: it begins now
+            kept[name] = models.watcher(how.surprising) if name == "watcher" else models.learner(how.width)
+    return Brain(
+        facts,
+        kept["profile"],
+        kept["watcher"],
+        kept["online"],
+        Ranks(arrays["ranks"]),
+        _pending(arrays),
+        kept["trees"],
+        kept["shadow"],
+        {name: Tally(arrays[f"tally {name}"]) for name in TALLIES},
+        {name: Drift(arrays[f"drift {name}"], found[name]) for name in found},
+    )
+
+
+def _pending(arrays: Mapping[str, np.ndarray]) -> dict[int, dict[str, Lesson]]:
+    found: dict[int, dict[str, Any]] = {}
+    for key, array in arrays.items():
+        words = key.split(" ")
+        if words[0] == _PENDING:
+            found.setdefault(int(words[1]), {}).setdefault(words[2], {})[words[3]] = array
+    return found

@@ -1,0 +1,1 @@
+"""Models of fraud behind one small interface, and the configuration that chooses among them."""

@@ -1,0 +1,130 @@
+"""`TailScores`: how far out in the upper tail a transaction lies, feature by feature."""
+
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecompulse.kernels.fraud.artefact import dump_artefact, load_artefact
+from ecompulse.kernels.fraud.line import Floats, Ints
+from ecompulse.kernels.fraud.models.interface import Labels, Lesson, Matrix
+from ecompulse.kernels.rows import DAY_MS
+
+Bins = NDArray[np.int16]
+"""One line per transaction, the bin of each chosen feature; UNKNOWN where it has no value."""
+
+UNKNOWN: Final = -1
+_SCALE: Final = 16.0
+_HALF: Final = 320
+BINS: Final = 2 * _HALF + 1
+"""Bins of a feature: even steps of asinh(16 x), 6% wide from 0.1 upward, to beyond 10 million."""
+
+_POWER: Final = 3.0
+_COMMON: Final = float(-np.log(0.05))
+_BRIEF: Final = DAY_MS  # half-life of what is usual of late
+
+
+def binned(columns: Matrix, chosen: Ints) -> Bins:
+    """Bins of the chosen features."""
+    values = columns[:, chosen].astype(np.float64)
+    known = ~np.isnan(values)
+    steps = np.rint(np.arcsinh(np.where(known, values, 0.0) * _SCALE) * _SCALE)
+    return np.where(known, np.clip(steps, -_HALF, _HALF) + _HALF, UNKNOWN).astype(np.int16)
+
+
+class TailScores:
+    """Unsupervised: how far out in the upper tail a transaction lies, feature by feature.
+
+    Per feature a histogram in fixed bins; surprise = -ln(share of transactions at or above the value); the score is the
+    cubic norm of the surprises, so that a few great ones count more than many small. What is common of late is no
+    surprise, however rare it was before (a merchant that most transactions share tells nothing of one of them):
+    where more than 5 % of late were at or above the value, that share counts. Counts are whole numbers until they
+    are aged, so that the order of learning makes no difference.
+
+    After ECOD (Li et al., 2022), with histograms that age in place of a sorted sample.
+    """
+
+    kind: str = "tails"
+
+    def __init__(self, chosen: Ints, half_life: int, above: Floats | None = None, late: Floats | None = None) -> None:
+        """New, or as it was.
+
+        Args:
+            chosen: numbers of the features that are looked at.
+            half_life: of `above`, ms.
+            above: by feature and bin, how many lines were in it or a higher one; one bin more, of the unknown: all.
+            late: the same, with a half-life of a day.
+        """
+        self.chosen = chosen
+        self.half_life = half_life
+        self.above = np.zeros((chosen.size, BINS + 1)) if above is None else above
+        self.late = self.above if late is None else late
+
+    def surprises(self, bins: Bins) -> Floats:
+        """Surprise of each line by each chosen feature; 0 where unknown."""
+        column = np.arange(self.chosen.size)
+        ever, late = (np.log((above[:, :1].T + 1) / (above[column, bins] + 1)) for above in (self.above, self.late))
+        found: Floats = np.where(late < _COMMON, np.minimum(ever, late), ever)
+        return found
+
+    @cached_property
+    def usual(self) -> Floats:
+        """Median of each chosen feature, NaN before anything was learnt."""
+        total = self.above[:, 0]
+        middle = (self.above[:, 1:BINS] > total[:, None] / 2).sum(axis=1)
+        return np.where(total > 0, np.sinh((middle - _HALF) / _SCALE) / _SCALE, np.nan)
+
+    def score_bins(self, bins: Bins) -> Floats:
+        """0 and more."""
+        surprise = self.surprises(bins)
+        found: Floats = np.cbrt((surprise * surprise * surprise).sum(axis=1))
+        return found
+
+    def score_many(self, columns: Matrix) -> Floats:
+        """0 and more."""
+        return self.score_bins(binned(columns, self.chosen))
+
+    def note(self, bins: Bins) -> Lesson:
+        """How many lines are in each bin or a higher one."""
+        flat = (bins + np.arange(self.chosen.size) * BINS)[bins != UNKNOWN]
+        counts = np.bincount(flat, minlength=self.chosen.size * BINS).reshape(-1, BINS)
+        above = np.empty((self.chosen.size, BINS + 1), np.int64)
+        np.cumsum(counts[:, ::-1], axis=1, out=above[:, BINS - 1 :: -1])
+        above[:, UNKNOWN] = above[:, 0]
+        return {"above": above}
+
+    def lesson(self, columns: Matrix) -> Lesson:
+        """How many lines are in each bin or a higher one."""
+        return self.note(binned(columns, self.chosen))
+
+    @staticmethod
+    def joined(first: Lesson, then: Lesson) -> Lesson:
+        """Both."""
+        return {"above": first["above"] + then["above"]}
+
+    def taught(self, lesson: Lesson) -> "TailScores":
+        """The same with these counts too."""
+        above = lesson["above"]
+        return TailScores(self.chosen, self.half_life, self.above + above, self.late + above)
+
+    def aged(self, passed: int) -> "TailScores":
+        """The same with what was counted weighing less."""
+        long, brief = (0.5 ** (passed / half) for half in (self.half_life, _BRIEF))
+        return TailScores(self.chosen, self.half_life, self.above * long, self.late * brief)
+
+    def learn_many(self, columns: Matrix, labels: Labels | None = None, weights: Floats | None = None) -> "TailScores":
+        """Count the lines."""
+        del labels, weights
+        return self.taught(self.lesson(columns))
+
+    def dump(self) -> bytes:
+        """Counts."""
+        arrays = {"chosen": self.chosen, "above": self.above, "late": self.late}
+        return dump_artefact(self.kind, {"half_life": self.half_life}, arrays)
+
+    @classmethod
+    def load(cls, blob: bytes) -> "TailScores":
+        """The inverse of `dump`."""
+        facts, arrays = load_artefact(cls.kind, blob)
+        return cls(arrays["chosen"], int(facts["half_life"]), arrays["above"], arrays["late"])
