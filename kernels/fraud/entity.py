@@ -111,7 +111,7 @@ class Entity:
         if self.risk:
             for window in self.windows:
                 yield from (f"{name}_frauds_{window}", f"{name}_risk_{window}")
-            yield f"{name}_since_fraud"
+            yield from (f"{name}_since_fraud", f"{name}_since_label", f"{name}_frauds_running")
         for pair in self.pairs:
             yield from (f"{name}_distinct_{pair}", f"{name}_new_{pair}")
         if self.travel:

@@ -18,10 +18,17 @@ _SLACK: Final = 60_000  # ms; clocks differ, and nobody travels in no time
 
 @dataclass(frozen=True)
 class Faces:
-    """What is known of each entity, by code: times (ms, -1 for never) and the last place (degrees, NaN for none)."""
+    """What is known of each entity, by code.
+
+    Attributes:
+        times: ms, -1 for never.
+        places: the last one, degrees, NaN for none.
+        running: how many of its latest labels were frauds, in a row.
+    """
 
     times: dict[str, Ints]
     places: dict[str, Floats]
+    running: Ints
 
     @staticmethod
     def of(known: pl.DataFrame, size: int) -> "Faces":
@@ -29,9 +36,10 @@ class Faces:
         codes = known["code"].to_numpy()
         times = {name: np.full(size, NEVER, np.int64) for name in TIMES}
         places = {name: np.full(size, np.nan) for name in PLACES}
-        for name, column in (*times.items(), *places.items()):
+        running = np.zeros(size, np.int64)
+        for name, column in (*times.items(), *places.items(), ("running", running)):
             column[codes] = known[name].to_numpy()
-        return Faces(times, places)
+        return Faces(times, places, running)
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,11 @@ class _Walk:
         """Rows whose entity was not known."""
         return self.row & ~self.fresh["last"]
 
+    @property
+    def unheard(self) -> Flags:
+        """Marks of an entity of which no label was known."""
+        return ~self.row & ~self.fresh["label"]
+
 
 def face_features(past: Past, faces: Faces, entity: Entity) -> tuple[Features, Faces]:
     """Features of each row by the name's end (hours since, km/h), and the faces after it."""
@@ -64,16 +77,32 @@ def face_features(past: Past, faces: Faces, entity: Entity) -> tuple[Features, F
     found: Features = {"since_last": _hours(at - walk.seen["last"], fresh["last"])}
     found["since_first"] = _hours(at - first, fresh["last"])
     if entity.risk:
-        found["since_fraud"] = _hours(at - walk.seen["fraud"], fresh["fraud"])
+        found |= {f"since_{name}": _hours(at - walk.seen[name], fresh[name]) for name in ("fraud", "label")}
     if entity.travel:
         hours = np.maximum(at - walk.seen["placed"], _SLACK) / _HOUR
         found["speed"] = np.where(fresh["placed"], _kilometres(walk.old, walk.there) / hours, np.nan)
+    running, counted = _running(walk, line, faces)
+    if entity.risk:
+        found["frauds_running"] = np.where(fresh["label"], running, 0).astype(float)
     after = {"first": np.where(newcomer, at, first)}
-    marked = {"last": walk.row, "fraud": walk.fraud, "placed": walk.place}
+    marked = {"last": walk.row, "fraud": walk.fraud, "label": ~walk.row, "placed": walk.place}
     after |= {name: np.where(mask, at, walk.seen[name]) for name, mask in marked.items()}
     where = {name: np.where(walk.place, walk.there[name], walk.old[name]) for name in PLACES}
     here = line.place[: past.rows]
-    return {name: values[here] for name, values in found.items()}, _moved(faces, line, after, where)
+    return {name: values[here] for name, values in found.items()}, _moved(faces, line, after, where, counted)
+
+
+def _running(walk: _Walk, line: Line, faces: Faces) -> tuple[Ints, Ints]:
+    """Frauds in a row among the labels before each place, and with it: another label, or a long silence, ends a row."""
+    begins, fraud = line.begins(), walk.fraud.astype(np.int64)
+    through = np.cumsum(fraud)
+    before = through - fraud
+    own = fraud * walk.unheard  # a row that begins with this place
+    turns = walk.unheard | (~walk.row & ~walk.fraud)
+    turn = latest(turns, begins)
+    since = np.where(turn < 0, before[begins] - faces.running[line.codes], through[turn] - own[turn])
+    running = before - since
+    return running, np.where(turns, own, running + fraud)
 
 
 def _walk(past: Past, line: Line, faces: Faces, forget: int) -> _Walk:
@@ -81,7 +110,8 @@ def _walk(past: Past, line: Line, faces: Faces, forget: int) -> _Walk:
     row, fraud = line.order < past.rows, past.defrauded[line.order]
     there = {name: _of_rows(past, name)[line.order] for name in PLACES}
     place = row & np.logical_and.reduce([np.isfinite(values) for values in there.values()])
-    before = {name: latest(mask, begins) for name, mask in (("last", row), ("fraud", fraud), ("placed", place))}
+    marked = {"last": row, "fraud": fraud, "label": ~row, "placed": place}
+    before = {name: latest(mask, begins) for name, mask in marked.items()}
     seen = {name: np.where(where < 0, faces.times[name][codes], at[where]) for name, where in before.items()}
     fresh = {name: (then != NEVER) & (at - then < forget) for name, then in seen.items()}
     last = before["placed"]
@@ -109,7 +139,7 @@ def _kilometres(one: dict[str, Floats], two: dict[str, Floats]) -> Floats:
     return distance
 
 
-def _moved(faces: Faces, line: Line, times: dict[str, Ints], places: dict[str, Floats]) -> Faces:
+def _moved(faces: Faces, line: Line, times: dict[str, Ints], places: dict[str, Floats], running: Ints) -> Faces:
     """The faces as the last place of each entity leaves them."""
     last = np.roll(line.firsts(), -1)
     codes = line.codes[last]
@@ -122,4 +152,5 @@ def _moved(faces: Faces, line: Line, times: dict[str, Ints], places: dict[str, F
     return Faces(
         {name: moved(faces.times[name], values) for name, values in times.items()},
         {name: moved(faces.places[name], values) for name, values in places.items()},
+        moved(faces.running, running),
     )

@@ -48,7 +48,7 @@ class EntityFeatures:
     entity_name: str
     entity: Entity
     before: tuple[str, ...] = ROW_FEATURES
-    version: int = field(default=1, init=False)
+    version: int = field(default=2, init=False)
 
     @property
     def name(self) -> str:
@@ -93,7 +93,7 @@ class EntityFeatures:
             return Step({"transactions": self._with_rest(rows, rows.clear())})
         codes = pl.DataFrame({column: names, "code": np.arange(len(names), dtype=np.int64)})
         mine = mine.with_columns(at=millis()).join(codes, on=column).sort("code", *ORDER)
-        marks = marks.with_columns(at=millis()).join(codes, on=column).sort("code", "at")
+        marks = marks.with_columns(at=millis()).join(codes, on=column).sort("code", "at", "frauds")
         known = state.lookup(_MEMORY.name, names).rename({KEY: column}).join(codes, on=column).sort("code")
         found, memory = self._looked_back(Past.of(mine, marks), known, names, clock)
         columns = [pl.Series(name, found[name], pl.Float32, nan_to_null=True) for name in self.features]
@@ -115,6 +115,7 @@ class EntityFeatures:
             for name, values in (sums | seen | met).items()
         }
         columns = {KEY: names, "line": line.packed(size), "others": kept.packed(size), **faces.times, **faces.places}
+        columns["running"] = faces.running
         frame = pl.DataFrame(columns).with_columns(expires=pl.Series(self._lasting(line, faces)))
         return found, frame.select(MEMORY_SCHEMA.names())
 

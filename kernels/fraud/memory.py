@@ -9,7 +9,7 @@ import polars as pl
 from ecompulse.kernels.fraud.line import Ints
 
 KEY: Final = "entity"
-TIMES: Final = ("first", "last", "fraud", "placed")
+TIMES: Final = ("first", "last", "fraud", "label", "placed")
 PLACES: Final = ("latitude", "longitude")
 MEMORY_SCHEMA: Final = pl.Schema(
     {
@@ -18,11 +18,13 @@ MEMORY_SCHEMA: Final = pl.Schema(
         "others": pl.List(pl.Int64()),
         **dict.fromkeys(TIMES, pl.Int64()),
         **dict.fromkeys(PLACES, pl.Float64()),
+        "running": pl.Int64(),
         "expires": pl.Int64(),
     }
 )
 """An entity: buckets of its past (`past.WIDTH` numbers each), others it was seen with (`others.WIDTH` numbers each),
-when (ms, -1 for never) it was first and last seen, last known to be defrauded, last seen at a place, and where."""
+when (ms, -1 for never) it was first and last seen, last known to be defrauded, last told a label of, last seen at a
+place, and where; frauds in a row among its latest labels."""
 
 NEVER: Final = -1
 

@@ -60,7 +60,8 @@ def log(minor: int) -> float:
 
 
 def times(entity: Entity, row: dict, before: list[dict], told: list[dict]) -> dict[str, float | None]:
-    values: dict[str, float | None] = dict.fromkeys(("since_last", "since_first", "since_fraud", "speed"))
+    names = ("since_last", "since_first", "since_fraud", "since_label", "speed")
+    values: dict[str, float | None] = dict.fromkeys(names)
     life: list[dict] = []
     for other in before:
         if life and other["at"] - life[-1]["at"] >= entity.forget:
@@ -72,6 +73,14 @@ def times(entity: Entity, row: dict, before: list[dict], told: list[dict]) -> di
     frauds = [mark["at"] for mark in told if mark["frauds"] > 0 and row["at"] - mark["at"] < entity.forget]
     if frauds:
         values["since_fraud"] = (row["at"] - max(frauds)) / HOUR
+    values["frauds_running"], last = 0, row["at"]
+    for mark in sorted(told, key=lambda mark: (mark["at"], mark["frauds"]), reverse=True):
+        if mark["frauds"] <= 0 or last - mark["at"] >= entity.forget:
+            break
+        values["frauds_running"] += 1
+        last = mark["at"]
+    if told and row["at"] - max(mark["at"] for mark in told) < entity.forget:
+        values["since_label"] = (row["at"] - max(mark["at"] for mark in told)) / HOUR
     placed = [other for other in before if other["latitude"] is not None]
     if placed and row["latitude"] is not None and row["at"] - placed[-1]["at"] < entity.forget:
         values["speed"] = kilometres(placed[-1], row) / (max(row["at"] - placed[-1]["at"], 60_000) / HOUR)
