@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from ecompulse.kernels.hashing import fingerprint
+from ecompulse.kernels.prints import Flags, Places, Prints, Stretch
 from ecompulse.kernels.step import Table
 
 HI: Final = "__hi"
@@ -24,8 +24,6 @@ LO: Final = "__lo"
 LIVE: Final = "__live"
 SHARD: Final = "__shard"
 GROWTH: Final = 2
-
-Fingerprints = tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]
 
 
 @dataclass(frozen=True)
@@ -48,26 +46,21 @@ class Run:
     def __init__(self, frame: pl.DataFrame) -> None:
         """`frame`: stored columns, sorted by (HI, LO)."""
         self.frame = frame
-        self.hi = frame[HI].to_numpy()
-        self.lo = frame[LO].to_numpy()
+        self.prints = Prints.of(frame, HI, LO)
+        live = frame[LIVE]
+        self._dead = None if live.all() else ~live.to_numpy()
 
     @property
     def nbytes(self) -> int:
         """Memory in bytes, about."""
-        return int(self.frame.estimated_size()) + self.hi.nbytes + self.lo.nbytes
+        return int(self.frame.estimated_size()) + self.prints.hi.nbytes + self.prints.lo.nbytes
 
-    def find(self, hi: npt.NDArray[np.uint64], lo: npt.NDArray[np.uint64]) -> tuple[pl.DataFrame, Any]:
-        """Rows of these fingerprints (sorted by hi), and which of them the run knows (boolean array)."""
-        left = np.searchsorted(self.hi, hi, side="left")
-        right = np.searchsorted(self.hi, hi, side="right")
-        counts = right - left
-        owner = np.repeat(np.arange(len(hi)), counts)
-        starts = np.repeat(left - np.concatenate([[0], np.cumsum(counts)[:-1]]) if len(counts) else left, counts)
-        rows = starts + np.arange(len(owner))
-        same = self.lo[rows] == lo[owner]  # two keys may share the first 64 bits
-        known = np.zeros(len(hi), dtype=bool)
-        known[owner[same]] = True
-        return self.frame[rows[same]], known
+    def find(self, asked: Prints) -> tuple[Places, Flags]:
+        """Places of the live rows of these distinct fingerprints, and which of them the run knows."""
+        places, owner = self.prints.find(asked)
+        known = np.zeros(asked.size, dtype=bool)
+        known[owner] = True
+        return places if self._dead is None else places[~self._dead[places]], known
 
     def dump(self) -> bytes:
         """As an Arrow IPC file."""
@@ -88,67 +81,113 @@ def stored_columns(table: Table) -> list[str]:
 
 def make_run(table: Table, keys: pl.Series, rows: pl.DataFrame) -> Run:
     """A run from a change: `rows` of `keys`, and marks for keys without rows."""
-    columns = stored_columns(table)
+    if rows[table.key].null_count():
+        rows = rows.filter(pl.col(table.key).is_not_null())  # null is no key
     prints = fingerprint(rows[table.key])
-    live = rows.select(columns).with_columns(
-        prints["hi"].alias(HI), prints["lo"].alias(LO), pl.lit(value=True).alias(LIVE)
-    )
+    columns = [rows[name] for name in stored_columns(table)]
+    columns += [prints["hi"].alias(HI), prints["lo"].alias(LO), pl.Series(LIVE, np.ones(rows.height, dtype=bool))]
     if table.shard_by:
-        live = live.with_columns(fingerprint(rows[table.shard_by])["lo"].alias(SHARD))
-    touched = fingerprint(keys.unique().drop_nulls()).rename({"hi": HI, "lo": LO})
-    gone = touched.join(live.select(HI, LO).unique(), on=[HI, LO], how="anti")
-    marks = gone.with_columns(pl.lit(value=False).alias(LIVE))
-    frame = pl.concat([live, marks], how="diagonal")
-    return Run(frame.sort(HI, LO, maintain_order=True).rechunk())
+        columns.append(fingerprint(rows[table.shard_by])["lo"].alias(SHARD))
+    live, told = pl.DataFrame(columns), Prints.of(prints)
+    if keys.equals(rows[table.key]):
+        return Run(_picked([live], told.order()))
+    touched = Prints.of(fingerprint(keys.drop_nulls()))
+    both = told.then(touched)
+    order = both.order()  # of one key its rows stand before the mark
+    chosen = order[(order < told.size) | both[order].firsts()]
+    return Run(_picked([live, _marks(live, touched)] if chosen.size > told.size else [live], chosen))
 
 
-def merge(older: Run, newer: Run, *, bottom: bool, expires: str | None, watermark: int) -> Run:
-    """One run in place of two neighbours.
+def _marks(like: pl.DataFrame, prints: Prints) -> pl.DataFrame:
+    """Rows that say that these keys have none."""
+    told = {HI: prints.hi, LO: prints.lo, LIVE: np.zeros(prints.size, dtype=bool)}
+    blank = like.clear(prints.size)
+    return pl.DataFrame([pl.Series(name, told[name]) if name in told else blank[name] for name in like.columns])
+
+
+def _picked(frames: Sequence[pl.DataFrame], rows: Places) -> pl.DataFrame:
+    """Rows of frames that stand one behind the other, in one piece."""
+    whole = pl.concat(frames)
+    if rows.size == whole.height and (rows[1:] > rows[:-1]).all():
+        return whole.rechunk()
+    # A gather from several pieces is slower than a copy into one before it, but for lists, whose copy costs more.
+    lists = [name for name, dtype in whole.schema.items() if isinstance(dtype, pl.List)]
+    flat = whole[[name for name in whole.columns if name not in lists]].rechunk()[rows]
+    return flat.hstack(whole[lists][rows])[whole.columns].rechunk() if lists else flat.rechunk()
+
+
+def merge(runs: Sequence[Run], *, bottom: bool, expires: str | None, watermark: int) -> Run:
+    """One run in place of neighbours, the oldest first.
 
     With `bottom` (no run is older than these) marks of absent keys and expired rows are dropped.
     """
-    # Not `find`: a key may have many rows in both, and each of one would meet each of the other.
-    known = newer.frame.select(HI, LO).unique()
-    kept = older.frame.join(known, on=[HI, LO], how="anti", maintain_order="left")
-    frame = pl.concat([kept, newer.frame])
-    if bottom:
-        frame = frame.filter(LIVE)
-        if expires:
-            frame = frame.filter(pl.col(expires) > watermark)
-    return Run(frame.sort(HI, LO, maintain_order=True).rechunk())
+    return _gathered(runs, _stacked(runs), bottom=bottom, expires=expires, watermark=watermark)
 
 
 def compact(runs: Sequence[Run], *, expires: str | None, watermark: int) -> tuple[int, list[Run]]:
-    """Merge the newest runs as the growth rule asks: how many old runs stay, and the new ones after them."""
-    stack = list(runs)
-    kept = len(stack) - 1
-    while len(stack) > 1 and stack[-2].frame.height < GROWTH * stack[-1].frame.height:
-        newer, older = stack.pop(), stack.pop()
-        stack.append(merge(older, newer, bottom=not stack, expires=expires, watermark=watermark))
-        kept = len(stack) - 1
-    return kept, stack[kept:]
+    """Merge the newest runs as the growth rule asks: how many old runs stay, and the new ones after them.
+
+    Which ones, their fingerprints tell; the rows themselves are gathered once.
+    """
+    kept = len(runs) - 1
+    whole = _stacked(runs[kept:])
+    begins = runs[kept].frame.height
+    while kept and runs[kept - 1].frame.height < GROWTH * whole.rows.size:
+        kept -= 1
+        whole = _alone(runs[kept], begins).under(whole)
+        begins += runs[kept].frame.height
+    if kept == len(runs) - 1:
+        return kept, [runs[kept]]
+    return kept, [_gathered(runs[kept:], whole, bottom=not kept, expires=expires, watermark=watermark)]
+
+
+def _alone(run: Run, begins: int) -> Stretch:
+    """A run whose rows are numbered from `begins`."""
+    return Stretch(run.prints, np.arange(begins, begins + run.frame.height))
+
+
+def _stacked(runs: Sequence[Run]) -> Stretch:
+    """Runs as one; rows are numbered from the newest run's on."""
+    whole, begins = _alone(runs[-1], 0), runs[-1].frame.height
+    for older in reversed(runs[:-1]):
+        whole = _alone(older, begins).under(whole)
+        begins += older.frame.height
+    return whole
+
+
+def _gathered(runs: Sequence[Run], whole: Stretch, *, bottom: bool, expires: str | None, watermark: int) -> Run:
+    """The rows of a stretch (numbered as `_stacked` does)."""
+    frames, rows = [run.frame for run in reversed(runs)], whole.rows
+    if bottom:
+        rows = rows[pl.concat([frame[LIVE] for frame in frames]).to_numpy()[rows]]
+        if expires:
+            lasting = pl.concat([frame[expires] for frame in frames]) > watermark
+            rows = rows[lasting.fill_null(value=False).to_numpy()[rows]]
+    return Run(_picked(frames, rows))
 
 
 def lookup(runs: Sequence[Run], prints: pl.DataFrame) -> pl.DataFrame | None:
-    """Live rows of these distinct fingerprints over all runs, newest first; None when there is no run."""
-    ordered = prints.drop_nulls().unique().sort("hi", "lo")
-    hi, lo = ordered["hi"].to_numpy(), ordered["lo"].to_numpy()
+    """Live rows of these fingerprints (`hi`, `lo`) over all runs, newest first; None when there is no run."""
+    return seek(runs, Prints.of(prints.drop_nulls()).distinct())
+
+
+def seek(runs: Sequence[Run], asked: Prints) -> pl.DataFrame | None:
+    """`lookup` of fingerprints that are sorted and distinct."""
     found = []
     for run in reversed(runs):
-        if not len(hi):
+        if not asked.size:
             break
-        rows, known = run.find(hi, lo)
-        found.append(rows)
-        hi, lo = hi[~known], lo[~known]
-    return pl.concat(found).filter(LIVE) if found else None
+        places, known = run.find(asked)
+        if places.size:
+            found.append(run.frame[places])
+        if known.any():
+            asked = asked[~known]
+    return pl.concat(found) if found else runs[0].frame.clear() if runs else None
 
 
 def latest(runs: Sequence[Run]) -> pl.DataFrame:
     """All live rows of a table: each key's, of the newest run that knows it."""
-    whole = runs[0]
-    for newer in runs[1:]:
-        whole = merge(whole, newer, bottom=False, expires=None, watermark=0)
-    return whole.frame.filter(LIVE)
+    return merge(runs, bottom=True, expires=None, watermark=0).frame
 
 
 def digest(data: bytes) -> str:

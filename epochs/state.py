@@ -5,14 +5,16 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any, Final
 
 import polars as pl
 
 from ecompulse.epochs.errors import StateDamaged
 from ecompulse.epochs.protocols import Store
-from ecompulse.epochs.runs import HI, LO, Run, RunRef, compact, digest, lookup, make_run
+from ecompulse.epochs.runs import HI, LO, Run, RunRef, compact, digest, make_run, seek
 from ecompulse.kernels.hashing import fingerprint
+from ecompulse.kernels.prints import Prints, owners
 from ecompulse.kernels.step import END_OF_TIME, Change, Clock, Kernel, Table
 
 CACHE_BYTES: Final = 2 * 1024**3
@@ -100,27 +102,34 @@ class ShardState:
 
     def lookup(self, table: str, keys: pl.Series) -> pl.DataFrame:
         """All rows of these keys; see StateView."""
-        distinct = keys.cast(pl.String).unique().drop_nulls()
-        prints = fingerprint(distinct)
-        rows = self._live(table, lookup(self._load(table), prints))
-        spec = self._tables[table]
+        spec, keys = self._tables[table], keys.cast(pl.String).drop_nulls()
+        prints = Prints.of(fingerprint(keys))
+        order = prints.order()
+        order = order[prints[order].firsts()]
+        asked = prints[order]
+        rows = self._live(table, seek(self._load(table), asked))
         if not spec.keep_key:
-            names = prints.with_columns(distinct.alias(spec.key)).rename({"hi": HI, "lo": LO})
-            rows = rows.join(names, on=[HI, LO], how="left")
-        return rows.select(list(spec.schema))
+            rows = rows.with_columns(keys[order[owners(asked, Prints.of(rows, HI, LO))]].alias(spec.key))
+        return rows[list(spec.schema)]
 
     def due(self, table: str, until: int) -> pl.DataFrame:
         """All rows of each key that has a row with `due <= until`; see StateView."""
         spec = self._tables[table]
         if spec.due is None:
             raise ValueError(f"state table {table} declares no due column")
-        runs = self._load(table)
-        column = pl.col(spec.due)
-        ripe = (column > self._head.stepped) & (column <= until)
-        prints = [run.frame.filter(ripe).select(hi=HI, lo=LO) for run in runs]
-        rows = self._live(table, lookup(runs, pl.concat(prints)) if prints else None)
-        keys = rows.filter(column <= until).select(HI, LO).unique()
-        return rows.join(keys, on=[HI, LO], how="semi").select(list(spec.schema))
+        runs, ripe = self._load(table), []
+        for run in runs:
+            due = run.frame[spec.due]
+            among = (due > self._head.stepped) & (due <= until)
+            if among.any():
+                ripe.append(run.prints[among.fill_null(value=False).to_numpy()])
+        if not ripe:
+            return pl.DataFrame(schema=spec.schema)
+        rows = self._live(table, seek(runs, reduce(Prints.then, ripe).distinct()))
+        asked, prints = (rows[spec.due] <= until).fill_null(value=False).to_numpy(), Prints.of(rows, HI, LO)
+        if not asked.all():
+            rows = rows.filter(owners(prints[asked].distinct(), prints) >= 0)
+        return rows[list(spec.schema)]
 
     def keep(self, changes: Mapping[str, Change]) -> None:
         """Apply changes in memory only."""
@@ -161,15 +170,18 @@ class ShardState:
         for name, spec in self._tables.items():
             if spec.due is None:
                 continue
-            later = pl.col(spec.due) > self._clock.watermark
-            smallest += [run.frame.filter(later)[spec.due].min() for run in self._load(name)]
+            dues = [run.frame[spec.due] for run in self._load(name)]
+            smallest += [due.filter(due > self._clock.watermark).min() for due in dues]
         return min((int(value) for value in smallest if isinstance(value, int)), default=None)
 
     def _live(self, table: str, rows: pl.DataFrame | None) -> pl.DataFrame:
         spec = self._tables[table]
         if rows is None:
             return pl.DataFrame(schema={**spec.schema, HI: pl.UInt64(), LO: pl.UInt64()})
-        return rows.filter(pl.col(spec.expires) > self._horizon) if spec.expires else rows
+        if spec.expires is None or not rows.height:
+            return rows
+        lasting = rows[spec.expires] > self._horizon
+        return rows if lasting.all(ignore_nulls=False) else rows.filter(lasting)
 
     def _load(self, table: str) -> list[Run]:
         if table not in self._runs:

@@ -2,6 +2,7 @@
 
 import tempfile
 from dataclasses import dataclass, field
+from unittest import mock
 
 import polars as pl
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from ecompulse.epochs import runs as runs_module
 from ecompulse.epochs import state as state_module
 from ecompulse.epochs.errors import StateDamaged
 from ecompulse.epochs.runs import lookup, make_run
@@ -42,11 +44,20 @@ changes = st.lists(
 )
 
 
+def crowded(key: pl.Series) -> pl.DataFrame:
+    """Fingerprints of which many share the first half."""
+    return fingerprint(key).with_columns(hi=pl.col("hi") % 2)
+
+
 @settings(max_examples=60, deadline=None)
-@given(changes, st.data())
-def test_runs_equal_a_plain_table(steps, data):
+@given(changes, st.sampled_from([fingerprint, crowded]), st.data())
+def test_runs_equal_a_plain_table(steps, prints, data):
     """Any sequence of changes, reloaded from files each time: same rows by key and by due time."""
-    with tempfile.TemporaryDirectory() as folder:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.object(state_module, "fingerprint", prints),
+        mock.patch.object(runs_module, "fingerprint", prints),
+    ):
         store, head = LocalStore(folder), Head()
         oracle = MemoryState({"t": TABLE})
         for number, change in enumerate(steps, start=1):
@@ -79,6 +90,20 @@ def test_a_key_shared_in_half_its_fingerprint_is_not_mixed_up():
     found = lookup([crowded], wanted)
     assert found is not None
     assert found["key"].to_list() == ["b"]
+
+
+@pytest.mark.parametrize("prints", [fingerprint, crowded])
+def test_keys_that_are_not_kept_are_named_again(monkeypatch, prints):
+    monkeypatch.setattr(state_module, "fingerprint", prints)
+    monkeypatch.setattr(runs_module, "fingerprint", prints)
+    table = Table("t", SCHEMA, key="key", keep_key=False)
+    state = ShardState(Keeper(tables=(table,)), Clock(1, 0, 0))
+    names = [f"k{number}" for number in range(20)]
+    rows = frame([(name, number, 1, 1) for number, name in enumerate(names)] * 2)
+    state.keep({"t": Change(pl.Series(names), rows)})
+    found = state.lookup("t", pl.Series(["k7", None, "other", "k3", "k7", "k12"]))
+    assert sorted(found["key"]) == sorted(["k3", "k7", "k12"] * 2)
+    assert_frame_equal(found.unique().sort("n"), rows.filter(pl.col("n").is_in([3, 7, 12])).unique().sort("n"))
 
 
 def test_number_of_runs_follows_the_logarithm(tmp_path):
