@@ -5,7 +5,7 @@ from typing import Final
 
 import polars as pl
 
-from ecompulse.kernels.event import POSITION_SCHEMA, TIME
+from ecompulse.kernels.event import ORDER, POSITION_SCHEMA, TIME
 
 ROW: Final = "_row"
 """Key column of tables that hold single rows: the row's reference."""
@@ -36,6 +36,12 @@ def reference() -> pl.Expr:
 def millis(column: str = "event_time") -> pl.Expr:
     """A time column as Int64 milliseconds since 1970."""
     return pl.col(column).dt.epoch("ms")
+
+
+def in_order(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows in the total order, as they are when they stand so: wide rows are moved once at the most."""
+    order = rows.select(pl.arg_sort_by(ORDER, maintain_order=True)).to_series().to_numpy()
+    return rows if (order[1:] > order[:-1]).all() else rows[order]
 
 
 def conform(rows: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:

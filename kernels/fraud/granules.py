@@ -57,7 +57,7 @@ def settled(at: Times, windows: Sequence[Window], watermark: int) -> Times:
     bucket = np.where(at < watermark, floored(at, windows[0].granule), at)
     for window, wider in itertools.pairwise(windows):
         edge = floored(watermark - window.length, window.granule)
-        old = np.flatnonzero(at < edge // wider.granule * wider.granule)  # their wider bucket ends by the edge
+        old = np.flatnonzero(at < floored(edge, wider.granule))  # their wider bucket ends by the edge
         bucket[old] = floored(at[old], wider.granule)
     last = windows[-1]
     bucket[bucket < floored(watermark - last.length, last.granule)] = -1

@@ -7,15 +7,17 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from ecompulse.kernels.event import ORDER
 from ecompulse.kernels.fraud import others
 from ecompulse.kernels.fraud import past as pasts
-from ecompulse.kernels.fraud.entity import ROW_FEATURES, ROW_SCHEMA, TRANSACTION_SCHEMA, Entity
+from ecompulse.kernels.fraud.entity import MARK_SCHEMA, ROW_FEATURES, ROW_SCHEMA, TRANSACTION_SCHEMA, Entity
 from ecompulse.kernels.fraud.faces import Faces, face_features
-from ecompulse.kernels.fraud.memory import KEY, MEMORY_SCHEMA, TIMES, Block
+from ecompulse.kernels.fraud.line import Ints
+from ecompulse.kernels.fraud.memory import KEY, MEMORY_SCHEMA, PLACES, TIMES, Block
 from ecompulse.kernels.fraud.others import other_features
 from ecompulse.kernels.fraud.past import Past, past_features
-from ecompulse.kernels.rows import millis, reference
+from ecompulse.kernels.hashing import fingerprint
+from ecompulse.kernels.prints import Prints, owners
+from ecompulse.kernels.rows import in_order, reference
 from ecompulse.kernels.step import END_OF_TIME, Change, Clock, StateView, Step, Table
 
 _NONE: Final = "\x1f"  # keeps rows without the entity apart from entities of the same text
@@ -82,23 +84,37 @@ class EntityFeatures:
 
     def step(self, state: StateView, batch: pl.DataFrame, clock: Clock) -> Step:
         """Look back from each transaction; take it into what is known."""
-        column = self.entity.column
-        told, there = pl.col("known").is_not_null(), pl.col(column).is_not_null()
-        rows, marks = batch.filter(~told), batch.filter(told, there)
-        if not self.entity.risk:
-            marks = marks.clear()
-        mine = rows.filter(there)
-        names = pl.concat([mine[column], marks[column]]).unique().sort()
-        if names.is_empty():
-            return Step({"transactions": self._with_rest(rows, rows.clear())})
-        codes = pl.DataFrame({column: names, "code": np.arange(len(names), dtype=np.int64)})
-        mine = mine.with_columns(at=millis()).join(codes, on=column).sort("code", *ORDER)
-        marks = marks.with_columns(at=millis()).join(codes, on=column).sort("code", "at", "frauds")
-        known = state.lookup(_MEMORY.name, names).rename({KEY: column}).join(codes, on=column).sort("code")
+        rows, marks = self._parted(batch)
+        own = rows[self.entity.column]
+        where = np.flatnonzero(own.is_not_null().to_numpy())
+        features = np.full((len(self.features), rows.height), np.nan, np.float32)
+        texts = pl.concat([own.drop_nulls(), marks[self.entity.column]])
+        if texts.is_empty():
+            return Step({"transactions": self._shown(rows, features)})
+        prints = Prints.of(fingerprint(texts))
+        codes, firsts = prints.numbered()
+        names = texts[firsts]
+        order = np.argsort(codes[: where.size].astype(np.min_scalar_type(len(names))), kind="stable")
+        mine = _coded(rows[self._seen][where[order]], codes[order])
+        marks = _coded(marks, codes[where.size :]).sort("code", "at", "frauds")
+        known = _remembered(state, names, prints[firsts])
         found, memory = self._looked_back(Past.of(mine, marks), known, names, clock)
-        columns = [pl.Series(name, found[name], pl.Float32, nan_to_null=True) for name in self.features]
-        shown = mine.with_columns(columns).select(self.outputs["transactions"].names())
-        return Step({"transactions": self._with_rest(rows, shown)}, {_MEMORY.name: Change(names, memory)})
+        for feature, name in zip(features, self.features, strict=True):
+            feature[where[order]] = found[name]
+        return Step({"transactions": self._shown(rows, features)}, {_MEMORY.name: Change(names, memory)})
+
+    @property
+    def _seen(self) -> list[str]:
+        """What is looked at of a transaction, beside its entity: the rest of the wide row need not be moved."""
+        others = [pair.column for pair in self.entity.pairs.values()]
+        return list(dict.fromkeys(["event_time", "minor", *PLACES, *others]))
+
+    def _parted(self, batch: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Transactions in order, and marks of entities."""
+        told = batch["known"].is_not_null()
+        marks = batch[list(dict.fromkeys([self.entity.column, "event_time", *MARK_SCHEMA]))]
+        marks = marks.filter(told, marks[self.entity.column].is_not_null()) if self.entity.risk else marks.clear()
+        return in_order(batch.filter(~told) if told.any() else batch), marks
 
     def _looked_back(
         self, past: Past, known: pl.DataFrame, names: pl.Series, clock: Clock
@@ -110,14 +126,13 @@ class EntityFeatures:
         seen, faces = face_features(past, Faces.of(known, size), entity)
         met, kept = other_features(past, Block.unpacked(known, "others", others.WIDTH), entity)
         crowd = sums[f"count_{entity.windows[-1]}"] >= entity.busy
-        found = {
-            f"{self.entity_name}_{name}": np.where(crowd, np.nan, values)
-            for name, values in (sums | seen | met).items()
-        }
+        found = {f"{self.entity_name}_{name}": values for name, values in (sums | seen | met).items()}
+        if crowd.any():
+            found = {name: np.where(crowd, np.nan, values) for name, values in found.items()}
         columns = {KEY: names, "line": line.packed(size), "others": kept.packed(size), **faces.times, **faces.places}
         columns["running"] = faces.running
-        frame = pl.DataFrame(columns).with_columns(expires=pl.Series(self._lasting(line, faces)))
-        return found, frame.select(MEMORY_SCHEMA.names())
+        columns["expires"] = self._lasting(line, faces)
+        return found, pl.DataFrame({name: columns[name] for name in MEMORY_SCHEMA})
 
     def _lasting(self, line: Block, faces: Faces) -> Any:
         """Until when (ms) anything of each entity can be asked for."""
@@ -125,15 +140,27 @@ class EntityFeatures:
         last = np.maximum.reduce([faces.times[name] for name in TIMES])
         longest = max([entity.forget, *(pair.window for pair in entity.pairs.values())])
         lasting = last + longest
-        np.maximum.at(lasting, line.codes, line.rows[:, 0] + 2 * entity.spans[-1].length)
+        newest = np.flatnonzero(np.append(line.codes[1:] != line.codes[:-1], line.codes.size > 0))
+        codes = line.codes[newest]
+        lasting[codes] = np.maximum(lasting[codes], line.rows[newest, 0] + 2 * entity.spans[-1].length)
         return lasting
 
-    def _with_rest(self, rows: pl.DataFrame, shown: pl.DataFrame) -> pl.DataFrame:
-        """In order, with the rows that have no such entity."""
-        if shown.height == rows.height > 0:
-            return shown.sort(ORDER)
-        names = self.outputs["transactions"].names()
-        rest = rows.filter(pl.col(self.entity.column).is_null())
-        empty = [pl.lit(None, pl.Float32).alias(name) for name in self.features]
-        rest = rest.with_columns(empty).select(names)
-        return (pl.concat([shown, rest]) if shown.height else rest).sort(ORDER)
+    def _shown(self, rows: pl.DataFrame, features: Any) -> pl.DataFrame:
+        """Transactions with their features, one line of numbers each (NaN for null)."""
+        columns = [
+            pl.Series(name, values, nan_to_null=True) for name, values in zip(self.features, features, strict=True)
+        ]
+        return rows.hstack(columns)[self.outputs["transactions"].names()]
+
+
+def _coded(rows: pl.DataFrame, codes: Ints) -> pl.DataFrame:
+    """Rows with `code` and `at` (ms)."""
+    return rows.hstack([pl.Series("code", codes), rows["event_time"].to_physical().alias("at")])
+
+
+def _remembered(state: StateView, names: pl.Series, prints: Prints) -> pl.DataFrame:
+    """What is known of entities, by `code`: their number among `names`, which are in the order of their prints."""
+    known = state.lookup(_MEMORY.name, names)
+    codes = owners(prints, Prints.of(fingerprint(known[KEY])))
+    known = known.hstack([pl.Series("code", codes)])
+    return known if (codes[1:] > codes[:-1]).all() else known[np.argsort(codes)]
