@@ -4,13 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 from ecompulse.kernels.event import ORDER, TIME
 from ecompulse.kernels.fraud.entity import ROW_SCHEMA, TEXTS, TRANSACTION_SCHEMA
+from ecompulse.kernels.fraud.line import Ints
+from ecompulse.kernels.fraud.standing import Labels, Standing, fitting, met, own, stand
 from ecompulse.kernels.mapping import Mapping as FieldMapping
 from ecompulse.kernels.quality_totals import PARTIAL_SCHEMA, book
-from ecompulse.kernels.rows import DAY_MS, DUE, check_duration, conform, millis
+from ecompulse.kernels.rows import DAY_MS, DUE, check_duration, conform, in_order, millis
 from ecompulse.kernels.step import END_OF_TIME, Change, Clock, StateView, Step, Table
 
 ROLE: Final = "labels"
@@ -129,34 +132,38 @@ class JoinLabels:
     def step(self, state: StateView, batch: pl.DataFrame, clock: Clock) -> Step:
         """Register what is new, tell what has become known."""
         draining, until = clock.watermark >= END_OF_TIME, clock.watermark
-        new = batch.filter(pl.col("label").is_null()).select(TRANSACTION_SCHEMA.names())
-        told = batch.filter(pl.col("label").is_not_null())
-        told = told.select("transaction_id", *TOLD, counts=millis() + self.wait)
         due = [state.due(name, until) for name in ("waiting", "pending", *([] if draining else ["transactions"]))]
-        keys = pl.concat([batch["transaction_id"], *(rows["transaction_id"] for rows in due)]).unique()
-        known = state.lookup("transactions", keys)
-        rows = pl.concat([state.lookup("pending", keys).drop(DUE), new]).sort(ORDER)
-        pending = rows.filter(millis() >= until).with_columns((millis() + 1).alias(DUE))
-        rows = rows.filter(millis() < until)
+        keys = pl.concat([batch["transaction_id"], *(rows["transaction_id"] for rows in due)])
+        known, held, waiting = (state.lookup(table.name, keys) for table in self.tables)
+        label = batch["label"].is_not_null()
+        rows, pending = self._passed(held, batch.filter(~label), until)
+        told = batch.filter(label).select("transaction_id", *TOLD, counts=millis() + self.wait)
+        told = pl.concat([waiting[told.columns], told])
+        first, numbers = met(known, rows, told)
+        fresh = rows if first.size == rows.height else rows[first]
+        old, known = known.height, pl.concat([known, self._registered(fresh)], rechunk=True)
+
+        heard = Labels(numbers, *(told[name].to_numpy() for name in ("counts", *TOLD)))
+        ripe = heard.of >= 0 if draining else heard.counts < until
+        left = told.filter(~ripe).with_columns((pl.col("counts") + 1).alias(DUE)).select(_WAITING.schema.names())
+        fits, unmatched = fitting(known, heard[ripe])
+        stood = stand(fits if draining else fits.then(self._silent(known, until)), *own(known))
+        outputs = {"transactions": fresh[TRANSACTION_SCHEMA.names()], "marks": _marks(known, stood)}
+        outputs["quality"] = self._quality(unmatched, self._copies(rows, first), clock.watermark)
+        after = self._after(known, old, stood)
+        changed = {"transactions": (after, after), "pending": (held, pending), "waiting": (waiting, left)}
+        return Step(outputs, {name: _change(*pair) for name, pair in changed.items() if any(map(len, pair))})
+
+    def _passed(self, held: pl.DataFrame, new: pl.DataFrame, until: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Transactions that the watermark has passed, in order, and those to be held."""
+        names = TRANSACTION_SCHEMA.names()
+        rows = in_order(pl.concat([held[names], new[names]]))
+        early = rows["event_time"].to_physical() < until
+        pending = rows.filter(~early).with_columns((millis() + 1).alias(DUE))
+        rows = rows if early.all() else rows.filter(early)
         if self.lines:
             rows = rows.with_columns(pl.col("minor").sum().over("transaction_id", "event_time"))
-        fresh = rows.unique("transaction_id", keep="first", maintain_order=True)
-        fresh = fresh.join(known, on="transaction_id", how="anti", maintain_order="left")
-        known = pl.concat([known, self._registered(fresh)])
-        waiting = state.lookup("waiting", keys).select("transaction_id", "counts", *TOLD)
-        told = pl.concat([waiting, told.select(waiting.columns)])
-        missing = ~pl.col("transaction_id").is_in(known["transaction_id"].implode())
-        ripe = ~missing if draining else pl.col("counts") < until
-        marks, after, unmatched = self._judged(known, told.filter(ripe), until, draining=draining)
-        left = told.filter(~ripe).with_columns((pl.col("counts") + 1).alias(DUE)).select(_WAITING.schema.names())
-        quality = [self._counted(unmatched.select(at="counts"), "label", "unmatched")]
-        once = ["transaction_id", "event_time"] if self.lines else list(ORDER)
-        copies = rows.join(fresh.select(once), on=once, how="anti", nulls_equal=True)
-        quality.append(self._counted(copies.select(at=millis()), "duplicate", "transaction_id"))
-        outputs = {"transactions": fresh.select(TRANSACTION_SCHEMA.names()), "marks": marks}
-        outputs["quality"] = book(pl.concat(quality), self.window, clock.watermark)
-        changes = {"transactions": after, "pending": pending, "waiting": left}
-        return Step(outputs, {name: Change(keys, frame) for name, frame in changes.items()})
+        return rows, pending
 
     def _registered(self, fresh: pl.DataFrame) -> pl.DataFrame:
         new = fresh.with_columns(
@@ -167,32 +174,42 @@ class JoinLabels:
         )
         return new.with_columns((pl.col("at") + self.horizon + 1).alias(DUE)).select(_KNOWN.schema.names())
 
-    def _judged(
-        self, known: pl.DataFrame, told: pl.DataFrame, until: int, *, draining: bool
-    ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-        """Marks, transactions after them, and labels that no transaction takes."""
-        bare = known.rename({"label": "_label", "rank": "_rank"})
-        met = told.join(bare, on="transaction_id", how="left")
-        fits = pl.col("at").is_not_null() & (pl.col("counts") >= pl.col("at"))
-        fits = (fits & (pl.col("counts") < pl.col("ends"))).fill_null(value=False)
-        silent = bare.filter(pl.col("_rank") == _NOTHING, pl.col("at") + self.horizon < until)
-        silent = silent.clear() if draining else silent
-        silence = {"label": pl.lit(0, pl.Int64), "rank": pl.lit(_SILENCE, pl.Int64)}
-        silent = silent.with_columns(counts=pl.col("at") + self.horizon, **silence)
-        line = pl.concat([met.filter(fits), silent.select(met.columns)])
-        line = line.sort("transaction_id", "counts", "rank", "label")
-        best = pl.max_horizontal("_rank", pl.col("rank").cum_max().shift().over("transaction_id"))
-        line = line.filter(pl.col("rank") >= best)
-        before = pl.coalesce(pl.col("label").shift().over("transaction_id"), "_label")
-        line = line.with_columns(
-            known=before.is_null().cast(pl.Int64), frauds=pl.col("label") - before.fill_null(0)
-        )  # fmt: skip
-        last = line.group_by("transaction_id").agg(pl.col("label").last(), pl.col("rank").max())
-        after = known.update(last, on="transaction_id")
+    def _silent(self, known: pl.DataFrame, until: int) -> Labels:
+        """The labels that silence is: of transactions without one that are older than the horizon."""
+        at = known["at"].to_numpy()
+        silent = np.flatnonzero((known["rank"].to_numpy() == _NOTHING) & (at + self.horizon < until))
+        nothing = np.zeros(silent.size, np.int64)
+        return Labels(silent, at[silent] + self.horizon, nothing, nothing + _SILENCE)
+
+    def _after(self, known: pl.DataFrame, old: int, stood: Standing) -> pl.DataFrame:
+        """Those of the transactions that have changed: new ones (from number `old` on), and of new labels."""
+        last = stood.labels[stood.last]
+        changed = np.arange(known.height) >= old
+        changed[last.of] = True
+        label, blank, rank = (column.copy() for column in own(known))
+        label[last.of], blank[last.of], rank[last.of] = last.label, False, last.rank
+        told = pl.DataFrame({"label": label, "blank": blank, "rank": rank})
         due = pl.when(pl.col("rank") == _NOTHING).then(pl.col("at") + self.horizon + 1)
-        after = after.with_columns(due.otherwise(None).alias(DUE)).select(_KNOWN.schema.names())
-        news = line.filter((pl.col("known") != 0) | (pl.col("frauds") != 0))
-        return _marks(news), after, met.filter(~fits)
+        found = known.drop(told.columns, strict=False).hstack(told)[np.flatnonzero(changed)]
+        found = found.with_columns(pl.when(~pl.col("blank")).then("label").alias("label"), due.alias(DUE))
+        return found[_KNOWN.schema.names()]
+
+    def _copies(self, rows: pl.DataFrame, first: Ints) -> pl.DataFrame:
+        """Rows of transactions that have passed already, in this step or before."""
+        copy = np.ones(rows.height, dtype=bool)
+        copy[first] = False
+        if not copy.any():
+            return rows.clear()
+        once = ["transaction_id", "event_time"] if self.lines else list(ORDER)
+        return rows.filter(copy).join(rows[first].select(once), on=once, how="anti", nulls_equal=True)
+
+    def _quality(self, unmatched: Ints, copies: pl.DataFrame, watermark: int) -> pl.DataFrame:
+        parts = [pl.DataFrame(schema=PARTIAL_SCHEMA)]
+        if unmatched.size:
+            parts.append(self._counted(pl.DataFrame({"at": unmatched}), "label", "unmatched"))
+        if copies.height:
+            parts.append(self._counted(copies.select(at=millis()), "duplicate", "transaction_id"))
+        return book(pl.concat(parts), self.window, watermark) if len(parts) > 1 else parts[0]
 
     def _counted(self, rows: pl.DataFrame, check: str, subject: str) -> pl.DataFrame:
         start = (pl.col("at") // self.window * self.window).cast(TIME)
@@ -201,6 +218,19 @@ class JoinLabels:
         return told.select(PARTIAL_SCHEMA.names()).sort("window_start")
 
 
-def _marks(rows: pl.DataFrame) -> pl.DataFrame:
-    found = rows.with_columns(event_time=pl.col("counts").cast(TIME))
-    return conform(found, MARKED_SCHEMA).sort("event_time", "transaction_id")
+def _change(before: pl.DataFrame, after: pl.DataFrame) -> Change:
+    """Of the keys that had rows or have some; of the others that were asked for there is nothing to say."""
+    ids = after["transaction_id"]
+    return Change(ids if before is after else pl.concat([before["transaction_id"], ids]), after)
+
+
+def _marks(known: pl.DataFrame, stood: Standing) -> pl.DataFrame:
+    """What entities are told, in the order of time."""
+    news = np.flatnonzero((stood.known != 0) | (stood.frauds != 0))
+    line = stood.labels[news]
+    by = pl.DataFrame({"at": line.counts, "id": known["transaction_id"][line.of]})
+    order = by.select(pl.arg_sort_by("at", "id", maintain_order=True)).to_series().to_numpy()
+    news, line = news[order], line[order]
+    told = {"known": stood.known[news], "frauds": stood.frauds[news], "label": line.label}
+    found = known[["transaction_id", *TEXTS]][line.of].hstack([pl.Series(name, told[name]) for name in told])
+    return conform(found.with_columns(pl.Series("event_time", line.counts).cast(TIME)), MARKED_SCHEMA)

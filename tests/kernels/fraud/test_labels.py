@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from ecompulse.kernels.event import ORDER
 from ecompulse.kernels.fraud.labels import JoinLabels, as_labelled
+from ecompulse.kernels.step import Clock
 from support.harness import run_kernel
 from support.stepping import OneShard, rearranged
 from support.streams import BASE, cuts
@@ -100,3 +101,18 @@ def test_a_label_of_no_transaction_is_counted():
     batch = frame([{"id": "a", "at": 0}], [{"id": "x", "at": 0, "label": 1, "rank": 1}])
     found = run_kernel(KERNEL, batch, cuts=[1, 2, 3], delay=0)["quality"]
     assert found.select("check", "subject", "count").rows() == [("label", "unmatched", 1)]
+
+
+def test_state_speaks_only_of_what_it_holds_or_held():
+    shard = OneShard(KERNEL)
+    rows = frame([{"id": name, "at": 0} for name in "ab"], [{"id": "a", "at": 2, "label": 1, "rank": 0}])
+    done = KERNEL.step(shard.state, rows, Clock(1, BASE + 1, 0)).changes
+    assert {name: sorted(change.keys) for name, change in done.items()} == {
+        "transactions": ["a", "b"],
+        "pending": ["end"],
+        "waiting": ["a"],
+    }
+    shard.step(rows, BASE + 1)
+    quiet = KERNEL.step(shard.state, rows.filter(pl.col("transaction_id") == "b"), Clock(2, BASE + 2, 0))
+    assert not quiet.changes, "a copy changes nothing"
+    assert quiet.outputs["quality"]["subject"].to_list() == ["transaction_id"]
