@@ -60,7 +60,8 @@ def detectors(text: str) -> tuple[str, ...]:
 FLAGS: Final = (
     Flag("detect", FRAUD, "fraud, kpi, or both", default=(FRAUD, KPI), parse=detectors, shown="fraud,kpi"),
     Flag("transactions", FRAUD, "type of event that is a transaction", default="payment", choices=_KINDS),
-    Flag("labels", FRAUD, "files of labels: transaction_id, label (0 or 1), label_time, source (chargeback or review)"),
+    Flag("labels", FRAUD, "files, Delta table or kafka://host:port/topic of labels: transaction_id, label (0 or 1), "
+         "label_time, source (chargeback or review)"),
     Flag(
         "label_horizon", FRAUD, "after which a transaction without label is legitimate", default=30 * DAY_MS,
         parse=duration, shown="30d",

@@ -31,7 +31,8 @@ def checkpoint_of(job: str, options: Options) -> str:
 
 def trigger_of(options: Options) -> str | int:
     """`available-now`, `once`, or ms between epochs; without the flag, by the kind of the sources."""
-    live = any(uri.startswith(SCHEME) for uri in [*options.source, options.values.get("kpis") or ""])
+    more = (options.values.get(name) or "" for name in ("kpis", "labels"))
+    live = any(uri.startswith(SCHEME) for uri in [*options.source, *more])
     return options.trigger if options.trigger is not None else LIVE_TRIGGER if live else "available-now"
 
 

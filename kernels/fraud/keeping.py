@@ -46,9 +46,9 @@ def load_brain(parts: Mapping[str, bytes], how: Learning) -> Brain:
     watcher = None if models.unsupervised == "tails" else models.unsupervised
     kinds = {"profile": "tails", "watcher": watcher, "online": None if models.online == NONE else models.online}
     kinds |= dict.fromkeys(("trees", "shadow"), BoostedTrees.kind)
-    kept: dict[str, Any] = {
-        name: load_model(parts[name], name, kinds[name]) if name in parts else None for name in _MODELS
-    }
+    roles = {"watcher": "unsupervised", "shadow": "trees"}
+    kept: dict[str, Any] = dict.fromkeys(_MODELS)
+    kept |= {name: load_model(parts[name], roles.get(name, name), kinds[name]) for name in _MODELS if name in parts}
     for name in ("watcher", "online"):
         if kinds[name] and kept[name] is None:  # chosen since: it begins now
             kept[name] = models.watcher(how.surprising) if name == "watcher" else models.learner(how.width)

@@ -29,7 +29,7 @@ class Pool:
 
     per_hour: int = 2_000
     keep: Duration = 90 * DAY_MS
-    legitimate: int = 30_000
+    legitimate: int = 60_000
     frauds: int = 10_000
     fade: Duration = 60 * DAY_MS
 

@@ -1,11 +1,14 @@
 """The job on the simulator's frauds: each kind is found once labels have come, and not at any price."""
 
+import json
+import re
 from pathlib import Path
 
 import polars as pl
 import pytest
 import yaml
 from deltalake import DeltaTable
+from polars.testing import assert_frame_equal
 
 from ecompulse.simulator.episodes import CardTesting
 from ecompulse.simulator.frauds import StolenCards
@@ -14,10 +17,13 @@ from ecompulse.simulator.shop import simulate
 from ecompulse.simulator.store import write
 from pipelines import anomaly_detection
 from pipelines.demo import enrichment
+from support.script import comparable
+from support.topics import Topics
 
 DAYS = 6
 BUDGET = 40
 START = instant(Settings().start)
+PAYMENT = re.compile(r'"payment_id": ?"(\w+)"')
 
 
 def episodes() -> tuple:
@@ -65,3 +71,54 @@ def test_planted_frauds_are_found_within_the_hour_once_labels_have_come(scores):
     since = first["since"].str.to_datetime(time_zone="UTC").dt.epoch("ms")
     assert ((first["event_time"] - since) < HOUR_MS).all()
     assert flagged.height - hits.height <= BUDGET // 2
+
+
+@pytest.mark.slow
+def test_labels_of_a_topic_and_of_a_table_are_those_of_the_file(shop, kafka, tmp_path):
+    ids = sorted({match for file in shop.files() for match in PAYMENT.findall(file.read_text(errors="ignore"))})
+    moment = pl.datetime(2025, 9, 1) + pl.duration(hours=14, seconds=pl.int_range(pl.len()))
+    labels = pl.DataFrame({"transaction_id": ids}).with_columns(
+        label=pl.int_range(pl.len()) % 2, label_time=moment.dt.strftime("%Y-%m-%dT%H:%M:%SZ"), source=pl.lit("review")
+    )
+    labels.write_ndjson(tmp_path / "labels.jsonl")
+    labels.write_delta(tmp_path / "labels")
+    topics = Topics(kafka.facts["bootstrap"])
+    topic = topics.make()
+    topics.send(topic, [json.dumps(row).encode() for row in labels.to_dicts()])
+    topics.close()
+    found = []
+    given = [tmp_path / "labels.jsonl", tmp_path / "labels", f"kafka://{topics.bootstrap}/{topic}", None]
+    for name, uri in zip("abcd", given, strict=True):
+        flags = [f"--source={shop.events}", "--detect=fraud", "--label_wait=1h", *([f"--labels={uri}"] if uri else [])]
+        flags += ["--learn_every=1h", "--warehouse=none", "--progress=none", "--trigger=available-now", "--drain"]
+        where = tmp_path / name
+        assert anomaly_detection.main([*flags, f"--lake={where / 'lake'}", f"--checkpoint={where / 'c'}"]) == 0
+        table = pl.from_arrow(DeltaTable(str(where / "lake" / "risk_scores")).to_pyarrow_table())
+        assert isinstance(table, pl.DataFrame)
+        found.append(comparable(table))
+    assert not found[3].equals(found[0])
+    assert_frame_equal(found[1], found[0])
+    assert_frame_equal(found[2], found[0])
+
+
+@pytest.mark.slow
+def test_other_models_run_too_and_a_checkpoint_keeps_those_that_it_has(shop, tmp_path, capsys):
+    (tmp_path / "models.yaml").write_text("{unsupervised: half_space_trees, online: river_logistic, boosted: none}")
+    flags = [
+        f"--source={shop.events}",
+        "--detect=fraud",
+        f"--lake={tmp_path / 'lake'}",
+        f"--checkpoint={tmp_path / 'c'}",
+    ]
+    flags += ["--warehouse=none", "--progress=none", "--max_records_per_epoch=900", "--epoch_attempts=1"]
+    with_models = [*flags, f"--models={tmp_path / 'models.yaml'}"]
+    assert anomaly_detection.main([*with_models, "--trigger=once"]) == 0
+    assert anomaly_detection.main([*flags, "--drain"]) == 1
+    said = capsys.readouterr().err
+    assert "unsupervised model of the checkpoint is half_space_trees, --models asks for none" in said
+    assert said.count("\n") == 1
+    assert anomaly_detection.main([*with_models, "--drain"]) == 0
+    found = pl.from_arrow(DeltaTable(str(tmp_path / "lake" / "risk_scores")).to_pyarrow_table())
+    assert isinstance(found, pl.DataFrame)
+    assert found["transaction_id"].n_unique() == found.height > 0
+    assert found["score"].n_unique() > 1

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from pipelines import checkpoint, event_enrichment, lake, session_analytics, show
+from pipelines import anomaly_detection, checkpoint, event_enrichment, lake, session_analytics, show
 from support.place import Place, snapshot
 
 EVENT = {"event_id": "e1", "event_type": "page_view", "event_time": "2026-03-01T00:00:00Z", "user_id": "u1"}
@@ -86,13 +86,19 @@ def test_a_wrong_flag_is_one_line_and_makes_nothing(here, wrong, job, flags, sai
             "steps: {currency: {base: EURO}}\n",
             "steps.currency.base: 'EURO' is not an ISO 4217 code such as EUR",
         ),
+        ("models", "online: logistics\n", "online: 'logistics' is not one of logistic, river_logistic, none"),
+        ("models", "boosting: {dept: 4}\n", "boosting.dept: unknown key, did you mean depth?"),
+        ("policy", "rules: {a: {amont: {above: 1}}}\n", "rules.a.amont: no feature, did you mean amount?"),
+        ("features", "entities: {user: {column: visitr}}\n", "entities.user.column: 'visitr' is no column"),
     ],
 )
 def test_a_wrong_key_of_a_file_is_named_with_its_path(here, wrong, flag, text, path):
     file = written(here, "given.yaml", text)
     before = snapshot(here)
-    line = wrong(event_enrichment.main, "--source=../events.jsonl", f"--{flag}={file}")
-    assert line.startswith(f"event_enrichment: --{flag}: {file}: {path}")
+    job = anomaly_detection if flag in {"models", "policy", "features"} else event_enrichment
+    line = wrong(job.main, "--source=../events.jsonl", f"--{flag}={file}")
+    assert line.startswith(f"{job.SPEC.name}: --{flag}: ")
+    assert line.partition(f"--{flag}: ")[2].removeprefix(f"{file}: ").startswith(path)
     assert snapshot(here) == before
 
 

@@ -100,7 +100,7 @@ def load_model(blob: bytes, role: str, wanted: str | None) -> Any:
     if kind not in CLASSES or kind != wanted:
         chosen = wanted or NONE
         raise ArtefactError(
-            f"the checkpoint's {role} model is a {kind}, --models asks for {chosen}: other models need a new checkpoint"
+            f"the {role} model of the checkpoint is {kind}, --models asks for {chosen}: that needs another checkpoint"
         )
     return CLASSES[kind].load(blob)
 
