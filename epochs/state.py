@@ -94,6 +94,7 @@ class ShardState:
         self._head = head or Head()
         self._store = store
         self._runs: dict[str, list[Run]] = {}
+        self._asked: tuple[pl.Series, pl.Series, Prints] | None = None
 
     def at(self, clock: Clock) -> "ShardState":
         """The same state under a later clock."""
@@ -102,14 +103,13 @@ class ShardState:
 
     def lookup(self, table: str, keys: pl.Series) -> pl.DataFrame:
         """All rows of these keys; see StateView."""
-        spec, keys = self._tables[table], keys.cast(pl.String).drop_nulls()
-        prints = Prints.of(fingerprint(keys))
-        order = prints.order()
-        order = order[prints[order].firsts()]
-        asked = prints[order]
-        rows = self._live(table, seek(self._load(table), asked))
+        spec, runs = self._tables[table], self._load(table)
+        if not runs:
+            return pl.DataFrame(schema=spec.schema)
+        names, asked = self._distinct(keys)
+        rows = self._live(table, seek(runs, asked))
         if not spec.keep_key:
-            rows = rows.with_columns(keys[order[owners(asked, Prints.of(rows, HI, LO))]].alias(spec.key))
+            rows = rows.with_columns(names[owners(asked, Prints.of(rows, HI, LO))].alias(spec.key))
         return rows[list(spec.schema)]
 
     def due(self, table: str, until: int) -> pl.DataFrame:
@@ -173,6 +173,15 @@ class ShardState:
             dues = [run.frame[spec.due] for run in self._load(name)]
             smallest += [due.filter(due > self._clock.watermark).min() for due in dues]
         return min((int(value) for value in smallest if isinstance(value, int)), default=None)
+
+    def _distinct(self, keys: pl.Series) -> tuple[pl.Series, Prints]:
+        """Keys once each, by their fingerprints; a step often asks several tables for the same keys, one by one."""
+        if self._asked is None or self._asked[0] is not keys:
+            names = keys.cast(pl.String).drop_nulls()
+            prints = Prints.of(fingerprint(names))
+            _, firsts = prints.numbered()
+            self._asked = keys, names[firsts], prints[firsts]
+        return self._asked[1:]
 
     def _live(self, table: str, rows: pl.DataFrame | None) -> pl.DataFrame:
         spec = self._tables[table]
