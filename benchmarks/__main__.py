@@ -4,7 +4,7 @@ import importlib
 import sys
 from typing import Final
 
-NAMES: Final = ("enrichment", "epochs", "state", "sessions", "fraud", "kafka", "metrics", "nab")
+NAMES: Final = ("enrichment", "epochs", "state", "sessions", "fraud", "kafka", "metrics", "nab", "planted")
 
 
 def main() -> int:

@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 
 from ecompulse.simulator.agents import BROWSERS
-from ecompulse.simulator.episodes import LABEL_SCHEMA, NO_LABELS, Slice
+from ecompulse.simulator.episodes import LABEL_SCHEMA, NO_LABELS, CardTesting, Episode, Slice
 from ecompulse.simulator.places import COUNTRY_WEIGHTS, addresses
-from ecompulse.simulator.settings import DAY_MS
+from ecompulse.simulator.settings import DAY_MS, HOUR_MS
 from ecompulse.simulator.world import to_schema
 
 
@@ -83,3 +83,12 @@ class StolenCards:
             until=pl.lit(since + self.length_ms, pl.Int64), transaction_id="payment_id", label=pl.lit(1, pl.Int64),
             label_time=pl.col("event_time") + wait, source=pl.lit("chargeback"),
         ).cast(LABEL_SCHEMA)  # fmt: skip
+
+
+def each_day(days: int) -> tuple[Episode, ...]:
+    """Three kinds of fraud on each of so many days: 40 cards tested, 12 cards stolen, 12 accounts taken over."""
+    found: list[Episode] = []
+    for began in range(0, days * DAY_MS, DAY_MS):
+        found += [CardTesting(began + 11 * HOUR_MS, cards=40), StolenCards(began + 15 * HOUR_MS)]
+        found.append(StolenCards(began + 19 * HOUR_MS, takeover=True))
+    return tuple(found)

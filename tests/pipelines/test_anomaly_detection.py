@@ -10,8 +10,7 @@ import yaml
 from deltalake import DeltaTable
 from polars.testing import assert_frame_equal
 
-from ecompulse.simulator.episodes import CardTesting
-from ecompulse.simulator.frauds import StolenCards
+from ecompulse.simulator.frauds import each_day
 from ecompulse.simulator.settings import DAY_MS, HOUR_MS, Settings, instant
 from ecompulse.simulator.shop import simulate
 from ecompulse.simulator.store import write
@@ -26,19 +25,10 @@ START = instant(Settings().start)
 PAYMENT = re.compile(r'"payment_id": ?"(\w+)"')
 
 
-def episodes() -> tuple:
-    found = []
-    for day in range(DAYS):
-        began = day * DAY_MS
-        found += [CardTesting(began + 11 * HOUR_MS, cards=40), StolenCards(began + 15 * HOUR_MS)]
-        found.append(StolenCards(began + 19 * HOUR_MS, takeover=True))
-    return tuple(found)
-
-
 @pytest.fixture(scope="module")
 def scores(tmp_path_factory) -> tuple[pl.DataFrame, pl.DataFrame]:
     folder: Path = tmp_path_factory.mktemp("frauds")
-    settings = Settings(seed=5, events=8_000 * DAYS, duration_ms=DAYS * DAY_MS, episodes=episodes())
+    settings = Settings(seed=5, events=8_000 * DAYS, duration_ms=DAYS * DAY_MS, episodes=each_day(DAYS))
     write(simulate(settings), folder / "shop")
     (folder / "enrich.yaml").write_text(yaml.safe_dump(enrichment(folder / "shop")))
     flags = [f"--source={folder / 'shop' / 'events'}", f"--enrich={folder / 'enrich.yaml'}", "--detect=fraud"]

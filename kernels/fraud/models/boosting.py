@@ -23,9 +23,9 @@ class Boosting:
         rows, columns: share of the lines of a tree, and of the features of a split, drawn with a fixed seed.
     """
 
-    rounds: int = 100
+    rounds: int = 60
     depth: int = 6
-    rate: float = 0.1
+    rate: float = 0.15
     least: float = 5.0
     gain: float = 6.0
     rows: float = 0.7
