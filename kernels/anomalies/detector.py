@@ -5,13 +5,14 @@ from typing import Final
 
 import numpy as np
 
-from ecompulse.kernels.anomalies.forecast import foresees, residual_of, slot_of, teach, unforeseen, unit_of
+from ecompulse.kernels.anomalies.forecast import foresees, interval, residuals_of, slot_of, teach, unforeseen
 from ecompulse.kernels.anomalies.memory import (
     DEVIATION,
+    FALL,
     LEVEL_POINTS,
     NOTHING,
     OUTSIDE,
-    RESIDUAL,
+    RISE,
     SHIFT,
     SLOTS,
     SPREAD,
@@ -63,8 +64,9 @@ def observe(memory: Memory, times: Ints, values: Floats) -> Judgement:
       `spatial anomaly` of Numenta's detectors for NAB.)
 
     Or it is, if that is more, 1.2 times the surprise at the forecast's residual: each 45 minutes of the day have an
-    exponentially weighted mean and mean absolute error, residuals are in units of that error and smoothed over 3
-    points. A fall to what is usual at night shows here only.
+    exponentially weighted mean and mean absolute error, residuals are in units of that error, less what they were over
+    the last 72 points, and smoothed over 3 points; rises are ranked among rises, falls among falls. A fall to what is
+    usual at night shows here only.
 
     Args:
         memory: RECORD of each series.
@@ -79,9 +81,9 @@ def observe(memory: Memory, times: Ints, values: Floats) -> Judgement:
     outside = np.where(low <= high, np.maximum(np.maximum(values - high, low - values), 0.0), 0.0)
     distances = {DEVIATION: np.abs(values - level), SHIFT: np.abs(mean - level), OUTSIDE: outside, SPREAD: spread}
     score = _score(memory, distances) + _BONUS * _new_ground(memory, values)
-    distances[RESIDUAL] = residual_of(memory, times, values)
-    score = np.maximum(score, _FORECAST_WEIGHT * unforeseen(memory, times, distances[RESIDUAL]))
-    _learn(memory, times, values, distances)
+    residuals = residuals_of(memory, times, values)
+    score = np.maximum(score, _FORECAST_WEIGHT * unforeseen(memory, times, residuals))
+    _learn(memory, times, values, distances | residuals)
     return Judgement(score, _news(memory, score))
 
 
@@ -91,12 +93,10 @@ def expected(memory: Memory, times: Ints) -> tuple[Floats, Floats]:
     It is around the forecast of the time of day, as wide as residuals are there; on a series' first day, and in a
     slot that is not known, around the level. Call it before `observe`: what it is to judge must not widen it.
     """
-    row, slot, level = np.arange(len(times)), slot_of(times), _level(memory)
-    foreseen = foresees(memory, times)
-    middle = np.where(foreseen, memory["mean"][row, slot], level)
-    seasonal = reach(memory["seen"][:, RESIDUAL], _USUAL) * unit_of(memory, slot)
-    width = np.where(foreseen, seasonal, reach(memory["seen"][:, DEVIATION], _USUAL))
-    return middle - width, middle + width
+    level, foreseen = _level(memory), foresees(memory, times)
+    width = reach(memory["seen"][:, DEVIATION], _USUAL)
+    low, high = interval(memory, times, _USUAL)
+    return np.where(foreseen, low, level - width), np.where(foreseen, high, level + width)
 
 
 def adapt(memory: Memory, kept: Ints) -> None:
@@ -187,7 +187,7 @@ def _learn(memory: Memory, times: Ints, values: Floats, distances: dict[int, Flo
     row = np.arange(len(values))
     foreseen = foresees(memory, times)
     for kind, distance in distances.items():
-        memory["seen"][row, kind, bins_of(distance)] += foreseen if kind == RESIDUAL else 1
+        memory["seen"][row, kind, bins_of(distance)] += foreseen if kind in {RISE, FALL} else 1
         memory["greatest"][:, kind] = np.maximum(memory["greatest"][:, kind], distance)
     memory["least"], memory["most"] = np.minimum(memory["least"], values), np.maximum(memory["most"], values)
     memory["slot_low"] = np.minimum(memory["slot_low"], values)

@@ -4,15 +4,17 @@ from typing import Final
 
 import numpy as np
 
-from ecompulse.kernels.anomalies.memory import RESIDUAL, SLOTS, Flags, Floats, Ints, Memory
-from ecompulse.kernels.anomalies.surprise import greater
+from ecompulse.kernels.anomalies.memory import FALL, RISE, SLOTS, Flags, Floats, Ints, Memory
+from ecompulse.kernels.anomalies.surprise import greater, reach
 
 DAY_MS: Final = 86_400_000
 _FORGET: Final = 0.2  # weight of a new day in its slot's forecast
 _LONG_FORGET: Final = 0.01  # and of a slot in the error of all slots
 _SMOOTH: Final = 3  # points over which a residual is smoothed
 _FLOOR: Final = 0.25  # of the error of all slots, in the unit of a slot's residual
-_WORST: Final = 3  # times the error: what one day may teach
+_WORST: Final = 3  # times the error: what one day may teach, and what a point adds to the drift
+_DRIFT: Final = 72  # points of the drift: long against an incident, short against a day
+_NOTICED: Final = 1e-6  # least residual: the last bits of a sum are no record
 
 
 def slot_of(times: Ints) -> Ints:
@@ -33,18 +35,36 @@ def unit_of(memory: Memory, slot: Ints) -> Floats:
     return unit
 
 
-def residual_of(memory: Memory, times: Ints, values: Floats) -> Floats:
-    """Smoothed distance from the forecast, in units of its usual error."""
-    row, slot = np.arange(len(times)), memory["slot"]
+def interval(memory: Memory, times: Ints, share: float) -> tuple[Floats, Floats]:
+    """The forecast and, on either side, what no more than this share of residuals exceeded on the wider one.
+
+    Single points vary more than smoothed residuals: what is little below for these is usual for those.
+    """
+    row, slot = np.arange(len(times)), slot_of(times)
+    unit = unit_of(memory, slot)
+    middle = memory["mean"][row, slot] + memory["drift"] * unit
+    width = np.maximum(*(reach(memory["seen"][:, side], share) for side in (RISE, FALL))) * unit
+    return middle - width, middle + width
+
+
+def residuals_of(memory: Memory, times: Ints, values: Floats) -> dict[int, Floats]:
+    """Smoothed distance from the forecast, above (RISE) and below it (FALL), in units of its usual error.
+
+    The drift, what residuals were over the last 72 points, is part of the forecast: weekends and campaigns are not odd
+    all day long. Falls are ranked among falls: counts rise further than they can fall.
+    """
+    row, slot, sure = np.arange(len(times)), memory["slot"], foresees(memory, times)
     unit = unit_of(memory, slot)
     miss = values - memory["mean"][row, slot]
-    apart = np.where(foresees(memory, times) & (unit > 0), miss / np.where(unit > 0, unit, 1.0), 0.0)
-    memory["residual"] += (apart - memory["residual"]) / _SMOOTH
+    apart = np.where(sure & (unit > 0), miss / np.where(unit > 0, unit, 1.0), 0.0)
+    drift = memory["drift"].copy()
+    memory["drift"] += np.where(sure, (np.clip(apart, -_WORST, _WORST) - drift) / _DRIFT, 0.0)
+    memory["residual"] += (np.where(sure, apart - drift, 0.0) - memory["residual"]) / _SMOOTH
     memory["slot_points"] += 1
     memory["slot_sum"] += values
-    memory["slot_miss"] += np.abs(miss)
-    residual: Floats = np.abs(memory["residual"])
-    return residual
+    memory["slot_miss"] += np.abs(miss - drift * unit)
+    residual = np.where(np.abs(memory["residual"]) < _NOTICED, 0.0, memory["residual"])
+    return {RISE: np.maximum(residual, 0.0), FALL: np.maximum(-residual, 0.0)}
 
 
 def teach(memory: Memory, ended: Ints) -> None:
@@ -64,7 +84,7 @@ def teach(memory: Memory, ended: Ints) -> None:
     memory["usual"][ended] = usual + np.maximum(_LONG_FORGET, 1 / total) * (np.where(again, miss, spread) - usual)
 
 
-def unforeseen(memory: Memory, times: Ints, residual: Floats) -> Floats:
-    """Surprise at the smoothed residual; 0 where there is no forecast."""
-    judged = greater(memory["seen"][:, RESIDUAL], memory["greatest"][:, RESIDUAL], residual)
-    return np.where(foresees(memory, times), judged, 0.0)
+def unforeseen(memory: Memory, times: Ints, residuals: dict[int, Floats]) -> Floats:
+    """Surprise at the smoothed residuals; 0 where there is no forecast."""
+    sides = [greater(memory["seen"][:, side], memory["greatest"][:, side], far) for side, far in residuals.items()]
+    return np.where(foresees(memory, times), np.maximum(*sides), 0.0)

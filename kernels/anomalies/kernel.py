@@ -51,7 +51,7 @@ class DetectAnomalies:
     but for the silence of a series that has no more windows: draining tells it only if the watermark got there before;
     and that of a stop by `now`.
 
-    Keying: series (metric, window, dimensions, currency). State: `learnt`, one row of about 14 KB per series, gone 400
+    Keying: series (metric, window, dimensions, currency). State: `learnt`, one row of about 16 KB per series, gone 400
     days after its last window; `stopped`, one row per shard as long as the stream stands.
 
     Attributes:

@@ -23,14 +23,14 @@ BINS: Final = OCTAVES * PARTS
 """Bins of a distribution: eight to a doubling, over sixty-four doublings."""
 
 PEAKS: Final = 16
-DEVIATION, SHIFT, OUTSIDE, SPREAD, RESIDUAL = range(5)
-KINDS: Final = 5
+DEVIATION, SHIFT, OUTSIDE, SPREAD, RISE, FALL = range(6)
+KINDS: Final = 6
 """Distributions that are kept: distance of a point from the level, of the last points' mean from it, of a point from
-the range of its time of day, the deviation of the last points among themselves, and the residual of the forecast in
-units of what it usually is."""
+the range of its time of day, the deviation of the last points among themselves, and how far they are above and below
+the forecast, in units of its usual error."""
 
 NOTHING: Final = -1
-VERSION: Final = 2
+VERSION: Final = 3
 
 RECORD: Final = np.dtype(
     [
@@ -54,6 +54,7 @@ RECORD: Final = np.dtype(
         ("slot_sum", "<f8"),
         ("slot_miss", "<f8"),
         ("residual", "<f8"),
+        ("drift", "<f8"),
         ("seen", "<u4", (KINDS, BINS)),
         ("greatest", "<f8", (KINDS,)),
         ("peak", "<f8", (PEAKS,)),
@@ -71,11 +72,11 @@ RECORD: Final = np.dtype(
 """`points` seen, end of the `first` and `last` (UTC ms); `recent` values in a ring, `held` of them (others infinite);
 `least` and `most` ever; range of the `slot` of the day under way, and of each slot on past days; the forecast of each
 slot: `mean`, mean absolute `error`, days that are in them (`known`), and the `usual` error of all; of the slot under
-way its points, their sum, and the sum of their distances from the forecast (`slot_miss`); the smoothed `residual`; how
-often each size of a distance was `seen`, and the `greatest`; the last high scores (`peak`) and the numbers of their
-points; of an incident `since` (ms, or NOTHING), what it is, how many calm points in a row, number of the point that
-opened it and its time (`settling`), or those of the last adaptation; the longest gap between points (ms); since when
-the series is `silent`, or NOTHING."""
+way its points, their sum, and the sum of their distances from the forecast (`slot_miss`); the smoothed `residual`, and
+its `drift`, which is how the last hours were; how often each size of a distance was `seen`, and the `greatest`; the
+last high scores (`peak`) and the numbers of their points; of an incident `since` (ms, or NOTHING), what it is, how many
+calm points in a row, number of the point that opened it and its time (`settling`), or those of the last adaptation; the
+longest gap between points (ms); since when the series is `silent`, or NOTHING."""
 
 
 class UnreadableMemoryError(ValueError):

@@ -56,8 +56,9 @@ class OneSeries:
         self.first = None
         self.day = [Slot() for _ in range(SLOTS)]
         self.slot, self.now, self.misses = None, [], []
-        self.usual = self.smoothed = 0.0
-        self.deviation, self.shift, self.outside, self.spread, self.residual = (Distances() for _ in range(5))
+        self.usual = self.smoothed = self.drift = 0.0
+        self.deviation, self.shift, self.outside, self.spread = (Distances() for _ in range(4))
+        self.above, self.below = Distances(), Distances()
         self.scores: list[float] = []
 
     def observe(self, time, value):
@@ -77,14 +78,17 @@ class OneSeries:
         score += 0.25 * self.spread.at_most(spread) + 0.1 * self.deviation.at_least(abs(value - level))
         score += 1.5 * self.new_ground(value)
         foreseen = self.foresee(time, slot, value)
-        residual = abs(self.smoothed)
-        score = max(score, 1.2 * self.residual.at_least(residual) if foreseen else 0.0)
+        far = self.smoothed if abs(self.smoothed) >= 1e-6 else 0.0
+        above, below = max(far, 0.0), max(-far, 0.0)
+        if foreseen:
+            score = max(score, 1.2 * self.above.at_least(above), 1.2 * self.below.at_least(below))
         self.deviation.add(abs(value - level))
         self.shift.add(abs(mean - level))
         self.outside.add(outside)
         self.spread.add(spread)
         if foreseen:
-            self.residual.add(residual)
+            self.above.add(above)
+            self.below.add(below)
         self.first = time if self.first is None else self.first
         rest = int(75 + 0.04 * len(self.scores))
         news = score > max(self.scores[-rest:], default=-math.inf) + 0.4
@@ -99,14 +103,17 @@ class OneSeries:
         return max(value - max(past), min(past) - value) > max(0.05 * span, 0)
 
     def foresee(self, time, slot, value):
-        """Whether there was a forecast; smooths the residual."""
+        """Whether there was a forecast; smooths the residual, less what those of the last 72 points were."""
         here = self.day[slot]
         foreseen = here.days > 0 and self.first is not None and time - self.first >= DAY
         unit = here.error + 0.25 * self.usual
         miss = value - here.mean
-        self.smoothed += ((miss / unit if foreseen and unit > 0 else 0.0) - self.smoothed) / 3
+        apart = miss / unit if foreseen and unit > 0 else 0.0
+        self.smoothed += ((apart - self.drift if foreseen else 0.0) - self.smoothed) / 3
         self.now.append(value)
-        self.misses.append(abs(miss))
+        self.misses.append(abs(miss - self.drift * unit))
+        if foreseen:
+            self.drift += (min(max(apart, -3), 3) - self.drift) / 72
         return foreseen
 
     def close(self):
