@@ -4,7 +4,18 @@ import importlib
 import sys
 from typing import Final
 
-NAMES: Final = ("enrichment", "epochs", "state", "sessions", "fraud", "kafka", "metrics", "nab", "planted")
+NAMES: Final = (
+    "enrichment",
+    "epochs",
+    "state",
+    "sessions",
+    "fraud",
+    "fraud_cost",
+    "kafka",
+    "metrics",
+    "nab",
+    "planted",
+)
 
 
 def main() -> int:

@@ -61,8 +61,12 @@ def lists(flat: pl.Series, starts: Ints) -> pl.Series:
     """A column of lists from its items and where each begins (one more than there are lists)."""
     import pyarrow as pa  # noqa: PLC0415
 
-    offsets = pa.array(starts, pa.int64())
-    found = pl.from_arrow(pa.LargeListArray.from_arrays(offsets, pa.array(flat.to_numpy(), pa.int64())))
+    # Not pa.array, which imports pandas to look at an array of numpy.
+    offsets, items = (
+        pa.Array.from_buffers(pa.int64(), len(part), [None, pa.py_buffer(np.ascontiguousarray(part, np.int64))])
+        for part in (starts, flat.to_numpy())
+    )
+    found = pl.from_arrow(pa.LargeListArray.from_arrays(offsets, items))
     if not isinstance(found, pl.Series):
         raise TypeError("a column was expected")
     return found
