@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from ecompulse.kernels.hashing import fingerprint
-from ecompulse.kernels.prints import Flags, Places, Prints, Stretch
+from ecompulse.kernels.prints import Flags, Layer, Places, Prints
 from ecompulse.kernels.step import Table
 
 HI: Final = "__hi"
@@ -141,12 +141,12 @@ def compact(runs: Sequence[Run], *, expires: str | None, watermark: int) -> tupl
     return kept, [_gathered(runs[kept:], whole, bottom=not kept, expires=expires, watermark=watermark)]
 
 
-def _alone(run: Run, begins: int) -> Stretch:
+def _alone(run: Run, begins: int) -> Layer:
     """A run whose rows are numbered from `begins`."""
-    return Stretch(run.prints, np.arange(begins, begins + run.frame.height))
+    return Layer(run.prints, np.arange(begins, begins + run.frame.height))
 
 
-def _stacked(runs: Sequence[Run]) -> Stretch:
+def _stacked(runs: Sequence[Run]) -> Layer:
     """Runs as one; rows are numbered from the newest run's on."""
     whole, begins = _alone(runs[-1], 0), runs[-1].frame.height
     for older in reversed(runs[:-1]):
@@ -155,7 +155,7 @@ def _stacked(runs: Sequence[Run]) -> Stretch:
     return whole
 
 
-def _gathered(runs: Sequence[Run], whole: Stretch, *, bottom: bool, expires: str | None, watermark: int) -> Run:
+def _gathered(runs: Sequence[Run], whole: Layer, *, bottom: bool, expires: str | None, watermark: int) -> Run:
     """The rows of a stretch (numbered as `_stacked` does)."""
     frames, rows = [run.frame for run in reversed(runs)], whole.rows
     if bottom:

@@ -90,7 +90,7 @@ class Prints:
 
 
 @dataclass(frozen=True)
-class Stretch:
+class Layer:
     """Sorted rows that are not gathered yet.
 
     Attributes:
@@ -101,14 +101,14 @@ class Stretch:
     prints: Prints
     rows: Places
 
-    def under(self, newer: "Stretch") -> "Stretch":
+    def under(self, newer: "Layer") -> "Layer":
         """With a newer stretch over it: of a key that both know, only the newer rows."""
         both, rows = newer.prints.then(self.prints), np.concatenate([newer.rows, self.rows])
         order = both.order()  # of one key the newer stand first
         both, fresh = both[order], order < newer.rows.size
         leader = np.maximum.accumulate(np.where(both.firsts(), np.arange(order.size), 0))
         kept = fresh | ~fresh[leader]
-        return Stretch(both[kept], rows[order[kept]])
+        return Layer(both[kept], rows[order[kept]])
 
 
 def owners(keys: Prints, rows: Prints) -> Places:

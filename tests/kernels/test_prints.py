@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecompulse.kernels.prints import Prints, Stretch, owners
+from ecompulse.kernels.prints import Layer, Prints, owners
 
 PAIR = st.tuples(st.integers(0, 3), st.integers(0, 3))
 
@@ -47,8 +47,8 @@ def test_owners_are_told_apart(rows, keys):
 
 @given(st.lists(PAIR), st.lists(PAIR))
 def test_the_newer_rows_of_a_key_stand_alone(older, newer):
-    old, new = (Stretch(prints(sorted(part)), np.arange(len(part))) for part in (older, newer))
-    old = Stretch(old.prints, old.rows + 100)
+    old, new = (Layer(prints(sorted(part)), np.arange(len(part))) for part in (older, newer))
+    old = Layer(old.prints, old.rows + 100)
     found = old.under(new)
     wanted = [(row, n) for n, row in enumerate(sorted(newer))]
     wanted += [(row, n + 100) for n, row in enumerate(sorted(older)) if row not in newer]

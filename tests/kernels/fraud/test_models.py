@@ -146,7 +146,8 @@ def test_wrong_models_are_one_line(text, message):
 
 
 def test_a_checkpoint_of_other_models_is_refused_with_both_names():
-    with pytest.raises(ArtefactError, match="online model of the checkpoint is logistic, --models asks for river_logistic"):
+    said = "online model of the checkpoint is logistic, --models asks for river_logistic"
+    with pytest.raises(ArtefactError, match=said):
         load_model(OnlineLogistic(3).dump(), "online", "river_logistic")
 
 
