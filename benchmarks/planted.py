@@ -23,7 +23,7 @@ from ecompulse.simulator.shop import simulate
 from ecompulse.simulator.store import write
 from pipelines.demo import enrichment
 
-SEEDS: Final = (5, 6, 7)
+SEEDS: Final = (1, 2, 3)
 FRAUD_DAYS: Final = 6
 KPI_DAYS: Final = 13
 LEARNING: Final = 2

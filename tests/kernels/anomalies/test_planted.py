@@ -3,45 +3,21 @@
 import polars as pl
 import pytest
 
+from benchmarks.planted import INCIDENTS, KPI_DAYS, LEARNING, METRICS, MINUTE, of_incident
 from ecompulse.kernels.anomalies.kernel import DetectAnomalies
 from ecompulse.kernels.anomalies.matching import read_points
 from ecompulse.kernels.metrics.binding import bind
 from ecompulse.kernels.metrics.definition import parse_metrics
 from ecompulse.kernels.step import Clock
-from ecompulse.simulator.episodes import CheckoutOutage
-from ecompulse.simulator.incidents import PriceError, SearchOutage, TrafficCollapse
-from ecompulse.simulator.settings import DAY_MS, HOUR_MS, Settings
+from ecompulse.simulator.settings import DAY_MS, Settings
 from ecompulse.simulator.shop import simulate
 from support.metric_runs import Shards, run_metrics
-
-DAYS = 13
-LEARNING = 2  # days in which false alarms are not counted
-MINUTE = 60_000
-EPISODES = (
-    TrafficCollapse(9 * DAY_MS + 10 * HOUR_MS),
-    SearchOutage(10 * DAY_MS + 14 * HOUR_MS),
-    PriceError(11 * DAY_MS + 11 * HOUR_MS),
-    CheckoutOutage(12 * DAY_MS + 15 * HOUR_MS, HOUR_MS),
-)
-VALUE = '"coalesce(quantity, 1) * price - coalesce(discount, 0)"'
-METRICS = f"""
-metrics:
-  page_views:
-    {{filter: "event_type in ('page_view', 'product_view')", measure: count, windows: &windows [tumbling 5m]}}
-  active_visitors: {{measure: {{distinct: anonymous_id}}, windows: *windows}}
-  orders: {{filter: event_type == 'purchase', measure: {{distinct: order_id}}, windows: *windows}}
-  revenue: {{filter: "event_type == 'purchase' and currency == 'EUR'", measure: {{sum: {VALUE}}}, windows: *windows}}
-  searches_without_result:
-    {{filter: "event_type == 'search' and properties.results == 0", measure: count, windows: *windows}}
-  payment_failures:
-    {{filter: "event_type == 'payment' and payment_status == 'failed'", measure: count, windows: *windows}}
-"""
 
 
 @pytest.fixture(scope="module")
 def told():
     """Labels, and incidents that fired."""
-    shop = Settings(seed=5, bots=0.0, events=40_000 * DAYS, duration_ms=DAYS * DAY_MS, episodes=EPISODES)
+    shop = Settings(seed=5, bots=0.0, events=40_000 * KPI_DAYS, duration_ms=KPI_DAYS * DAY_MS, episodes=INCIDENTS)
     chunks = list(simulate(shop).chunks())
     place = {"source": pl.lit("shop"), "partition": pl.lit(0), "offset": pl.int_range(pl.len())}
     events = pl.concat([chunk.events() for chunk in chunks]).with_columns(**place)
@@ -51,15 +27,11 @@ def told():
     return pl.concat([chunk.labels for chunk in chunks]), fired, shop.start_ms
 
 
-def of(label, fired):
-    return fired.filter(pl.col("at").is_between(label["since"], label["until"] + 10 * MINUTE))
-
-
 @pytest.mark.slow
 def test_each_is_found_while_it_lasts(told):
     labels, fired, _ = told
     for label in labels.to_dicts():
-        found = of(label, fired)
+        found = of_incident(label, fired)
         assert not found.is_empty(), label
         assert found["at"].min() - label["since"] <= 40 * MINUTE, label
 
@@ -67,7 +39,7 @@ def test_each_is_found_while_it_lasts(told):
 @pytest.mark.slow
 def test_the_metric_says_what_is_wrong(told):
     labels, fired, _ = told
-    named = {label["episode"]: set(of(label, fired)["metric"]) for label in labels.to_dicts()}
+    named = {label["episode"]: set(of_incident(label, fired)["metric"]) for label in labels.to_dicts()}
     assert named["traffic_collapse"] & {"page_views", "active_visitors"}
     assert "searches_without_result" in named["search_outage"]
     assert "revenue" in named["price_error"]
@@ -78,6 +50,6 @@ def test_the_metric_says_what_is_wrong(told):
 def test_false_alarms_are_few(told):
     labels, fired, start = told
     later = fired.filter(pl.col("at") >= start + LEARNING * DAY_MS)
-    right = pl.concat([of(label, later) for label in labels.to_dicts()])
+    right = pl.concat([of_incident(label, later) for label in labels.to_dicts()])
     false = later.height - right["id"].n_unique()
-    assert false / (DAYS - LEARNING) <= 3.0  # per day, over six series
+    assert false / (KPI_DAYS - LEARNING) <= 3.0  # per day, over six series
