@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
-import polars as pl
 
 from ecompulse.kernels.fraud.drift import Drift
 from ecompulse.kernels.fraud.examples import matrix
+from ecompulse.kernels.fraud.learning import Known, Learning
 from ecompulse.kernels.fraud.line import Floats
 from ecompulse.kernels.fraud.models.boosting import BoostedTrees
-from ecompulse.kernels.fraud.models.choice import NONE, Models
+from ecompulse.kernels.fraud.models.choice import NONE
 from ecompulse.kernels.fraud.models.interface import Lesson, Model, Unsupervised
 from ecompulse.kernels.fraud.models.tails import TailScores
 from ecompulse.kernels.fraud.ranks import Ranks, in_units, total_of
@@ -28,47 +28,6 @@ _FIRST: Final = 20.0  # frauds before trees are grown, or a shadow is judged
 _GRACE: Final = 0.01  # of average precision that a shadow may be behind
 _PATIENCE: Final = 7 * DAY_MS
 TALLIES: Final = ("active", "shadow", "rival")
-
-
-class Known(Protocol):
-    """Labelled examples, by the hour (since 1970) in which they became known: from the first, and before the second."""
-
-    def news(self, first: int, until: int) -> Stretch:
-        """To be learnt at once, with their labels."""
-        ...
-
-    def examples(self, first: int, until: int) -> pl.DataFrame:
-        """Rows of the reservoir."""
-        ...
-
-
-@dataclass(frozen=True)
-class Learning:
-    """How a brain learns; all times in ms of event time.
-
-    Attributes:
-        width: number of features.
-        surprising: numbers of the features that the unsupervised models look at.
-        every: between versions.
-        refit: between looks at whether trees are grown anew.
-        margin: what a version leaves out before its boundary.
-        growth: share of new examples, of those there were at the last fit, that makes trees grow anew.
-        prior: share of frauds expected before any label.
-        share: of legitimate examples that come, 0 to 1.
-        supervised: whether labels are learnt from.
-        models: which ones.
-    """
-
-    width: int
-    surprising: tuple[int, ...]
-    every: int = 600_000
-    refit: int = DAY_MS
-    margin: int = 0
-    growth: float = 0.2
-    prior: float = 0.005
-    share: float = 1.0
-    supervised: bool = True
-    models: Models = field(default_factory=Models)
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from functools import cached_property
 
 import polars as pl
 
-from ecompulse.kernels.fraud.brain import Learning
 from ecompulse.kernels.fraud.entity import MARK_SCHEMA, ROW_FEATURES, FeatureSet, row_features
 from ecompulse.kernels.fraud.examples import HoldExamples
 from ecompulse.kernels.fraud.history import EntityFeatures
 from ecompulse.kernels.fraud.labels import JoinLabels, as_labelled
+from ecompulse.kernels.fraud.learning import Learning
 from ecompulse.kernels.fraud.models.choice import Models
 from ecompulse.kernels.fraud.rules import Policy
 from ecompulse.kernels.fraud.score import ScoreTransactions

@@ -6,8 +6,9 @@ from typing import Any, Final
 import numpy as np
 
 from ecompulse.kernels.fraud.artefact import dump_artefact, load_artefact
-from ecompulse.kernels.fraud.brain import TALLIES, Brain, Learning
+from ecompulse.kernels.fraud.brain import TALLIES, Brain
 from ecompulse.kernels.fraud.drift import Drift
+from ecompulse.kernels.fraud.learning import Learning
 from ecompulse.kernels.fraud.models.boosting import BoostedTrees
 from ecompulse.kernels.fraud.models.choice import NONE, load_model
 from ecompulse.kernels.fraud.models.interface import Lesson

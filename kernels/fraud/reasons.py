@@ -31,9 +31,10 @@ class Spell:
 def reasons_of(spells: Sequence[Spell], told: np.ndarray, features: Sequence[str]) -> pl.Series:
     """Of each row that is told (boolean, over all spells) at most three features, with their value and their median."""
     names, parts = np.array(features), []
+    begin = spells[0].lines.low
     for spell in spells:
-        low = spell.lines.low
-        mine = np.flatnonzero(told[low : spell.lines.high])
+        low = spell.lines.low - begin
+        mine = np.flatnonzero(told[low : spell.lines.high - begin])
         if mine.size:
             parts.append((mine + low, *_furthest(spell, mine)))
     cells = [np.concatenate(part) for part in zip(*parts, strict=True)] if parts else [np.empty(0)] * 5

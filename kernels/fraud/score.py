@@ -1,6 +1,6 @@
 """`ScoreTransactions`: every transaction scored by the version of its time, and the few to look at."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -9,10 +9,11 @@ import polars as pl
 
 from ecompulse.kernels.event import MONEY, ORDER, TIME
 from ecompulse.kernels.fraud import daybook
-from ecompulse.kernels.fraud.brain import Brain, Learning
+from ecompulse.kernels.fraud.brain import Brain
 from ecompulse.kernels.fraud.budget import FLAGGED, Budget
 from ecompulse.kernels.fraud.examples import matrix, packed_schema
 from ecompulse.kernels.fraud.keeping import PARTS, dump_brain, load_brain
+from ecompulse.kernels.fraud.learning import Learning
 from ecompulse.kernels.fraud.quality import QUALITY_SCHEMA, quality_of
 from ecompulse.kernels.fraud.reasons import REASON, Spell, reasons_of
 from ecompulse.kernels.fraud.reserve import Reserve
@@ -46,6 +47,7 @@ _ONE: Final = "model"
 _BUDGET: Final = "budget"
 _MINOR: Final = 10_000
 _DIGITS: Final = 6
+_AT_ONCE: Final = 144  # versions that are in memory together, some 400 KB each
 _CARD: Final = pl.coalesce("card_id", "visitor")
 _DECIDED: Final = pl.Schema({"day": pl.Int32(), "card": pl.Int64(), "score": pl.Float64(), "flagged": pl.Boolean()})
 
@@ -129,16 +131,20 @@ class ScoreTransactions:
         rows = batch.filter(pl.col("label").is_null()).sort(ORDER)
         changes = {"reservoir": reserve.change} if reserve.change else {}
         outputs = {name: pl.DataFrame(schema=schema) for name, schema in self.outputs.items()}
-        was, decided = brain.facts["version"], pl.DataFrame(schema=_DECIDED)
-        if rows.height:
-            spells, brain = self._lived(rows, brain, reserve)
-            shown, budget, decided = self._shown(rows, spells, budget)
+        was, parts, decided = brain.facts["version"], [], [pl.DataFrame(schema=_DECIDED)]
+        for spells, after in self._lived(rows, brain, reserve):
+            brain = after
+            part, budget, of_days = self._shown(rows[spells[0].lines.low : spells[-1].lines.high], spells, budget)
+            parts.append(part)
+            decided.append(of_days)
+        if parts:
+            shown = pl.concat(parts)
             changes["models"] = _change(before, {**dump_brain(brain), _BUDGET: budget.dump()})
             flagged = shown.filter(pl.col("decision").is_in(FLAGGED))
             flagged = flagged.with_columns(id=row_id(pl.lit("flagged_transactions"), "transaction_id"))
             outputs["risk_scores"] = shown.select(SCORE_SCHEMA.names())
             outputs["flagged_transactions"] = flagged.select(FLAGGED_SCHEMA.names())
-        days, touched = self._days(state, decided, examples)
+        days, touched = self._days(state, pl.concat(decided), examples)
         if touched.height:
             changes["days"] = Change(touched["day"], touched)
         if brain.facts["version"] > was:
@@ -166,21 +172,25 @@ class ScoreTransactions:
         found = daybook.noted(known.filter(mine), decided, told, _ONE, self.keep)
         return pl.concat([known.filter(~mine), found]), found
 
-    def _lived(self, rows: pl.DataFrame, brain: Brain, reserve: Reserve) -> tuple[list[Spell], Brain]:
-        """Rows (in order) by version, with their scores, and the brain after them."""
+    def _lived(self, rows: pl.DataFrame, brain: Brain, reserve: Reserve) -> Iterator[tuple[list[Spell], Brain]]:
+        """Rows (in order) by version, with their scores, some versions at a time, and the brain after them."""
+        if rows.is_empty():
+            return
         how, lines = self.how, Lines(matrix(rows, len(self.features)), brain.profile.chosen)
         at = rows.select(millis()).to_series().to_numpy()
         version, interval = at // how.every, (at + how.margin) // how.every
         reserve.expect(int(at[-1]) // HOUR)
         starts = np.flatnonzero((np.diff(version, prepend=-1) != 0) | (np.diff(interval, prepend=-1) != 0))
-        spells = []
+        spells: list[Spell] = []
         # Transactions are learnt by the first version whose margin leaves them behind.
         for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), at.size], strict=True):
             brain, mine = brain.at(int(version[start]), how, reserve), Stretch(lines, start, stop)
             rare = brain.rare(mine)
             spells.append(Spell(brain, mine, np.round(brain.score_many(mine, rare, how), _DIGITS)))
             brain = brain.with_pending(int(interval[start]), mine, rare)
-        return spells, brain
+            if len(spells) == _AT_ONCE or stop == at.size:
+                yield spells, brain
+                spells = []
 
     def _shown(
         self, rows: pl.DataFrame, spells: Sequence[Spell], budget: Budget
