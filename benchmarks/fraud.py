@@ -4,6 +4,10 @@ Labels come 7 days after their transaction; the peers are trained on 2018-06-20.
 without customers whose fraud was known by then. Ours has learnt on the stream since 2018-04-01. The same is done for
 the seven weeks before, with the peers trained anew for each. The peers' 15 features and the measures follow the
 description in the Fraud Detection Handbook (Le Borgne et al.); its code is GPL and none of it is used.
+
+A fifth of the frauds tested cannot be told from any past: those at a terminal that was compromised within the last
+seven days, before the first label of it (the data's second scenario; amounts and customers are as usual). What a model
+ranks them at is chance, and so is a part of its ROC-AUC. So that is shown without them, too.
 """
 
 from collections.abc import Iterator
@@ -12,7 +16,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from benchmarks.fraud_replay import WEEK, detection, load, replay, there
+from benchmarks.fraud_replay import DAY_MS, WEEK, detection, load, replay, there
 from benchmarks.measure import table
 
 TRAIN: Final = 80
@@ -32,7 +36,7 @@ def run() -> None:
     scores = {}
     for name, supervised in (("ours, without labels", False), ("ours", True)):
         scores[name], _, _ = replay(data, detection(), supervised=supervised)
-    quality(data.hstack(handbook_features(data)), scores)
+    quality(data.hstack(handbook_features(data)).with_columns(hidden(data)), scores)
 
 
 def quality(data: pl.DataFrame, scores: dict[str, pl.DataFrame]) -> None:
@@ -42,15 +46,14 @@ def quality(data: pl.DataFrame, scores: dict[str, pl.DataFrame]) -> None:
         train = TRAIN - WEEK * (WEEKS - 1 - week)
         for name, score in (*peers(data, train), *scores.items()):
             found.setdefault(name, []).append(measures(data, score, train))
-    header = ["model", "ROC-AUC", "average precision", "card precision@100"]
+    header = ["model", "ROC-AUC", "ROC-AUC of what can be told", "average precision", "card precision@100"]
     table(header, [(name, *shown(np.array(rows[-1]))) for name, rows in found.items()])
     print(f"\nmean of {WEEKS} weeks of test, the last one among them\n")
     table(header, [(name, *shown(np.mean(rows, axis=0))) for name, rows in found.items()])
-    print("\nROC-AUC, week by week\n")
-    table(
-        ["model", *(str(n + 1) for n in range(WEEKS))],
-        [(name, *shown(np.array(rows)[:, 0])) for name, rows in found.items()],
-    )
+    for number, what in enumerate(header[1:3]):
+        print(f"\n{what}, week by week\n")
+        weeks = [(name, *shown(np.array(rows)[:, number])) for name, rows in found.items()]
+        table(["model", *(str(n + 1) for n in range(WEEKS))], weeks)
 
 
 def shown(values: np.ndarray) -> list[str]:
@@ -69,8 +72,11 @@ def tested(data: pl.DataFrame, train: int) -> pl.DataFrame:
     return pl.concat(parts)
 
 
-def measures(data: pl.DataFrame, scores: pl.DataFrame, train: int) -> tuple[float, float, float]:
-    """ROC-AUC, average precision, mean card precision@100 of a day; a card that was found is out from then on."""
+def measures(data: pl.DataFrame, scores: pl.DataFrame, train: int) -> tuple[float, ...]:
+    """ROC-AUC, the same of what can be told, average precision, mean card precision@100 of a day.
+
+    A card that was found is out from then on.
+    """
     from sklearn.metrics import average_precision_score, roc_auc_score  # noqa: PLC0415
 
     test = tested(data, train).join(scores, on="row", how="left")
@@ -83,7 +89,25 @@ def measures(data: pl.DataFrame, scores: pl.DataFrame, train: int) -> tuple[floa
         caught = best.filter(pl.col("tx_fraud") == 1)["customer_id"]
         hits.append(len(caught) / CARDS)
         found = pl.concat([found, caught])
-    return float(roc_auc_score(truth, score)), float(average_precision_score(truth, score)), float(np.mean(hits))
+    can = ~test["hidden"].to_numpy()
+    areas = [float(roc_auc_score(truth, score)), float(roc_auc_score(truth[can], score[can]))]
+    return *areas, float(average_precision_score(truth, score)), float(np.mean(hits))
+
+
+def hidden(data: pl.DataFrame) -> pl.Series:
+    """Whether each is a fraud at a terminal of which no fraud was known by then."""
+    known = data.filter(pl.col("tx_fraud") == 1).select("terminal_id", told=pl.col("at") + WEEK * DAY_MS, known=True)
+    found = data.select("row", "terminal_id", "at", "tx_fraud_scenario").sort("at")
+    found = found.join_asof(
+        known.sort("told"),
+        left_on="at",
+        right_on="told",
+        by="terminal_id",
+        tolerance=3 * WEEK * DAY_MS,
+        check_sortedness=False,
+    )
+    unknown = (pl.col("tx_fraud_scenario") == 2) & pl.col("known").is_null()
+    return found.sort("row").select(unknown.alias("hidden")).to_series()
 
 
 def peers(data: pl.DataFrame, train: int) -> Iterator[tuple[str, pl.DataFrame]]:
