@@ -1,4 +1,4 @@
-"""The Prometheus endpoint of a driver: progress, data quality, KPIs and alerts.
+"""The Prometheus endpoint of a driver: progress, data quality, KPIs, alerts and models.
 
 Names and units follow Prometheus' conventions: base units, `_total` for what only grows, `_seconds` for times.
 A driver shows what it has seen itself: after a restart counters begin at 0, as Prometheus expects of a process.
@@ -7,6 +7,7 @@ A driver shows what it has seen itself: after a restart counters begin at 0, as 
 import io
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 import polars as pl
@@ -48,7 +49,11 @@ class Exporter:
         self._readers: Mapping[str, Callable[[pl.DataFrame], None]] = {
             "metrics": self._kpis,
             "data_quality": self._quality,
-            "metric_alerts": self._alerts,
+            "metric_alerts": partial(self._rows, "alerts_total", "Turns of incidents.", ("rule", "severity", "state")),
+            "anomaly_alerts": partial(
+                self._rows, "anomalies_total", "Turns of incidents of KPIs.", ("metric", "kind", "severity", "state")
+            ),
+            "risk_scores": partial(self._rows, "transactions_total", "Transactions by decision.", ("decision",)),
         }
 
     def serve(self, address: str) -> Callable[[], None]:
@@ -89,6 +94,8 @@ class Exporter:
             for outcome, times in use.items():
                 if outcome != "breaker":
                     self._add("lookup_outcomes_total", "Of look-ups.", times, lookup=name, outcome=outcome)
+        for name, value in (told.get("models") or {}).items():
+            self._set("model", "What is known of the models of fraud.", value, fact=name)
         watermark = told["eventTime"]["watermark"]
         if watermark:
             self._set("watermark_timestamp_seconds", "Event time.", datetime.fromisoformat(watermark).timestamp())
@@ -128,10 +135,9 @@ class Exporter:
         for check, subject, count in totals.iter_rows():
             self._add("data_quality_findings_total", "Counts of data_quality.", count, check=check, subject=subject)
 
-    def _alerts(self, rows: pl.DataFrame) -> None:
-        totals = rows.group_by("rule", "severity", "state").len().sort("rule", "severity", "state")
-        for rule, severity, state, count in totals.iter_rows():
-            self._add("alerts_total", "Turns of incidents.", count, rule=rule, severity=severity, state=state)
+    def _rows(self, name: str, text: str, keys: tuple[str, ...], rows: pl.DataFrame) -> None:
+        for *key, count in rows.group_by(keys).len().sort(keys).iter_rows():
+            self._add(name, text, count, **dict(zip(keys, key, strict=True)))
 
     def _set(self, name: str, text: str, value: float, **labels: str) -> None:
         if name not in self._gauges:

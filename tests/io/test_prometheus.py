@@ -98,6 +98,36 @@ def test_series_are_bounded_and_what_is_hidden_is_counted(tmp_path: Path, monkey
     assert [sample.value for sample in shown if sample.name == "ecompulse_kpi_series_hidden_total"] == [6]
 
 
+@pytest.mark.slow
+def test_a_scrape_of_anomaly_detection_shows_decisions_and_models(tmp_path: Path) -> None:
+    rows = [
+        {"event_id": f"p{n}", "event_type": "payment", "event_time": BASE + n * MINUTE, "user_id": f"u{n % 7}",
+         "payment_id": f"p{n}", "amount": 10 + n % 5, "currency": "EUR"}
+        for n in range(200)
+    ]  # fmt: skip
+    (tmp_path / "events.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    port = free_port()
+    command = [
+        sys.executable, "-m", "pipelines.anomaly_detection", f"--source={tmp_path / 'events.jsonl'}", "--detect=fraud",
+        f"--checkpoint={tmp_path / 'checkpoint'}", f"--lake={tmp_path / 'lake'}", "--warehouse=none", "--trigger=500ms",
+        f"--metrics_port=127.0.0.1:{port}", "--progress=none",
+    ]  # fmt: skip
+    job = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    passed = ("ecompulse_transactions_total", (("decision", "pass"), ("job", "anomaly_detection")))
+    found: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
+    try:
+        deadline = time.monotonic() + 180
+        while passed not in found and time.monotonic() < deadline and job.poll() is None:
+            time.sleep(0.5)
+            found = scrape(port)
+    finally:
+        job.send_signal(signal.SIGTERM)
+        _, said = job.communicate(timeout=60)
+    assert passed in found, said
+    assert found[passed] == 189  # what the watermark has passed: the last, and what is ten minutes before it, wait
+    assert found["ecompulse_model", (("fact", "threshold"), ("job", "anomaly_detection"))] == 0.5
+
+
 def test_a_port_that_is_taken_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "events.jsonl").write_text(line(1))
     with socket.socket() as server:
