@@ -156,7 +156,7 @@ class AnomalyDetection:
             return
         taken = self.visitors.people(scope)
         taken.quality += given.quality if given else []
-        identified = self.visitors.identify(scope, taken.events)
+        identified = self.visitors.identify(scope, taken.events) if self.visitors.columns else None
         if self.fraud:
             labels = self.intake.read_labels(scope) if self.labelled else None
             taken.quality += labels.quality if labels else []
@@ -189,9 +189,9 @@ class AnomalyDetection:
         from ecompulse.transforms.frames import map_frames
 
         assert self.metrics is not None  # noqa: S101  # the caller asked
-        found = {"events": events, "visitors": identified} | "AggregateMetrics" >> AggregateMetrics(
-            self.metrics.streams, scope.state
-        )
+        streams = self.metrics.streams
+        inputs = {"events": events, **({"visitors": identified} if streams.of_visitors else {})}
+        found = inputs | "AggregateMetrics" >> AggregateMetrics(streams, scope.state)
         self._raised(scope, found["metrics"] | "ReadPoints" >> map_frames(read_points, self.kpis.watched), events)
 
     def _raised(self, scope: "Scope", points: Any, rows: Any) -> None:

@@ -64,6 +64,14 @@ def test_a_table_of_metrics_gives_the_incidents_of_the_events(shop, tmp_path):
 
 
 @pytest.mark.slow
+def test_metrics_of_no_visitor_are_watched_too(shop, tmp_path):
+    _, source = shop
+    (tmp_path / "metrics.yaml").write_text("metrics: {views: {measure: count, windows: [tumbling 5m]}}")
+    own = (f"--metrics={tmp_path / 'metrics.yaml'}", "--kpi_metrics=views")
+    assert alerts(tmp_path / "views", source, *own).filter(kind="point").height
+
+
+@pytest.mark.slow
 def test_a_topic_of_metrics_gives_the_incidents_of_the_events(shop, kafka, tmp_path):
     _, source = shop
     topics = Topics(kafka.facts["bootstrap"])
