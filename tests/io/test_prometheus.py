@@ -25,7 +25,11 @@ BASE = 1_772_323_200_000
 MINUTE = 60_000
 
 
-def scrape(port: int) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+Sample = tuple[str, tuple[tuple[str, str], ...]]
+"""Name and labels."""
+
+
+def scrape(port: int) -> dict[Sample, float]:
     """Samples by name and labels; nothing while nobody listens."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
@@ -37,6 +41,21 @@ def scrape(port: int) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
+
+
+def scraped(command: list[str], port: int, wanted: Sample) -> tuple[dict[Sample, float], str]:
+    """Samples of a running job once the wanted one is there, and what the job said; it is ended then."""
+    job = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    found: dict[Sample, float] = {}
+    try:
+        deadline = time.monotonic() + 180
+        while wanted not in found and time.monotonic() < deadline and job.poll() is None:
+            time.sleep(0.5)
+            found = scrape(port)
+    finally:
+        job.send_signal(signal.SIGTERM)
+        _, said = job.communicate(timeout=60)
+    return found, said
 
 
 def line(number: int) -> str:
@@ -55,19 +74,10 @@ def test_a_scrape_of_a_running_job_shows_progress_quality_and_kpis(tmp_path: Pat
         f"--checkpoint={tmp_path / 'checkpoint'}", f"--lake={tmp_path / 'lake'}", "--warehouse=none", "--trigger=500ms",
         "--watermark_delay=1m", "--quality_window=10m", f"--metrics_port=127.0.0.1:{port}", "--progress=none",
     ]  # fmt: skip
-    job = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     views = ("ecompulse_kpi", tuple(sorted({
         "job": "realtime_metrics", "metric": "page_views", "window": "10m/1m", "dimensions": "{}", "currency": "",
     }.items())))  # fmt: skip
-    try:
-        deadline = time.monotonic() + 180
-        found = scrape(port)
-        while views not in found and time.monotonic() < deadline and job.poll() is None:
-            time.sleep(0.5)
-            found = scrape(port)
-    finally:
-        job.send_signal(signal.SIGTERM)
-        _, said = job.communicate(timeout=60)
+    found, said = scraped(command, port, views)
     assert views in found, said
     assert found[views] == 40
     of_job = (("job", "realtime_metrics"),)
@@ -112,17 +122,8 @@ def test_a_scrape_of_anomaly_detection_shows_decisions_and_models(tmp_path: Path
         f"--checkpoint={tmp_path / 'checkpoint'}", f"--lake={tmp_path / 'lake'}", "--warehouse=none", "--trigger=500ms",
         f"--metrics_port=127.0.0.1:{port}", "--progress=none",
     ]  # fmt: skip
-    job = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     passed = ("ecompulse_transactions_total", (("decision", "pass"), ("job", "anomaly_detection")))
-    found: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
-    try:
-        deadline = time.monotonic() + 180
-        while passed not in found and time.monotonic() < deadline and job.poll() is None:
-            time.sleep(0.5)
-            found = scrape(port)
-    finally:
-        job.send_signal(signal.SIGTERM)
-        _, said = job.communicate(timeout=60)
+    found, said = scraped(command, port, passed)
     assert passed in found, said
     assert found[passed] == 189  # what the watermark has passed: the last, and what is ten minutes before it, wait
     assert found["ecompulse_model", (("fact", "threshold"), ("job", "anomaly_detection"))] == 0.5
