@@ -164,7 +164,8 @@ class ScoreTransactions:
         told = told.select("day", daybook.hashed(told["card"]), "label", weight)
         touched = pl.concat([decided["day"], told["day"]]).unique().sort()
         if touched.is_empty():
-            return pl.DataFrame(schema=daybook.DAYS_SCHEMA), pl.DataFrame(schema=daybook.DAYS_SCHEMA)
+            none = pl.DataFrame(schema=daybook.DAYS_SCHEMA)
+            return none, none
         last = int(touched[-1])
         asked = pl.int_range(last - self.keep // DAY_MS, last + 1, eager=True).append(touched.cast(pl.Int64))
         known = state.lookup("days", asked.unique().cast(pl.String))

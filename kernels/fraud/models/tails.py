@@ -20,7 +20,6 @@ _HALF: Final = 320
 BINS: Final = 2 * _HALF + 1
 """Bins of a feature: even steps of asinh(16 x), 6% wide from 0.1 upward, to beyond 10 million."""
 
-_POWER: Final = 3.0
 _COMMON: Final = float(-np.log(0.05))
 _BRIEF: Final = DAY_MS  # half-life of what is usual of late
 
