@@ -9,7 +9,7 @@ import polars as pl
 from ecompulse.kernels.event import ORDER, TIME
 from ecompulse.kernels.quality_totals import PARTIAL_SCHEMA, book
 from ecompulse.kernels.rows import ORDER_SCHEMA, check_columns, check_duration, millis
-from ecompulse.kernels.step import Change, Clock, StateView, Step, Table
+from ecompulse.kernels.step import END_OF_TIME, Change, Clock, StateView, Step, Table
 
 REFERENCES: Final = pl.Schema({"event_id": pl.String(), **ORDER_SCHEMA})
 """All that deduplication reads: a shuffle need carry nothing else."""
@@ -86,7 +86,9 @@ class Deduplicate:
     def step(self, state: StateView, batch: pl.DataFrame, clock: Clock) -> Step:
         """Judge one epoch's rows of a shard."""
         rows = batch.select(self.columns.names())
-        known = state.lookup(_SEEN.name, rows["event_id"]).select("event_id", _until="expires")
+        # Expired by this step's own watermark: that of the shard's last step depends on what else came to the shard.
+        lasting = pl.col("expires") > (clock.watermark if clock.watermark < END_OF_TIME else -1)
+        known = state.lookup(_SEEN.name, rows["event_id"]).filter(lasting).select("event_id", _until="expires")
         rows = rows.with_columns(_at=millis()).join(known, on="event_id", how="left")
         judged = self._judged(rows).sort(ORDER)
         unjudged = ~pl.col("_duplicate") & (pl.col("_at") + self.horizon < clock.watermark)

@@ -126,6 +126,21 @@ def test_state_is_two_numbers_and_expires():
     assert shard.rows("seen").is_empty()
 
 
+def test_what_is_remembered_ends_with_the_watermark_not_with_the_next_step_of_its_shard():
+    shard = OneShard(Deduplicate(horizon=1000))
+    shard.step(frame(("a", 0, 1)), -1)  # the view drops nothing until the shard has had a later step
+    step = shard.kernel.step(shard.state, frame(("a", 0, 2)), Clock(epoch=9, watermark=BASE + 3000, now=0))
+    assert step.outputs["unique"].height == 1
+    assert counts(step.outputs["quality"]) == {"unjudged": 1}
+
+
+def test_a_drain_forgets_nothing():
+    shard = OneShard(Deduplicate(horizon=1000))
+    shard.step(frame(("a", 0, 1)), -1)
+    step = shard.kernel.step(shard.state, frame(("a", 0, 2)), Clock(epoch=2, watermark=END_OF_TIME, now=0))
+    assert step.outputs["unique"].is_empty()
+
+
 def test_an_equal_copy_writes_no_state():
     shard = OneShard(Deduplicate())
     shard.step(frame(("a", 0, 1)), -1)
