@@ -98,11 +98,15 @@ def run(job: str, shop: Path, out: Path, *flags: str) -> dict[str, pl.DataFrame]
 
 
 def final(frame: pl.DataFrame) -> pl.DataFrame:
-    """Of revised rows the last; without early ones, and without what the driver measured of its epochs."""
+    """Of revised rows the last; without early ones, and without what is told of the hour of the run itself.
+
+    That is what the driver measured of its epochs, and quality counts: a row without a readable time counts in
+    the hour in which it was read.
+    """
     if "metric" in frame.columns and "final" in frame.columns:
         kept = frame.filter(pl.col("final").cast(pl.Boolean), pl.col("window") != "epoch")
         frame = kept.sort("revision").unique("id", keep="last")
-    if "check" in frame.columns:  # a row without a readable time is counted in the hour in which it was read
+    if "window_start" in frame.columns:
         frame = frame.filter(pl.col("window_start").cast(pl.String) < AFTER_THE_SHOP)
     return comparable(frame)
 
