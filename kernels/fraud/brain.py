@@ -13,7 +13,7 @@ from ecompulse.kernels.fraud.line import Floats
 from ecompulse.kernels.fraud.models.boosting import BoostedTrees
 from ecompulse.kernels.fraud.models.choice import NONE
 from ecompulse.kernels.fraud.models.interface import Lesson, Model, Unsupervised
-from ecompulse.kernels.fraud.models.tails import TailScores
+from ecompulse.kernels.fraud.models.tails import TailScores, norm
 from ecompulse.kernels.fraud.ranks import Ranks, in_units, total_of
 from ecompulse.kernels.fraud.reservoir import HOUR, training_set
 from ecompulse.kernels.fraud.stretch import Stretch
@@ -186,9 +186,9 @@ class Brain:
             return lines.margins(self.trees)
         return self.online.score_many(lines.columns) if self.online else None
 
-    def rare(self, lines: Stretch) -> Floats:
-        """Unsupervised score of each line, 0 and more."""
-        return self.watcher.score_many(lines.columns) if self.watcher else self.profile.score_bins(lines.bins)
+    def rare(self, lines: Stretch, surprises: Floats) -> Floats:
+        """Unsupervised score of each line, 0 and more; `surprises` are those of the profile."""
+        return self.watcher.score_many(lines.columns) if self.watcher else norm(surprises)
 
     def score_many(self, lines: Stretch, rare: Floats, how: Learning) -> Floats:
         """Probability of fraud of each line: from how rare it is to what labels say, as labels come."""

@@ -7,8 +7,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from ecompulse.kernels.fraud.brain import Brain
-from ecompulse.kernels.fraud.line import Floats
+from ecompulse.kernels.fraud.line import Flags, Floats, Ints
 from ecompulse.kernels.fraud.stretch import Stretch
 
 REASON: Final = pl.Struct({"feature": pl.String(), "value": pl.Float64(), "usual": pl.Float64()})
@@ -21,25 +20,38 @@ _SCHEMA: Final = pl.Schema(
 
 @dataclass(frozen=True)
 class Spell:
-    """Rows of one version: the brain that scored them, and their scores."""
+    """Rows of one version.
 
-    brain: Brain
+    Attributes:
+        version: names what scored them.
+        lines: the rows.
+        scores: of each.
+        surprises: of each by each feature that was looked at.
+        usual: median of each of these features.
+    """
+
+    version: str
     lines: Stretch
     scores: Floats
+    surprises: Floats
+    usual: Floats
 
 
-def reasons_of(spells: Sequence[Spell], told: np.ndarray, features: Sequence[str]) -> pl.Series:
-    """Of each row that is told (boolean, over all spells) at most three features, with their value and their median."""
-    names, parts = np.array(features), []
-    begin = spells[0].lines.low
-    for spell in spells:
-        low = spell.lines.low - begin
-        mine = np.flatnonzero(told[low : spell.lines.high - begin])
-        if mine.size:
-            parts.append((mine + low, *_furthest(spell, mine)))
-    cells = [np.concatenate(part) for part in zip(*parts, strict=True)] if parts else [np.empty(0)] * 5
-    cells[1] = names[cells[1].astype(np.int64)]
-    cells[0] = np.repeat(cells[0], cells[2].size // max(cells[0].size, 1))
+def reasons_of(spells: Sequence[Spell], told: Flags, chosen: Ints, features: Sequence[str]) -> pl.Series:
+    """Of each row that is told (over all spells) at most three features, with their value and their median.
+
+    `chosen`: numbers of the features that were looked at.
+    """
+    rows = np.flatnonzero(told)
+    surprises = np.concatenate([spell.surprises for spell in spells])[rows]
+    owner = np.repeat(np.arange(len(spells)), [spell.scores.size for spell in spells])[rows]
+    order = np.argsort(-surprises, axis=1, kind="stable")[:, :_MOST]
+    values = spells[0].lines.lines.columns[spells[0].lines.low + rows[:, None], chosen[order]]
+    usual = np.array([spell.usual for spell in spells])[owner[:, None], order]
+    cells = (
+        np.repeat(rows, order.shape[1]), np.array(features)[chosen[order]].ravel(), values.ravel().astype(np.float64),
+        usual.ravel(), np.take_along_axis(surprises, order, axis=1).ravel(),
+    )  # fmt: skip
     reasons = pl.DataFrame(dict(zip(_SCHEMA, cells, strict=True)), schema=_SCHEMA)
     reasons = reasons.filter(pl.col("surprise") >= _LEAST).with_columns(pl.col("usual").fill_nan(None))
     listed = reasons.group_by("row", maintain_order=True).agg(
@@ -47,13 +59,3 @@ def reasons_of(spells: Sequence[Spell], told: np.ndarray, features: Sequence[str
     )
     every = pl.DataFrame({"row": np.arange(told.size)}).join(listed, on="row", how="left", maintain_order="left")
     return every["reasons"].cast(pl.List(REASON)).fill_null(pl.Series([[]], dtype=pl.List(REASON)))
-
-
-def _furthest(spell: Spell, mine: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Number, value, median and surprise of the most surprising features of rows, one row after the other."""
-    profile, columns = spell.brain.profile, spell.lines.columns[mine]
-    surprise, chosen = profile.surprises(spell.lines.bins[mine]), profile.chosen
-    order = np.argsort(-surprise, axis=1, kind="stable")[:, :_MOST]
-    value = np.take_along_axis(columns[:, chosen], order, axis=1).astype(np.float64)
-    found = np.take_along_axis(surprise, order, axis=1)
-    return chosen[order].ravel(), value.ravel(), profile.usual[order].ravel(), found.ravel()

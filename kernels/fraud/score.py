@@ -47,7 +47,7 @@ _ONE: Final = "model"
 _BUDGET: Final = "budget"
 _MINOR: Final = 10_000
 _DIGITS: Final = 6
-_AT_ONCE: Final = 144  # versions that are in memory together, some 400 KB each
+_AT_ONCE: Final = 16_384  # rows that are decided on together: 1 KB of surprises each
 _CARD: Final = pl.coalesce("card_id", "visitor")
 _DECIDED: Final = pl.Schema({"day": pl.Int32(), "card": pl.Int64(), "score": pl.Float64(), "flagged": pl.Boolean()})
 
@@ -86,7 +86,7 @@ class ScoreTransactions:
     based: bool = True
     name: str = "fraud_scores"
     keep: int = 70 * DAY_MS
-    version: int = field(default=2, init=False)
+    version: int = field(default=3, init=False)
 
     @property
     def _reservoir(self) -> Table:
@@ -186,10 +186,12 @@ class ScoreTransactions:
         # Transactions are learnt by the first version whose margin leaves them behind.
         for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), at.size], strict=True):
             brain, mine = brain.at(int(version[start]), how, reserve), Stretch(lines, start, stop)
-            rare = brain.rare(mine)
-            spells.append(Spell(brain, mine, np.round(brain.score_many(mine, rare, how), _DIGITS)))
+            surprises = brain.profile.surprises(mine.bins)
+            rare = brain.rare(mine, surprises)
+            scores = np.round(brain.score_many(mine, rare, how), _DIGITS)
+            spells.append(Spell(self._version(brain), mine, scores, surprises, brain.profile.usual))
             brain = brain.with_pending(int(interval[start]), mine, rare)
-            if len(spells) == _AT_ONCE or stop == at.size:
+            if stop - spells[0].lines.low >= _AT_ONCE or stop == at.size:
                 yield spells, brain
                 spells = []
 
@@ -200,13 +202,14 @@ class ScoreTransactions:
         scores = pl.Series(np.concatenate([spell.scores for spell in spells]))
         rows = rows.with_columns(self._day(), score=scores, card=_CARD)
         found, budget = budget.decided(self.policy.applied(rows, list(self.features)))
-        versions = pl.Series([self._version(spell.brain) for spell in spells], dtype=pl.String)
+        told = (found["decision"] != "pass").to_numpy()
+        versions = pl.Series([spell.version for spell in spells], dtype=pl.String)
         sizes = np.repeat(np.arange(len(spells)), [spell.scores.size for spell in spells])
         shown = found.with_columns(
             versions.gather(sizes).alias("model_version"),
             id=row_id(pl.lit("risk_scores"), "transaction_id"),
             amount_base=_money(pl.col("minor")) if self.based else pl.lit(None, MONEY),
-            reasons=reasons_of(spells, (found["decision"] != "pass").to_numpy(), self.features),
+            reasons=reasons_of(spells, told, np.array(self.how.surprising), self.features),
         )
         flagged = pl.col("decision").is_in(FLAGGED).alias("flagged")
         decided = found.filter(pl.col("card").is_not_null())

@@ -16,11 +16,11 @@ Bins = NDArray[np.int16]
 
 UNKNOWN: Final = -1
 _SCALE: Final = 16.0
-_HALF: Final = 320
-BINS: Final = 2 * _HALF + 1
-"""Bins of a feature: even steps of asinh(16 x), 6% wide from 0.1 upward, to beyond 10 million."""
+_BELOW, _OVER = 64, 320
+BINS: Final = _BELOW + 1 + _OVER
+"""Bins of a feature: even steps of asinh(16 x), 6% wide from 0.1 upward, from -1.7 to beyond 10 million."""
 
-_COMMON: Final = float(-np.log(0.05))
+_COMMON: Final = 20.0  # one in so many
 _BRIEF: Final = DAY_MS  # half-life of what is usual of late
 
 
@@ -29,7 +29,13 @@ def binned(columns: Matrix, chosen: Ints) -> Bins:
     values = columns[:, chosen].astype(np.float64)
     known = ~np.isnan(values)
     steps = np.rint(np.arcsinh(np.where(known, values, 0.0) * _SCALE) * _SCALE)
-    return np.where(known, np.clip(steps, -_HALF, _HALF) + _HALF, UNKNOWN).astype(np.int16)
+    return np.where(known, np.clip(steps, -_BELOW, _OVER) + _BELOW, UNKNOWN).astype(np.int16)
+
+
+def norm(surprises: Floats) -> Floats:
+    """Score of each line, 0 and more."""
+    found: Floats = np.cbrt((surprises * surprises * surprises).sum(axis=1))
+    return found
 
 
 class TailScores:
@@ -63,26 +69,20 @@ class TailScores:
     def surprises(self, bins: Bins) -> Floats:
         """Surprise of each line by each chosen feature; 0 where unknown."""
         column = np.arange(self.chosen.size)
-        ever, late = (np.log((above[:, :1].T + 1) / (above[column, bins] + 1)) for above in (self.above, self.late))
-        found: Floats = np.where(late < _COMMON, np.minimum(ever, late), ever)
+        ever, late = ((above[:, :1].T + 1) / (above[column, bins] + 1) for above in (self.above, self.late))
+        found: Floats = np.log(np.where(late < _COMMON, np.minimum(ever, late), ever))
         return found
 
     @cached_property
     def usual(self) -> Floats:
         """Median of each chosen feature, NaN before anything was learnt."""
         total = self.above[:, 0]
-        middle = (self.above[:, 1:BINS] > total[:, None] / 2).sum(axis=1)
-        return np.where(total > 0, np.sinh((middle - _HALF) / _SCALE) / _SCALE, np.nan)
-
-    def score_bins(self, bins: Bins) -> Floats:
-        """0 and more."""
-        surprise = self.surprises(bins)
-        found: Floats = np.cbrt((surprise * surprise * surprise).sum(axis=1))
-        return found
+        middle = np.count_nonzero(self.above[:, 1:BINS] > total[:, None] / 2, axis=1)
+        return np.where(total > 0, np.sinh((middle - _BELOW) / _SCALE) / _SCALE, np.nan)
 
     def score_many(self, columns: Matrix) -> Floats:
         """0 and more."""
-        return self.score_bins(binned(columns, self.chosen))
+        return norm(self.surprises(binned(columns, self.chosen)))
 
     def note(self, bins: Bins) -> Lesson:
         """How many lines are in each bin or a higher one."""
