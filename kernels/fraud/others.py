@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from ecompulse.kernels.fraud.entity import Entity, Pair
-from ecompulse.kernels.fraud.line import Floats, Ints, Line, changes, sums
+from ecompulse.kernels.fraud.line import Flags, Floats, Ints, Line, changes, sums
 from ecompulse.kernels.fraud.memory import Block
 from ecompulse.kernels.fraud.past import Features, Past
 from ecompulse.kernels.hashing import fingerprint
@@ -16,6 +16,7 @@ COLUMNS: Final = ("pair", "other", "at")
 
 WIDTH: Final = len(COLUMNS)
 _PAIR, _OTHER, _AT = range(WIDTH)
+_SPARSE: Final = 8  # of so many old ones that are not met again one is taken for such
 _MIX: Final = np.int64(-7046029254386353131)  # odd, near 2**64 / the golden ratio: spreads codes over all bits
 
 
@@ -45,7 +46,7 @@ def _of_pair(past: Past, known: Block, pair: Pair, number: int, cap: int) -> tup
     fresh[:, _OTHER] = fingerprint(column.filter(pl.Series(there)))["lo"].reinterpret(signed=True).to_numpy()
     codes = np.concatenate([known.codes, past.codes[: past.rows][there]])
     rows = np.concatenate([known.rows, fresh])
-    begun, ended, last = _spells(codes, rows, pair.window)
+    begun, ended, last = _spells(codes, rows, known.codes.size, pair.window)
 
     line, at = Line.of(codes, rows[:, _AT]), rows[:, _AT]
     size = known.codes.size
@@ -55,7 +56,8 @@ def _of_pair(past: Past, known: Block, pair: Pair, number: int, cap: int) -> tup
     among = starts[here + 1] - starts[first] - (ends[np.minimum(low, here)] - ends[first])
     new = begun[size:]
     features = {"distinct": np.minimum(among, cap), "new": np.where(among >= cap, np.nan, new)}
-    return {name: _spread(values, there) for name, values in features.items()}, _newest(codes, rows, last, cap)
+    kept = line.order[last[line.order]]
+    return {name: _spread(values, there) for name, values in features.items()}, _newest(codes[kept], rows[kept], cap)
 
 
 def _spread(values: Floats | Ints, there: np.ndarray) -> Floats:
@@ -64,26 +66,40 @@ def _spread(values: Floats | Ints, there: np.ndarray) -> Floats:
     return found
 
 
-def _spells(codes: Ints, rows: Ints, window: int) -> tuple[Ints, Ints, np.ndarray]:
-    """Of each row, whether a spell of being known begins with it, ends with it (1 or 0), and whether it is the last."""
+def _spells(codes: Ints, rows: Ints, old: int, window: int) -> tuple[Ints, Ints, Flags]:
+    """Of each row, whether a spell of being known begins with it, ends with it (1 or 0), and whether it is the last.
+
+    The first `old` rows are others that were known, each once, so that most of them stand alone.
+    """
     met = rows[:, _OTHER] ^ (codes * _MIX)
-    order = np.argsort(met, kind="stable")  # old ones stand before new ones, and these in their order
-    first = changes(met[order])
-    last = np.roll(first, -1)
-    at = rows[order, _AT]
+    mine = _perhaps_met(met, old)
+    mine = mine[np.argsort(met[mine], kind="stable")]  # old ones stand before new ones, and these in their order
+    first = changes(met[mine])
+    at = rows[mine, _AT]
     gap = np.zeros(at.size, np.int64)
     gap[1:] = at[1:] - at[:-1]
     begins = first | (gap >= window)
-    found = np.empty((3, at.size), np.int64)
-    found[:, order] = begins, np.roll(begins, -1), last
-    return found[0], found[1], found[2] == 1
+    begun, ended, last = np.ones((3, met.size), np.int64)
+    begun[mine], ended[mine], last[mine] = begins, np.roll(begins, -1), np.roll(first, -1)
+    return begun, ended, last == 1
 
 
-def _newest(codes: Ints, rows: Ints, last: np.ndarray, cap: int) -> Block:
-    """The last sight of each other, the newest `cap` per entity."""
-    codes, rows = codes[last], rows[last]
-    order = np.lexsort((rows[:, _OTHER], -rows[:, _AT], codes))
-    codes, rows = codes[order], rows[order]
-    starts = np.flatnonzero(changes(codes))
-    rank = np.arange(codes.size) - np.repeat(starts, np.diff(np.append(starts, codes.size)))
-    return Block(codes[rank < cap], rows[rank < cap])
+def _perhaps_met(met: Ints, old: int) -> Ints:
+    """Places of all new ones, and of the old ones that may be among them, by their lowest bits."""
+    mask = (_SPARSE << (met.size - old).bit_length()) - 1
+    there = np.zeros(mask + 1, dtype=bool)
+    there[met[old:] & mask] = True
+    return np.flatnonzero(there[met & mask])
+
+
+def _newest(codes: Ints, rows: Ints, cap: int) -> Block:
+    """The newest `cap` rows of each entity; they are sorted by entity and time, and stay so."""
+    many = np.flatnonzero(np.bincount(codes)[codes] > cap)
+    if not many.size:
+        return Block(codes, rows)
+    # Of rows of the same time those of the smaller hash stay, whichever was here before.
+    many = many[np.lexsort((~rows[many, _OTHER], rows[many, _AT], codes[many]))]
+    ends = np.append(np.flatnonzero(changes(codes[many]))[1:], many.size)
+    behind = np.repeat(ends, np.diff(ends, prepend=0)) - np.arange(many.size)
+    kept = np.delete(np.arange(codes.size), many[behind > cap])
+    return Block(codes[kept], rows[kept])
