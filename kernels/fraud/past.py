@@ -34,7 +34,7 @@ class Past:
 
     Attributes:
         codes: entity of each row, then of each mark.
-        told: what each adds (COLUMNS), a dimension that is contiguous in memory.
+        told: what each adds (COLUMNS).
         rows: how many are rows.
         frame: the rows, by entity and in order.
     """
@@ -48,7 +48,7 @@ class Past:
     def of(rows: pl.DataFrame, marks: pl.DataFrame) -> "Past":
         """Of rows and marks with `code` and `at`, both sorted by these."""
         size = rows.height
-        told = np.zeros((WIDTH, size + marks.height), np.int64).T
+        told = np.zeros((size + marks.height, WIDTH), np.int64)
         minor = rows["minor"].fill_null(0).to_numpy()
         log = np.rint(np.log1p(np.maximum(minor, 0) / _MINOR) * _SCALE).astype(np.int64)
         for column, values in ((_COUNT, 1), (_AMOUNT, minor), (_LOG, log), (_SQUARE, log * log), (_PEAK, minor)):
@@ -76,22 +76,21 @@ class Past:
 
 def past_features(past: Past, known: Block, entity: Entity, watermark: int) -> tuple[Features, Block]:
     """Counts, means, ratios and risk of each row, by the name's end, and the buckets to keep."""
-    codes = np.concatenate([known.codes, past.codes])
-    told = np.concatenate([known.rows.T, past.told.T], axis=1)
-    line = Line.of(codes, told[_AT])
-    told = np.take(told, line.order, axis=1)
+    codes, told = np.concatenate([known.codes, past.codes]), np.concatenate([known.rows, past.told])
+    line = Line.of(codes, told[:, _AT])
+    told = np.take(told, line.order, axis=0)  # a row is a line of the cache: moved whole, summed by column
     here = line.place[known.codes.size :][: past.rows]
     mine, when = past.codes[: past.rows], past.at[: past.rows]
-    total = {column: sums(told[column]) for column in _SUMMED}
+    total = {column: sums(told[:, column]) for column in _SUMMED}
     upper, found = {column: values[here] for column, values in total.items()}, Features()
     for window in entity.spans:
         low = np.minimum(line.seek(mine, window.start(when)), here)
         last = window is entity.spans[-1]
         among = {column: upper[column] - total[column][low] for column in (_SUMMED if last else _EACH)}
         found |= _of_window(window.name, among, risk=entity.risk)
-    peak = largest(told[_PEAK], low, here)
+    peak = largest(told[:, _PEAK], low, here)
     found |= _against(entity.windows[-1], among, past.told[: past.rows], peak)
-    return found, _settled(line.codes, told, total, settled(told[_AT], entity.spans, watermark))
+    return found, _settled(line.codes, told, total, settled(told[:, _AT], entity.spans, watermark))
 
 
 def _of_window(name: str, among: Sums, *, risk: bool) -> Features:
@@ -127,15 +126,13 @@ def _settled(codes: Ints, told: Ints, total: Sums, bucket: Ints) -> Block:
     ends = np.append(starts[1:], codes.size)
     needed = bucket[starts] >= 0
     starts, ends = starts[needed], ends[needed]
-    found = np.empty((starts.size, WIDTH), np.int64)
+    found = np.take(told, starts, axis=0)
     found[:, _AT] = bucket[starts]
     several = np.flatnonzero(ends - starts > 1)
     first, end = starts[several], ends[several]
-    for column in (*_SUMMED, _PEAK):
-        found[:, column] = told[column][starts]
-        if column in total:
-            found[several, column] = total[column][end] - total[column][first]
+    for column in total:
+        found[several, column] = total[column][end] - total[column][first]
     if several.size:
         bounds = np.stack([first, end], axis=1).reshape(-1)
-        found[several, _PEAK] = np.maximum.reduceat(np.append(told[_PEAK], 0), bounds)[::2]
+        found[several, _PEAK] = np.maximum.reduceat(np.append(told[:, _PEAK], 0), bounds)[::2]
     return Block(codes[starts], found)
