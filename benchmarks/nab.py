@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.measure import table
 from benchmarks.nab_scoring import PROFILES, STANDARD, File, Result, score_corpus
-from ecompulse.kernels.anomalies.detector import observe
+from ecompulse.kernels.anomalies.detector import Usual, observe
 from ecompulse.kernels.anomalies.kernel import DetectAnomalies
 from ecompulse.kernels.anomalies.memory import fresh
 
@@ -74,7 +74,8 @@ def score_series(corpus: list[Labelled]) -> list[np.ndarray]:
     scores = np.zeros_like(values)
     for row in range(lengths[0]):
         open_ = int((lengths > row).sum())
-        judged = observe(memory[:open_], times[row, :open_].astype(np.int64), values[row, :open_])
+        going = memory[:open_]
+        judged = observe(going, times[row, :open_].astype(np.int64), values[row, :open_], Usual.of(going))
         scores[row, :open_] = np.where(judged.news, judged.score, 0.0)
     return [scores[:length, column] for column, length in enumerate(lengths)]
 

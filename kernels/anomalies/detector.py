@@ -5,10 +5,11 @@ from typing import Final
 
 import numpy as np
 
-from ecompulse.kernels.anomalies.forecast import foresees, interval, residuals_of, slot_of, teach, unforeseen
+from ecompulse.kernels.anomalies.forecast import foresees, interval, residuals_of, slot_of, teach
 from ecompulse.kernels.anomalies.memory import (
     DEVIATION,
     FALL,
+    KINDS,
     LEVEL_POINTS,
     NOTHING,
     OUTSIDE,
@@ -16,12 +17,13 @@ from ecompulse.kernels.anomalies.memory import (
     SHIFT,
     SLOTS,
     SPREAD,
+    Counts,
     Flags,
     Floats,
     Ints,
     Memory,
 )
-from ecompulse.kernels.anomalies.surprise import bins_of, greater, reach, smaller
+from ecompulse.kernels.anomalies.surprise import bins_of, greater, reach, smaller, through
 
 _LAST: Final = 12  # points of the short window
 _NEIGHBOURS: Final = 1  # slots on either side whose range counts too
@@ -49,7 +51,25 @@ class Judgement:
     news: Flags
 
 
-def observe(memory: Memory, times: Ints, values: Floats) -> Judgement:
+@dataclass(frozen=True)
+class Usual:
+    """What series have shown before a point.
+
+    Attributes:
+        level: median of the last 300 points of each; infinite before the first.
+        counts: of each series and distribution, what `surprise.through` tells.
+    """
+
+    level: Floats
+    counts: Counts
+
+    @staticmethod
+    def of(memory: Memory) -> "Usual":
+        """So far."""
+        return Usual(_level(memory), through(memory["seen"]))
+
+
+def observe(memory: Memory, times: Ints, values: Floats, usual: Usual) -> Judgement:
     """Judge the next point of each series, then learn it (in place).
 
     The score is a sum of surprises at what the series itself has shown so far:
@@ -72,31 +92,38 @@ def observe(memory: Memory, times: Ints, values: Floats) -> Judgement:
         memory: RECORD of each series.
         times: end of each window, UTC ms, later than the one before.
         values: finite.
+        usual: before this point.
     """
-    held, level = memory["held"], _level(memory)
-    level = np.where(held > 0, level, values)
+    level = np.where(memory["held"] > 0, usual.level, values)
     _remember(memory, values)
     mean, spread = _last(memory)
     low, high = _range(memory, times)
-    outside = np.where(low <= high, np.maximum(np.maximum(values - high, low - values), 0.0), 0.0)
-    distances = {DEVIATION: np.abs(values - level), SHIFT: np.abs(mean - level), OUTSIDE: outside, SPREAD: spread}
-    score = _score(memory, distances) + _BONUS * _new_ground(memory, values)
-    residuals = residuals_of(memory, times, values)
-    score = np.maximum(score, _FORECAST_WEIGHT * unforeseen(memory, times, residuals))
-    _learn(memory, times, values, distances | residuals)
+    sure = foresees(memory, times)
+    distances = np.empty((len(values), KINDS))
+    distances[:, DEVIATION], distances[:, SHIFT] = np.abs(values - level), np.abs(mean - level)
+    distances[:, OUTSIDE] = np.where(low <= high, np.maximum(np.maximum(values - high, low - values), 0.0), 0.0)
+    distances[:, SPREAD] = spread
+    distances[:, RISE], distances[:, FALL] = residuals_of(memory, values, sure)
+    bins = bins_of(distances)
+    surprises = greater(usual.counts, memory["greatest"], distances, bins)
+    surprises[:, SPREAD] = smaller(usual.counts[:, SPREAD], bins[:, SPREAD])
+    score = _score(surprises, _new_ground(memory, values), sure)
+    _count(memory, distances, bins, sure)
+    _learn(memory, times, values)
     return Judgement(score, _news(memory, score))
 
 
-def expected(memory: Memory, times: Ints) -> tuple[Floats, Floats]:
+def expected(memory: Memory, times: Ints, usual: Usual) -> tuple[Floats, Floats]:
     """The interval outside which one point in two hundred was.
 
-    It is around the forecast of the time of day, as wide as residuals are there; on a series' first day, and in a
+    It is around the forecast of the time of day, as wide as residuals are there on the wider side (single points vary
+    more than smoothed residuals: what is little below for these is usual for those); on a series' first day, and in a
     slot that is not known, around the level. Call it before `observe`: what it is to judge must not widen it.
     """
-    level, foreseen = _level(memory), foresees(memory, times)
-    width = reach(memory["seen"][:, DEVIATION], _USUAL)
-    low, high = interval(memory, times, _USUAL)
-    return np.where(foreseen, low, level - width), np.where(foreseen, high, level + width)
+    width, rise, fall = (reach(usual.counts[:, kind], _USUAL) for kind in (DEVIATION, RISE, FALL))
+    low, high = interval(memory, times, np.maximum(rise, fall))
+    foreseen = foresees(memory, times)
+    return np.where(foreseen, low, usual.level - width), np.where(foreseen, high, usual.level + width)
 
 
 def adapt(memory: Memory, kept: Ints) -> None:
@@ -123,17 +150,13 @@ def _remember(memory: Memory, values: Floats) -> None:
 
 def _last(memory: Memory) -> tuple[Floats, Floats]:
     """Mean and standard deviation of the last points; summed in the order of time, so that no cut changes a bit."""
-    row, newest = np.arange(len(memory)), memory["points"] - 1
-    points = [memory["recent"][row, (newest - back) % LEVEL_POINTS] for back in reversed(range(_LAST))]
-    there = [np.isfinite(point) for point in points]
-    count = np.sum(there, axis=0)
-    total, squares = np.zeros(len(memory)), np.zeros(len(memory))
-    for point, ok in zip(points, there, strict=True):
-        total = total + np.where(ok, point, 0.0)
-    mean = total / count
-    for point, ok in zip(points, there, strict=True):
-        squares = squares + np.where(ok, point - mean, 0.0) ** 2
-    return mean, np.sqrt(squares / count)
+    age = np.arange(_LAST)[::-1]
+    points = memory["recent"][np.arange(len(memory))[:, None], (memory["points"][:, None] - 1 - age) % LEVEL_POINTS]
+    there = np.isfinite(points)
+    count = there.sum(axis=1)
+    mean = np.cumsum(np.where(there, points, 0.0), axis=1)[:, -1] / count
+    apart = np.where(there, points - mean[:, None], 0.0)
+    return mean, np.sqrt(np.cumsum(apart * apart, axis=1)[:, -1] / count)
 
 
 def _of_day(memory: Memory, slot: Ints) -> tuple[Floats, Floats]:
@@ -163,15 +186,12 @@ def _range(memory: Memory, times: Ints) -> tuple[Floats, Floats]:
     return _of_day(memory, slot)
 
 
-def _score(memory: Memory, distances: dict[int, Floats]) -> Floats:
-    score = np.zeros(len(memory))
+def _score(surprises: Floats, new_ground: Flags, sure: Flags) -> Floats:
+    score = np.zeros(len(sure))
     for kind, weight in _WEIGHTS.items():
-        seen = memory["seen"][:, kind]
-        if kind == SPREAD:
-            score = score + weight * smaller(seen, distances[kind])
-        else:
-            score = score + weight * greater(seen, memory["greatest"][:, kind], distances[kind])
-    return score
+        score = score + weight * surprises[:, kind]
+    unforeseen = np.where(sure, np.maximum(surprises[:, RISE], surprises[:, FALL]), 0.0)
+    return np.maximum(score + _BONUS * new_ground, _FORECAST_WEIGHT * unforeseen)
 
 
 def _new_ground(memory: Memory, values: Floats) -> Flags:
@@ -183,12 +203,14 @@ def _new_ground(memory: Memory, values: Floats) -> Flags:
     return found
 
 
-def _learn(memory: Memory, times: Ints, values: Floats, distances: dict[int, Floats]) -> None:
-    row = np.arange(len(values))
-    foreseen = foresees(memory, times)
-    for kind, distance in distances.items():
-        memory["seen"][row, kind, bins_of(distance)] += foreseen if kind in {RISE, FALL} else 1
-        memory["greatest"][:, kind] = np.maximum(memory["greatest"][:, kind], distance)
+def _count(memory: Memory, distances: Floats, bins: Ints, sure: Flags) -> None:
+    row, counted = np.arange(len(sure))[:, None], np.ones(bins.shape, np.uint32)
+    counted[:, [RISE, FALL]] = sure[:, None]
+    memory["seen"][row, np.arange(KINDS), bins] += counted
+    memory["greatest"] = np.maximum(memory["greatest"], distances)
+
+
+def _learn(memory: Memory, times: Ints, values: Floats) -> None:
     memory["least"], memory["most"] = np.minimum(memory["least"], values), np.maximum(memory["most"], values)
     memory["slot_low"] = np.minimum(memory["slot_low"], values)
     memory["slot_high"] = np.maximum(memory["slot_high"], values)

@@ -4,8 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from ecompulse.kernels.anomalies.memory import FALL, RISE, SLOTS, Flags, Floats, Ints, Memory
-from ecompulse.kernels.anomalies.surprise import greater, reach
+from ecompulse.kernels.anomalies.memory import SLOTS, Flags, Floats, Ints, Memory
 
 DAY_MS: Final = 86_400_000
 _FORGET: Final = 0.2  # weight of a new day in its slot's forecast
@@ -35,36 +34,33 @@ def unit_of(memory: Memory, slot: Ints) -> Floats:
     return unit
 
 
-def interval(memory: Memory, times: Ints, share: float) -> tuple[Floats, Floats]:
-    """The forecast and, on either side, what no more than this share of residuals exceeded on the wider one.
-
-    Single points vary more than smoothed residuals: what is little below for these is usual for those.
-    """
+def interval(memory: Memory, times: Ints, residual: Floats) -> tuple[Floats, Floats]:
+    """The forecast and, on either side of it, as much as this residual of each series."""
     row, slot = np.arange(len(times)), slot_of(times)
     unit = unit_of(memory, slot)
     middle = memory["mean"][row, slot] + memory["drift"] * unit
-    width = np.maximum(*(reach(memory["seen"][:, side], share) for side in (RISE, FALL))) * unit
+    width = residual * unit
     return middle - width, middle + width
 
 
-def residuals_of(memory: Memory, times: Ints, values: Floats) -> dict[int, Floats]:
-    """Smoothed distance from the forecast, above (RISE) and below it (FALL), in units of its usual error.
+def residuals_of(memory: Memory, values: Floats, sure: Flags) -> tuple[Floats, Floats]:
+    """Smoothed distance from the forecast, above and below it, in units of its usual error; 0 where it is not `sure`.
 
     The drift, what residuals were over the last 72 points, is part of the forecast: weekends and campaigns are not odd
     all day long. Falls are ranked among falls: counts rise further than they can fall.
     """
-    row, slot, sure = np.arange(len(times)), memory["slot"], foresees(memory, times)
+    row, slot = np.arange(len(values)), memory["slot"]
     unit = unit_of(memory, slot)
     miss = values - memory["mean"][row, slot]
     apart = np.where(sure & (unit > 0), miss / np.where(unit > 0, unit, 1.0), 0.0)
     drift = memory["drift"].copy()
-    memory["drift"] += np.where(sure, (np.clip(apart, -_WORST, _WORST) - drift) / _DRIFT, 0.0)
+    memory["drift"] += np.where(sure, (np.minimum(np.maximum(apart, -_WORST), _WORST) - drift) / _DRIFT, 0.0)
     memory["residual"] += (np.where(sure, apart - drift, 0.0) - memory["residual"]) / _SMOOTH
     memory["slot_points"] += 1
     memory["slot_sum"] += values
     memory["slot_miss"] += np.abs(miss - drift * unit)
     residual = np.where(np.abs(memory["residual"]) < _NOTICED, 0.0, memory["residual"])
-    return {RISE: np.maximum(residual, 0.0), FALL: np.maximum(-residual, 0.0)}
+    return np.maximum(residual, 0.0), np.maximum(-residual, 0.0)
 
 
 def teach(memory: Memory, ended: Ints) -> None:
@@ -82,9 +78,3 @@ def teach(memory: Memory, ended: Ints) -> None:
     total = memory["known"][ended].sum(axis=1)
     usual = memory["usual"][ended]
     memory["usual"][ended] = usual + np.maximum(_LONG_FORGET, 1 / total) * (np.where(again, miss, spread) - usual)
-
-
-def unforeseen(memory: Memory, times: Ints, residuals: dict[int, Floats]) -> Floats:
-    """Surprise at the smoothed residuals; 0 where there is no forecast."""
-    sides = [greater(memory["seen"][:, side], memory["greatest"][:, side], far) for side, far in residuals.items()]
-    return np.where(foresees(memory, times), np.maximum(*sides), 0.0)

@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from ecompulse.kernels.anomalies.detector import adapt, expected, observe
+from ecompulse.kernels.anomalies.detector import Usual, adapt, expected, observe
 from ecompulse.kernels.anomalies.memory import NOTHING, Flags, Floats, Ints, Memory
 
 POINT, CHANGE, SILENCE = range(3)
@@ -72,9 +72,10 @@ def judge(memory: Memory, times: Ints, values: Floats, policy: Policy) -> list[T
     adapts again, without another alert, as long as it does not.
     """
     back = _end_silence(memory, times, policy)
-    low, high = expected(memory, times)
+    usual = Usual.of(memory)
+    low, high = expected(memory, times, usual)
     learnt = (memory["points"] >= _LEARNT_POINTS) & (times - memory["first"] >= _DAY_MS)
-    judged = observe(memory, times, values)
+    judged = observe(memory, times, values, usual)
     loud = judged.score >= policy.threshold
     firing = memory["since"] != NOTHING
     opens = ~firing & learnt & judged.news & loud

@@ -15,20 +15,32 @@ from ecompulse.kernels.anomalies.memory import BINS, PARTS, Counts, Floats, Ints
 _SMALLEST: Final = 20  # octaves below 1
 _TAIL: Final = 4  # decimal orders of surprise for each order beyond all that was seen
 _DIGITS: Final = 9  # so that the last bit of a logarithm, which may differ between machines, decides nothing
-_EDGES: Final = np.arange(BINS)
 
 
 def bins_of(distance: Floats) -> Ints:
     """Bin of each distance (0 or more); those below 2^-20 share the first, those from 2^44 the last."""
     mantissa, exponent = np.frexp(distance)
     place = (exponent + _SMALLEST) * PARTS + ((mantissa - 0.5) * 2 * PARTS).astype(np.int64)
-    return np.where(distance > 0, np.clip(place, 0, BINS - 1), 0).astype(np.int64)
+    found: Ints = np.where(distance > 0, np.minimum(np.maximum(place, 0), BINS - 1), 0)
+    return found
 
 
-def greater(seen: Counts, greatest: Floats, distance: Floats) -> Floats:
-    """Surprise at distances as great as these; beyond the greatest so far it grows with the ratio to that."""
-    at, total = bins_of(distance), seen.sum(axis=1, dtype=np.int64)
-    above = np.where(at[:, None] <= _EDGES, seen, 0).sum(axis=1, dtype=np.int64)
+def through(seen: Counts) -> Counts:
+    """How many distances were in each bin or a lower one: what ranks are read from."""
+    return np.cumsum(seen, axis=-1, dtype=np.uint32)
+
+
+def greater(counts: Counts, greatest: Floats, distance: Floats, at: Ints) -> Floats:
+    """Surprise at distances as great as these; beyond the greatest so far it grows with the ratio to that.
+
+    Args:
+        counts: what `through` tells of each; one dimension more than the others have.
+        greatest: of each so far.
+        distance: of each.
+        at: their bins.
+    """
+    total = _at(counts, BINS - 1)
+    above = total - np.where(at > 0, _at(counts, np.maximum(at - 1, 0)), 0)
     record = (greatest > 0) & (distance > greatest)
     above[record] = 0
     ratio = np.where(record, distance / np.where(record, greatest, 1.0), 1.0)
@@ -37,19 +49,28 @@ def greater(seen: Counts, greatest: Floats, distance: Floats) -> Floats:
     return np.where(distance > 0, rounded, 0.0)
 
 
-def smaller(seen: Counts, distance: Floats) -> Floats:
-    """Surprise at distances as small as these."""
-    at, total = bins_of(distance), seen.sum(axis=1, dtype=np.int64)
-    below = np.where(at[:, None] >= _EDGES, seen, 0).sum(axis=1, dtype=np.int64)
-    rounded: Floats = np.round(np.log10((total + 1) / (below + 1)), _DIGITS)
+def smaller(counts: Counts, at: Ints) -> Floats:
+    """Surprise at distances as small as those in the bins `at`."""
+    found: Floats = np.log10((_at(counts, BINS - 1) + 1) / (_at(counts, at) + 1))
+    rounded: Floats = np.round(found, _DIGITS)
     return rounded
 
 
-def reach(seen: Counts, share: float) -> Floats:
+def reach(counts: Counts, share: float) -> Floats:
     """The distance that no more than this share of the past ones exceeded: the upper edge of its bin; 0 for none."""
-    above = np.cumsum(seen[:, ::-1], axis=1, dtype=np.int64)[:, ::-1]  # in this bin or a higher one
-    within = above > share * above[:, :1]
-    at = np.where(within.any(axis=1), BINS - 1 - np.argmax(within[:, ::-1], axis=1), -1)
-    octave, part = np.divmod(at + 1, PARTS)
+    total = _at(counts, BINS - 1)
+    enough = (total - np.floor(share * total)).astype(
+        np.uint32
+    )  # with these in lower bins no more than the share is left
+    bins = np.count_nonzero(counts[..., :-1] < enough[..., None], axis=-1) + (total > 0)
+    octave, part = np.divmod(bins, PARTS)
     edge = np.ldexp(0.5 + part / (2 * PARTS), octave - _SMALLEST)
-    return np.where(at > 0, edge, 0.0)
+    return np.where(bins > 1, edge, 0.0)
+
+
+def _at(counts: Counts, bins: Ints | int) -> Ints:
+    """Counts of one bin each, as numbers that may be subtracted."""
+    chosen = (
+        counts[..., bins] if isinstance(bins, int) else np.take_along_axis(counts, bins[..., None], axis=-1)[..., 0]
+    )
+    return chosen.astype(np.int64)

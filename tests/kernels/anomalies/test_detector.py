@@ -3,9 +3,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ecompulse.kernels.anomalies.detector import adapt, expected, observe
+from ecompulse.kernels.anomalies.detector import Usual, adapt, expected, observe
 from ecompulse.kernels.anomalies.memory import LEVEL_POINTS, RECORD, UnreadableMemoryError, dump, fresh, load
-from ecompulse.kernels.anomalies.surprise import bins_of, greater, reach, smaller
+from ecompulse.kernels.anomalies.surprise import bins_of, greater, reach, smaller, through
 from support.anomaly_oracle import Distances, OneSeries
 
 MINUTE = 60_000
@@ -19,10 +19,15 @@ def run(columns, times):
     for row in range(len(columns[0])):
         live = [column for column in columns if len(column) > row]
         values = np.array([column[row] for column in live])
-        judged = observe(memory[: len(live)], np.full(len(live), times[row]), values)
+        going = memory[: len(live)]
+        judged = observe(going, np.full(len(live), times[row]), values, Usual.of(going))
         for one, score, news in zip(found, judged.score, judged.news, strict=False):
             one.append((float(score), bool(news)))
     return columns, found, memory
+
+
+def interval(memory, time):
+    return expected(memory, np.full(len(memory), time), Usual.of(memory))
 
 
 def shaped(draw, size):
@@ -104,8 +109,9 @@ def test_ranks_equal_counting(past, distance):
         known.add(one)
         seen[0, bins_of(np.array([one]))] += 1
     one = np.array([distance])
-    assert greater(seen, np.array([known.greatest]), one)[0] == pytest.approx(known.at_least(distance), abs=1e-6)
-    assert smaller(seen, one)[0] == pytest.approx(known.at_most(distance), abs=1e-6)
+    counts, at = through(seen), bins_of(one)
+    assert greater(counts, np.array([known.greatest]), one, at)[0] == pytest.approx(known.at_least(distance), abs=1e-6)
+    assert smaller(counts, at)[0] == pytest.approx(known.at_most(distance), abs=1e-6)
 
 
 def test_reach_is_exceeded_by_no_more_than_its_share():
@@ -113,7 +119,7 @@ def test_reach_is_exceeded_by_no_more_than_its_share():
     past = rng.exponential(50, 5000)
     seen = np.zeros((1, 512), np.uint32)
     np.add.at(seen[0], bins_of(past), 1)
-    edge = reach(seen, 0.005)[0]
+    edge = reach(through(seen), 0.005)[0]
     assert (past > edge).mean() <= 0.005
     assert (past > edge * 0.8).mean() > 0.005
     assert reach(np.zeros((1, 512), np.uint32), 0.005)[0] == 0
@@ -125,7 +131,7 @@ def test_the_interval_follows_the_time_of_day():
     values = 100 + 50 * np.sin(at / 288 * 2 * np.pi) + rng.normal(0, 3, len(at))
     _, _, memory = run([values.tolist()], (START + at * 5 * MINUTE).tolist())
     morning, evening = (START + 6 * 86_400_000 + hour * 60 * MINUTE for hour in (6, 18))
-    (low, high), (other_low, other_high) = (expected(memory, np.array([time])) for time in (morning, evening))
+    (low, high), (other_low, other_high) = (interval(memory, time) for time in (morning, evening))
     assert 110 < low[0] < 150 < high[0] < 190
     assert 10 < other_low[0] < 50 < other_high[0] < 90
 
@@ -135,6 +141,6 @@ def test_after_adapting_only_the_last_points_are_the_level():
     _, _, memory = run([values], [START + row * MINUTE for row in range(370)])
     adapt(memory, np.array([20]))
     assert memory["held"][0] == 20
-    low, high = expected(memory, np.array([START + 370 * MINUTE]))
+    low, high = interval(memory, START + 370 * MINUTE)
     assert (low[0] + high[0]) / 2 == 50
     assert LEVEL_POINTS == 300
