@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 ARGS ?=
-WORKERS ?= 3
+WORKERS ?= 2
 # A module's tests stay together, so that what they share is made once; who has nothing left takes from the others.
 PARALLEL := -n $(WORKERS) --dist worksteal
 

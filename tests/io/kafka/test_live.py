@@ -73,7 +73,8 @@ def test_the_live_demo_sells_and_a_job_follows(topics: Topics, tmp_path: Path, m
     flags = ["--live", f"--kafka={topics.bootstrap}", "--for=12s", "--rate=100", f"--out={tmp_path / 'demo'}"]
     status, shown, said = command("pipelines.demo", *flags)
     assert (status, said) == (0, "")
-    assert re.search(r"event_enrichment: epoch 2: \d+ rows in [\d,]+ ms, \d+ offsets behind", shown)
+    # How many epochs there are in that time is the machine's affair.
+    assert re.search(r"event_enrichment: epoch \d+: \d+ rows in [\d,]+ ms, \d+ offsets behind", shown)
     followed = re.search(r"^event_enrichment\s+([\d,]+) rows in", shown, re.MULTILINE)
     assert followed
     rows = int(followed[1].replace(",", ""))
