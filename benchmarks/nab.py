@@ -18,6 +18,7 @@ import numpy as np
 from benchmarks.measure import table
 from benchmarks.nab_scoring import PROFILES, STANDARD, File, Result, score_corpus
 from ecompulse.kernels.anomalies.detector import Usual, observe
+from ecompulse.kernels.anomalies.incidents import judge
 from ecompulse.kernels.anomalies.kernel import DetectAnomalies
 from ecompulse.kernels.anomalies.memory import fresh
 
@@ -101,6 +102,20 @@ def run() -> None:
     rows += [(f"{name} (published)", score, "", "", "", "") for name, score in PUBLISHED.items()]
     table(("profile", "score", "threshold", "precision", "recall", "windows, false"), rows)
     print(f"\n{len(corpus)} series at once, {cost * 1e6:.0f} us of CPU per point")
+    whole = ", ".join(f"{1e6 * cost_of(count):.0f} us for {count:,}" for count in (1, 100, 2_000))
+    print(f"with incidents, series side by side: {whole}")
+
+
+def cost_of(series: int) -> float:
+    """CPU seconds per point of the kernel's whole judgement, of noise after a thousand points or fewer."""
+    memory, rows = fresh(series), max(100, 1_000 // series)
+    values = np.random.default_rng(1).normal(100, 5, (2 * rows, series))
+    policy = DetectAnomalies().policy
+    for row in range(2 * rows):
+        if row == rows:
+            begun = time.process_time()
+        judge(memory, np.full(series, row * 300_000), values[row], policy)
+    return (time.process_time() - begun) / (rows * series)
 
 
 def _shares(result: Result) -> tuple[str, str, str]:
