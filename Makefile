@@ -3,8 +3,6 @@
 PY := .venv/bin/python
 ARGS ?=
 WORKERS ?= 2
-# A module's tests stay together, so that what they share is made once; who has nothing left takes from the others.
-PARALLEL := -n $(WORKERS) --dist worksteal
 
 .PHONY: help setup lock demo demo-live services chaos soak test unit coverage lint types docs wheel bench clean
 
@@ -38,15 +36,15 @@ soak: setup ## A live job at a fixed rate, with restarts: does anything grow? AR
 
 test: setup ## All tests: unit, property, crash and wheel; ARGS="..." runs some
 	@$(if $(ARGS),,echo "test: all tests (about 20 minutes on 2 cores)")
-	@$(PY) -m pytest -q $(if $(ARGS),$(ARGS),$(PARALLEL))
+	@$(PY) -m pytest -q $(if $(ARGS),$(ARGS),-n $(WORKERS))
 
 unit: setup ## Unit and property tests only
 	@echo "unit: unit and property tests (under 2 minutes)"
-	@$(PY) -m pytest -q -m "not slow" $(PARALLEL) $(ARGS)
+	@$(PY) -m pytest -q -m "not slow" -n $(WORKERS) $(ARGS)
 
 coverage: setup ## All tests, with a coverage report here and in coverage.xml
 	@echo "coverage: all tests, measured (longer than make test)"
-	@$(PY) -m pytest -q $(PARALLEL) --cov --cov-report=term --cov-report=xml $(ARGS)
+	@$(PY) -m pytest -q -n $(WORKERS) --cov --cov-report=term --cov-report=xml $(ARGS)
 
 lint: setup ## ruff: format and rules
 	@echo "lint: ruff (a second)"
