@@ -35,11 +35,11 @@ soak: setup ## A live job at a fixed rate, with restarts: does anything grow? AR
 	@PYTHONPATH=tests $(PY) -m reliability.soak $(ARGS)
 
 test: setup ## All tests: unit, property, crash and wheel; ARGS="..." runs some
-	@$(if $(ARGS),,echo "test: all tests (about 20 minutes on 2 cores)")
+	@$(if $(ARGS),,echo "test: all tests (20 to 50 minutes on 2 cores, as fast as they are)")
 	@$(PY) -m pytest -q $(if $(ARGS),$(ARGS),-n $(WORKERS))
 
 unit: setup ## Unit and property tests only
-	@echo "unit: unit and property tests (under 2 minutes)"
+	@echo "unit: unit and property tests (2 to 8 minutes, as the machine is)"
 	@$(PY) -m pytest -q -m "not slow" -n $(WORKERS) $(ARGS)
 
 coverage: setup ## All tests, with a coverage report here and in coverage.xml

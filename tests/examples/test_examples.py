@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 import polars as pl
+import pytest
 from deltalake import DeltaTable
 
 from ecompulse.simulator.settings import Settings
@@ -12,6 +13,7 @@ from ecompulse.simulator.store import write
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_a_fifth_job_in_thirty_lines(tmp_path):
     script = ROOT / "examples" / "landing_pages.py"
     lines = [

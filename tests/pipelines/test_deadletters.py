@@ -209,6 +209,7 @@ def visit(number: int, zone: str = "Z") -> str:
     return json.dumps(row)
 
 
+@pytest.mark.slow
 def test_a_replay_meets_the_state_that_its_neighbours_left(tmp_path):
     flags = ("--num_shards=2", QUIET, "--watermark_delay=1h")
     shop = Shop(tmp_path / "shop", tmp_path / "input", flags, job="session_analytics")
@@ -222,6 +223,7 @@ def test_a_replay_meets_the_state_that_its_neighbours_left(tmp_path):
     assert_frame_equal(rows(shop, "session_events"), rows(right, "session_events"))
 
 
+@pytest.mark.slow
 def test_a_replayed_row_whose_window_is_closed_is_a_late_event(tmp_path):
     flags = ("--num_shards=2", QUIET, "--watermark_delay=1s")
     shop = Shop(tmp_path / "shop", tmp_path / "input", flags, job="session_analytics")

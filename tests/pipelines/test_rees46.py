@@ -31,6 +31,7 @@ def test_copies_are_removed_and_counted(tmp_path):
     assert quality.filter(pl.col("check") == "duplicate")["count"].sum() == COPIES
 
 
+@pytest.mark.slow
 def test_every_event_is_in_a_session(tmp_path):
     place = Place(tmp_path, REES46, ("--mapping=rees46", "--drain"), session_analytics)
     assert place.run() == 0
