@@ -37,6 +37,11 @@ class Spell:
     usual: Floats
 
 
+def spell_of_rows(spells: Sequence[Spell]) -> Ints:
+    """Of each row of all spells, which of these it is in."""
+    return np.repeat(np.arange(len(spells)), [spell.scores.size for spell in spells])
+
+
 def reasons_of(spells: Sequence[Spell], told: Flags, chosen: Ints, features: Sequence[str]) -> pl.Series:
     """Of each row that is told (over all spells) at most three features, with their value and their median.
 
@@ -44,7 +49,7 @@ def reasons_of(spells: Sequence[Spell], told: Flags, chosen: Ints, features: Seq
     """
     rows = np.flatnonzero(told)
     surprises = np.concatenate([spell.surprises for spell in spells])[rows]
-    owner = np.repeat(np.arange(len(spells)), [spell.scores.size for spell in spells])[rows]
+    owner = spell_of_rows(spells)[rows]
     order = np.argsort(-surprises, axis=1, kind="stable")[:, :_MOST]
     values = spells[0].lines.lines.columns[spells[0].lines.low + rows[:, None], chosen[order]]
     usual = np.array([spell.usual for spell in spells])[owner[:, None], order]

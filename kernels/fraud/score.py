@@ -15,7 +15,7 @@ from ecompulse.kernels.fraud.examples import matrix, packed_schema
 from ecompulse.kernels.fraud.keeping import PARTS, dump_brain, load_brain
 from ecompulse.kernels.fraud.learning import Learning
 from ecompulse.kernels.fraud.quality import QUALITY_SCHEMA, quality_of
-from ecompulse.kernels.fraud.reasons import REASON, Spell, reasons_of
+from ecompulse.kernels.fraud.reasons import REASON, Spell, reasons_of, spell_of_rows
 from ecompulse.kernels.fraud.reserve import Reserve
 from ecompulse.kernels.fraud.reservoir import HOUR
 from ecompulse.kernels.fraud.rules import Policy
@@ -204,9 +204,8 @@ class ScoreTransactions:
         found, budget = budget.decided(self.policy.applied(rows, list(self.features)))
         told = (found["decision"] != "pass").to_numpy()
         versions = pl.Series([spell.version for spell in spells], dtype=pl.String)
-        sizes = np.repeat(np.arange(len(spells)), [spell.scores.size for spell in spells])
         shown = found.with_columns(
-            versions.gather(sizes).alias("model_version"),
+            versions.gather(spell_of_rows(spells)).alias("model_version"),
             id=row_id(pl.lit("risk_scores"), "transaction_id"),
             amount_base=_money(pl.col("minor")) if self.based else pl.lit(None, MONEY),
             reasons=reasons_of(spells, told, np.array(self.how.surprising), self.features),
