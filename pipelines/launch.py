@@ -2,15 +2,15 @@
 
 import os
 import re
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserError
+from ecompulse.io.signals import stop_on_signals
 from ecompulse.runners.quiet import quiet
 from pipelines.common import COMMON
 from pipelines.flags import Flag, Options, parse
@@ -97,7 +97,7 @@ def _run(spec: JobSpec, argv: Sequence[str]) -> int:
         from pipelines.check import check
 
         return check(job, sources)
-    stop = _stop_on_signals()
+    stop = stop_on_signals(first=_say_so, again=lambda number: os._exit(128 + number))
     from pipelines.assemble import assemble
 
     with assemble(job, sources, options, stop) as driver:
@@ -120,19 +120,8 @@ def open_sources(spec: JobSpec, options: Options) -> list["Source"]:
     ]
 
 
-def _stop_on_signals() -> threading.Event:
-    """Set on SIGTERM or SIGINT, to end after the epoch in hand; a second signal ends at once."""
-    stop = threading.Event()
-
-    def request(number: int, _frame: Any) -> None:
-        if stop.is_set():
-            os._exit(128 + number)
-        stop.set()
-        os.write(2, b"stopping after the epoch in hand; once more to stop at once\n")  # print may be interrupted itself
-
-    signal.signal(signal.SIGTERM, request)
-    signal.signal(signal.SIGINT, request)
-    return stop
+def _say_so() -> None:
+    os.write(2, b"stopping after the epoch in hand; once more to stop at once\n")  # print may be interrupted itself
 
 
 def _farewell(name: str, driver: "Driver", committed: int) -> int:

@@ -15,6 +15,7 @@ import yaml
 from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.io.kafka.address import parse_address
 from ecompulse.io.kafka.settings import load_settings
+from ecompulse.io.signals import stop_on_signals
 from ecompulse.simulator.produce import RealClock, produce
 from ecompulse.simulator.settings import Settings, SettingsError
 from ecompulse.simulator.store import write_side
@@ -79,9 +80,7 @@ def live(
 
     servers = parse_address(f"kafka://{kafka}", "--kafka").servers
     streams = TopicStreams(servers, PREFIX, load_settings(kafka_config))
-    stop, followers = threading.Event(), list[Follower]()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop, followers = stop_on_signals(), list[Follower]()
     if seconds is not None:
         threading.Timer(seconds, stop.set).start()
 

@@ -2,14 +2,13 @@
 
 import argparse
 import json
-import signal
 import sys
-import threading
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
+from ecompulse.io.signals import stop_on_signals
 from ecompulse.simulator.episodes import CardTesting, CheckoutOutage, Episode
 from ecompulse.simulator.incidents import PriceError, SearchOutage, TrafficCollapse
 from ecompulse.simulator.produce import GrowingFiles, NewFiles, RealClock, produce
@@ -108,9 +107,7 @@ def settings_of(given: argparse.Namespace) -> Settings:
 
 def _endless(settings: Settings, rate: float, folder: Path, files: str | None) -> Truth:
     """Send until SIGINT or SIGTERM; what is in hand is finished."""
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_on_signals()
     clock = RealClock(stop)
     sink = GrowingFiles(folder) if files == "growing" else NewFiles(folder, clock)
     return produce(settings, rate, sink, clock, stop=stop.is_set, begin=lambda shop: write_side(shop, folder))
