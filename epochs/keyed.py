@@ -134,7 +134,7 @@ class StepShard(beam.DoFn):
         clock, head = Clock(**found["clock"]), Head.load(found["head"])
         due = head.due is not None and head.due <= clock.watermark
         if batch.is_empty() and not due:
-            yield self._head(shard, head)
+            yield self._head(shard, head.passed(clock.watermark))
             return
         state = ShardState(self._kernel, clock, head, self._store)
         step = self._kernel.step(state, batch, clock)

@@ -4,7 +4,7 @@ import threading
 import uuid
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any, Final
 
@@ -63,7 +63,7 @@ _cache = RunCache()
 
 @dataclass
 class Head:
-    """What a seal keeps of a shard: its runs per table, when it next wants a step, and its last watermark."""
+    """What a seal keeps of a shard: its runs per table, when it next wants a step, and the watermark it has come to."""
 
     tables: dict[str, list[RunRef]] = field(default_factory=dict)
     due: int | None = None
@@ -82,6 +82,13 @@ class Head:
             return Head()
         tables = {name: [RunRef(**ref) for ref in refs] for name, refs in raw["tables"].items()}
         return Head(tables, raw["due"], raw["stepped"], raw["version"])
+
+    def passed(self, watermark: int) -> "Head":
+        """The head after an epoch with this watermark, also one in which nothing came to the shard.
+
+        So what has expired is the same in all shards, however rows are shared out. A drain expires nothing.
+        """
+        return self if watermark >= END_OF_TIME else replace(self, stepped=watermark)
 
 
 class ShardState:
@@ -154,12 +161,11 @@ class ShardState:
             folder = f"state/{operator}/{shard:05d}"
             tables[name] = [*refs[:kept], *(self._write(folder, name, attempt, new) for new in fresh)]
             self._runs[name] = [*old[:kept], *fresh]
-        drained = self._clock.watermark >= END_OF_TIME
-        return Head(tables, self._next_due(), self._horizon if drained else self._clock.watermark)
+        return Head(tables, self._next_due(), self._horizon).passed(self._clock.watermark)
 
     @property
     def _horizon(self) -> int:
-        """Watermark that expiry goes by: that of the shard's last step.
+        """Watermark that expiry goes by: that of the epoch before.
 
         The watermark may leap past a row's `due` and `expires` at once, and the step must still see the row.
         """

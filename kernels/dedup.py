@@ -86,7 +86,7 @@ class Deduplicate:
     def step(self, state: StateView, batch: pl.DataFrame, clock: Clock) -> Step:
         """Judge one epoch's rows of a shard."""
         rows = batch.select(self.columns.names())
-        # Expired by this step's own watermark: that of the shard's last step depends on what else came to the shard.
+        # Expired by this step's own watermark: that of the epoch before depends on where the cut was.
         lasting = pl.col("expires") > (clock.watermark if clock.watermark < END_OF_TIME else -1)
         known = state.lookup(_SEEN.name, rows["event_id"]).filter(lasting).select("event_id", _until="expires")
         rows = rows.with_columns(_at=millis()).join(known, on="event_id", how="left")

@@ -44,9 +44,9 @@ class Table:
             divided anew among shards.
         due: name of an Int64 column (ms, null for never): a step happens, even without input, once the
             watermark has reached the smallest value.
-        expires: name of an Int64 column (ms): a row whose value is at or before the watermark of the shard's
-            last step no longer exists for a step, and is dropped from storage when its run is next merged. When that
-            was depends on what else came to the shard: a kernel whose results must not filters by its own clock.
+        expires: name of an Int64 column (ms): a row whose value is at or before the watermark of the epoch
+            before no longer exists for a step, and is dropped from storage when its run is next merged. Where epochs
+            are cut is chance: a kernel whose results must not tell it filters by its own clock.
         keep_key: False when the key's text is needed by nobody: only its hash is stored, and `due` can
             then not return the key.
     """

@@ -1,3 +1,7 @@
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 import apache_beam as beam
 import polars as pl
 import pytest
@@ -7,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecompulse.epochs.coders import decode, encode
-from ecompulse.epochs.keyed import Keyed, require_bounded, split_by_shard
+from ecompulse.epochs.keyed import FRAME, HEAD, STATE, Keyed, StepShard, require_bounded, split_by_shard
+from ecompulse.io.stores import LocalStore
 from ecompulse.kernels.hashing import shard_of
+from ecompulse.kernels.step import Change, Clock, Step, Table
 from ecompulse.transforms.enrich import EnrichEvents
 from ecompulse.transforms.sessionize import SessionizeEvents
 from support.toy import ROWS, CountPerKey
@@ -55,3 +61,41 @@ def test_an_unbounded_input_is_refused_at_construction(transform):
     with pytest.raises(ValueError, match="unbounded; run it in epochs"):
         transform.expand(Endless())
     require_bounded(type("Bounded", (), {"is_bounded": True})(), "x")
+
+
+@dataclass(frozen=True)
+class Remember:
+    """Says of each row whether its key came within 10 s of event time, as far as is still remembered."""
+
+    name: str = "remember"
+    version: int = 1
+    inputs: pl.Schema = field(default_factory=lambda: ROWS)
+    outputs: Mapping[str, pl.Schema] = field(default_factory=lambda: {"known": pl.Schema({"key": pl.String()})})
+    tables: tuple[Table, ...] = (
+        Table("seen", pl.Schema({"key": pl.String(), "expires": pl.Int64()}), "key", expires="expires"),
+    )
+
+    def key(self, batch):
+        return batch["key"]
+
+    def step(self, state, batch, clock):
+        del clock
+        seen = batch.select("key", expires=pl.col("event_time").dt.epoch("ms") + 10_000)
+        return Step({"known": state.lookup("seen", batch["key"]).select("key")}, {"seen": Change(seen["key"], seen)})
+
+
+@pytest.mark.parametrize("neighbour", [True, False])
+def test_what_has_expired_does_not_depend_on_what_else_came_to_the_shard(tmp_path, neighbour):
+    stepping, head, known = StepShard(Remember(), LocalStore(str(tmp_path))), None, []
+    epochs = [
+        (-1, [("1", "a", 0, 1_000)]),
+        (30_000, [("2", "b", 0, 31_000)] * neighbour),
+        (40_000, [("3", "a", 0, 2_000)]),
+    ]
+    for number, (watermark, rows) in enumerate(epochs, start=1):
+        plan = {"clock": Clock(number, watermark, 0).__dict__, "attempt": "a", "head": head}
+        payloads = [HEAD + json.dumps(plan).encode(), *([FRAME + encode(frame(rows))] if rows else [])]
+        outputs = list(stepping.process((0, payloads)))
+        known += [found.value["key"].to_list() for found in outputs if found.tag == "known"]
+        head = next(json.loads(found.value)["head"] for found in outputs if found.tag == STATE)
+    assert known == [], "the late row came after the watermark had passed what was remembered of its key"

@@ -36,6 +36,10 @@ class MemoryState:
         found = [self._live(name)[spec.due].min() for name, spec in self.tables.items() if spec.due is not None]
         return min((int(value) for value in found if value is not None), default=None)
 
+    def passed(self, watermark: int) -> None:
+        if watermark < END_OF_TIME:  # draining ends windows, it does not age what is remembered
+            self.watermark = watermark
+
     def apply(self, table: str, change: Change) -> None:
         spec = self.tables[table]
         assert set(change.rows[spec.key]) <= set(change.keys), f"{table}: rows of keys not named in the change"
@@ -90,6 +94,7 @@ def run_kernel(
             batch = keyed.filter(pl.col("_shard") == number).drop("_shard")
             due = state.next_due()
             if batch.is_empty() and (due is None or due > watermark):
+                state.passed(watermark)
                 continue
             step = kernel.step(state, batch, clock)
             assert set(step.outputs) == set(kernel.outputs)
@@ -98,6 +103,5 @@ def run_kernel(
                 outputs[name].append(frame)
             for name, change in step.changes.items():
                 state.apply(name, change)
-            if watermark < END_OF_TIME:  # draining ends windows, it does not age what is remembered
-                state.watermark = watermark
+            state.passed(watermark)
     return {name: pl.concat(frames) for name, frames in outputs.items()}
