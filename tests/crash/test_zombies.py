@@ -8,6 +8,8 @@ from ecompulse.io.stores import LocalStore
 from support.script import Script
 from support.toy import ToyJob, rows
 
+pytestmark = pytest.mark.slow
+
 TABLES = ("rows", "totals")
 UNREACHED = {
     Step.WAREHOUSE_BEFORE_COMMIT: "the script has no warehouse; a transaction that sleeps holds its lock",

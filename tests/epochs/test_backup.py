@@ -16,6 +16,8 @@ from ecompulse.io.stores import LocalStore
 from support.script import Script
 from support.toy import ToyJob, rows
 
+pytestmark = pytest.mark.slow
+
 STEPS = [step for step in Step if not step.value.startswith(("warehouse.", "kafka."))]
 
 
@@ -35,7 +37,6 @@ def answer(tmp_path_factory):
     return {name: (script.table(name), script.lines(name)) for name in ("rows", "totals")}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS)
 def test_destroyed_at_every_step_and_restored(tmp_path, answer, step):
     script = backed_up(tmp_path)

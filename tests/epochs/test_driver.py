@@ -33,6 +33,7 @@ def test_one_epoch_reads_everything(answer):
     assert answer["totals"]["rows"].sum() == 90
 
 
+@pytest.mark.slow
 def test_any_cut_gives_the_same_tables(tmp_path, answer):
     script = Script(ToyJob(), tmp_path, max_rows=7, shards=3)
     script.add_data(rows(60)).add_data(rows(30, seed=2)).run()
@@ -40,6 +41,7 @@ def test_any_cut_gives_the_same_tables(tmp_path, answer):
     assert len(script.progress) > 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", IN_PROCESS_STEPS)
 def test_crash_at_every_step_changes_nothing(tmp_path, answer, step):
     script = Script(ToyJob(), tmp_path, max_rows=11, backup=LocalStore(str(tmp_path / "backup")))
@@ -59,6 +61,7 @@ def test_second_run_has_nothing_to_do_and_new_data_goes_on(tmp_path):
     assert script.table("totals").height == before.height + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [Step.PLANNED, Step.BEFORE_SEAL, Step.SEALED, Step.PUBLISHED, Step.COMMITTED])
 def test_a_driver_that_sleeps_while_its_successor_runs_stops_and_changes_nothing(tmp_path, answer, step):
     script = Script(ToyJob(), tmp_path, max_rows=11)

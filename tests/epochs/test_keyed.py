@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.epochs.coders import decode, encode
@@ -17,6 +17,7 @@ from ecompulse.kernels.hashing import shard_of
 from ecompulse.kernels.step import Change, Clock, Step, Table
 from ecompulse.transforms.enrich import EnrichEvents
 from ecompulse.transforms.sessionize import SessionizeEvents
+from support.examples import examples
 from support.toy import ROWS, CountPerKey
 
 
@@ -29,7 +30,7 @@ def frame(rows):
 ROW = st.tuples(st.uuids().map(str), st.sampled_from("abcdef"), st.integers(-5, 5), st.integers(0, 20_000))
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.lists(ROW, max_size=50), st.integers(1, 7))
 def test_splitting_by_shard_keeps_every_row_in_its_shard(rows, num_shards):
     kernel, whole = CountPerKey(), frame(rows)

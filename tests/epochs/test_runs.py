@@ -3,13 +3,14 @@
 import itertools
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.epochs.runs import HI, LIVE, LO, Run, compact, latest, lookup, make_run, merge
 from ecompulse.kernels.hashing import fingerprint
 from ecompulse.kernels.prints import Prints
 from ecompulse.kernels.step import Table
+from support.examples import examples
 
 KEY = st.tuples(st.integers(0, 3), st.integers(0, 2))
 CHANGE = st.dictionaries(KEY, st.lists(st.tuples(st.integers(0, 99), st.none() | st.integers(0, 9)), max_size=3))
@@ -43,7 +44,7 @@ def lasting(change: Change, watermark: int) -> Change:
     return {key: group for key, group in kept.items() if group}
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.lists(CHANGE, min_size=1, max_size=5), st.integers(-1, 9), st.booleans())
 def test_a_merge_is_what_dictionaries_say(changes, watermark, expiring):
     runs, whole = [run_of(change) for change in changes], over(changes)
@@ -55,7 +56,7 @@ def test_a_merge_is_what_dictionaries_say(changes, watermark, expiring):
     assert told(latest(runs)) == told(run_of({key: group for key, group in whole.items() if group}).frame)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.lists(CHANGE, min_size=1, max_size=6), st.integers(-1, 9), st.lists(KEY))
 def test_compaction_changes_no_answer(changes, watermark, asked):
     runs: list[Run] = []
@@ -73,7 +74,7 @@ def test_compaction_changes_no_answer(changes, watermark, asked):
     assert sorted(told(found)) == sorted(told(run_of(wanted).frame))
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(CHANGE, st.lists(KEY, unique=True))
 def test_a_run_finds_rows_and_knows_marks(change, asked):
     run = run_of(change)
@@ -85,7 +86,7 @@ def test_a_run_finds_rows_and_knows_marks(change, asked):
     ]  # fmt: skip
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.lists(st.tuples(st.sampled_from([*"abcdef", None]), st.integers(0, 9))), st.lists(st.sampled_from("abcdef")))
 def test_a_change_is_its_rows_and_marks_for_keys_without(rows, more):
     frame = pl.DataFrame(rows, TABLE.schema, orient="row")

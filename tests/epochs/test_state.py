@@ -6,7 +6,7 @@ from unittest import mock
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -18,6 +18,7 @@ from ecompulse.epochs.state import Head, RunCache, ShardState
 from ecompulse.io.stores import LocalStore
 from ecompulse.kernels.hashing import fingerprint
 from ecompulse.kernels.step import END_OF_TIME, Change, Clock, Table
+from support.examples import examples
 from support.harness import MemoryState
 
 SCHEMA = pl.Schema({"key": pl.String(), "n": pl.Int64(), "due": pl.Int64(), "expires": pl.Int64()})
@@ -49,7 +50,7 @@ def crowded(key: pl.Series) -> pl.DataFrame:
     return fingerprint(key).with_columns(hi=pl.col("hi") % 2)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(changes, st.sampled_from([fingerprint, crowded]), st.data())
 def test_runs_equal_a_plain_table(steps, prints, data):
     """Any sequence of changes, reloaded from files each time: same rows by key and by due time."""

@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.epochs.errors import UserError
 from ecompulse.io.s3 import S3Store, StoreError, _client
 from ecompulse.io.stores import LocalStore, open_store
 from services import s3
+from support.examples import examples
 
 pytestmark = pytest.mark.slow
 
@@ -111,7 +112,7 @@ OPERATIONS = st.lists(
 
 
 @pytest.mark.parametrize("kind", ["directory", "bucket"])
-@settings(max_examples=25)
+@examples(25)
 @given(OPERATIONS)
 def test_any_sequence_of_operations_is_that_of_a_dict(kind, tmp_path_factory, bucket, moto, operations):
     store = (

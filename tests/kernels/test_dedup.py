@@ -2,13 +2,14 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.kernels.dedup import REFERENCES, Deduplicate
 from ecompulse.kernels.event import ORDER, TIME
 from ecompulse.kernels.hashing import row_id
 from ecompulse.kernels.step import END_OF_TIME, Clock
+from support.examples import examples
 from support.harness import run_kernel, watermarks
 from support.stepping import OneShard, rearranged, some
 from support.streams import BASE, cuts
@@ -47,7 +48,7 @@ def oracle(stream: pl.DataFrame, at: list[int], kernel: Deduplicate, delay: int)
     return sorted(passed), duplicates, unjudged
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(data=st.data(), horizon=st.sampled_from([0, 1000, 60_000, DELAY]), delay=st.sampled_from([5000, DELAY]))
 def test_any_copies_equal_the_walk_row_by_row(data, horizon, delay):
     stream = data.draw(some({"event_id": st.sampled_from(["a", "b", "c", "d"])}, span=1_800_000))
@@ -60,7 +61,7 @@ def test_any_copies_equal_the_walk_row_by_row(data, horizon, delay):
     assert (told.get("duplicate", 0), told.get("unjudged", 0)) == (duplicates, unjudged)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(data=st.data(), horizon=st.sampled_from([0, 60_000, DELAY]), seed=st.integers(0, 999))
 def test_equal_copies_leave_one_row_in_any_cut_order_and_sharding(data, horizon, seed):
     stream = data.draw(some({"query": st.sampled_from(["x", "y"])}, span=60_000, delay=DELAY))

@@ -2,12 +2,13 @@ from collections import Counter
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.kernels.event import FRAME_SCHEMA, ORDER, TIME
 from ecompulse.kernels.identity import NEEDED, ResolveIdentity
 from ecompulse.kernels.step import END_OF_TIME
+from support.examples import examples
 from support.harness import run_kernel
 from support.stepping import OneShard, rearranged, some
 from support.streams import BASE, cuts
@@ -61,7 +62,7 @@ def oracle(stream: pl.DataFrame, lapse: int) -> dict[str, str]:
     return visitor
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(
     data=st.data(),
     lapse=st.sampled_from([0, 1000, 1_200_000, 30 * 86_400_000]),
@@ -78,7 +79,7 @@ def test_equals_the_walk_for_any_cut_order_and_sharding(data, lapse, seed):
     assert visitors(found) == expected
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(data=st.data())
 def test_late_rows_come_out_once_too(data):
     stream = data.draw(some(FIELDS))

@@ -1,11 +1,12 @@
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.kernels.event import FRAME_SCHEMA, ORDER, TIME
 from ecompulse.kernels.interval_join import NEEDED, MatchPayments
 from ecompulse.kernels.step import END_OF_TIME
+from support.examples import examples
 from support.harness import run_kernel
 from support.stepping import OneShard, rearranged, some
 from support.streams import BASE, cuts
@@ -68,7 +69,7 @@ def shown(found: pl.DataFrame) -> list[tuple]:
     return sorted(found.select(SHOWN).rows(), key=str)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(data=st.data(), bound=st.sampled_from([0, 1000, 900_000]), seed=st.integers(0, 999))
 def test_equals_the_walk_for_any_cut_order_and_sharding(data, bound, seed):
     stream = data.draw(some(FIELDS, span=data.draw(st.sampled_from([10_000, 3_600_000, 20_000_000]))))
@@ -85,7 +86,7 @@ def test_equals_the_walk_for_any_cut_order_and_sharding(data, bound, seed):
     assert shown(found) == expected
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(data=st.data())
 def test_late_rows_come_out_once_too(data):
     stream = data.draw(some(FIELDS))

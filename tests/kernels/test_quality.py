@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.kernels.decode import Decoded, Rule, decode_json
 from ecompulse.kernels.event import EVENT_TYPES, FIELDS, PAYMENT_STATUSES, RAW_SCHEMA
 from ecompulse.kernels.quality import QUALITY_SCHEMA, merge_quality, quality_counts
+from support.examples import examples
 
 HOUR = 3_600_000
 BASE = 1_699_999_200_000  # a full hour
@@ -74,7 +75,7 @@ def plain(batch: Decoded, rows: list[dict[str, object]]) -> dict[tuple[object, .
     return result
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.lists(row, max_size=15), st.integers(0, 15))
 def test_counts_equal_a_loop_and_parts_add_up(rows, cut):
     batch = decoded(rows)

@@ -1,10 +1,11 @@
 from collections import Counter
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.kernels.quality_totals import PARTIAL_SCHEMA, TotalQuality, book
+from support.examples import examples
 from support.harness import run_kernel
 from support.streams import arrivals, cuts
 
@@ -21,7 +22,7 @@ def partials(events: pl.DataFrame) -> pl.DataFrame:
     ).select(*PARTIAL_SCHEMA, "event_time", "source", "partition", "offset")
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(arrivals({"category": st.sampled_from(["a", "b"])}, span=600_000, delay=90_000), st.data())
 def test_totals_equal_a_count_in_plain_python(events, data):
     given_cuts = data.draw(cuts(events.height))

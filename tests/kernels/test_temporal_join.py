@@ -1,11 +1,12 @@
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.kernels.event import FRAME_SCHEMA, ORDER, TIME
 from ecompulse.kernels.step import END_OF_TIME, Clock
 from ecompulse.kernels.temporal_join import EVENT, SIDE, UPDATE, JoinVersions
+from support.examples import examples
 from support.harness import run_kernel, watermarks
 from support.stepping import OneShard, rearranged, some
 from support.streams import BASE, cuts
@@ -66,7 +67,7 @@ def answers(found: pl.DataFrame) -> list[tuple]:
     return sorted(found.select("event_id", "user_plan", "user_version_at", "user_version_status").rows(), key=str)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     data=st.data(),
     wait=st.sampled_from([1, 1000, 900_000]),
@@ -84,7 +85,7 @@ def test_with_a_wait_the_version_in_force_whatever_the_cut_order_and_sharding(da
     assert answers(found["joined"]) == sorted(expected, key=str)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(data=st.data(), lapse=st.sampled_from([None, 60_000]))
 def test_without_a_wait_the_best_version_known_at_that_step(data, lapse):
     stream = both_sides(data.draw(some(FIELDS)))

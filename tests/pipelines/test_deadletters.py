@@ -10,6 +10,8 @@ from polars.testing import assert_frame_equal
 from ecompulse.epochs.steps import Step
 from support.process import Shop, command, write_lines
 
+pytestmark = pytest.mark.slow
+
 QUIET = "--progress=none"
 DAY = "2026-03-01"
 WRONG = "fields: {}\n"
@@ -116,7 +118,6 @@ def test_a_replay_goes_on_beside_new_rows_and_is_shown_in_the_progress(wrong, tm
     assert rows(wrong).height == 91
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("step", [Step.RAN, Step.SEALED, Step.LAKE_COMMITTED, Step.PUBLISHED])
 def test_killed_in_the_middle_of_a_replay(wrong, answer, step):
     replay(wrong)
@@ -209,7 +210,6 @@ def visit(number: int, zone: str = "Z") -> str:
     return json.dumps(row)
 
 
-@pytest.mark.slow
 def test_a_replay_meets_the_state_that_its_neighbours_left(tmp_path):
     flags = ("--num_shards=2", QUIET, "--watermark_delay=1h")
     shop = Shop(tmp_path / "shop", tmp_path / "input", flags, job="session_analytics")
@@ -223,7 +223,6 @@ def test_a_replay_meets_the_state_that_its_neighbours_left(tmp_path):
     assert_frame_equal(rows(shop, "session_events"), rows(right, "session_events"))
 
 
-@pytest.mark.slow
 def test_a_replayed_row_whose_window_is_closed_is_a_late_event(tmp_path):
     flags = ("--num_shards=2", QUIET, "--watermark_delay=1s")
     shop = Shop(tmp_path / "shop", tmp_path / "input", flags, job="session_analytics")

@@ -3,11 +3,14 @@
 import json
 
 import polars as pl
+import pytest
 from deltalake import write_deltalake
 from polars.testing import assert_frame_equal
 
 from support.place import Place
 from support.process import events
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_table_is_read_like_a_file_and_followed(tmp_path):

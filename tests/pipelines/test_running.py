@@ -14,6 +14,8 @@ from ecompulse.io.lookups import resources
 from pipelines.report import reporter
 from support.process import Shop, command, events, write_lines
 
+pytestmark = pytest.mark.slow
+
 QUIET = "--progress=none"
 
 
@@ -208,7 +210,6 @@ def test_a_checkpoint_without_its_identity_is_not_made_anew(shop):
     assert "holds no checkpoint" in said
 
 
-@pytest.mark.slow
 def test_a_lake_that_is_gone_while_the_job_runs_can_be_resumed(shop, at):
     hidden = shop.root / "hidden"
     at(Step.SEALED, lambda: (shop.root / "lake").rename(hidden))
@@ -220,7 +221,6 @@ def test_a_lake_that_is_gone_while_the_job_runs_can_be_resumed(shop, at):
     assert shop.tables()["lines enriched_events"].height == 192
 
 
-@pytest.mark.slow
 def test_a_json_lines_file_that_was_cut(shop):
     assert shop.run_here(QUIET) == (0, "")
     next((shop.root / "lines").glob("enriched_events-*.jsonl")).write_text("")

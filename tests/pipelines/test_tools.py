@@ -14,6 +14,8 @@ from ecompulse.epochs import state
 from pipelines import checkpoint, lake
 from support.place import Place, printed, snapshot
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def half(shop, tmp_path_factory):

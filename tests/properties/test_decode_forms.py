@@ -5,12 +5,13 @@ import io
 import json
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.kernels.decode import Decoded, decode_columns, decode_csv, decode_json
 from ecompulse.kernels.event import POSITION_SCHEMA, RAW_SCHEMA
 from ecompulse.kernels.mapping import Mapping
+from support.examples import examples
 
 NOW = 1_700_000_000_000
 LENIENT = Mapping()
@@ -64,7 +65,7 @@ def same(one: Decoded, other: Decoded) -> None:
     assert one.dead_times.equals(other.dead_times)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(table, st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
 def test_csv_equals_json_of_texts(rows, quoting):
     header = record(list(COLUMNS), quoting).decode()
@@ -73,7 +74,7 @@ def test_csv_equals_json_of_texts(rows, quoting):
     same(decode_csv(frame(records), header, NOW), decode_json(frame(objects), NOW, LENIENT))
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.data())
 def test_fuzzed_records_never_raise_and_none_is_lost(data):
     tricky = st.text('a,"\r\n\\é', max_size=12).map(str.encode)
@@ -97,7 +98,7 @@ def read(raw: bytes) -> list[str] | None:
     return values[0] if len(values) == 1 and len(values[0]) == 2 else None
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     table,
     st.lists(st.floats(width=64) | st.none(), min_size=10, max_size=10),

@@ -8,7 +8,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.kernels.decode import Decoded, decode_json
@@ -16,6 +16,7 @@ from ecompulse.kernels.decode.assemble import assemble
 from ecompulse.kernels.decode.json_rows import json_batch
 from ecompulse.kernels.decode.plan import plan_for
 from ecompulse.kernels.event import FIELDS, FRAME_SCHEMA, RAW_SCHEMA, Kind
+from support.examples import examples
 
 NOW = 1_700_000_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -313,7 +314,7 @@ def row(draw: st.DrawFn) -> bytes:
     return written(tuple(members), draw(st.sampled_from(["", " ", "\t"]))).encode("utf-8", "surrogatepass")
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(st.lists(row() | st.binary(max_size=20), min_size=1, max_size=12))
 def test_equals_the_plain_reading_row_by_row(rows):
     decoded = decode_json(frame(rows), NOW)
@@ -324,7 +325,7 @@ def test_equals_the_plain_reading_row_by_row(rows):
     assert exact.dead_times.equals(decoded.dead_times)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.data())
 def test_fuzzed_bytes_never_raise_and_none_is_lost(data):
     rows = [bytearray(raw) for raw in data.draw(st.lists(row(), min_size=1, max_size=8))]

@@ -19,6 +19,8 @@ from ecompulse.simulator.store import write
 from pipelines import anomaly_detection, event_enrichment, realtime_metrics, session_analytics
 from support.script import comparable
 
+pytestmark = pytest.mark.slow
+
 JOBS = {
     "event_enrichment": (
         event_enrichment.main,
@@ -131,7 +133,6 @@ def answers(shop, tmp_path_factory) -> dict[str, dict[str, pl.DataFrame]]:
     return {job: run(job, shop, tmp_path_factory.mktemp(job)) for job in JOBS}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("job", "flags"), list(itertools.product(JOBS, [
     ("--max_records_per_epoch=700",),
     ("--max_records_per_epoch=1100", "--num_shards=1"),
@@ -144,7 +145,6 @@ def test_any_cut_and_any_shards_give_the_same_tables(job, flags, shop, answers, 
         assert_frame_equal(found[name], expected)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("job", JOBS)
 def test_failures_on_the_way_change_nothing(job, shop, answers, tmp_path):
     """The run fails at one step after the other, and is started again each time."""

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 from deltalake import DeltaTable, write_deltalake
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.epochs.errors import JobError, UserError
@@ -16,6 +16,7 @@ from ecompulse.io.delta import DeltaSource
 from ecompulse.io.s3 import storage_options
 from ecompulse.io.sources import open_source
 from services import s3
+from support.examples import examples
 
 
 def append(place, numbers, options=None, **more: Any) -> None:
@@ -39,7 +40,7 @@ def read(source, positions, max_rows, epochs=1000):
     return found
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(
     st.lists(st.integers(0, 9), min_size=1, max_size=4),
     st.lists(st.integers(0, 9), max_size=4),

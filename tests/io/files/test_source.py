@@ -3,7 +3,7 @@ import os
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.epochs.errors import JobError, UserError
@@ -11,6 +11,7 @@ from ecompulse.io.files.listing import list_files
 from ecompulse.io.files.records import OpenFile, record_ends, scan, to_rows
 from ecompulse.io.files.source import FileSource
 from ecompulse.io.sources import open_source
+from support.examples import examples
 
 
 def consume(source, max_rows=1000, positions=None, *, whole=False):
@@ -44,7 +45,7 @@ def test_any_cut_reads_every_line_once(tmp_path, compress, ending):
         assert everything(FileSource(str(path), 0), cut) == lines
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\r"), min_size=1)), st.integers(1, 5))
 def test_csv_records_with_line_ends_in_quotes(tmp_path_factory, cells, cut):
     """Any text in a quoted cell comes back, whatever the cut."""

@@ -5,12 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import polars as pl
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from ecompulse.io.lookups import CachedLookup, LookupFailed
 from ecompulse.kernels.enrich.config import CacheConfig
+from support.examples import examples
 
 COLUMNS = pl.Schema({"value": pl.Int64()})
 
@@ -193,7 +193,7 @@ def test_many_threads_get_right_answers():
         assert all(pool.map(work, range(150)))
 
 
-@settings(max_examples=40, stateful_step_count=20, deadline=None)
+@examples(40, stateful_step_count=20)
 class CacheAgainstModel(RuleBasedStateMachine):
     """Whatever is asked when: an answer is never older than its lifetime, and was true when it was fetched."""
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from ecompulse.io.lookups import LookupFailed, open_lookup, parse_spec, register
+from support.examples import examples
 
 ROWS = [("a", "gold", 1), ("b", None, 2), ("ä'\"; --", "odd", 3), ("", "empty", 4), ("10", "ten", 5)]
 COLUMNS = pl.Schema({"tier": pl.String(), "age": pl.Int64()})
@@ -35,7 +36,7 @@ SPECS = ["parquet:{}/users.parquet?key=id", "jsonl:{}/users.jsonl?key=id", "sqli
 
 
 @pytest.mark.parametrize("spec", SPECS)
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from([row[0] for row in ROWS]) | st.text(max_size=3), unique=True, max_size=8))
 def test_every_store_gives_the_rows_of_its_keys(places, spec, keys):
     store = open_lookup(spec.format(places))

@@ -5,13 +5,14 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.kernels import abandonment_carts
 from ecompulse.kernels.abandonment import WatchCarts
 from ecompulse.kernels.sessions.kernel import Sessionize, prepare
 from ecompulse.kernels.step import Clock
+from support.examples import examples
 from support.harness import MemoryState
 from support.journeys import MINUTE, at, run, stream, told
 from support.session_walk import by_visitor
@@ -130,7 +131,7 @@ WATCHES = [
 ]
 
 
-@settings(max_examples=45, deadline=None)
+@examples(45)
 @given(st.data(), stream(TYPES, max_size=40), st.sampled_from(WATCHES))
 def test_alerts_equal_the_walk(data, frame, watch):
     found = alerts(frame, watch, cuts=data.draw(cuts(frame.height)), num_shards=data.draw(st.integers(1, 3)))
@@ -138,7 +139,7 @@ def test_alerts_equal_the_walk(data, frame, watch):
     assert found.select("id", "revision").is_unique().all()
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.data(), stream(TYPES, max_size=40))
 def test_an_overfull_cart_is_followed_without_its_content(data, frame):
     with pytest.MonkeyPatch.context() as patch:

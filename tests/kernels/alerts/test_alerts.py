@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.kernels.alerts.kernel import RaiseAlerts
@@ -17,6 +17,7 @@ from ecompulse.kernels.config import ConfigError
 from ecompulse.kernels.metrics.definition import parse_metrics, standard_metrics
 from ecompulse.kernels.metrics.schemas import METRIC_SCHEMA
 from ecompulse.kernels.step import Clock
+from support.examples import examples
 from support.metric_runs import Shards, ms
 
 MINUTE = 60_000
@@ -111,7 +112,7 @@ def walk(rule, values, step=MINUTE):
 SERIES = st.dictionaries(st.integers(0, 40), st.none() | st.integers(-2, 10), max_size=40)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(SERIES, SERIES, st.lists(st.integers(0, 41), max_size=4), st.sampled_from([0, 10 * 86_400_000]))
 def test_incidents_equal_a_walk(germany, france, cuts, leap):
     bounds = [0, *sorted(cuts), 41]

@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ecompulse.kernels.anomalies.detector import Usual, adapt, expected, observe
 from ecompulse.kernels.anomalies.memory import LEVEL_POINTS, RECORD, UnreadableMemoryError, dump, fresh, load
 from ecompulse.kernels.anomalies.surprise import bins_of, greater, reach, smaller, through
 from support.anomaly_oracle import Distances, OneSeries
+from support.examples import examples
 
 MINUTE = 60_000
 START = 1_735_689_600_000  # midnight
@@ -54,7 +55,7 @@ def several(draw):
     return [shaped(draw, size) for size in sizes], (START + gaps * step * MINUTE).tolist()
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(several())
 @example(([[0.0] * 50], list(range(START, START + 50 * MINUTE, MINUTE))))
 def test_equals_plain_python_one_point_at_a_time(case):

@@ -6,7 +6,7 @@ from decimal import Decimal
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.kernels.alerts.matching import SEPARATOR
@@ -15,6 +15,7 @@ from ecompulse.kernels.anomalies.matching import POINT_SCHEMA, read_points
 from ecompulse.kernels.metrics.schemas import METRIC_SCHEMA
 from ecompulse.kernels.step import END_OF_TIME, Clock
 from support.anomaly_points import MINUTE, START, noise, points, run
+from support.examples import examples
 from support.metric_runs import Shards
 
 KERNEL = DetectAnomalies()
@@ -134,7 +135,8 @@ def whole(stream):
     return run(stream, kernel=SWIFT)
 
 
-@settings(max_examples=8, deadline=None)
+@pytest.mark.slow
+@examples(8)
 @given(st.data())
 def test_any_cut_and_any_shards_give_the_same_alerts(stream, whole, data):
     cuts = data.draw(st.lists(st.integers(0, stream.height), max_size=4))

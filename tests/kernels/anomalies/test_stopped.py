@@ -2,7 +2,7 @@
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.kernels.anomalies.kernel import DetectAnomalies
@@ -11,6 +11,7 @@ from ecompulse.kernels.anomalies.stopped import sign_of_life, tick
 from ecompulse.kernels.hashing import shard_of
 from ecompulse.kernels.step import END_OF_TIME, Clock
 from support.anomaly_points import MINUTE, noise, points, run
+from support.examples import examples
 from support.metric_runs import Shards
 
 KERNEL = DetectAnomalies()
@@ -56,7 +57,8 @@ def test_a_silence_fires_once_by_now_and_recovers_once_with_the_next_window():
     assert silences(job.step(whole[BEFORE:]))["state"].to_list() == ["recovered"]
 
 
-@settings(max_examples=4, deadline=None)
+@pytest.mark.slow
+@examples(4)
 @given(st.data())
 def test_what_fires_by_now_is_what_event_time_tells_of_the_same_gap(data):
     other = points("views", noise(400, seed=9), skip=range(BEFORE - 20, BEFORE + 50))

@@ -5,12 +5,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.kernels.enrich import campaign
 from ecompulse.kernels.enrich.channels import CHANNELS, CLICK_IDS, channel, site_kind, site_patterns
 from ecompulse.kernels.enrich.config import CampaignStep
+from support.examples import examples
 
 STEP = CampaignStep(own_domains=("shop.example", "pay.example"), social=("ourforum",))
 
@@ -105,7 +106,7 @@ urls = st.none() | st.tuples(pairs, st.sampled_from(["", "#utm_source=no"])).map
 )
 
 
-@settings(max_examples=80)
+@examples(80)
 @given(st.lists(urls, max_size=8))
 def test_parameters_equal_a_url_parser(events, links):
     found = campaign.apply(events([{"url": url} for url in links]), STEP)

@@ -5,12 +5,13 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.kernels.enrich import currency
 from ecompulse.kernels.enrich.config import CurrencyStep
 from ecompulse.kernels.enrich.currency import AMOUNTS, check_rates
+from support.examples import examples
 
 START = dt.date(2024, 1, 1)
 WIDE = Context(prec=60)
@@ -61,7 +62,7 @@ def oracle(row, entries, max_age_days):
     return (*values, next(status for holds, status in reasons if holds))
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(st.lists(rows, max_size=8), tables)
 def test_conversion_equals_exact_decimals(events, data, entries):
     step = CurrencyStep(max_age=2 * 86_400_000)

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.kernels.config import ConfigError
@@ -16,6 +16,7 @@ from ecompulse.kernels.enrich.enrichment import Resources, enrich, enriched_sche
 from ecompulse.kernels.enrich.geo import PLACE
 from ecompulse.kernels.enrich.status import STATUS, STEPS
 from ecompulse.kernels.event import FRAME_SCHEMA
+from support.examples import examples
 
 KEY = "a key of sixteen or more"
 USERS = pl.Schema({"email": pl.String(), "tier": pl.String()})
@@ -61,7 +62,7 @@ ROW = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(st.lists(ROW, max_size=6), st.integers(0, 6), st.randoms(use_true_random=False))
 def test_rows_do_not_depend_on_their_batch(events, resources, rows, cut, random):
     batch = events(rows)

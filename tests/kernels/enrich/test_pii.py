@@ -6,7 +6,7 @@ import json
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.kernels.config import ConfigError
@@ -14,6 +14,7 @@ from ecompulse.kernels.enrich import pii
 from ecompulse.kernels.enrich.config import PiiStep
 from ecompulse.kernels.enrich.properties import protect_property
 from ecompulse.kernels.event import FRAME_SCHEMA
+from support.examples import examples
 
 KEY = "a key of sixteen or more"
 
@@ -97,7 +98,7 @@ def hidden(value, name, replaced):
     return {k: (None if v is None else replaced) if k == name else hidden(v, name, replaced) for k, v in value.items()}
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.lists(objects, max_size=4), st.booleans(), st.booleans(), st.sampled_from(["drop", "mask"]))
 def test_a_property_is_hidden_wherever_it_stands(cases, spaced, escaped, action):
     separators = (", ", ": ") if spaced else (",", ":")

@@ -4,13 +4,14 @@ import itertools
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from ecompulse.kernels.fraud.budget import FLAGGED, Budget
 from ecompulse.kernels.fraud.entity import standard_features
 from ecompulse.kernels.fraud.rules import parse_policy
+from support.examples import examples
 
 ROW = st.fixed_dictionaries(
     {
@@ -50,7 +51,7 @@ def expected(rows: pl.DataFrame, per_day: int, threshold: dict[int, float]) -> l
     return told
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(st.lists(ROW, min_size=1, max_size=30), st.integers(1, 4), st.lists(st.integers(0, 30), max_size=4))
 def test_decisions_are_what_a_walk_says_for_any_cut(rows, per_day, cuts):
     batch = frame(rows)

@@ -95,6 +95,7 @@ def test_trees_are_grown_and_the_score_tells_frauds(whole):
     assert (flagged["reasons"].list.len() <= 3).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hours", [1, 7])
 def test_any_cut_gives_the_same_scores(hours, whole):
     assert_frame_equal(scores(*shop(), hours), whole, check_exact=True)

@@ -2,13 +2,14 @@
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from ecompulse.kernels.event import ORDER
 from ecompulse.kernels.fraud.entity import ROW_FEATURES, ROW_SCHEMA, Entity, FeatureSet, Pair, row_features
 from ecompulse.kernels.fraud.history import EntityFeatures
+from support.examples import examples
 from support.fraud_oracle import features
 from support.harness import run_kernel
 from support.stepping import OneShard
@@ -72,7 +73,7 @@ def boundaries(batch: pl.DataFrame) -> st.SearchStrategy[list[int]]:
     return st.lists(st.sampled_from(starts.to_list()), max_size=6) if len(starts) else st.just([])
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.data())
 def test_features_are_what_plain_python_says_for_any_cut_and_any_shards(data):
     rows, marks = data.draw(st.lists(ROW, min_size=1, max_size=25)), data.draw(st.lists(MARK, max_size=8))

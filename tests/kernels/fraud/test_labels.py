@@ -1,12 +1,13 @@
 """JoinLabels against a walk in plain Python: which label stands when, and what entities are told of it."""
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.kernels.event import ORDER
 from ecompulse.kernels.fraud.labels import JoinLabels, as_labelled
 from ecompulse.kernels.step import Clock
+from support.examples import examples
 from support.harness import run_kernel
 from support.stepping import OneShard, rearranged
 from support.streams import BASE, cuts
@@ -62,7 +63,7 @@ def expected(transactions: list[dict], labels: list[dict]) -> list[tuple]:
     return sorted(marks)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.data())
 def test_marks_are_what_a_walk_says_for_any_cut_and_any_shards(data):
     transactions = data.draw(st.lists(TRANSACTION, max_size=6, unique_by=lambda row: row["at"]))

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.kernels.funnels.buckets import bucket
@@ -15,6 +15,7 @@ from ecompulse.kernels.funnels.totals import TotalFunnels
 from ecompulse.kernels.funnels.track import TrackFunnels
 from ecompulse.kernels.sessions.kernel import Sessionize
 from ecompulse.kernels.step import END_OF_TIME, Clock
+from support.examples import examples
 from support.harness import MemoryState
 from support.journeys import MINUTE, at, run, stream, told
 from support.session_walk import by_visitor, first, sessions_of
@@ -120,7 +121,7 @@ def totals(parts: pl.DataFrame, funnel: Funnel) -> dict[tuple[Any, ...], tuple[A
     return dict(zip(frame.select(keys).rows(), frame.select(values).rows(), strict=True))
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.data(), stream(TYPES), st.sampled_from([PLAIN, SKIPPING]))
 def test_funnels_equal_the_walk(data, frame, funnel):
     kernel = Sessionize(longest=0, parts=(TrackFunnels(funnel),))

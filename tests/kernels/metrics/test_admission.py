@@ -4,7 +4,7 @@ from collections import defaultdict
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.kernels.event import FRAME_SCHEMA
@@ -13,6 +13,7 @@ from ecompulse.kernels.metrics.binding import bind
 from ecompulse.kernels.metrics.definition import parse_metrics
 from ecompulse.kernels.metrics.slices import to_slices
 from ecompulse.kernels.step import END_OF_TIME, Clock
+from support.examples import examples
 from support.metric_runs import Shards, cut
 from support.streams import arrivals, cuts
 
@@ -50,7 +51,7 @@ def totals(slices):
     return {(name, at, item): count for name, at, item, count in found.rows()}
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(arrivals(FIELDS, delay=300_000, span=1_800_000, max_size=40), st.data())
 def test_admission_does_not_depend_on_cut_order_or_shards(events, data):
     whole, folded = admit([(events, -1)])
@@ -60,7 +61,7 @@ def test_admission_does_not_depend_on_cut_order_or_shards(events, data):
     assert folded["count"].sum() == folded_again["count"].sum()
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(arrivals(FIELDS, span=1_800_000, max_size=40))
 def test_the_first_are_admitted_and_nothing_is_lost(events):
     slices, quality = admit([(events, -1)])

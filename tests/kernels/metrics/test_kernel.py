@@ -3,7 +3,7 @@
 from fractions import Fraction
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.kernels.event import FRAME_SCHEMA
@@ -11,6 +11,7 @@ from ecompulse.kernels.metrics.binding import bind
 from ecompulse.kernels.metrics.definition import parse_metrics
 from ecompulse.kernels.metrics.schemas import METRIC_SCHEMA
 from support import metric_oracle as oracle
+from support.examples import examples
 from support.metric_runs import by_window, cut, latest, plain, run_metrics
 from support.streams import arrivals, cuts
 
@@ -82,7 +83,7 @@ def assert_equal(metrics, expected):
     assert got == expected
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(arrivals(FIELDS, delay=300_000, span=2_400_000, max_size=40), st.data())
 def test_final_rows_equal_plain_python(events, data):
     epochs = cut(events, data.draw(cuts(events.height)), 300_000)
@@ -94,7 +95,7 @@ def test_final_rows_equal_plain_python(events, data):
     assert (said["error_bound"] == 0).all()
 
 
-@settings(max_examples=12, deadline=None)
+@examples(12)
 @given(arrivals(FIELDS, delay=300_000, span=2_400_000, max_size=40), st.data())
 def test_rows_do_not_depend_on_cut_order_or_shards(events, data):
     columns = [name for name in METRIC_SCHEMA if name != "revision"]

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.kernels.event import FRAME_SCHEMA
@@ -17,6 +17,7 @@ from ecompulse.kernels.metrics.measures.quantiles import ALPHA, buckets_of, repr
 from ecompulse.kernels.metrics.ranges import Line, Ranges, extremes, sums
 from ecompulse.kernels.metrics.schemas import METRIC_SCHEMA
 from support import metric_oracle as oracle
+from support.examples import examples
 from support.metric_runs import by_window, cut, latest, plain, run_metrics
 from support.streams import BASE, arrivals, cuts
 
@@ -60,7 +61,7 @@ def ranked(of, k):
     return value
 
 
-@settings(max_examples=12, deadline=None)
+@examples(12)
 @given(arrivals(FIELDS, delay=120_000, span=600_000, max_size=40), st.data())
 def test_sketches_equal_plain_python_while_they_are_exact(events, data):
     epochs = cut(events, data.draw(cuts(events.height)), 120_000)
@@ -112,7 +113,7 @@ def check_rankings(metrics, rows):
     assert found == expected
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(st.integers(0, 2**32), st.data())
 def test_large_sets_do_not_depend_on_order_or_merging(seed, data):
     random = np.random.default_rng(seed)

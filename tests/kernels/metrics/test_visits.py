@@ -3,13 +3,14 @@
 import json
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.kernels.event import FRAME_SCHEMA
 from ecompulse.kernels.metrics.binding import bind
 from ecompulse.kernels.metrics.definition import standard_metrics
 from ecompulse.kernels.metrics.visits import FollowVisits, as_events, condensed
+from support.examples import examples
 from support.harness import run_kernel
 from support.metric_runs import by_window, ms, one_step, plain
 from support.streams import arrivals, cuts
@@ -52,7 +53,7 @@ class Condensing(FollowVisits):
         return super().step(state, condensed(batch, self.gap), clock)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(arrivals(FIELDS, delay=120_000, span=2_400_000, max_size=40), st.data(), st.booleans())
 def test_marks_equal_a_walk(events, data, condense):
     stream = events.with_columns(visitor="user_id")

@@ -1,7 +1,7 @@
 """Rows behind the watermark: taken while their session is open, told as late when it is not, never lost."""
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.kernels.abandonment import WatchCarts
@@ -11,6 +11,7 @@ from ecompulse.kernels.funnels.track import TrackFunnels
 from ecompulse.kernels.sessions.kernel import Sessionize, prepare
 from ecompulse.kernels.sessions.totals import TotalTransitions
 from ecompulse.kernels.step import END_OF_TIME, Clock, Kernel
+from support.examples import examples
 from support.harness import MemoryState, watermarks
 from support.journeys import MINUTE, at, run, stream, told
 from support.streams import cuts
@@ -54,7 +55,7 @@ def test_a_row_behind_the_watermark_whose_own_window_is_open_begins_a_session():
     assert found["sessions"]["events"].sum() == 2
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.data(), stream(max_size=40), st.sampled_from([MINUTE, 10 * MINUTE]))
 def test_nothing_is_lost_however_late(data, frame, gap):
     funnel = Funnel(max_time=MINUTE, window=2 * MINUTE)

@@ -6,13 +6,14 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.kernels.sessions import numbering
 from ecompulse.kernels.sessions.kernel import Sessionize, prepare
 from ecompulse.kernels.sessions.totals import TotalTransitions
 from ecompulse.kernels.step import END_OF_TIME, Clock
+from support.examples import examples
 from support.harness import MemoryState
 from support.journeys import MINUTE, at, run, stream, told
 from support.session_walk import by_visitor, sessions_of, summary, transitions
@@ -34,7 +35,7 @@ def expected(frame: pl.DataFrame, longest: int | None) -> list[dict[str, Any]]:
     return sorted(shown, key=lambda row: (row["visitor"], row["start"]))
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.data(), stream(), st.sampled_from([None, SHORT]))
 def test_sessions_equal_the_walk(data, frame, longest):
     kernel = Sessionize(longest=longest or 0)
@@ -48,7 +49,7 @@ def test_sessions_equal_the_walk(data, frame, longest):
     assert found["sessions"]["final"].all()
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.data(), stream())
 def test_events_and_transitions_equal_the_walk(data, frame):
     kernel = Sessionize(longest=SHORT)
@@ -68,7 +69,7 @@ def test_events_and_transitions_equal_the_walk(data, frame):
     } == steps
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.data(), stream(max_size=40))
 def test_totals_of_transitions_do_not_depend_on_the_cut(data, frame):
     whole = run(Sessionize(), frame)["transition_parts"]
