@@ -6,6 +6,7 @@ import polars as pl
 import polars_hash as _plh  # noqa: F401  # registers the `nchash` namespace of expressions
 
 from ecompulse.kernels.event import MONEY
+from ecompulse.kernels.rows import line_amount
 from ecompulse.kernels.sessions.stretches import ever, latest, running
 
 MAX_LINES: Final = 1_000
@@ -169,7 +170,7 @@ def contents(events: pl.DataFrame, wanted: pl.Expr) -> pl.DataFrame:
     met = met.filter(pl.col("_episode") <= pl.col("_upto")).sort("_who", "seq", "product", "_episode")
     met = met.group_by("_who", "seq", "product", maintain_order=True).agg(pl.col("_held", "_price").last())
     line = pl.struct(product="product", quantity="_held", price="_price")
-    worth = (pl.col("_price") * pl.col("_held")).drop_nulls()
+    worth = line_amount(pl.col("_price"), pl.col("_held")).drop_nulls()
     value = pl.when(worth.len() > 0).then(worth.sum().cast(MONEY, strict=False))
     full = met.filter(pl.col("_held") > 0).group_by("_who", "seq").agg(line.alias("lines"), value.alias("value"))
     shown = carts.select("_who", "seq").join(full, on=["_who", "seq"], how="left")

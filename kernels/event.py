@@ -7,6 +7,9 @@ from typing import Any, Final
 import polars as pl
 
 MONEY: Final = pl.Decimal(18, 4)
+MONEY_LIMIT: Final = 10**14
+"""Money is below it, and above its negative."""
+
 """Every amount of money: 14 digits before the point, 4 after."""
 
 TIME: Final = pl.Datetime("ms", "UTC")

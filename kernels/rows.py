@@ -5,7 +5,7 @@ from typing import Final
 
 import polars as pl
 
-from ecompulse.kernels.event import ORDER, POSITION_SCHEMA, TIME
+from ecompulse.kernels.event import MONEY_LIMIT, ORDER, POSITION_SCHEMA, TIME
 
 ROW: Final = "_row"
 """Key column of tables that hold single rows: the row's reference."""
@@ -36,6 +36,16 @@ def reference() -> pl.Expr:
 def millis(column: str = "event_time") -> pl.Expr:
     """A time column as Int64 milliseconds since 1970."""
     return pl.col(column).dt.epoch("ms")
+
+
+def line_amount(price: pl.Expr, quantity: pl.Expr) -> pl.Expr:
+    """Price by quantity (a null one is 1) with the decimals of money; null where money cannot hold it.
+
+    An article number in the field of quantity must not stop a job.
+    """
+    quantity = quantity.fill_null(1)
+    fits = (price.cast(pl.Float64) * quantity.cast(pl.Float64)).abs() < float(MONEY_LIMIT)
+    return pl.when(fits).then(price) * pl.when(fits).then(quantity)
 
 
 def in_order(rows: pl.DataFrame) -> pl.DataFrame:

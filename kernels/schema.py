@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from ecompulse.kernels.decode.numbers import INTEGER_LIMIT, MONEY_LIMIT
+from ecompulse.kernels.decode.numbers import INTEGER_LIMIT
 from ecompulse.kernels.decode.plan import IDENTITIES
 from ecompulse.kernels.decode.rules import Rule
 from ecompulse.kernels.decode.times import ISO_TEXT, ZONE_TEXT
@@ -12,6 +12,7 @@ from ecompulse.kernels.event import (
     MAX_FUTURE_MS,
     MAX_ROW_BYTES,
     MIN_EVENT_TIME_MS,
+    MONEY_LIMIT,
     Field,
     Kind,
 )
@@ -61,7 +62,7 @@ def _value(field: Field) -> dict[str, Any]:
             least = {"minLength": 1} if field.required else {}
             return {"type": "string", **least, "maxLength": MAX_FIELD_BYTES}
         case Kind.MONEY:
-            limit = int(MONEY_LIMIT)
+            limit = MONEY_LIMIT
             return {"type": "number", "exclusiveMinimum": -limit, "exclusiveMaximum": limit}
         case Kind.INTEGER:
             return {"type": "integer", "minimum": -INTEGER_LIMIT, "maximum": INTEGER_LIMIT - 1}

@@ -12,6 +12,8 @@ from ecompulse.kernels.metrics.schemas import VALUE
 
 ROLE: Final = "kpis"
 
+_LIMIT: Final = 1e24  # what VALUE holds with ease
+
 METRIC_MAPPING: Final = Mapping(
     help="rows of metrics",
     fields={"event_time": "window_end", "anonymous_id": "metric", "session_id": "window"},
@@ -39,10 +41,15 @@ def to_points(rows: pl.DataFrame, watched: Sequence[str] = WATCHED) -> pl.DataFr
             window_end="event_time",
             dimensions=field("dimensions").fill_null("{}"),
             currency="currency",
-            value=field("value").cast(VALUE, strict=False),
+            value=_value(field("value")),
             final=field("final").fill_null("true") == "true",
             revision=field("revision").cast(pl.Int64, strict=False).fill_null(1),
         ),
         watched,
     )
     return points.with_columns(event_time=pl.col("end").cast(TIME))
+
+
+def _value(text: pl.Expr) -> pl.Expr:
+    """A metric's value; null where there is none, or one that no metric can have."""
+    return pl.when(text.cast(pl.Float64, strict=False).abs() < _LIMIT).then(text).cast(VALUE, strict=False)

@@ -8,9 +8,9 @@ import polars as pl
 
 from ecompulse.kernels.decode.cells import Cell, Reading
 from ecompulse.kernels.decode.rules import BrokenRule, Rule
-from ecompulse.kernels.event import MONEY
+from ecompulse.kernels.event import MONEY, MONEY_LIMIT
 
-MONEY_LIMIT: Final = Decimal(10**14)  # decimal(18,4)
+_LIMIT: Final = Decimal(MONEY_LIMIT)
 INTEGER_LIMIT: Final = 2**63
 _SCALE: Final = 4
 _EXACT: Final = Context(prec=40)  # more than quantize() below can need
@@ -53,12 +53,12 @@ def exact_money(cell: Cell, reading: Reading) -> Decimal:
         BrokenRule: wrong_type, not_finite, out_of_range.
     """
     number = _decimal(number_text(cell, reading))
-    if number and number.adjusted() > MONEY_LIMIT.adjusted() + reading.minor_digits:
+    if number and number.adjusted() > _LIMIT.adjusted() + reading.minor_digits:
         raise BrokenRule(Rule.OUT_OF_RANGE, "does not fit decimal(18,4)")
     step = Decimal(1).scaleb(reading.minor_digits - _SCALE)
     rounded = number.quantize(step, ROUND_HALF_EVEN, _EXACT) if number else Decimal(0)
     amount = rounded.scaleb(-reading.minor_digits, _EXACT).quantize(Decimal(1).scaleb(-_SCALE), None, _EXACT)
-    if abs(amount) >= MONEY_LIMIT:
+    if abs(amount) >= _LIMIT:
         raise BrokenRule(Rule.OUT_OF_RANGE, "does not fit decimal(18,4)")
     return amount + 0  # no negative zero
 

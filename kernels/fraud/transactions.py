@@ -6,6 +6,7 @@ import polars as pl
 
 from ecompulse.kernels.event import MONEY, ORDER
 from ecompulse.kernels.fraud.entity import TRANSACTION_SCHEMA
+from ecompulse.kernels.rows import line_amount
 
 Kind = Literal["payment", "purchase"]
 
@@ -45,10 +46,8 @@ def transactions(events: pl.DataFrame, kind: Kind, *, based: bool) -> pl.DataFra
     rows = events.filter(pl.col("event_type") == kind)
     ids = ["payment_id", "order_id", "event_id"] if kind == "payment" else ["order_id", "event_id"]
     end = "_base" if based else ""
-    line = pl.col(f"price{end}") * pl.col("quantity").fill_null(1)
-    amount = (
-        pl.coalesce(pl.col(f"amount{end}"), line) if kind == "payment" else pl.coalesce(line, pl.col(f"amount{end}"))
-    )
+    amount, line = pl.col(f"amount{end}"), line_amount(pl.col(f"price{end}"), pl.col("quantity"))
+    amount = pl.coalesce(amount, line) if kind == "payment" else pl.coalesce(line, amount)
     return rows.select(
         *ORDER,
         "order_id",

@@ -1,5 +1,6 @@
 """Incidents of the kernel: once each, and the same however the stream is cut."""
 
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from ecompulse.kernels.alerts.matching import SEPARATOR
 from ecompulse.kernels.anomalies.kernel import DetectAnomalies
 from ecompulse.kernels.anomalies.matching import POINT_SCHEMA, read_points
+from ecompulse.kernels.anomalies.readings import to_points
 from ecompulse.kernels.metrics.schemas import METRIC_SCHEMA
 from ecompulse.kernels.step import END_OF_TIME, Clock
 from support.anomaly_points import MINUTE, START, noise, points, run
@@ -180,3 +182,13 @@ def test_points_are_final_values_of_windows_that_do_not_overlap():
     assert read.rows() == [(SEPARATOR.join(["orders", "5m", "{}", ""]), START, 12_500_000, 1)]
     assert read.schema == POINT_SCHEMA
     assert read_points(pl.concat(rows), ()).height == 2
+
+
+def test_a_value_that_no_metric_can_have_is_no_point():
+    texts = ["1e30", "1e300", "NaN", "inf", "x", None, "12.5"]
+    end = pl.datetime(2025, 3, 1, time_zone="UTC", time_unit="ms")
+    names = {"anonymous_id": pl.lit("orders"), "session_id": pl.lit("5m"), "currency": pl.lit(None, pl.String)}
+    rows = pl.DataFrame({"properties": [json.dumps({"value": text}) for text in texts]})
+    rows = rows.with_columns(event_time=end, **names)
+    found = to_points(rows, ("orders",))
+    assert found["value"].drop_nulls().to_list() == [12_500_000]  # in millionths
