@@ -16,13 +16,13 @@ from ecompulse.epochs.latency import measure
 from ecompulse.epochs.manifest import Manifest, read_manifest
 from ecompulse.epochs.pace import FIRST_ROWS, next_limit
 from ecompulse.epochs.persistence import Persistence
-from ecompulse.epochs.plan import CURRENT, UNKNOWN, Draft, Operator, Plan, Planner, Position, stored_watermark
+from ecompulse.epochs.plan import CURRENT, UNKNOWN, Draft, Operator, Plan, Planner, Position
 from ecompulse.epochs.progress import Stopwatch, describe
 from ecompulse.epochs.protocols import Sink, Source, TableSpec
 from ecompulse.epochs.publish import Publisher
 from ecompulse.epochs.replay import reads_as
 from ecompulse.epochs.steps import Step, reach
-from ecompulse.kernels.step import Clock
+from ecompulse.kernels.step import END_OF_TIME, Clock
 
 SNAPSHOT_EVERY: Final = 20  # epochs between complete snapshots of source positions
 MOST_LAG: Final = 4  # epochs that an operator's watermark may be behind
@@ -201,7 +201,7 @@ class Driver:
         plan = Plan(
             epoch=epoch,
             attempt=f"{self.checkpoint.incarnation:04d}.{self._attempts:04d}",
-            clock=Clock(epoch, UNKNOWN if draft.watermark is None else draft.watermark, draft.now),
+            clock=_clock(epoch, draft),
             splits=draft.splits,
             roles=[reads_as(self.sources[split.source].role) for split in draft.splits],
             watermarks={operator.name: draft.watermark_of(operator, at) for operator in self.operators},
@@ -222,7 +222,7 @@ class Driver:
         for name, seen in draft.seen.items():
             tops = [top for top in (seen.top, manifest.tops.get(name)) if top is not None]
             partitions[name] = [max(tops, default=None), seen.active]
-        watermark = stored_watermark(draft, partitions)
+        watermark = draft.reached
         snapshot = plan.epoch % SNAPSHOT_EVERY == 1
         positions = [
             {**known, **backlog.positions} if snapshot else dict(backlog.positions)
@@ -245,7 +245,7 @@ class Driver:
             notes=[dict(backlog.notes) for backlog in draft.backlogs],
             rows=manifest.rows,
             past=[watermark, *at.past][:MOST_LAG],
-            drains=at.drains + 1 if draft.drain else 0,
+            drains=0 if draft.drain is None else at.drains + 1,
             ages=manifest.ages,
             lookups=manifest.lookups,
             models=manifest.models,
@@ -277,3 +277,8 @@ class Driver:
     def _publisher(self) -> Publisher:
         attempts = self.settings.publish_attempts
         return Publisher(self.checkpoint, self.tables, self.sinks, self.backup, self._persist, attempts)
+
+
+def _clock(epoch: int, draft: Draft) -> Clock:
+    watermark = UNKNOWN if draft.watermark is None else draft.watermark
+    return Clock(epoch, watermark, draft.now, END_OF_TIME if draft.drain is None else draft.drain)

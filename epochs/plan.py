@@ -25,12 +25,14 @@ class Operator:
             watermark has passed them sees them one epoch later, and must not take them for late.
         hold: ms of event time by which its watermark is behind, where rows were held for that long.
         every: ms of processing time after which it wants an epoch though no row came; None: never.
+        fixed: settings, by flag, that its state depends on: a checkpoint made with others is refused.
     """
 
     kernel: Kernel
     lag: int = 0
     hold: int = 0
     every: int | None = None
+    fixed: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -115,13 +117,17 @@ class Position:
 
 @dataclass(frozen=True)
 class Draft:
-    """What a planner has decided; the driver turns it into a Plan."""
+    """What a planner has decided; the driver turns it into a Plan.
+
+    Attributes:
+        drain: the largest event time seen if this closes everything, else None.
+    """
 
     watermark: int | None
     now: int
-    drain: bool
     backlogs: Sequence[Backlog]
     seen: dict[str, Seen]
+    drain: int | None = None
 
     @property
     def splits(self) -> list[Split]:
@@ -130,7 +136,7 @@ class Draft:
 
     def watermark_of(self, operator: Operator, at: Position) -> int:
         """Watermark (ms) that the operator's steps see in the epoch after `at`."""
-        if self.drain and at.drains >= operator.lag:
+        if self.drain is not None and at.drains >= operator.lag:
             return END_OF_TIME
         history = [self.watermark, *at.past]
         found = history[operator.lag] if operator.lag < len(history) else None
@@ -138,9 +144,14 @@ class Draft:
 
     def closes_until(self, operator: Operator) -> int:
         """Watermark (ms) that the operator will have seen once this one has come through to it."""
-        if self.drain:
+        if self.drain is not None:
             return END_OF_TIME
         return UNKNOWN if self.watermark is None else self.watermark - operator.hold
+
+    @property
+    def reached(self) -> int | None:
+        """Watermark that a seal remembers: after a drain the largest event time, so that tomorrow's run goes on."""
+        return self.watermark if self.drain in {None, UNKNOWN} else self.drain
 
 
 class Planner:
@@ -176,19 +187,21 @@ class Planner:
                 seen[name] = Seen(known.top, now) if partition in busy else known
                 if partition in backlog.ended and partition not in busy:
                     ended.add(name)
-        holding = {name: part for name, part in seen.items() if self._leads(int(name.split("/")[0]))}
+        holding = {name: part for name, part in seen.items() if self._leads(name)}
         watermark = self._policy.next(at.watermark, holding, ended, now)
         has_rows = any(backlog.splits for backlog in backlogs)
-        draft = Draft(watermark, now, drain=False, backlogs=backlogs, seen=seen)
+        draft = Draft(watermark, now, backlogs, seen)
         if has_rows or self._closes(at, draft) or self._has_waited(at, now):
             return draft
         # Only now: what the last watermark closes has closed by itself, and says so.
         if self._drain and not any(backlog.left for backlog in backlogs):
-            draft = replace(draft, drain=True)
+            tops = [part.top for part in holding.values() if part.top is not None]
+            draft = replace(draft, drain=max([*tops, UNKNOWN if watermark is None else watermark]))
         return draft if self._closes(at, draft) else None
 
-    def _leads(self, source: int) -> bool:
-        """Whether the watermark goes by a source: by events, and only where there are none by what else there is."""
+    def _leads(self, partition: str) -> bool:
+        """Whether the watermark goes by a partition: by events, and only where there are none by what else there is."""
+        source = int(partition.split("/", maxsplit=1)[0])
         led = EVENTS in {source.role for source in self._sources}
         return self._sources[source].role == EVENTS if led else self._sources[source].role != REPLAY
 
@@ -216,11 +229,3 @@ class Planner:
             if due is not None and due <= draft.closes_until(operator):
                 return True
         return False
-
-
-def stored_watermark(draft: Draft, partitions: Mapping[str, list[int | None]]) -> int | None:
-    """What a seal remembers: after a drain the largest event time seen, so that tomorrow's run goes on."""
-    if not draft.drain:
-        return draft.watermark
-    tops = [top for top, _ in partitions.values() if top is not None]
-    return max([*tops, *([] if draft.watermark is None else [draft.watermark])], default=None)

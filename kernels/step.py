@@ -25,11 +25,14 @@ class Clock:
             closed at or before it are late. Never goes back. `END_OF_TIME` when draining; a negative
             value while nothing is known yet.
         now: processing time (UTC ms); never goes back.
+        latest: the largest event time of the input (UTC ms) when draining, where that is known: what is due later
+            is so in a later run too, and can wait for it.
     """
 
     epoch: int
     watermark: int
     now: int
+    latest: int = END_OF_TIME
 
 
 @dataclass(frozen=True)
