@@ -74,6 +74,7 @@ class Mapping:
         fields: event field -> foreign column.
         constants: event field -> its value in every row.
         event_types: foreign event name -> ours; a name that is not listed stays as it is.
+        values: text field -> what it may be, where it is there; a row with another value is a dead letter.
         time: how event_time is written.
         default_currency: of rows that have none; null = unknown.
         event_id: `given` = the row has it; `hash` = where it is absent, the hash of the whole row's bytes
@@ -91,6 +92,7 @@ class Mapping:
     fields: AbstractMapping[str, str] = field(default_factory=dict)
     constants: AbstractMapping[str, str] = field(default_factory=dict)
     event_types: AbstractMapping[str, str] = field(default_factory=dict)
+    values: AbstractMapping[str, tuple[str, ...]] = field(default_factory=dict)
     time: TimeReading = field(default_factory=TimeReading)
     default_currency: str | None = None
     event_id: Literal["given", "hash"] = "given"
@@ -101,20 +103,25 @@ class Mapping:
     lenient: bool = True
 
     def __post_init__(self) -> None:
-        for part in ("fields", "constants", "minor_digits"):
+        for part in ("fields", "constants", "values", "minor_digits"):
             for name in getattr(self, part):
                 if name not in BY_NAME:
                     raise ConfigError(f"{part}.{name}", f"no field of the event{nearest(name, BY_NAME)}")
         if "properties" in self.constants:
             raise ConfigError("constants.properties", "an object is no constant")
         self._check_sources()
+        self._check_kind("values", Kind.TEXT)
+        self._check_kind("minor_digits", Kind.MONEY)
         for name, digits in self.minor_digits.items():
-            if BY_NAME[name].kind is not Kind.MONEY:
-                raise ConfigError(f"minor_digits.{name}", "not a field of money")
             if not 0 <= digits <= _MAX_MINOR_DIGITS:
                 raise ConfigError(f"minor_digits.{name}", f"must be 0 to {_MAX_MINOR_DIGITS}, not {digits}")
         if self.default_currency is not None and not _CURRENCY.fullmatch(self.default_currency):
             raise ConfigError("default_currency", f"{self.default_currency!r} is no code such as EUR")
+
+    def _check_kind(self, part: str, kind: Kind) -> None:
+        for name in getattr(self, part):
+            if BY_NAME[name].kind is not kind:
+                raise ConfigError(f"{part}.{name}", f"not a field of {kind.value}")
 
     def _check_sources(self) -> None:
         feeding: dict[str, str] = {}

@@ -1,7 +1,7 @@
 """`python -m pipelines.anomaly_detection`: fraud scores and anomalies of KPIs, from models that learn on the stream."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +24,7 @@ from ecompulse.kernels.step import Kernel
 from pipelines import realtime_metrics
 from pipelines.config import read_config
 from pipelines.flags import Flag, Options, count, duration
-from pipelines.intake import Intake
+from pipelines.intake import Intake, Taken
 from pipelines.launch import JobSpec
 from pipelines.launch import main as launch
 from pipelines.points import (
@@ -121,6 +121,8 @@ class AnomalyDetection:
         if self.metrics or self.kpis.given:
             schema = self.anomalies.outputs["anomaly_alerts"]
             found.append(TableSpec("anomaly_alerts", schema, "window_end", warehouse=True))
+        if self.metrics:
+            found.append(self.metrics.late)
         return (*found, *self.intake.tables)
 
     @property
@@ -129,8 +131,9 @@ class AnomalyDetection:
         found, lag = list(self.visitors.operators) if self._reads_events else [], LAG
         if self.fraud:
             found.append(Operator(self.fraud.labels))
-            behind: tuple[Kernel, ...] = (*self.fraud.chain, self.fraud.examples, self.fraud.scores)
+            behind: tuple[Kernel, ...] = (*self.fraud.chain, self.fraud.examples)
             found += [Operator(kernel, LAG) for kernel in behind]
+            found.append(Operator(self.fraud.scores, LAG, fixed=self.fraud.fixed))
         if self.metrics:
             found += self.metrics.aggregating
             lag = max(lag, found[-1].lag)
@@ -163,7 +166,7 @@ class AnomalyDetection:
             found = self._scored(scope, identified, labels.events if labels else None)
             taken.quality.append(found["quality"])
         if self.metrics:
-            self._watched(scope, taken.events, identified)
+            self._watched(scope, taken, identified)
         self.intake.finish(scope, taken)
 
     def _scored(self, scope: "Scope", identified: Any, labels: Any) -> Any:
@@ -183,16 +186,18 @@ class AnomalyDetection:
         scope.collect(found["models"] | "Facts of models" >> beam.ParDo(_facts()).with_output_types(bytes))
         return found
 
-    def _watched(self, scope: "Scope", events: Any, identified: Any) -> None:
+    def _watched(self, scope: "Scope", taken: Taken, identified: Any) -> None:
         from ecompulse.kernels.anomalies.matching import read_points
         from ecompulse.transforms.aggregate import AggregateMetrics
         from ecompulse.transforms.frames import map_frames
 
         assert self.metrics is not None  # noqa: S101  # the caller asked
         streams = self.metrics.streams
-        inputs = {"events": events, **({"visitors": identified} if streams.of_visitors else {})}
+        inputs = {"events": taken.events, **({"visitors": identified} if streams.of_visitors else {})}
         found = inputs | "AggregateMetrics" >> AggregateMetrics(streams, scope.state)
-        self._raised(scope, found["metrics"] | "ReadPoints" >> map_frames(read_points, self.kpis.watched), events)
+        self.metrics.write_late(scope, taken, found["quality"])
+        points = found["metrics"] | "ReadPoints" >> map_frames(read_points, self.kpis.watched)
+        self._raised(scope, points, taken.events)
 
     def _raised(self, scope: "Scope", points: Any, rows: Any) -> None:
         """Incidents of points; `rows` are what they come from."""
@@ -279,6 +284,14 @@ def label_streams(options: Options) -> list[tuple[str, str]]:
     return [*([] if options.labels is None else [(LABELS, options.labels)]), *further(options)]
 
 
+def advice(options: Options, totals: Mapping[str, int]) -> str:
+    """What to try when rows came and no transaction was among them."""
+    if FRAUD not in options.detect or not totals.get("input") or totals.get("risk_scores"):
+        return ""
+    other = _KINDS[1 - _KINDS.index(options.transactions)]
+    return f"no {options.transactions} is out yet of {totals['input']:,} rows; --transactions={other} scores {other}s"
+
+
 SPEC: Final = JobSpec(
     "anomaly_detection",
     "Fraud scores of transactions and anomalies of KPIs, from models that learn on the stream.",
@@ -286,6 +299,7 @@ SPEC: Final = JobSpec(
     make,
     label_streams,
     lambda options: FRAUD in options.detect or options.kpis is None,
+    advice,
 )
 
 

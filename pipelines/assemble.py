@@ -142,6 +142,7 @@ def settings_of(job: Job, sources: Sequence[Source], options: Options) -> dict[s
         **({"roles": roles} if set(roles) != {EVENTS} else {}),
         "num_shards": options.num_shards,
         "operators": {operator.name: operator.kernel.version for operator in job.operators},
+        **{flag: value for operator in job.operators for flag, value in operator.fixed.items()},
     }
 
 

@@ -9,11 +9,16 @@ import polars as pl
 
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import EVENTS, Source
+from ecompulse.kernels.anomalies.readings import METRIC_MAPPING
+from ecompulse.kernels.anomalies.readings import ROLE as KPIS
 from ecompulse.kernels.decode import Decoded, decode
 from ecompulse.kernels.decode.csv_rows import CsvHeaderError
-from ecompulse.kernels.enrich.versions import change_mapping
+from ecompulse.kernels.enrich.versions import KEYS, change_mapping
 from ecompulse.kernels.event import EVENT_SCHEMA
+from ecompulse.kernels.fraud.labels import LABEL_MAPPING
+from ecompulse.kernels.fraud.labels import ROLE as LABELS
 from ecompulse.kernels.mapping import Mapping
+from pipelines.launch import flag_of
 from pipelines.tool import print_table
 
 if TYPE_CHECKING:
@@ -22,6 +27,13 @@ if TYPE_CHECKING:
 
 ROWS: Final = 100
 _EXAMPLES: Final = 2
+_OTHERS: Final = {
+    LABELS: LABEL_MAPPING,
+    KPIS: METRIC_MAPPING,
+    **{f"{step}_updates": change_mapping(step) for step in KEYS},
+}
+"""How rows of other roles than events are read."""
+
 _WIDTH: Final = 40  # characters of an example
 
 
@@ -38,12 +50,12 @@ def check(job: "Job", sources: Sequence[Source]) -> int:
         if rows is None:
             print("  no complete row yet\n")
             continue
-        decoded = decode_with(mapping if source.role == EVENTS else _changes(source.role), rows)
+        decoded = decode_with(mapping if source.role == EVENTS else _OTHERS[source.role], rows)
         _show(decoded, rows.height)
         if decoded.events.is_empty():
             raise UserError(
-                f"--source: {source.uri}: none of the first {rows.height} rows is good: "
-                f"{decoded.dead['message'][0]}; see --mapping"
+                f"--{flag_of(source.role)}: {source.uri}: none of the first {rows.height} rows is good: "
+                f"{decoded.dead['message'][0]}{'; see --mapping' if source.role == EVENTS else ''}"
             )
     print(f"{job.name}: flags, mapping and files are good; nothing was written")
     return 0
@@ -64,10 +76,6 @@ def decode_with(mapping: Mapping | None, rows: pl.DataFrame) -> Decoded:
         return decode(rows, time.time_ns() // 1_000_000, mapping)
     except CsvHeaderError as error:
         raise UserError(f"--source: {rows['source'][0]}: {error}") from None
-
-
-def _changes(role: str) -> Mapping:
-    return change_mapping(role.removesuffix("_updates"))
 
 
 def _intake(job: Any) -> "Intake":

@@ -5,7 +5,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -50,6 +50,8 @@ class JobSpec:
     """Options to further sources: (role, uri)."""
     needs_events: Callable[[Options], bool] = lambda _options: True
     """Whether `--source` is required."""
+    advice: Callable[[Options, Mapping[str, int]], str] = lambda _options, _totals: ""
+    """A line for whoever ran it, from the rows read (`input`) and written by table; empty for none."""
 
 
 def main(spec: JobSpec, argv: Sequence[str] | None = None) -> int:
@@ -102,7 +104,11 @@ def _run(spec: JobSpec, argv: Sequence[str]) -> int:
 
     with assemble(job, sources, options, stop) as driver:
         committed = driver.start()
-        return _farewell(spec.name, driver, committed)
+        status = _farewell(spec.name, driver, committed)
+        advice = spec.advice(options, driver.totals)
+        if advice and status == DONE:
+            print(f"{spec.name}: {advice}", file=sys.stderr)
+        return status
 
 
 def open_sources(spec: JobSpec, options: Options) -> list["Source"]:
@@ -112,12 +118,30 @@ def open_sources(spec: JobSpec, options: Options) -> list["Source"]:
 
     wanted = [(EVENTS, uri) for uri in options.source] + list(spec.roles(options))
     files, order, reading = options.max_files_per_epoch, options.file_order, reading_of(options)
-    return [
-        open_source(
-            uri, index, order=order, max_files=files, role=role, reading=reading, s3_endpoint=options.s3_endpoint
-        )
-        for index, (role, uri) in enumerate(wanted)
-    ]
+    found = []
+    for index, (role, uri) in enumerate(wanted):
+        try:
+            found.append(
+                open_source(
+                    uri,
+                    index,
+                    order=order,
+                    max_files=files,
+                    role=role,
+                    reading=reading,
+                    s3_endpoint=options.s3_endpoint,
+                )
+            )
+        except UserError as error:
+            raise UserError(str(error).replace("--source:", f"--{flag_of(role)}:", 1)) from None
+    return found
+
+
+def flag_of(role: str) -> str:
+    """The flag that names sources of a role."""
+    from ecompulse.epochs.protocols import EVENTS
+
+    return "source" if role == EVENTS else role
 
 
 def _say_so() -> None:

@@ -132,7 +132,7 @@ class RealtimeMetrics:
         if self.streams.of_visitors:
             inputs["visitors"] = self.visitors.identify(scope, taken.events)
         found = inputs | "AggregateMetrics" >> AggregateMetrics(self.streams, scope.state)
-        self._late(scope, taken, found["quality"])
+        self.write_late(scope, taken, found["quality"])
         quality = self.intake.finish(scope, taken)
         window = self.intake.quality.window_ms
         metrics = (
@@ -148,7 +148,7 @@ class RealtimeMetrics:
         scope.write(table, metrics)
         scope.write(alerts, raised["metric_alerts"])
 
-    def _late(self, scope: "Scope", taken: "Taken", folded: object) -> None:
+    def write_late(self, scope: "Scope", taken: "Taken", folded: object) -> None:
         """Late events are written, and counted with what was folded, in quality windows that are still open."""
         from ecompulse.transforms.frames import map_frames
 

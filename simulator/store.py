@@ -10,6 +10,7 @@ from typing import IO, Final
 import polars as pl
 
 from ecompulse.simulator.encode import payload
+from ecompulse.simulator.episodes import NO_LABELS
 from ecompulse.simulator.settings import SettingsError
 from ecompulse.simulator.shop import Shop
 from ecompulse.simulator.truth import Truth
@@ -79,7 +80,7 @@ def write(shop: Shop, folder: Path) -> Truth:
 
     `events/events-<start of slice>.jsonl` (in order of arrival, by name too), `users` and `products` as
     `.parquet` and `.jsonl`, `user_updates.jsonl`, `product_updates.jsonl` (by `updated_at`), `rates.csv`
-    (date, currency, EUR per unit), `labels.jsonl`, `truth.json`.
+    (date, currency, EUR per unit), `labels.jsonl` (by `label_time`), `truth.json`.
 
     Raises:
         SettingsError: the folder already holds events; nothing is overwritten or mixed.
@@ -90,19 +91,22 @@ def write(shop: Shop, folder: Path) -> Truth:
     events.mkdir(parents=True, exist_ok=True)
     write_side(shop, folder)
     (folder / "product_updates.jsonl").write_bytes(json_lines(shop.product_updates))
-    with (folder / "user_updates.jsonl").open("wb") as users, (folder / "labels.jsonl").open("wb") as labels:
+    labels = [NO_LABELS]
+    with (folder / "user_updates.jsonl").open("wb") as users:
         truth = sum(_chunks_written(shop, events, users, labels), Truth())
+    told = pl.concat(labels).sort("label_time", maintain_order=True)
+    (folder / "labels.jsonl").write_bytes(json_lines(told))
     (folder / "truth.json").write_text(json.dumps(truth.to_json(), indent=2) + "\n", encoding="utf-8")
     return truth
 
 
-def _chunks_written(shop: Shop, events: Path, users: IO[bytes], labels: IO[bytes]) -> Iterator[Truth]:
+def _chunks_written(shop: Shop, events: Path, users: IO[bytes], labels: list[pl.DataFrame]) -> Iterator[Truth]:
     updates = Versions(shop.user_changes)
     for chunk in shop.chunks():
         begin = datetime.fromtimestamp(chunk.since / 1000, UTC)
         name = f"events-{begin.strftime(_FILE_TIME)}{chunk.since % 1000:03d}Z.jsonl"
         (events / name).write_bytes(payload(chunk.lines))
-        labels.write(json_lines(chunk.labels))
+        labels.append(chunk.labels)
         updates.add(chunk.accounts)
         users.write(json_lines(updates.until(chunk.until)))
         yield chunk.truth

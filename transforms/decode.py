@@ -13,7 +13,7 @@ from ecompulse.kernels.event import STORED_LETTER_SCHEMA
 from ecompulse.kernels.hashing import row_id
 from ecompulse.kernels.mapping import Mapping as FieldMapping
 from ecompulse.kernels.mapping import fill_orders
-from ecompulse.kernels.quality import quality_counts
+from ecompulse.kernels.quality import Check, quality_counts
 from ecompulse.kernels.quality_totals import book
 from ecompulse.kernels.step import Clock
 from ecompulse.transforms.enrich import OpenResources
@@ -50,6 +50,8 @@ class DecodeRows:
         decoded = decode(rows, clock.now, self.mapping)
         events, dead = fill_orders(decoded.events, self.mapping), decoded.dead
         counts = quality_counts(events, dead, self.window_ms, clock.now, 0, decoded.dead_times)
+        if self.reshape:  # fields of an event say nothing of what is none
+            counts = counts.filter(pl.col("check") == Check.SCHEMA_VIOLATION)
         raw = dead["raw"]
         if dead.height:
             policy = self.enrich.steps.pii

@@ -123,6 +123,9 @@ def _finished(
     field: Field, value: pl.Expr, check: pl.Expr, batch: Batch, plan: Plan, inputs: dict[str, pl.Series]
 ) -> tuple[pl.Expr, pl.Expr]:
     """What the mapping adds: hashes as ids, event names, a default currency; and no empty identities."""
+    allowed = plan.mapping.values.get(field.name)
+    if allowed:
+        check = check & (value.is_in(list(allowed)) | value.is_null())
     if field.name in IDENTITIES:
         return pl.when(value != "").then(value), check
     if field.name == "event_type" and plan.mapping.event_types:

@@ -65,7 +65,7 @@ def _values(record: Record, plan: Plan) -> dict[str, Value | None]:
     for field in COLUMN_FIELDS:
         values[field.name] = _value(field, record, plan)
     if all(values[name] is None for name in IDENTITIES):
-        raise BrokenRule(Rule.MISSING_REQUIRED, f"{' and '.join(IDENTITIES)} are both missing")
+        raise BrokenRule(Rule.MISSING_REQUIRED, plan.nobody)
     values["event_type"] = plan.mapping.event_types.get(str(values["event_type"]), values["event_type"])
     if values["currency"] is None:
         values["currency"] = plan.mapping.default_currency
@@ -77,17 +77,24 @@ def _value(field: Field, record: Record, plan: Plan) -> Value | None:
     cell = record.cells.get(field.name)
     if cell is None and field.name == "event_id" and plan.hashes_ids:
         return hashlib.sha256(record.content.encode()).hexdigest()[:ID_DIGITS]
+    named = plan.named(field.name)
     if cell is None or (cell.text == "" and field.required):
         if field.required:
-            raise BrokenRule(Rule.MISSING_REQUIRED, f"{field.name} is {'missing' if cell is None else 'empty'}")
+            raise BrokenRule(Rule.MISSING_REQUIRED, f"{named} is {'missing' if cell is None else 'empty'}")
         return None
     try:
         check_size(cell.text)
         value = CONVERSIONS[field.kind].exact(cell, plan.readings[field.name])
+        _check_allowed(value, plan.mapping.values.get(field.name))
     except BrokenRule as broken:
         value_shown = shown(f'"{cell.text}"' if cell.quoted else cell.text)
-        raise BrokenRule(broken.rule, f"{field.name}: {value_shown} {broken.message}") from None
+        raise BrokenRule(broken.rule, f"{named}: {value_shown} {broken.message}") from None
     return None if value == "" and field.name in IDENTITIES else value
+
+
+def _check_allowed(value: Value, allowed: tuple[str, ...] | None) -> None:
+    if allowed and value not in allowed:
+        raise BrokenRule(Rule.WRONG_TYPE, f"is none of {', '.join(allowed)}")
 
 
 def _merged(record: Record, plan: Plan) -> str | None:

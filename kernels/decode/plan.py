@@ -46,6 +46,16 @@ class Plan:
         """Cells that are the same in every row."""
         return {name: Cell(value, quoted=True) for name, value in self.mapping.constants.items()}
 
+    def named(self, field: str) -> str:
+        """A field as messages name it: by the column that the row has."""
+        return self.mapping.fields.get(field, field)
+
+    @cached_property
+    def nobody(self) -> str:
+        """What is wrong with a row of nobody; of columns that mean something else, which one is missing."""
+        foreign = [self.mapping.fields[name] for name in IDENTITIES if name in self.mapping.fields]
+        return f"{foreign[0]} is missing" if len(foreign) == 1 else f"{' and '.join(IDENTITIES)} are both missing"
+
     @property
     def hashes_ids(self) -> bool:
         """Whether an absent event_id is the hash of the row."""

@@ -91,7 +91,7 @@ class Brain:
             note = self.pending[interval]
             counts = note["ranks"]["counts"]
             profile, ranks = profile.taught(note["profile"]), ranks.plus(counts)
-            watcher = watcher.taught(note["watcher"]) if watcher else None
+            watcher = watcher.taught(note["watcher"]) if watcher and "watcher" in note else watcher  # chosen since
             facts["steps"] += total_of(counts)
             facts["counted"] += int(counts.sum())
         pending = {interval: note for interval, note in self.pending.items() if interval >= version}

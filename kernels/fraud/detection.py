@@ -1,8 +1,10 @@
 """Fraud detection as a whole: which kernels there are, and what each is fed with."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import polars as pl
 
@@ -54,6 +56,12 @@ class FraudDetection:
     policy: Policy = field(default_factory=Policy)
     legitimate: int = LEGITIMATE
     models: Models = field(default_factory=Models)
+
+    @property
+    def fixed(self) -> Mapping[str, Any]:
+        """Settings that state depends on, by flag: numbers of versions, and of features."""
+        digest = hashlib.sha256(repr(self.features.entities).encode()).hexdigest()[:12]
+        return {"learn_every": f"{self.every} ms", "features": digest}
 
     @cached_property
     def labels(self) -> JoinLabels:

@@ -42,6 +42,8 @@ MARK_SCHEMA: Final = pl.Schema({"known": pl.Int64(), "frauds": pl.Int64()})
 
 ROW_SCHEMA: Final = pl.Schema({**TRANSACTION_SCHEMA, **MARK_SCHEMA})
 _DAYS: Final = ("1d", "7d", "30d")
+_FIRST_AND_LAST: Final = 2
+_HOURS: Final = 24
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,10 @@ class FeatureSet:
     def __post_init__(self) -> None:
         if not self.entities:
             raise ConfigError("entities", "required: one at the least")
+        if len(self.night) != _FIRST_AND_LAST or not all(0 <= hour < _HOURS for hour in self.night):
+            raise ConfigError("night", "wants two hours of 0 to 23, the first and the last")
+        if not self.suspicious:
+            raise ConfigError("surprising", "names no feature that there is")
 
     @property
     def names(self) -> Sequence[str]:

@@ -20,11 +20,18 @@ ROLE: Final = "labels"
 SOURCES: Final = ("review", "chargeback")
 """Where labels come from, the weaker first."""
 
+_LABELS: Final = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
+
 LABEL_MAPPING: Final = FieldMapping(
     help="labels of transactions",
-    fields={"event_time": "label_time", "payment_id": "transaction_id"},
-    constants={"event_type": "label", "anonymous_id": "label"},
-    event_id="hash",
+    fields={
+        "event_time": "label_time",
+        "event_id": "transaction_id",
+        "anonymous_id": "label",
+        "session_id": "source",
+    },
+    constants={"event_type": "label"},
+    values={"anonymous_id": tuple(_LABELS), "session_id": SOURCES},
     lenient=True,
 )
 """How a label is read as an event, so that the same rules decode it: what breaks one is a dead letter."""
@@ -56,14 +63,10 @@ _WAITING: Final = Table(
 
 
 def to_labels(rows: pl.DataFrame) -> pl.DataFrame:
-    """Decoded labels (FRAME_SCHEMA) as LABELLED_SCHEMA; a row of no transaction or without 0 or 1 is not one."""
-    text = pl.col("properties").str.json_path_match("$.label")
-    source = pl.col("properties").str.json_path_match("$.source")
-    label = text.replace_strict({"0": 0, "1": 1, "0.0": 0, "1.0": 1}, default=None, return_dtype=pl.Int64)
-    rank = source.replace_strict(SOURCES, range(len(SOURCES)), default=0, return_dtype=pl.Int64)
-    told = rows.with_columns(transaction_id="payment_id", label=label, rank=rank)
-    told = told.filter(pl.col("transaction_id").is_not_null(), pl.col("label").is_not_null())
-    return as_labelled(told.select("transaction_id", *ORDER, *TOLD))
+    """Rows that LABEL_MAPPING has decoded (FRAME_SCHEMA) as LABELLED_SCHEMA; without a source they are a review's."""
+    label = pl.col("anonymous_id").replace_strict(_LABELS, return_dtype=pl.Int64)
+    rank = pl.col("session_id").replace_strict(SOURCES, range(len(SOURCES)), default=0, return_dtype=pl.Int64)
+    return as_labelled(rows.select(*ORDER, transaction_id="event_id", label=label, rank=rank))
 
 
 def as_labelled(rows: pl.DataFrame) -> pl.DataFrame:
@@ -87,7 +90,7 @@ class JoinLabels:
 
     Keying: transaction id. State: `transactions`, ids and two times each (about 150 bytes), for twice the horizon;
     `pending`, transactions that the watermark has not passed; `waiting`, labels that do not count yet. Draining lets
-    waiting labels count, and ages nothing.
+    those count that do by the last event, and ages nothing.
 
     Attributes:
         horizon: ms.
@@ -144,7 +147,7 @@ class JoinLabels:
         old, known = known.height, pl.concat([known, self._registered(fresh)], rechunk=True)
 
         heard = Labels(numbers, *(told[name].to_numpy() for name in ("counts", *TOLD)))
-        ripe = heard.of >= 0 if draining else heard.counts < until
+        ripe = (heard.of >= 0) & (heard.counts <= clock.latest) if draining else heard.counts < until
         left = told.filter(~ripe).with_columns((pl.col("counts") + 1).alias(DUE)).select(_WAITING.schema.names())
         fits, unmatched = fitting(known, heard[ripe])
         stood = stand(fits if draining else fits.then(self._silent(known, until)), *own(known))

@@ -3,6 +3,7 @@
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import isnan
 from typing import Any, Final
 
 import polars as pl
@@ -21,6 +22,11 @@ class Bound:
     above: float | int | None = None
     below: float | int | None = None
 
+    def __post_init__(self) -> None:
+        limits = [limit for limit in (self.above, self.below) if limit is not None]
+        if not limits or any(isnan(limit) for limit in limits):
+            raise ValueError("wants a number above, below, or both")
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -37,6 +43,9 @@ class Policy:
     deny: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name, bounds in self.rules.items():
+            if not bounds:
+                raise ConfigError(f"rules.{name}", "wants a feature, with a bound")
         for part in ("allow", "deny"):
             for column in getattr(self, part):
                 if column not in LISTED:

@@ -107,8 +107,59 @@ def test_other_models_run_too_and_a_checkpoint_keeps_those_that_it_has(shop, tmp
     said = capsys.readouterr().err
     assert "unsupervised model of the checkpoint is half_space_trees, --models asks for none" in said
     assert said.count("\n") == 1
+    assert anomaly_detection.main([*with_models, "--learn_every=1h"]) == 2
+    assert 'was made with learn_every "600000 ms", not "3600000 ms"' in capsys.readouterr().err
     assert anomaly_detection.main([*with_models, "--drain"]) == 0
     found = pl.from_arrow(DeltaTable(str(tmp_path / "lake" / "risk_scores")).to_pyarrow_table())
     assert isinstance(found, pl.DataFrame)
     assert found["transaction_id"].n_unique() == found.height > 0
     assert found["score"].n_unique() > 1
+
+
+@pytest.mark.slow
+def test_a_drain_between_two_days_changes_nothing_though_all_labels_are_there(tmp_path):
+    """The labels of the second day's transactions, later than any event, are there on the first."""
+    settings = Settings(seed=5, events=8_000, duration_ms=2 * DAY_MS, episodes=each_day(2))
+    write(simulate(settings), tmp_path / "shop")
+    days = sorted((tmp_path / "shop" / "events").iterdir())
+    flags = [f"--labels={tmp_path / 'shop' / 'labels.jsonl'}", "--label_wait=1h", "--label_horizon=2d", "--drain"]
+    flags += ["--alerts_per_day=20", "--warehouse=none", "--progress=none", "--learn_every=1h", "--detect=fraud"]
+    found = []
+    for name, cuts in (("whole", [len(days)]), ("cut", [len(days) // 2, len(days)])):
+        folder = tmp_path / name
+        (folder / "events").mkdir(parents=True)
+        for cut in cuts:
+            for file in days[:cut]:
+                (folder / "events" / file.name).write_bytes(file.read_bytes())
+            where = [f"--source={folder / 'events'}", f"--lake={folder / 'lake'}", f"--checkpoint={folder / 'c'}"]
+            assert anomaly_detection.main([*flags, *where]) == 0
+        tables = {name: pl.read_delta(str(folder / "lake" / name)) for name in ("risk_scores", "flagged_transactions")}
+        found.append({name: comparable(table) for name, table in tables.items()})
+    assert found[0]["flagged_transactions"].height
+    for name, table in found[0].items():
+        assert_frame_equal(found[1][name], table)
+
+
+@pytest.mark.slow
+def test_odd_input_stops_neither_detector_and_is_told(tmp_path, capsys):
+    first = {"event_time": "2025-03-01T00:00:00Z", "user_id": "u", "event_type": "page_view"}
+    bought = {"event_type": "purchase", "order_id": "o", "price": 300, "quantity": 4006381333931}
+    times = [f"2025-03-01T{hour:02}:00:00Z" for hour in (6, 8, 9, 10, 11, 12)]
+    rows = [
+        first | bought,
+        *({**first, "event_time": time} for time in times),
+        first,
+        {**first, "event_time": times[-1]},
+    ]
+    lines = [json.dumps({"event_id": f"e{n}", **row}) for n, row in enumerate(rows)]
+    (tmp_path / "events.jsonl").write_text("\n".join(lines) + "\n")
+    flags = [f"--source={tmp_path / 'events.jsonl'}", f"--lake={tmp_path / 'lake'}", f"--checkpoint={tmp_path / 'c'}"]
+    flags += ["--drain", "--warehouse=none", "--progress=none", "--max_records_per_epoch=1", "--num_shards=1"]
+    assert anomaly_detection.main(flags) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert "anomaly_detection: no payment is out yet of 9 rows; --transactions=purchase scores purchases" in said
+    assert any("1 of 9 rows were late" in line for line in said)
+    assert pl.read_delta(str(tmp_path / "lake" / "late_events"))["event_id"].to_list() == ["e7"]
+    flags = [*flags[:1], f"--lake={tmp_path / 'more'}", f"--checkpoint={tmp_path / 'd'}", *flags[3:]]
+    assert anomaly_detection.main([*flags, "--transactions=purchase", "--detect=fraud"]) == 0
+    assert pl.read_delta(str(tmp_path / "more" / "risk_scores"))["transaction_id"].to_list() == ["o"]

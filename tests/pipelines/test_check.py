@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from pipelines import event_enrichment, session_analytics
+from pipelines import anomaly_detection, event_enrichment, session_analytics
 from support.place import Place, snapshot
 from support.process import REES46
 
@@ -81,6 +81,17 @@ def test_update_streams_are_shown_as_what_they_are(shop, place, capsys):
     flags = ["--enrich=enrich.yaml", f"--user_updates={shop.folder / 'user_updates.jsonl'}", "--check"]
     assert event_enrichment.main([f"--source={shop.events}", *flags]) == 0
     assert "user_updates.jsonl: the first rows as user_updates" in capsys.readouterr().out
+
+
+def test_labels_are_read_as_labels_and_their_flag_is_named(shop, place, capsys, wrong):
+    label = '{"transaction_id": "a", "label": 1, "label_time": "2025-09-01T00:00:00Z"}'
+    (place / "labels.jsonl").write_text(f"{label}\n")
+    assert anomaly_detection.main([f"--source={shop.events}", "--labels=labels.jsonl", "--check"]) == 0
+    assert "1 rows: 1 good, 0 dead letters" in capsys.readouterr().out
+    (place / "labels.jsonl").write_text(label.replace("1,", "7,") + "\n")
+    line = wrong(anomaly_detection.main, f"--source={shop.events}", "--labels=labels.jsonl", "--check")
+    assert line.startswith("anomaly_detection: --labels: ")
+    assert "labels.jsonl: none of the first 1 rows is good: label: 7 is none of 0, 1" in line
 
 
 @pytest.mark.skipif(not REES46.exists(), reason=f"{REES46} is not there")

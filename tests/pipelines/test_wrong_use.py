@@ -119,6 +119,7 @@ def test_a_lookup_in_a_file_that_is_gone_is_named(here, wrong):
         ),
         (session_analytics, ["--funnel=gone.yaml"], "--funnel: gone.yaml: No such file or directory"),
         (session_analytics, ["--session_gap=0s"], "--session_gap"),
+        (anomaly_detection, ["--labels=gone.jsonl"], "gone.jsonl: no such file, and no file matches it"),
     ],
 )
 def test_settings_of_a_job_that_do_not_fit_are_refused(here, wrong, job, flags, said):

@@ -1,12 +1,16 @@
 """JoinLabels against a walk in plain Python: which label stands when, and what entities are told of it."""
 
+import json
+
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecompulse.kernels.event import ORDER
-from ecompulse.kernels.fraud.labels import JoinLabels, as_labelled
-from ecompulse.kernels.step import Clock
+from ecompulse.kernels.decode import Rule, decode
+from ecompulse.kernels.event import ORDER, RAW_SCHEMA
+from ecompulse.kernels.fraud.labels import LABEL_MAPPING, JoinLabels, as_labelled, to_labels
+from ecompulse.kernels.step import END_OF_TIME, Clock
 from support.examples import examples
 from support.harness import run_kernel
 from support.stepping import OneShard, rearranged
@@ -117,3 +121,55 @@ def test_state_speaks_only_of_what_it_holds_or_held():
     quiet = KERNEL.step(shard.state, rows.filter(pl.col("transaction_id") == "b"), Clock(2, BASE + 2, 0))
     assert not quiet.changes, "a copy changes nothing"
     assert quiet.outputs["quality"]["subject"].to_list() == ["transaction_id"]
+
+
+def test_a_drain_lets_no_label_count_before_its_time():
+    batch = frame([{"id": "a", "at": 0}], [{"id": "a", "at": 2 * HOUR, "label": 1, "rank": 1}])[:2]
+    shard = OneShard(KERNEL)
+    shard.step(batch, BASE + HOUR)
+    drained = KERNEL.step(shard.state, batch.clear(), Clock(9, END_OF_TIME, 0, latest=BASE + 2 * HOUR))
+    assert drained.outputs["marks"].is_empty()
+    assert "waiting" not in drained.changes or drained.changes["waiting"].rows.height == 1
+    whole = KERNEL.step(shard.state, batch.clear(), Clock(9, END_OF_TIME, 0, latest=BASE + 3 * HOUR))
+    assert whole.outputs["marks"].height == 1
+
+
+def decoded(fields):
+    row = {"transaction_id": "t", "label": 1, "label_time": "2025-03-01T06:00:00Z", "source": "review"} | fields
+    raw = json.dumps(row).encode()
+    return decode(pl.DataFrame([(raw, "s", 0, 0)], schema=RAW_SCHEMA, orient="row"), 1_800_000_000_000, LABEL_MAPPING)
+
+
+@pytest.mark.parametrize(
+    ("fields", "label", "rank"),
+    [
+        ({}, 1, 0),
+        ({"label": 0, "source": "chargeback"}, 0, 1),
+        ({"label": "1"}, 1, 0),
+        ({"label": 0.0}, 0, 0),
+        ({"label": True, "source": None}, 1, 0),
+        ({"label": "false", "payment_id": "p", "amount": 3}, 0, 0),
+    ],
+)
+def test_a_label_is_read(fields, label, rank):
+    found = to_labels(decoded(fields).events)
+    assert found.select("transaction_id", "label", "rank").rows() == [("t", label, rank)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "rule", "said"),
+    [
+        ({"label": 2}, Rule.WRONG_TYPE, "label: 2 is none of 0, 1, "),
+        ({"label": "fraud"}, Rule.WRONG_TYPE, 'label: "fraud" is none of 0, 1, '),
+        ({"label": 1.5}, Rule.WRONG_TYPE, "label: 1.5 is none of 0, 1, "),
+        ({"label": None}, Rule.MISSING_REQUIRED, "label is missing"),
+        ({"transaction_id": None}, Rule.MISSING_REQUIRED, "transaction_id is missing"),
+        ({"label_time": None}, Rule.MISSING_REQUIRED, "label_time is missing"),
+        ({"source": "chargebak"}, Rule.WRONG_TYPE, 'source: "chargebak" is none of review, chargeback'),
+    ],
+)
+def test_what_is_no_label_is_a_dead_letter_that_says_why(fields, rule, said):
+    found = decoded(fields)
+    assert found.events.is_empty()
+    assert found.dead["rule"].item() == rule.value
+    assert found.dead["message"].item().startswith(said)
