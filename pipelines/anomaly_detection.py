@@ -256,7 +256,8 @@ def _fraud(options: Options, intake: Intake) -> FraudDetection:
         features = FeatureSet(features.entities, options.timezone, features.night, features.surprising)
         flag = "--policy"
         if options.policy:
-            policy = read_config(flag, options.policy, parse_policy).bind(features)
+            policy, flag = read_config(flag, options.policy, parse_policy), f"{flag}: {options.policy}"
+            policy.check(features)
         flag = "--models"
         if options.models:
             models = read_config(flag, options.models, parse_models)

@@ -21,7 +21,7 @@ def quality_of(brain: Brain, budget: Budget, days: pl.DataFrame) -> pl.DataFrame
     found: dict[str, Any] = {
         "average_precision": tally.average_precision(),
         "shadow_average_precision": brain.tallies["shadow"].average_precision(),
-        "recall_at_threshold": right / tally.frauds if tally.frauds else None,
+        "recall_at_threshold": min(right / tally.frauds, 1.0) if tally.frauds else None,  # sums of floats
         "precision_at_threshold": right / (right + wrong) if right + wrong else None,
         **daybook.quality(days),
         "known_frauds": brain.facts["frauds"],

@@ -51,13 +51,12 @@ class Policy:
                 if column not in LISTED:
                     raise ConfigError(f"{part}.{column}", f"no column of a list{nearest(column, LISTED)}")
 
-    def bind(self, features: FeatureSet) -> "Policy":
-        """The same; ConfigError for a rule of a feature that there is not."""
+    def check(self, features: FeatureSet) -> None:
+        """ConfigError for a rule of a feature that there is not."""
         for name, bounds in self.rules.items():
             for feature in bounds:
                 if feature not in features.names:
                     raise ConfigError(f"rules.{name}.{feature}", f"no feature{nearest(feature, features.names)}")
-        return self
 
     def applied(self, rows: pl.DataFrame, names: list[str]) -> pl.DataFrame:
         """Rows with `rule` (the first that holds, null), `allowed` and `denied`; features are in `vector`."""

@@ -79,7 +79,7 @@ def test_the_threshold_follows_the_days_before():
 
 def test_rules_and_lists_are_read():
     features = standard_features()
-    policy = parse_policy("{rules: {velocity: {card_count_1h: {above: 3}}}, deny: {card_id: [c9]}}").bind(features)
+    policy = parse_policy("{rules: {velocity: {card_count_1h: {above: 3}}}, deny: {card_id: [c9]}}")
     names = list(features.names)
     place = names.index("card_count_1h")
     vectors = [[float("nan") if n != place else value for n in range(len(names))] for value in (3.0, 4.0, float("nan"))]
@@ -97,8 +97,11 @@ def test_rules_and_lists_are_read():
         ("rules: {a: {card_count_1x: {above: 1}}}", "did you mean card_count_1"),
         ("deny: {card: [a]}", "deny.card"),
         ("rules: {a: {amount: {over: 1}}}", "unknown key"),
+        ("rules: {a: {amount: {}}}", "rules.a.amount: wants a number above, below, or both"),
+        ("rules: {a: {amount: {below: .nan}}}", "rules.a.amount: wants a number"),
+        ("rules: {a: {}}", "rules.a: wants a feature"),
     ],
 )
 def test_a_wrong_policy_is_one_line(text, message):
     with pytest.raises(ValueError, match=message):
-        parse_policy(text).bind(standard_features())
+        parse_policy(text).check(standard_features())

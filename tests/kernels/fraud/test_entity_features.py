@@ -130,3 +130,16 @@ def test_a_column_that_is_none_is_refused_with_the_nearest():
 def test_rows_have_features_of_their_own():
     batch = frame([{"at": 0, "card_id": "c1", "minor": 123_400, "signup": BASE - 7_200_000}], [])
     assert batch.select(ROW_FEATURES).row(0) == pytest.approx((12.34, 22.0, 0.0, 0.0, 2.0))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"night": ()}, "night: wants two hours"),
+        ({"night": (22, 24)}, "night: wants two hours"),
+        ({"surprising": ("nothing",)}, "surprising: names no feature"),
+    ],
+)
+def test_a_set_of_features_that_nothing_can_be_made_of_is_refused(settings, said):
+    with pytest.raises(ValueError, match=said):
+        FeatureSet({"card": ENTITY}, **settings)
