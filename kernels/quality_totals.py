@@ -8,7 +8,7 @@ import polars as pl
 
 from ecompulse.kernels.event import TIME
 from ecompulse.kernels.hashing import row_id
-from ecompulse.kernels.step import Clock, StateView, Step, Table
+from ecompulse.kernels.step import END_OF_TIME, Clock, StateView, Step, Table
 from ecompulse.kernels.window_totals import COUNTS, add_up, counts_table, key_of
 
 PARTIAL_SCHEMA: Final = pl.Schema(
@@ -71,8 +71,11 @@ def count_late(late: pl.DataFrame, window_ms: int) -> pl.DataFrame:
 
 
 def book(partial: pl.DataFrame, window_ms: int, watermark: int) -> pl.DataFrame:
-    """Partial counts (PARTIAL_SCHEMA) with windows that have closed moved into the first that is open."""
-    first_open = max(0, watermark) // window_ms * window_ms
+    """Partial counts (PARTIAL_SCHEMA) with windows that have closed moved into the first that is open.
+
+    What a drain has let out is of windows that no watermark before it has closed.
+    """
+    first_open = max(0, watermark) // window_ms * window_ms if watermark < END_OF_TIME else 0
     start = pl.max_horizontal(pl.col("window_start").dt.epoch("ms"), pl.lit(first_open))
     return partial.with_columns(window_start=start.cast(TIME))
 

@@ -19,6 +19,7 @@ from ecompulse.kernels.fraud.labels import ROLE as LABELS
 from ecompulse.kernels.fraud.models.choice import Models, parse_models
 from ecompulse.kernels.fraud.rules import Policy, parse_policy
 from ecompulse.kernels.fraud.transactions import uses
+from ecompulse.kernels.quality_totals import book_under
 from ecompulse.kernels.rows import DAY_MS
 from ecompulse.kernels.step import Kernel
 from pipelines import realtime_metrics
@@ -164,7 +165,9 @@ class AnomalyDetection:
             labels = self.intake.read_labels(scope) if self.labelled else None
             taken.quality += labels.quality if labels else []
             found = self._scored(scope, identified, labels.events if labels else None)
-            taken.quality.append(found["quality"])
+            quality = self.intake.quality
+            booked = found["quality"] | "Book labels" >> scope.under_clock(quality, book_under, quality.window_ms)
+            taken.quality.append(booked)
         if self.metrics:
             self._watched(scope, taken, identified)
         self.intake.finish(scope, taken)

@@ -12,7 +12,7 @@ from ecompulse.kernels.fraud.entity import ROW_SCHEMA, TEXTS, TRANSACTION_SCHEMA
 from ecompulse.kernels.fraud.line import Ints
 from ecompulse.kernels.fraud.standing import Labels, Standing, fitting, met, own, stand
 from ecompulse.kernels.mapping import Mapping as FieldMapping
-from ecompulse.kernels.quality_totals import PARTIAL_SCHEMA, book
+from ecompulse.kernels.quality_totals import PARTIAL_SCHEMA
 from ecompulse.kernels.rows import DAY_MS, DUE, check_duration, conform, in_order, millis
 from ecompulse.kernels.step import END_OF_TIME, Change, Clock, StateView, Step, Table
 
@@ -98,7 +98,7 @@ class JoinLabels:
         window: ms; grain of the counts of data quality.
         lines: rows of one transaction and time are lines of one order: their amounts are added up.
 
-    Outputs: `transactions`, `marks` (MARKED_SCHEMA), `quality` (PARTIAL_SCHEMA).
+    Outputs: `transactions`, `marks` (MARKED_SCHEMA), `quality` (PARTIAL_SCHEMA), to be booked by whoever adds it up.
     """
 
     horizon: int = 30 * DAY_MS
@@ -152,7 +152,7 @@ class JoinLabels:
         fits, unmatched = fitting(known, heard[ripe])
         stood = stand(fits if draining else fits.then(self._silent(known, until)), *own(known))
         outputs = {"transactions": fresh[TRANSACTION_SCHEMA.names()], "marks": _marks(known, stood)}
-        outputs["quality"] = self._quality(unmatched, self._copies(rows, first), clock.watermark)
+        outputs["quality"] = self._quality(unmatched, self._copies(rows, first))
         after = self._after(known, old, stood)
         changed = {"transactions": (after, after), "pending": (held, pending), "waiting": (waiting, left)}
         return Step(outputs, {name: _change(*pair) for name, pair in changed.items() if any(map(len, pair))})
@@ -206,13 +206,13 @@ class JoinLabels:
         once = ["transaction_id", "event_time"] if self.lines else list(ORDER)
         return rows.filter(copy).join(rows[first].select(once), on=once, how="anti", nulls_equal=True)
 
-    def _quality(self, unmatched: Ints, copies: pl.DataFrame, watermark: int) -> pl.DataFrame:
+    def _quality(self, unmatched: Ints, copies: pl.DataFrame) -> pl.DataFrame:
         parts = [pl.DataFrame(schema=PARTIAL_SCHEMA)]
         if unmatched.size:
             parts.append(self._counted(pl.DataFrame({"at": unmatched}), "label", "unmatched"))
         if copies.height:
             parts.append(self._counted(copies.select(at=millis()), "duplicate", "transaction_id"))
-        return book(pl.concat(parts), self.window, watermark) if len(parts) > 1 else parts[0]
+        return pl.concat(parts)
 
     def _counted(self, rows: pl.DataFrame, check: str, subject: str) -> pl.DataFrame:
         start = (pl.col("at") // self.window * self.window).cast(TIME)

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.kernels.quality_totals import PARTIAL_SCHEMA, TotalQuality, book
+from ecompulse.kernels.step import END_OF_TIME
 from support.examples import examples
 from support.harness import run_kernel
 from support.streams import arrivals, cuts
@@ -42,3 +43,4 @@ def test_counts_of_a_closed_window_are_booked_in_the_first_open_one():
     booked = book(partial, WINDOW, watermark=125_000)
     assert booked["window_start"].dt.epoch("ms").to_list() == [120_000, 120_000, 180_000]
     assert book(partial, WINDOW, watermark=-1).equals(partial)
+    assert book(partial, WINDOW, watermark=END_OF_TIME).equals(partial)

@@ -108,6 +108,13 @@ def test_a_label_of_no_transaction_is_counted():
     assert found.select("check", "subject", "count").rows() == [("label", "unmatched", 1)]
 
 
+def test_a_copy_that_only_the_drain_lets_out_is_counted_in_its_window():
+    batch = frame([{"id": "a", "at": 0}, {"id": "a", "at": 2 * HOUR}], [])
+    found = run_kernel(KERNEL, batch[:2])["quality"]
+    assert found.select("check", "subject", "count").rows() == [("duplicate", "transaction_id", 1)]
+    assert found["window_start"].dt.epoch("ms").to_list() == [(BASE + 2 * HOUR) // HOUR * HOUR]
+
+
 def test_state_speaks_only_of_what_it_holds_or_held():
     shard = OneShard(KERNEL)
     rows = frame([{"id": name, "at": 0} for name in "ab"], [{"id": "a", "at": 2, "label": 1, "rank": 0}])
