@@ -39,11 +39,10 @@ def millis(column: str = "event_time") -> pl.Expr:
 
 
 def line_amount(price: pl.Expr, quantity: pl.Expr) -> pl.Expr:
-    """Price by quantity (a null one is 1) with the decimals of money; null where money cannot hold it.
+    """Price by quantity with the decimals of money; null where money cannot hold it.
 
     An article number in the field of quantity must not stop a job.
     """
-    quantity = quantity.fill_null(1)
     fits = (price.cast(pl.Float64) * quantity.cast(pl.Float64)).abs() < float(MONEY_LIMIT)
     return pl.when(fits).then(price) * pl.when(fits).then(quantity)
 

@@ -19,6 +19,7 @@ METRIC_MAPPING: Final = Mapping(
     fields={"event_time": "window_end", "anonymous_id": "metric", "session_id": "window"},
     constants={"event_type": "metric"},
     event_id="hash",
+    drop=("user_id",),  # else a row with one would need no metric
     lenient=True,
 )
 """How a metric's row is read as an event, so that the same rules decode it: without a metric's name or an end of its

@@ -52,9 +52,9 @@ class Plan:
 
     @cached_property
     def nobody(self) -> str:
-        """What is wrong with a row of nobody; of columns that mean something else, which one is missing."""
-        foreign = [self.mapping.fields[name] for name in IDENTITIES if name in self.mapping.fields]
-        return f"{foreign[0]} is missing" if len(foreign) == 1 else f"{' and '.join(IDENTITIES)} are both missing"
+        """What is wrong with a row of nobody."""
+        fed = [self.named(name) for name in IDENTITIES if name in self.sources.values()]
+        return f"{fed[0]} is missing" if len(fed) == 1 else f"{' and '.join(fed)} are both missing"
 
     @property
     def hashes_ids(self) -> bool:

@@ -32,6 +32,7 @@ LABEL_MAPPING: Final = FieldMapping(
     },
     constants={"event_type": "label"},
     values={"anonymous_id": tuple(_LABELS), "session_id": SOURCES},
+    drop=("user_id",),  # else a row with one would need no label
     lenient=True,
 )
 """How a label is read as an event, so that the same rules decode it: what breaks one is a dead letter."""

@@ -46,7 +46,7 @@ def transactions(events: pl.DataFrame, kind: Kind, *, based: bool) -> pl.DataFra
     rows = events.filter(pl.col("event_type") == kind)
     ids = ["payment_id", "order_id", "event_id"] if kind == "payment" else ["order_id", "event_id"]
     end = "_base" if based else ""
-    amount, line = pl.col(f"amount{end}"), line_amount(pl.col(f"price{end}"), pl.col("quantity"))
+    amount, line = pl.col(f"amount{end}"), line_amount(pl.col(f"price{end}"), pl.col("quantity").fill_null(1))
     amount = pl.coalesce(amount, line) if kind == "payment" else pl.coalesce(line, amount)
     return rows.select(
         *ORDER,

@@ -73,7 +73,7 @@ def summarise(rows: pl.DataFrame, known: pl.DataFrame, gap: int) -> pl.DataFrame
 def _tell(rows: pl.DataFrame) -> pl.DataFrame:
     """Sessions by their rows of this step alone."""
     rank = _TYPE.replace_strict(STAGES, range(len(STAGES)), default=-1, return_dtype=pl.Int64)
-    line = pl.coalesce("amount_base", line_amount(pl.col("price_base"), pl.col("quantity")))
+    line = pl.coalesce("amount_base", line_amount(pl.col("price_base"), pl.col("quantity").fill_null(1)))
     bought = pl.when(_TYPE == "purchase").then(line.cast(REVENUE))
     view = pl.when(_TYPE.is_in(VIEWS)).then("url")
     first = {name: pl.col(name).first(ignore_nulls=True) for name in DIMENSIONS}

@@ -13,7 +13,7 @@ from ecompulse.kernels.rows import line_amount
     ("price", "quantity", "amount"),
     [
         ("2.5", 3, "7.5"),
-        ("2.5", None, "2.5"),
+        ("2.5", None, None),
         (None, 3, None),
         ("300", 4_006_381_333_931, None),
         ("99999999999999.9999", 9_223_372_036_854_775_807, None),

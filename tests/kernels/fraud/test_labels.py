@@ -170,6 +170,7 @@ def test_a_label_is_read(fields, label, rank):
         ({"label": "fraud"}, Rule.WRONG_TYPE, 'label: "fraud" is none of 0, 1, '),
         ({"label": 1.5}, Rule.WRONG_TYPE, "label: 1.5 is none of 0, 1, "),
         ({"label": None}, Rule.MISSING_REQUIRED, "label is missing"),
+        ({"label": None, "user_id": "u"}, Rule.MISSING_REQUIRED, "label is missing"),
         ({"transaction_id": None}, Rule.MISSING_REQUIRED, "transaction_id is missing"),
         ({"label_time": None}, Rule.MISSING_REQUIRED, "label_time is missing"),
         ({"source": "chargebak"}, Rule.WRONG_TYPE, 'source: "chargebak" is none of review, chargeback'),
