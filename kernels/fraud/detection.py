@@ -60,7 +60,8 @@ class FraudDetection:
     @property
     def fixed(self) -> Mapping[str, Any]:
         """Settings that state depends on, by flag: numbers of versions, and of features."""
-        digest = hashlib.sha256(repr(self.features.entities).encode()).hexdigest()[:12]
+        told = repr((self.features.entities, self.features.suspicious))
+        digest = hashlib.sha256(told.encode()).hexdigest()[:12]
         return {"learn_every": f"{self.every} ms", "features": digest}
 
     @cached_property

@@ -9,7 +9,7 @@ from polars.testing import assert_frame_equal
 
 from ecompulse.kernels.event import ORDER, TIME
 from ecompulse.kernels.fraud.detection import FraudDetection
-from ecompulse.kernels.fraud.entity import Entity, FeatureSet
+from ecompulse.kernels.fraud.entity import Entity, FeatureSet, standard_features
 from ecompulse.kernels.fraud.examples import marked, pack
 from ecompulse.kernels.fraud.labels import as_labelled
 from ecompulse.kernels.fraud.models.choice import HalfSpace, Models
@@ -158,3 +158,16 @@ def test_labels_planted_in_the_future_change_nothing_before(whole):
     before = pl.col("event_time").dt.epoch("ms") <= moment
     assert_frame_equal(found.filter(before), whole.filter(before), check_exact=True)
     assert not found.filter(~before).equals(whole.filter(~before))
+
+
+def test_what_state_depends_on_is_fixed_and_nothing_else():
+    base = FraudDetection(standard_features())
+    entities = {"card": Entity("card_id", windows=("1h", "7d"))}
+    for changed in (
+        replace(base, every=1),
+        replace(base, features=replace(base.features, entities=entities)),
+        replace(base, features=replace(base.features, surprising=("amount",))),
+    ):
+        assert changed.fixed != base.fixed
+    same = replace(base, alerts_per_day=1, features=replace(base.features, night=(1, 2), timezone="Europe/Paris"))
+    assert same.fixed == FraudDetection(standard_features()).fixed
