@@ -16,13 +16,12 @@ from ecompulse.epochs.latency import measure
 from ecompulse.epochs.manifest import Manifest, read_manifest
 from ecompulse.epochs.pace import FIRST_ROWS, next_limit
 from ecompulse.epochs.persistence import Persistence
-from ecompulse.epochs.plan import CURRENT, UNKNOWN, Draft, Operator, Plan, Planner, Position
+from ecompulse.epochs.plan import CURRENT, Draft, Operator, Plan, Planner, Position
 from ecompulse.epochs.progress import Stopwatch, describe
 from ecompulse.epochs.protocols import Sink, Source, TableSpec
 from ecompulse.epochs.publish import Publisher
 from ecompulse.epochs.replay import reads_as
 from ecompulse.epochs.steps import Step, reach
-from ecompulse.kernels.step import END_OF_TIME, Clock
 
 SNAPSHOT_EVERY: Final = 20  # epochs between complete snapshots of source positions
 MOST_LAG: Final = 4  # epochs that an operator's watermark may be behind
@@ -201,7 +200,7 @@ class Driver:
         plan = Plan(
             epoch=epoch,
             attempt=f"{self.checkpoint.incarnation:04d}.{self._attempts:04d}",
-            clock=_clock(epoch, draft),
+            clock=draft.clock(epoch),
             splits=draft.splits,
             roles=[reads_as(self.sources[split.source].role) for split in draft.splits],
             watermarks={operator.name: draft.watermark_of(operator, at) for operator in self.operators},
@@ -277,8 +276,3 @@ class Driver:
     def _publisher(self) -> Publisher:
         attempts = self.settings.publish_attempts
         return Publisher(self.checkpoint, self.tables, self.sinks, self.backup, self._persist, attempts)
-
-
-def _clock(epoch: int, draft: Draft) -> Clock:
-    watermark = UNKNOWN if draft.watermark is None else draft.watermark
-    return Clock(epoch, watermark, draft.now, END_OF_TIME if draft.drain is None else draft.drain)

@@ -134,6 +134,11 @@ class Draft:
         """All ranges to read."""
         return [split for backlog in self.backlogs for split in backlog.splits]
 
+    def clock(self, epoch: int) -> Clock:
+        """Time as the epoch's readers know it; operators have watermarks of their own."""
+        watermark = UNKNOWN if self.watermark is None else self.watermark
+        return Clock(epoch, watermark, self.now, END_OF_TIME if self.drain is None else self.drain)
+
     def watermark_of(self, operator: Operator, at: Position) -> int:
         """Watermark (ms) that the operator's steps see in the epoch after `at`."""
         if self.drain is not None and at.drains >= operator.lag:

@@ -34,7 +34,6 @@ from pipelines.points import (
     check_kpis,
     detector,
     further,
-    read_kpis,
     waits,
     watched,
     with_ticks,
@@ -151,7 +150,7 @@ class AnomalyDetection:
         """Compose the pipeline."""
         from ecompulse.transforms.frames import map_frames
 
-        given = read_kpis(self.intake, scope, self.kpis.watched) if self.kpis.given else None
+        given = self.intake.read_kpis(scope, self.kpis.watched) if self.kpis.given else None
         if given:
             points = given.events | "Points" >> map_frames(pl.DataFrame.select, POINT_SCHEMA.names())
             self._raised(scope, points, given.events)

@@ -9,14 +9,9 @@ import polars as pl
 
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import EVENTS, Source
-from ecompulse.kernels.anomalies.readings import METRIC_MAPPING
-from ecompulse.kernels.anomalies.readings import ROLE as KPIS
 from ecompulse.kernels.decode import Decoded, decode
 from ecompulse.kernels.decode.csv_rows import CsvHeaderError
-from ecompulse.kernels.enrich.versions import KEYS, change_mapping
 from ecompulse.kernels.event import EVENT_SCHEMA
-from ecompulse.kernels.fraud.labels import LABEL_MAPPING
-from ecompulse.kernels.fraud.labels import ROLE as LABELS
 from ecompulse.kernels.mapping import Mapping
 from pipelines.launch import flag_of
 from pipelines.tool import print_table
@@ -27,13 +22,6 @@ if TYPE_CHECKING:
 
 ROWS: Final = 100
 _EXAMPLES: Final = 2
-_OTHERS: Final = {
-    LABELS: LABEL_MAPPING,
-    KPIS: METRIC_MAPPING,
-    **{f"{step}_updates": change_mapping(step) for step in KEYS},
-}
-"""How rows of other roles than events are read."""
-
 _WIDTH: Final = 40  # characters of an example
 
 
@@ -43,14 +31,14 @@ def check(job: "Job", sources: Sequence[Source]) -> int:
     Reads only: no checkpoint, lake or warehouse is made. UserError when a source has rows and none is good: the
     mapping is most likely another's.
     """
-    mapping = _intake(job).mapping
+    intake = _intake(job)
     for source in sources:
         print(f"{source.uri}: the first rows as {source.role}")
         rows = first_rows(source)
         if rows is None:
             print("  no complete row yet\n")
             continue
-        decoded = decode_with(mapping if source.role == EVENTS else _OTHERS[source.role], rows)
+        decoded = decode_with(intake.mapping_of(source.role), rows)
         _show(decoded, rows.height)
         if decoded.events.is_empty():
             raise UserError(

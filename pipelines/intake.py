@@ -12,12 +12,14 @@ from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.plan import Operator
 from ecompulse.epochs.protocols import EVENTS, TableSpec
 from ecompulse.io.lookups.resources import check_resources, open_resources, take_usage
+from ecompulse.kernels.anomalies.readings import METRIC_MAPPING, to_points
+from ecompulse.kernels.anomalies.readings import ROLE as KPIS
 from ecompulse.kernels.config import ConfigError
 from ecompulse.kernels.dedup import Deduplicate
 from ecompulse.kernels.enrich.config import EnrichConfig, parse_enrich
 from ecompulse.kernels.enrich.enrichment import KEYED, enriched_schema
 from ecompulse.kernels.enrich.joins import REFERRED
-from ecompulse.kernels.enrich.versions import TYPES, change_mapping, to_versions
+from ecompulse.kernels.enrich.versions import KEYS, TYPES, change_mapping, to_versions
 from ecompulse.kernels.event import FRAME_SCHEMA, STORED_LETTER_SCHEMA
 from ecompulse.kernels.fraud.labels import LABEL_MAPPING, to_labels
 from ecompulse.kernels.fraud.labels import ROLE as LABELS
@@ -37,6 +39,13 @@ PERSON: Final = ("user_id", "anonymous_id")
 """Whose rows stay in order in a topic of events."""
 
 Reshape = Callable[[pl.DataFrame], pl.DataFrame]
+
+_MAPPINGS: Final = {
+    **{f"{step}_updates": change_mapping(step) for step in KEYS},
+    LABELS: LABEL_MAPPING,
+    KPIS: METRIC_MAPPING,
+}
+"""How rows of other roles than events are read as events."""
 
 
 @dataclass(frozen=True)
@@ -78,26 +87,28 @@ class Intake:
 
     def read(self, scope: "Scope") -> "Taken":
         """Read and decode the events; dead letters are written, and quality counted, on the way."""
-        return self._read(scope, EVENTS, self.mapping, None)
+        return self._read(scope, EVENTS, None)
 
     def read_changes(self, scope: "Scope", step: str, columns: pl.Schema) -> "Taken":
         """The same for a step's update stream: its versions."""
-        return self._read(
-            scope, f"{step}_updates", change_mapping(step), partial(to_versions, step=step, columns=columns)
-        )
+        return self._read(scope, f"{step}_updates", partial(to_versions, step=step, columns=columns))
 
     def read_labels(self, scope: "Scope") -> "Taken":
         """The same for labels of transactions (LABELLED_SCHEMA)."""
-        return self._read(scope, LABELS, LABEL_MAPPING, to_labels)
+        return self._read(scope, LABELS, to_labels)
 
-    def read_role(self, scope: "Scope", role: str, mapping: Mapping, reshape: Reshape) -> "Taken":
-        """The same for a stream of a job's own, whose rows `mapping` reads as events and `reshape` makes its own."""
-        return self._read(scope, role, mapping, reshape)
+    def read_kpis(self, scope: "Scope", metrics: tuple[str, ...]) -> "Taken":
+        """The same for metrics that were computed elsewhere: points of those that are named."""
+        return self._read(scope, KPIS, partial(to_points, watched=metrics))
 
-    def _read(self, scope: "Scope", role: str, mapping: Mapping | None, reshape: Reshape | None) -> "Taken":
+    def mapping_of(self, role: str) -> Mapping | None:
+        """How rows of a role are read."""
+        return self.mapping if role == EVENTS else _MAPPINGS[role]
+
+    def _read(self, scope: "Scope", role: str, reshape: Reshape | None) -> "Taken":
         from ecompulse.transforms.decode import DecodeRows
 
-        decode = DecodeRows(mapping, self.enrich, open_resources, self.quality.window_ms, reshape)
+        decode = DecodeRows(self.mapping_of(role), self.enrich, open_resources, self.quality.window_ms, reshape)
         taken = scope.read(decode, role, decode.outputs)
         scope.write(DEAD_LETTERS, taken["dead_letters"])
         return Taken(taken["events"], [taken["quality"]])

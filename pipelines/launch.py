@@ -118,23 +118,16 @@ def open_sources(spec: JobSpec, options: Options) -> list["Source"]:
 
     wanted = [(EVENTS, uri) for uri in options.source] + list(spec.roles(options))
     files, order, reading = options.max_files_per_epoch, options.file_order, reading_of(options)
-    found = []
-    for index, (role, uri) in enumerate(wanted):
+
+    def opened(index: int, role: str, uri: str) -> "Source":
         try:
-            found.append(
-                open_source(
-                    uri,
-                    index,
-                    order=order,
-                    max_files=files,
-                    role=role,
-                    reading=reading,
-                    s3_endpoint=options.s3_endpoint,
-                )
+            return open_source(
+                uri, index, order=order, max_files=files, role=role, reading=reading, s3_endpoint=options.s3_endpoint
             )
         except UserError as error:
             raise UserError(str(error).replace("--source:", f"--{flag_of(role)}:", 1)) from None
-    return found
+
+    return [opened(index, role, uri) for index, (role, uri) in enumerate(wanted)]
 
 
 def flag_of(role: str) -> str:

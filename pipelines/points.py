@@ -2,21 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
 from ecompulse.epochs.errors import UserError
 from ecompulse.kernels.anomalies.kernel import DetectAnomalies
 from ecompulse.kernels.anomalies.matching import WATCHED
-from ecompulse.kernels.anomalies.readings import METRIC_MAPPING, ROLE, to_points
+from ecompulse.kernels.anomalies.readings import ROLE
 from ecompulse.kernels.anomalies.stopped import sign_of_life, tick
 from pipelines.flags import Flag, Options, duration
 from pipelines.places import trigger_of
 
 if TYPE_CHECKING:
     from ecompulse.epochs.scope import Scope
-    from pipelines.intake import Intake, Taken
     from pipelines.realtime_metrics import RealtimeMetrics
 
 _GROUP: Final = "kpi"
@@ -137,8 +135,3 @@ def with_ticks(scope: "Scope", points: Any, rows: Any, num_shards: int) -> Any:
 def further(options: Options) -> Sequence[tuple[str, str]]:
     """Role and URI of metrics that are read."""
     return [(ROLE, options.kpis)] if options.kpis else []
-
-
-def read_kpis(intake: "Intake", scope: "Scope", metrics: tuple[str, ...]) -> "Taken":
-    """Points of the metrics that were given; what is no metric is a dead letter."""
-    return intake.read_role(scope, ROLE, METRIC_MAPPING, partial(to_points, watched=metrics))
