@@ -8,6 +8,7 @@ from typing import Any
 import apache_beam as beam
 import polars as pl
 
+from ecompulse.epochs.counted import CountedDoFn, counted_frames
 from ecompulse.epochs.plan import CURRENT, Plan
 from ecompulse.epochs.protocols import Store
 from ecompulse.kernels.step import Clock
@@ -27,10 +28,10 @@ class MapUnderClock(beam.PTransform):
 
     def expand(self, frames: Any) -> Any:
         """One ParDo."""
-        return frames | beam.ParDo(self._fn).with_output_types(pl.DataFrame)
+        return frames | counted_frames(self._fn)
 
 
-class _Apply(beam.DoFn):
+class _Apply(CountedDoFn):
     def __init__(
         self, store: Store, operator: str, function: Callable[..., pl.DataFrame], arguments: tuple[Any, ...]
     ) -> None:
@@ -41,11 +42,13 @@ class _Apply(beam.DoFn):
         self._clock = Clock(0, -1, 0)
 
     def start_bundle(self) -> None:
+        super().start_bundle()
         current = json.loads(self._store.get(CURRENT))
         plan = Plan.load(self._store.get(f"{current['folder']}/plan.json"))
         self._clock = replace(plan.clock, watermark=plan.watermarks[self._operator])
 
     def process(self, element: pl.DataFrame) -> Iterable[pl.DataFrame]:
+        self.came(element.height)
         found = self._function(element, self._clock, *self._arguments)
         if not found.is_empty():
-            yield found
+            yield self.counted(found)

@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
+from ecompulse.epochs.audit import Graph, misfits, summary
 from ecompulse.epochs.backup import Backup
 from ecompulse.epochs.checkpoint import Checkpoint, Seal, positions_after, seal_name
-from ecompulse.epochs.errors import StateDamaged, Superseded
+from ecompulse.epochs.errors import JobError, StateDamaged, Superseded
 from ecompulse.epochs.incarnation import OwnStore
 from ecompulse.epochs.latency import measure
 from ecompulse.epochs.manifest import Manifest, read_manifest
@@ -22,6 +23,7 @@ from ecompulse.epochs.protocols import Sink, Source, TableSpec
 from ecompulse.epochs.publish import Publisher
 from ecompulse.epochs.replay import reads_as
 from ecompulse.epochs.steps import Step, reach
+from ecompulse.epochs.totals import Totals
 
 SNAPSHOT_EVERY: Final = 20  # epochs between complete snapshots of source positions
 MOST_LAG: Final = 4  # epochs that an operator's watermark may be behind
@@ -82,6 +84,7 @@ class Driver:
         run: executes the job's pipeline for the plan that is current; returns when it is done.
         report: takes the progress of each epoch.
         backup: has each sealed epoch before a sink has.
+        graph: of the job's pipeline, by which each run is audited before its epoch is sealed.
         committed: takes the seal of each committed epoch, to show what is in its files.
         totals: rows read (`input`) and written per table since the start.
     """
@@ -97,6 +100,7 @@ class Driver:
     clock: Clockwork
     settings: Settings
     report: Callable[[Mapping[str, Any]], None]
+    graph: Graph = field(default_factory=Graph)
     backup: Backup | None = None
     committed: Callable[[Seal], None] = lambda _seal: None
     stop: threading.Event = field(default_factory=threading.Event)
@@ -191,7 +195,11 @@ class Driver:
         with watch.phase("run"):
             self.run()
             self.checkpoint.check_incarnation()  # else workers may have run the plan of our successor
-            return draft, plan, read_manifest(self.checkpoint.store, plan.folder)
+            manifest = read_manifest(self.checkpoint.store, plan.folder)
+        lines = misfits(plan, manifest, self.graph)
+        if lines:
+            raise JobError(f"epoch {plan.epoch} was not sealed, its run does not add up: {summary(lines)}")
+        return draft, plan, manifest
 
     def _write_plan(self, at: Position, draft: Draft) -> Plan:
         self._attempts += 1
@@ -248,6 +256,7 @@ class Driver:
             ages=manifest.ages,
             lookups=manifest.lookups,
             models=manifest.models,
+            totals=at.totals.plus(Totals(0, manifest.rows, self.graph.balance(manifest), manifest.written)).dump(),
         )
 
     def _finish(self, seal: Seal, watch: Stopwatch) -> None:

@@ -1,7 +1,7 @@
 """`Keyed`: the one place that knows both Beam and kernels."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -9,16 +9,17 @@ import apache_beam as beam
 import polars as pl
 
 from ecompulse.epochs.coders import decode, encode
-from ecompulse.epochs.errors import StateDamaged
+from ecompulse.epochs.counted import FACTS, CountedDoFn, CountedParDo, fact
+from ecompulse.epochs.errors import JobError, StateDamaged
 from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.state import Head, ShardState
 from ecompulse.kernels.hashing import shard_of
-from ecompulse.kernels.step import END_OF_TIME, Clock, Kernel
+from ecompulse.kernels.step import END_OF_TIME, Clock, Kernel, Step
 
 FRAME: Final = b"F"
 HEAD: Final = b"H"
-STATE: Final = "state"
-"""Tag of the output that carries new heads of state."""
+SHARDED: Final = beam.typehints.Tuple[int, bytes]
+"""Type of what is shuffled: a shard, and rows for it or its head."""
 
 DEFAULT_SHARDS: Final = 4
 
@@ -31,13 +32,11 @@ class Binding:
         heads: a PCollection of (shard, head) for the operator, every shard once.
         store: where state files are.
         num_shards: shards of keyed state.
-        collected: list that takes the PCollection of new heads.
     """
 
     heads: Any
     store: Store
     num_shards: int
-    collected: list[Any]
 
 
 class Keyed(beam.PTransform):
@@ -61,24 +60,12 @@ class Keyed(beam.PTransform):
         """Shard, group, step."""
         require_bounded(frames, self._kernel.name)
         binding, kernel = self._binding, self._kernel
-        rows = frames | "Shard" >> beam.ParDo(ShardRows(kernel, self._num_shards))
+        rows = frames | "Shard" >> CountedParDo(ShardRows(kernel, self._num_shards), SHARDED)
         inputs = (rows, binding.heads) if binding else (rows,)
         grouped = inputs | beam.Flatten() | beam.GroupByKey()
-        if binding is None:
-            stepped = grouped | "Step" >> tagged_outputs(StepWhole(kernel), dict.fromkeys(kernel.outputs, pl.DataFrame))
-        else:
-            types = {STATE: bytes, **dict.fromkeys(kernel.outputs, pl.DataFrame)}
-            stepped = grouped | "Step" >> tagged_outputs(StepShard(kernel, binding.store), types)
-            binding.collected.append(stepped[STATE])
+        step = StepShard(kernel, binding.store) if binding else StepWhole(kernel)
+        stepped = grouped | "Step" >> CountedParDo(step, tags=dict.fromkeys(kernel.outputs, pl.DataFrame))
         return {name: stepped[name] for name in kernel.outputs}
-
-
-def tagged_outputs(fn: beam.DoFn, types: Mapping[str, Any]) -> Any:
-    """A ParDo with outputs by tag, each with its type.
-
-    Without one Beam pickles frames: across stages, and at every step to count their bytes.
-    """
-    return beam.ParDo(fn).with_output_types(Any, **types).with_outputs(*types)
 
 
 def require_bounded(frames: Any, name: str) -> None:
@@ -90,7 +77,7 @@ def require_bounded(frames: Any, name: str) -> None:
         )
 
 
-class ShardRows(beam.DoFn):
+class ShardRows(CountedDoFn):
     """Frames to (shard, Arrow IPC bytes)."""
 
     def __init__(self, kernel: Kernel, num_shards: int) -> None:
@@ -100,7 +87,9 @@ class ShardRows(beam.DoFn):
 
     def process(self, element: pl.DataFrame) -> Iterable[tuple[int, bytes]]:
         """One pair per shard that has rows."""
+        self.came(element.height)
         for shard, part in split_by_shard(element, self._kernel, self._num_shards):
+            self.counted(part)
             yield shard, FRAME + encode(part)
 
 
@@ -117,7 +106,7 @@ def split_by_shard(frame: pl.DataFrame, kernel: Kernel, num_shards: int) -> Iter
         start += count
 
 
-class StepShard(beam.DoFn):
+class StepShard(CountedDoFn):
     """One step of one shard: load, step, write; state goes to files, outputs on."""
 
     def __init__(self, kernel: Kernel, store: Store) -> None:
@@ -126,11 +115,12 @@ class StepShard(beam.DoFn):
         self._store = store
 
     def process(self, element: tuple[int, Iterable[bytes]]) -> Iterable[Any]:
-        """Outputs by tag, and the shard's new head (JSON) under STATE."""
+        """Outputs by tag, and the shard's new head as a fact."""
         shard, payloads = element
         batch, found = gather(payloads, self._kernel)
         if found is None:
             raise StateDamaged(f"{self._kernel.name}: no head arrived for shard {shard}")
+        self.came(batch.height)
         clock, head = Clock(**found["clock"]), Head.load(found["head"])
         due = head.due is not None and head.due <= clock.watermark
         if batch.is_empty() and not due:
@@ -138,16 +128,26 @@ class StepShard(beam.DoFn):
             return
         state = ShardState(self._kernel, clock, head, self._store)
         step = self._kernel.step(state, batch, clock)
+        self._count(step, batch.height)
         yield from tagged(step.outputs)
         after = state.apply(self._kernel.name, shard, found["attempt"], step.changes)
         yield self._head(shard, after)
 
+    def _count(self, step: Step, came: int) -> None:
+        """What went out, and what the kernel says of rows that did not; JobError when that leaves rows unexplained."""
+        if step.balance and (explained := sum(step.balance.values())) != came:
+            raise JobError(f"{self._kernel.name}: {came} rows came in, and {explained} are accounted for")
+        for name, frame in step.outputs.items():
+            self.went(frame.height, name)
+        for name in step.balance.keys() - step.outputs.keys():
+            self.went(step.balance[name], name)
+
     def _head(self, shard: int, head: Head) -> Any:
-        fact = {"operator": self._kernel.name, "shard": shard, "head": head.dump()}
-        return beam.pvalue.TaggedOutput(STATE, json.dumps(fact).encode())
+        told = {"operator": self._kernel.name, "shard": shard, "head": head.dump()}
+        return beam.pvalue.TaggedOutput(FACTS, fact(told))
 
 
-class StepWhole(beam.DoFn):
+class StepWhole(CountedDoFn):
     """Steps a shard whose whole input is here: once with the rows, once to close everything."""
 
     def __init__(self, kernel: Kernel) -> None:

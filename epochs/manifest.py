@@ -23,6 +23,9 @@ class Manifest:
         files: per table, what was written.
         state: per operator and shard, the new head.
         counts: rows read (`input`) and rows per decoded output.
+        splits: by index of the split in the plan, the rows of each time that it was told.
+        shards: per operator and shard, how often it was told.
+        nodes: per node of the pipeline, rows that came `in` and went `out` by tag.
         ages: events by bucket of their age when the epoch was planned (see `latency`).
         lookups: what look-ups did (see `usage`).
         models: what is known of models that learn, by name.
@@ -33,13 +36,19 @@ class Manifest:
     files: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     state: dict[str, dict[str, Any]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    splits: dict[str, list[int]] = field(default_factory=dict)
+    shards: dict[str, dict[str, int]] = field(default_factory=dict)
+    nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
     ages: dict[str, int] = field(default_factory=dict)
     lookups: dict[str, Any] = field(default_factory=dict)
     models: dict[str, float] = field(default_factory=dict)
 
     def add(self, fact: dict[str, Any]) -> None:
         """Take in one fact."""
-        if "read" in fact:
+        if "node" in fact:
+            self._add_node(fact)
+        elif "read" in fact:
+            self.splits.setdefault(str(fact["split"]), []).append(fact["rows"])
             top, before = fact["top"], self.tops.get(fact["read"])
             tops = [time for time in (top, before) if time is not None]
             self.tops[fact["read"]] = max(tops, default=None)
@@ -51,11 +60,33 @@ class Manifest:
         elif "table" in fact:
             self.files.setdefault(fact["table"], []).append(fact["file"])
         elif "operator" in fact:
-            self.state.setdefault(fact["operator"], {})[str(fact["shard"])] = fact["head"]
+            operator, shard = fact["operator"], str(fact["shard"])
+            self.state.setdefault(operator, {})[shard] = fact["head"]
+            times = self.shards.setdefault(operator, {})
+            times[shard] = times.get(shard, 0) + 1
         elif "lookups" in fact:
             add_usage(self.lookups, fact)
         elif "models" in fact:
             self.models.update(fact["models"])
+
+    @property
+    def written(self) -> dict[str, int]:
+        """Rows by table."""
+        return {table: sum(file["rows"] for file in files) for table, files in self.files.items()}
+
+    def came(self, node: str) -> int:
+        """Rows that came in to a node."""
+        return int(self.nodes.get(node, {}).get("in", 0))
+
+    def went(self, node: str, tag: str) -> int:
+        """Rows that a node has handed on under a tag."""
+        return int(self.nodes.get(node, {}).get("out", {}).get(tag, 0))
+
+    def _add_node(self, fact: dict[str, Any]) -> None:
+        known = self.nodes.setdefault(fact["node"], {"in": 0, "out": {}})
+        known["in"] += fact["in"]
+        for tag, rows in fact["out"].items():
+            known["out"][tag] = known["out"].get(tag, 0) + rows
 
     def _count(self, name: str, rows: int) -> None:
         self.counts[name] = self.counts.get(name, 0) + rows

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from ecompulse.epochs.checkpoint import Seal
 from ecompulse.epochs.protocols import EVENTS, REPLAY, Backlog, Source, Split
+from ecompulse.epochs.totals import Totals
 from ecompulse.epochs.watermark import Seen, WatermarkPolicy, shares
 from ecompulse.kernels.step import END_OF_TIME, Clock, Kernel
 
@@ -85,6 +86,7 @@ class Position:
     Attributes:
         past: watermarks of this epoch and those before it, newest first, as far as operators lag.
         drains: how many of the last epochs in a row were drains.
+        totals: rows since the checkpoint began.
     """
 
     epoch: int
@@ -95,6 +97,7 @@ class Position:
     state: dict[str, dict[str, Any]]
     past: list[int | None]
     drains: int
+    totals: Totals = field(default_factory=Totals)
 
     @staticmethod
     def start(sources: int) -> "Position":
@@ -106,6 +109,7 @@ class Position:
         self.epoch, self.watermark, self.now = seal.epoch, seal.watermark, seal.now
         self.seen = {name: Seen(top, active or 0) for name, (top, active) in seal.partitions.items()}
         self.state, self.past, self.drains = seal.state, seal.past, seal.drains
+        self.totals = Totals(**seal.totals)
         for known, change in zip(self.sources, seal.positions, strict=False):  # before there was a replay, one fewer
             known.update(change)
 

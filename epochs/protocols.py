@@ -47,6 +47,7 @@ class Split:
         partition: source partition whose watermark it moves.
         uri: file, or topic.
         rows: number of rows, an upper bound where the source has gaps.
+        exact: whether there are just so many rows.
     """
 
     source: int
@@ -55,6 +56,7 @@ class Split:
     start: int
     end: int
     rows: int
+    exact: bool = True
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,16 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
 import apache_beam as beam
 import polars as pl
 
+from ecompulse.epochs.audit import Graph, Nodes, Term, terms_of
 from ecompulse.epochs.clocked import MapUnderClock
 from ecompulse.epochs.coders import FrameCoder  # noqa: F401  # registers the coder of frames
-from ecompulse.epochs.keyed import HEAD, Binding, tagged_outputs
+from ecompulse.epochs.counted import FACT, FACTS, CountedDoFn, CountedParDo, counted_frames, fact
+from ecompulse.epochs.keyed import HEAD, SHARDED, Binding
 from ecompulse.epochs.latency import add_ages, ages, measured
 from ecompulse.epochs.manifest import WriteManifest
 from ecompulse.epochs.plan import CURRENT, Plan
@@ -19,8 +21,6 @@ from ecompulse.epochs.protocols import EVENTS, Reader, Split, Store, TableSpec
 from ecompulse.epochs.steps import Step, reach
 from ecompulse.epochs.tables import WriteTable
 from ecompulse.kernels.step import Clock, Kernel
-
-FACTS: Final = "facts"
 
 Decode = Callable[[pl.DataFrame, Clock], Mapping[str, pl.DataFrame]]
 """Raw rows and clock to frames by output name; `events` is the main one, with `event_time`."""
@@ -56,9 +56,9 @@ class Scope:
         """`readers`: role and reader of each source."""
         self._space = space
         self._readers = readers
-        self._facts: list[Any] = []
+        self._pipeline = pipeline
         self._writes: dict[str, tuple[TableSpec, list[Any]]] = {}
-        self._heads: dict[str, list[Any]] = {}
+        self._accounts: dict[str, list[Any]] = {}
         self._root = pipeline | "Impulse" >> beam.Impulse()
 
     @property
@@ -80,17 +80,14 @@ class Scope:
         """The rows of this epoch, decoded: PCollections of frames by output name."""
         readers = [reader if its == role else None for its, reader in self._readers]
         splits = self._planned(f"splits.{role}") | f"Spread {role}" >> beam.Reshuffle()
-        types = {FACTS: bytes, **dict.fromkeys(outputs, pl.DataFrame)}
-        read = splits | f"Read {role}" >> tagged_outputs(ReadRows(readers, decode, role == EVENTS), types)
-        self._facts.append(read[FACTS])
+        reading = ReadRows(readers, decode, role == EVENTS)
+        read = splits | f"Read {role}" >> CountedParDo(reading, tags=dict.fromkeys(outputs, pl.DataFrame))
         return {name: read[name] for name in outputs}
 
     def state(self, kernel: Kernel) -> Binding:
         """The epoch's state of a keyed operator."""
-        collected: list[Any] = []
-        self._heads[kernel.name] = collected
-        heads = self._planned(f"heads.{kernel.name}", beam.typehints.Tuple[int, bytes])
-        return Binding(heads, self._space.checkpoint, self._space.num_shards, collected)
+        heads = self._planned(f"heads.{kernel.name}", SHARDED)
+        return Binding(heads, self._space.checkpoint, self._space.num_shards)
 
     def under_clock(self, kernel: Kernel, function: Callable[..., pl.DataFrame], *arguments: Any) -> Any:
         """A transform that applies `function(frame, clock, *arguments)`, under the clock of a keyed operator."""
@@ -98,49 +95,57 @@ class Scope:
 
     def each_epoch(self, name: str, function: Callable[..., pl.DataFrame], *arguments: Any) -> Any:
         """One frame per epoch, `function(clock, *arguments)`, whether rows came or not."""
-        made = beam.ParDo(MakeFrame(function, arguments)).with_output_types(pl.DataFrame)
-        return self._planned("clock") | name >> made
+        return self._planned("clock") | name >> counted_frames(MakeFrame(function, arguments))
 
     @property
     def measured(self) -> Any:
         """What the driver measured at the commit before this epoch (MEASURED_SCHEMA)."""
-        return self._planned("measured", pl.DataFrame)
+        return self._planned("measured") | "Measured" >> counted_frames(MakeMeasured())
 
-    def collect(self, facts: Any) -> None:
-        """Facts (JSON, a PCollection of bytes) that the driver must know; see Manifest.add."""
-        self._facts.append(facts)
+    def tell_models(self, frames: Any) -> None:
+        """Frames of names and values that the progress shows of models."""
+        frames | "Facts of models" >> CountedParDo(TellModels(), tags={})
+
+    def account(self, name: str, frames: Any, *tags: str) -> None:
+        """Say where rows that were read end: as these frames, or under other `tags` of the transform that makes them.
+
+        The accounts of a job are to be all rows that it reads; no epoch is sealed in which they are not.
+        """
+        self._accounts.setdefault(name, []).append((frames, tags))
 
     def write(self, spec: TableSpec, *frames: Any) -> None:
         """Write frames as this epoch's rows of a table; they become visible when the epoch is published."""
         self._writes.setdefault(spec.name, (spec, []))[1].extend(frames)
 
-    def finish(self) -> None:
-        """End the pipeline: all facts into one manifest."""
-        facts = [self._planned("facts"), *self._facts]
+    def finish(self) -> Graph:
+        """End the pipeline: all facts into one manifest; returns what its audit goes by."""
+        tables = {}
         for spec, frames in self._writes.values():
             rows = tuple(frames) | f"Rows of {spec.name}" >> beam.Flatten() if len(frames) > 1 else frames[0]
-            facts.append(rows | f"Write {spec.name}" >> beam.ParDo(WriteTable(spec, self._space)))
-        for collected in self._heads.values():
-            facts += collected
-        keyed = [pcoll | f"Key facts {number}" >> beam.ParDo(KeyAlike()) for number, pcoll in enumerate(facts)]
+            tables[spec.name] = f"Write {spec.name}"
+            rows | tables[spec.name] >> CountedParDo(WriteTable(spec, self._space), tags={})
+        self._planned(FACTS, FACT)
+        nodes = Nodes()
+        self._pipeline.visit(nodes)
         (
-            tuple(keyed)
+            tuple(nodes.facts)
             | "Flatten facts" >> beam.Flatten()
             | "Gather facts" >> beam.GroupByKey()
             | "WriteManifest" >> beam.ParDo(WriteManifest(self._space.checkpoint))
         )
+        return Graph(nodes.links, tables, {name: _terms(given) for name, given in self._accounts.items()})
 
 
-class KeyAlike(beam.DoFn):
-    """Facts under one key, to be gathered in one place; they are few and small."""
-
-    def process(self, element: bytes) -> Iterable[tuple[int, bytes]]:
-        """The pair."""
-        yield 0, element
+def _terms(accounts: Iterable[tuple[Any, tuple[str, ...]]]) -> list[Term]:
+    """Of frames; where tags are named, these of the nodes that make them."""
+    made = [(node, tags or (own,)) for frames, tags in accounts for node, own in terms_of(frames)]
+    return [(node, tag) for node, tags in made for tag in tags]
 
 
-class ReadPlan(beam.DoFn):
-    """The plan of the run that is on: ranges by role, state heads by operator."""
+class ReadPlan(CountedDoFn):
+    """The plan of the run that is on: ranges by role, state heads by operator; no rows."""
+
+    audited = False
 
     def __init__(self, store: Store) -> None:
         """Settings only."""
@@ -160,8 +165,8 @@ def emit_plan(plan: Plan) -> Iterable[Any]:
     Once each: the `clock`, what was `measured` of the last epoch, and the `facts` that are known.
     """
     clock = plan.clock.__dict__
-    for split, role in zip(plan.splits, plan.roles, strict=True):
-        yield beam.pvalue.TaggedOutput(f"splits.{role}", json.dumps([split.__dict__, clock]).encode())
+    for index, (split, role) in enumerate(zip(plan.splits, plan.roles, strict=True)):
+        yield beam.pvalue.TaggedOutput(f"splits.{role}", json.dumps([index, split.__dict__, clock]).encode())
     for operator, shards in plan.state.items():
         for shard, head in shards.items():
             lagging = {**clock, "watermark": plan.watermarks[operator]}
@@ -169,12 +174,14 @@ def emit_plan(plan: Plan) -> Iterable[Any]:
             yield beam.pvalue.TaggedOutput(f"heads.{operator}", (int(shard), HEAD + json.dumps(found).encode()))
     yield beam.pvalue.TaggedOutput("clock", json.dumps(clock).encode())
     if plan.measured:
-        yield beam.pvalue.TaggedOutput("measured", measured(plan.measured))
-    yield beam.pvalue.TaggedOutput("facts", json.dumps({"folder": plan.folder}).encode())
+        yield beam.pvalue.TaggedOutput("measured", json.dumps(plan.measured).encode())
+    yield beam.pvalue.TaggedOutput(FACTS, fact({"folder": plan.folder}))
 
 
-class MakeFrame(beam.DoFn):
+class MakeFrame(CountedDoFn):
     """The epoch's clock to a frame."""
+
+    audited = False
 
     def __init__(self, function: Callable[..., pl.DataFrame], arguments: tuple[Any, ...]) -> None:
         """Settings only."""
@@ -183,13 +190,34 @@ class MakeFrame(beam.DoFn):
 
     def process(self, element: bytes) -> Iterable[pl.DataFrame]:
         """Nothing for an empty frame."""
-        found = self._function(Clock(**json.loads(element)), *self._arguments)
-        if not found.is_empty():
-            yield found
+        made = self._function(Clock(**json.loads(element)), *self._arguments)
+        if not made.is_empty():
+            yield self.counted(made)
 
 
-class ReadRows(beam.DoFn):
+class MakeMeasured(CountedDoFn):
+    """What the driver measured to a frame."""
+
+    audited = False
+
+    def process(self, element: bytes) -> Iterable[pl.DataFrame]:
+        """One frame."""
+        yield self.counted(measured(json.loads(element)))
+
+
+class TellModels(CountedDoFn):
+    """Frames of names and values to facts."""
+
+    def process(self, element: pl.DataFrame) -> Iterable[Any]:
+        """One fact a frame."""
+        self.came(element.height)
+        yield beam.pvalue.TaggedOutput(FACTS, fact({"models": dict(element.iter_rows())}))
+
+
+class ReadRows(CountedDoFn):
     """Reads and decodes the ranges of one role."""
+
+    audited = False
 
     def __init__(self, readers: Sequence[Reader | None], decode: Decode, aged: bool) -> None:
         """`readers` by number of the source; `aged`: whether the latency of these rows is measured."""
@@ -199,7 +227,7 @@ class ReadRows(beam.DoFn):
 
     def process(self, element: bytes) -> Iterable[Any]:
         """Frames by output name, and what was seen under FACTS."""
-        raw_split, raw_clock = json.loads(element)
+        index, raw_split, raw_clock = json.loads(element)
         split, clock = Split(**raw_split), Clock(**raw_clock)
         reader = self._readers[split.source]
         if reader is None:
@@ -208,15 +236,17 @@ class ReadRows(beam.DoFn):
         reach(Step.READING)
         for batch in reader.read(split):
             rows += batch.height
+            self.came(batch.height)
             for name, frame in self._decode(batch, clock).items():
                 counts[name] = counts.get(name, 0) + frame.height
+                self.went(frame.height, name)
                 if name == EVENTS:
                     top = _latest(top, frame)
                     add_ages(old, ages(frame, clock.now) if self._aged else {})
                 if not frame.is_empty():
                     yield beam.pvalue.TaggedOutput(name, frame)
-        fact = {"read": f"{split.source}/{split.partition}", "rows": rows, "top": top, "counts": counts, "ages": old}
-        yield beam.pvalue.TaggedOutput(FACTS, json.dumps(fact).encode())
+        told = {"split": index, "read": f"{split.source}/{split.partition}", "rows": rows, "top": top}
+        yield beam.pvalue.TaggedOutput(FACTS, fact({**told, "counts": counts, "ages": old}))
 
 
 def _latest(top: int | None, frame: pl.DataFrame) -> int | None:

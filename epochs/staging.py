@@ -10,6 +10,7 @@ import apache_beam as beam
 import polars as pl
 
 from ecompulse.epochs.coders import decode, encode
+from ecompulse.epochs.counted import CountedDoFn, CountedParDo, counted_frames
 from ecompulse.epochs.plan import CURRENT
 from ecompulse.epochs.protocols import Store
 from ecompulse.kernels.rows import FILE, FILE_ROW
@@ -29,7 +30,7 @@ class StageRows(beam.PTransform):
 
     def expand(self, frames: Any) -> Any:
         """One ParDo."""
-        return frames | beam.ParDo(_Stage(self._store, self._columns)).with_output_types(pl.DataFrame)
+        return frames | counted_frames(_Stage(self._store, self._columns))
 
 
 class TakeRows(beam.PTransform):
@@ -47,50 +48,55 @@ class TakeRows(beam.PTransform):
         """Group by file, read once."""
         return (
             references
-            | "ByFile" >> beam.ParDo(_ByFile())
+            | "ByFile" >> CountedParDo(_ByFile(), beam.typehints.Tuple[str, bytes])
             | beam.GroupByKey()
-            | "Take" >> beam.ParDo(_Take(self._store)).with_output_types(pl.DataFrame)
+            | "Take" >> counted_frames(_Take(self._store))
         )
 
 
-class _Stage(beam.DoFn):
+class _Stage(CountedDoFn):
     def __init__(self, store: Store, columns: list[str]) -> None:
         self._store = store
         self._columns = columns
         self._folder = ""
 
     def start_bundle(self) -> None:
+        super().start_bundle()
         self._folder = _folder(self._store)
 
     def process(self, element: pl.DataFrame) -> Iterable[pl.DataFrame]:
+        self.came(element.height)
         name = uuid.uuid4().hex
         buffer = io.BytesIO()
         element.write_ipc(buffer)
         self._store.put(_path(self._folder, name), buffer.getvalue())
-        yield element.select(self._columns).with_columns(
-            pl.lit(name).alias(FILE), pl.int_range(element.height, dtype=pl.UInt32).alias(FILE_ROW)
-        )
+        row = pl.int_range(element.height, dtype=pl.UInt32).alias(FILE_ROW)
+        yield self.counted(element.select(self._columns).with_columns(pl.lit(name).alias(FILE), row))
 
 
-class _ByFile(beam.DoFn):
+class _ByFile(CountedDoFn):
     def process(self, element: pl.DataFrame) -> Iterable[tuple[str, bytes]]:
+        self.came(element.height)
         for (name,), part in element.partition_by(FILE, as_dict=True, include_key=False).items():
+            self.counted(part)
             yield str(name), encode(part)
 
 
-class _Take(beam.DoFn):
+class _Take(CountedDoFn):
     def __init__(self, store: Store) -> None:
         self._store = store
         self._folder = ""
 
     def start_bundle(self) -> None:
+        super().start_bundle()
         self._folder = _folder(self._store)
 
     def process(self, element: tuple[str, Iterable[bytes]]) -> Iterable[pl.DataFrame]:
         name, parts = element
         references = pl.concat([decode(part) for part in parts]).sort(FILE_ROW)
+        self.came(references.height)
         staged = pl.read_ipc(io.BytesIO(self._store.get(_path(self._folder, name))))
-        yield staged[references[FILE_ROW]].with_columns(references.drop(FILE_ROW).get_columns())
+        yield self.counted(staged[references[FILE_ROW]].with_columns(references.drop(FILE_ROW).get_columns()))
 
 
 def _folder(store: Store) -> str:

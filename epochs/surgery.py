@@ -26,6 +26,7 @@ from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.replay import FOLDER as REPLAYED
 from ecompulse.epochs.runs import HI, LO, SHARD, Run, RunRef, digest, latest
 from ecompulse.epochs.state import Head, read_verified
+from ecompulse.epochs.totals import Totals
 from ecompulse.kernels.hashing import shard_of_fingerprint
 
 
@@ -74,7 +75,8 @@ def fork(source: Store, target: Store, epoch: int | None) -> str:
     meta, positions = read_meta(source), positions_after(source, epoch)
     _copy_letters(source, target, {name for known in positions for name in known})
     avoided = {*meta.get("other_than", []), *used_sinks(source)}
-    return _plant(target, meta["settings"], seal, positions, other_than=sorted(avoided))
+    fresh = replace(seal, totals=Totals(since=epoch).dump())  # other sinks: they have nothing of what was before
+    return _plant(target, meta["settings"], fresh, positions, other_than=sorted(avoided))
 
 
 def reshard(source: Store, target: Store, num_shards: int) -> str:

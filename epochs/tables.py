@@ -10,6 +10,7 @@ from typing import Any, Final
 import apache_beam as beam
 import polars as pl
 
+from ecompulse.epochs.counted import FACTS, CountedDoFn, fact
 from ecompulse.epochs.plan import CURRENT
 from ecompulse.epochs.protocols import DataFile, TableSpec
 from ecompulse.epochs.runs import digest
@@ -20,8 +21,8 @@ DATE: Final = "event_date"
 """Partition column of every table: the UTC date of its time column."""
 
 
-class WriteTable(beam.DoFn):
-    """Frames to Parquet files, one per date and bundle; emits a fact (JSON) per file."""
+class WriteTable(CountedDoFn):
+    """Frames to Parquet files, one per date and bundle; has no output but facts, one per file."""
 
     def __init__(self, spec: TableSpec, space: Any) -> None:
         """Settings only."""
@@ -33,29 +34,31 @@ class WriteTable(beam.DoFn):
 
     def start_bundle(self) -> None:
         """Learn which run is on: files carry its epoch and attempt."""
+        super().start_bundle()
         self._frames, self._rows = [], 0
         self._current = json.loads(self._space.checkpoint.get(CURRENT))
 
-    def process(self, element: pl.DataFrame) -> Iterable[bytes]:
+    def process(self, element: pl.DataFrame) -> Iterable[Any]:
         """Keep rows; write them once there are many."""
+        self.came(element.height)
         self._frames.append(element)
         self._rows += element.height
         if self._rows >= FLUSH_ROWS:
-            yield from self._flush()
+            yield from (beam.pvalue.TaggedOutput(FACTS, told) for told in self._flush())
 
-    def finish_bundle(self) -> Iterable[Any]:
+    def facts(self) -> Iterable[tuple[int, bytes]]:
         """Write the rest."""
-        for fact in self._flush():
-            yield beam.utils.windowed_value.WindowedValue(fact, 0, [beam.transforms.window.GlobalWindow()])
+        yield from self._flush()
+        yield from super().facts()
 
-    def _flush(self) -> Iterator[bytes]:
+    def _flush(self) -> Iterator[tuple[int, bytes]]:
         if not self._rows:
             return
         reach(Step.WRITING)
         frame = self.complete(pl.concat(self._frames))
         self._frames, self._rows = [], 0
         for date, part in by_date(frame, self._spec.time):
-            yield json.dumps({"table": self._spec.name, "file": asdict(self._write(date, part))}).encode()
+            yield fact({"table": self._spec.name, "file": asdict(self._write(date, part))})
 
     def complete(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The rows as stored: the table's columns, `job` and `epoch`, times in microseconds as Delta has them."""

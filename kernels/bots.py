@@ -11,13 +11,16 @@ Bots = Literal["exclude", "include", "segment"]
 _IS_BOT = (pl.col("device_class") == "bot").fill_null(value=False)
 
 
-def without_bots(events: pl.DataFrame, bots: Bots) -> pl.DataFrame:
-    """Enriched events with the column `device` for segments: `exclude` drops bots, `include` hides what they are."""
+def divide_bots(events: pl.DataFrame, bots: Bots) -> dict[str, pl.DataFrame]:
+    """Enriched events with the column `device` for segments: `kept`, and the `bots` that `exclude` leaves out.
+
+    `include` hides what they are.
+    """
     device = pl.col("device_class")
     if bots == "include":
         device = pl.when(_IS_BOT).then(pl.lit("other")).otherwise(device)
-    kept = events.filter(~_IS_BOT) if bots == "exclude" else events
-    return kept.with_columns(device=device)
+    named, out = events.with_columns(device=device), bots == "exclude"
+    return {"kept": named.filter(~_IS_BOT) if out else named, "bots": named.filter(_IS_BOT) if out else named.clear()}
 
 
 def count_bots(events: pl.DataFrame, window_ms: int) -> pl.DataFrame:

@@ -100,7 +100,8 @@ class Deduplicate:
             ]
         )
         quality = book(quality, self.window, clock.watermark)
-        return Step({"unique": unique, "quality": quality}, {_SEEN.name: self._change(rows, clock)})
+        balance = {"unique": unique.height, "duplicates": judged.height - unique.height}
+        return Step({"unique": unique, "quality": quality}, {_SEEN.name: self._change(rows, clock)}, balance)
 
     def _judged(self, rows: pl.DataFrame) -> pl.DataFrame:
         known = (pl.col("_at") < pl.col("_until")).fill_null(value=False)

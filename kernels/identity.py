@@ -18,7 +18,7 @@ from ecompulse.kernels.rows import (
     next_day,
     reference,
 )
-from ecompulse.kernels.step import END_OF_TIME, Change, Clock, StateView, Step, Table
+from ecompulse.kernels.step import END_OF_TIME, Change, Clock, StateView, Step, Table, held
 
 NEEDED: Final = ("event_type", "user_id", "anonymous_id", *ORDER)
 """Columns that the kernel reads; whatever else it carries is the caller's choice."""
@@ -117,7 +117,8 @@ class ResolveIdentity:
             _IDENTITIES.name: Change(touched, self._kept(kept, clock)),
             "pending": Change(pl.concat([ripe[ROW], waiting[ROW]]), waiting.select(self._pending.schema.names())),
         }
-        return Step({"identified": found}, changed)
+        balance = {"identified": found.height, "held": held(changed["pending"])}
+        return Step({"identified": found}, changed, balance)
 
     def _lapsed(self, state: StateView, clock: Clock) -> pl.DataFrame:
         # A drained input ends today's run, not what is known of devices.

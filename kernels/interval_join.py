@@ -111,7 +111,10 @@ class MatchPayments:
         orders = orders.with_columns(ripe.alias("_ripe"))
         found = [self._aside(rows.filter(~joined)), self._lines(orders), self._payments(orders)]
         kept = self._kept(orders, clock)
-        return Step({"matched": pl.concat(found).sort(ORDER)}, {"orders": Change(keys, kept)})
+        matched = pl.concat(found).sort(ORDER)
+        waiting = [rows.filter(~pl.col(_OUT)).height for rows in (kept, known)]
+        balance = {"matched": matched.height, "held": waiting[0] - waiting[1]}
+        return Step({"matched": matched}, {"orders": Change(keys, kept)}, balance)
 
     def _aside(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows that can meet nothing."""

@@ -91,10 +91,24 @@ class Change:
 
 @dataclass(frozen=True)
 class Step:
-    """What one step gives: frames by output name, and changes by table name."""
+    """What one step gives.
+
+    Attributes:
+        outputs: frames by output name.
+        changes: by table name.
+        balance: what became of the rows that came in, where a kernel gives each row out once or keeps it: by the name
+            of an output, or another word for rows that are in none (`held`: rows that wait in the state, less those
+            that waited before; `duplicates`). It adds up to the rows that came in; empty where there is no such sum.
+    """
 
     outputs: Mapping[str, pl.DataFrame]
     changes: Mapping[str, Change] = field(default_factory=dict)
+    balance: Mapping[str, int] = field(default_factory=dict)
+
+
+def held(change: Change) -> int:
+    """Rows that wait, less those that waited before, where a table has one row per key and each waits once."""
+    return 2 * change.rows.height - change.keys.len()
 
 
 class Kernel(Protocol):

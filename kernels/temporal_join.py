@@ -19,7 +19,7 @@ from ecompulse.kernels.rows import (
     next_day,
     reference,
 )
-from ecompulse.kernels.step import END_OF_TIME, Change, Clock, StateView, Step, Table
+from ecompulse.kernels.step import END_OF_TIME, Change, Clock, StateView, Step, Table, held
 
 SIDE: Final = "side"
 EVENT: Final = "event"
@@ -148,7 +148,10 @@ class JoinVersions:
         known = self._ordered(pl.concat([state.lookup("versions", keys).select(stored), updates.select(stored)]))
         kept = known.filter(pl.col(self.on).is_in(touched.implode()))
         changes["versions"] = Change(touched, self._kept(kept, clock))
-        return Step({"joined": self._answered(asked, known)}, changes)
+        joined = self._answered(asked, known)
+        waits = held(changes["held"]) if self.wait else 0
+        balance = {"joined": joined.height, "held": waits, "versions": batch.filter(pl.col(SIDE) == UPDATE).height}
+        return Step({"joined": joined}, changes, balance)
 
     def _asked(self, state: StateView, batch: pl.DataFrame, clock: Clock) -> tuple[pl.DataFrame, dict[str, Change]]:
         """Events to answer now, and what that and new waiting ones change in `held`."""

@@ -16,6 +16,7 @@ from ecompulse.kernels.config import ConfigError
 from ecompulse.kernels.fraud.detection import FraudDetection
 from ecompulse.kernels.fraud.entity import FeatureSet, parse_features, standard_features
 from ecompulse.kernels.fraud.labels import ROLE as LABELS
+from ecompulse.kernels.fraud.labels import as_labelled
 from ecompulse.kernels.fraud.models.choice import Models, parse_models
 from ecompulse.kernels.fraud.rules import Policy, parse_policy
 from ecompulse.kernels.fraud.transactions import uses
@@ -153,11 +154,13 @@ class AnomalyDetection:
         given = self.intake.read_kpis(scope, self.kpis.watched) if self.kpis.given else None
         if given:
             points = given.events | "Points" >> map_frames(pl.DataFrame.select, POINT_SCHEMA.names())
+            scope.account("kpis", given.events)
             self._raised(scope, points, given.events)
         if given and not self._reads_events:
             self.intake.finish(scope, given)
             return
         taken = self.visitors.people(scope)
+        scope.account("counted", taken.events)
         taken.quality += given.quality if given else []
         identified = self.visitors.identify(scope, taken.events) if self.visitors.columns else None
         if self.fraud:
@@ -172,20 +175,21 @@ class AnomalyDetection:
         self.intake.finish(scope, taken)
 
     def _scored(self, scope: "Scope", identified: Any, labels: Any) -> Any:
-        import apache_beam as beam
-
+        from ecompulse.transforms.frames import map_frames
         from ecompulse.transforms.score import ScoreTransactions
 
         detection = self.fraud
         assert detection is not None  # noqa: S101  # the caller asked
         if labels is None:
-            labels = identified | "No labels" >> beam.Filter(_none).with_output_types(pl.DataFrame)
+            labels = identified | "No labels" >> map_frames(_no_labels)
+        else:
+            scope.account("labels", labels)
         inputs = {"events": identified, "labels": labels}
         found = inputs | "ScoreTransactions" >> ScoreTransactions(detection, scope.state)
         for spec in self.tables:
             if spec.name in found:
                 scope.write(spec, found[spec.name])
-        scope.collect(found["models"] | "Facts of models" >> beam.ParDo(_facts()).with_output_types(bytes))
+        scope.tell_models(found["models"])
         return found
 
     def _watched(self, scope: "Scope", taken: Taken, identified: Any) -> None:
@@ -212,22 +216,8 @@ class AnomalyDetection:
         scope.write(spec, raised["anomaly_alerts"])
 
 
-def _none(frame: pl.DataFrame) -> bool:
-    del frame
-    return False
-
-
-def _facts() -> Any:
-    """Frames of names and values as facts for the progress."""
-    import json
-
-    import apache_beam as beam
-
-    class Facts(beam.DoFn):
-        def process(self, element: pl.DataFrame) -> Any:
-            yield json.dumps({"models": dict(element.iter_rows())}).encode()
-
-    return Facts()
+def _no_labels(frame: pl.DataFrame) -> pl.DataFrame:
+    return as_labelled(frame.clear())
 
 
 def make(options: Options) -> AnomalyDetection:

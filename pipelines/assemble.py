@@ -59,7 +59,7 @@ def assemble(job: Job, sources: Sequence[Source], options: Options, stop: thread
         space = Workspace(own, outputs, job.name, checkpoint.id, options.num_shards)
         scope = Scope(pipeline, space, [(reads_as(source.role), source.reader()) for source in sources])
         job.build(scope)
-        scope.finish()
+        graph = scope.finish()
         yield Driver(
             job=job.name,
             tables=job.tables,
@@ -72,6 +72,7 @@ def assemble(job: Job, sources: Sequence[Source], options: Options, stop: thread
             clock=WallClock(),
             settings=_settings(options),
             report=_both(reporter(options.progress), exporter.progress) if exporter else reporter(options.progress),
+            graph=graph,
             committed=exporter.committed if exporter else lambda _seal: None,
             backup=Backup(checkpoint, backup, outputs=options.lake == "none") if backup else None,
             stop=stop,

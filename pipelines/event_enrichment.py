@@ -81,14 +81,18 @@ class EventEnrichment:
         from ecompulse.transforms.join import JoinEvents
 
         taken = self.intake.read(scope)
-        inputs = {"events": self.intake.enriched(taken.events, scope)}
+        inputs = {"events": self.intake.enriched(taken.events)}
         for step, (_, columns) in self.joins.versions.items():
             changes = self.intake.read_changes(scope, step, pl.Schema(columns))
             inputs[step] = changes.events
+            scope.account(f"{step}_updates", changes.events)
             taken.quality += changes.quality
         joined = inputs | "JoinEvents" >> JoinEvents(self.joins, scope.store, scope.state)
         taken.quality += joined["quality"]
-        scope.write(self.enriched, joined["events"] | "Identify" >> map_frames(identified))
+        enriched = joined["events"] | "Identify" >> map_frames(identified)
+        for account in (*joined["accounts"], (self.enriched.name, enriched)):
+            scope.account(*account)
+        scope.write(self.enriched, enriched)
         self.intake.finish(scope, taken)
 
 

@@ -111,14 +111,17 @@ class Intake:
         decode = DecodeRows(self.mapping_of(role), self.enrich, open_resources, self.quality.window_ms, reshape)
         taken = scope.read(decode, role, decode.outputs)
         scope.write(DEAD_LETTERS, taken["dead_letters"])
+        scope.account("dead_letters", taken["dead_letters"])
+        if reshape:
+            scope.account("ignored", taken["ignored"])
         return Taken(taken["events"], [taken["quality"]])
 
-    def enriched(self, events: Any, scope: "Scope") -> Any:
-        """Events with the columns of all steps; what the look-ups did goes to the driver."""
+    def enriched(self, events: Any) -> Any:
+        """Events with the columns of all steps."""
         from ecompulse.transforms.enrich import EnrichEvents
         from ecompulse.transforms.frames import map_frames
 
-        enriched = events | "EnrichEvents" >> EnrichEvents(self.enrich, open_resources, take_usage, scope.collect)
+        enriched = events | "EnrichEvents" >> EnrichEvents(self.enrich, open_resources, take_usage)
         return enriched | "Conform" >> map_frames(conform, self.schema())
 
     def finish(self, scope: "Scope", taken: "Taken") -> Any:

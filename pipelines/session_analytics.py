@@ -105,8 +105,14 @@ class SessionAnalytics:
         from ecompulse.transforms.frames import map_frames
         from ecompulse.transforms.sessionize import SessionizeEvents
 
-        taken = self.visitors.read(scope)
+        taken = self.visitors.read(scope, followed=True)
         found = taken.events | SessionizeEvents(self.sessions, scope.state(self.sessions))
+        for account in (
+            ("held", found["session_events"], "held"),
+            ("late_events", found["late_events"]),
+            ("session_events", found["session_events"]),
+        ):
+            scope.account(*account)
         parts = found["transition_parts"] | "TotalTransitions" >> Keyed(self.transitions, scope.state(self.transitions))
         funnels = found["funnel_parts"] | "TotalFunnels" >> Keyed(self.funnels, scope.state(self.funnels))
         made = {**found, **parts, **funnels}

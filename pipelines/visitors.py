@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from ecompulse.epochs.plan import Operator
-from ecompulse.kernels.bots import Bots, count_bots, without_bots
+from ecompulse.kernels.bots import Bots, count_bots, divide_bots
 from ecompulse.kernels.dedup import Deduplicate
 from ecompulse.kernels.enrich.joins import Joins
 from ecompulse.kernels.identity import NEEDED, ResolveIdentity
@@ -48,26 +48,33 @@ class Visitors:
         kernels = [self.dedup, self.identity if self.columns else None]
         return [Operator(kernel) for kernel in kernels if kernel is not None]
 
-    def read(self, scope: "Scope") -> Taken:
-        """Read, enrich, sort out bots, find visitors."""
+    def read(self, scope: "Scope", *, followed: bool = False) -> Taken:
+        """Read, enrich, sort out bots, find visitors; `followed`: the job accounts for the events further on."""
         taken = self.people(scope)
-        return Taken(self.identify(scope, taken.events), taken.quality)
+        events = self.identify(scope, taken.events)
+        scope.account("held", events, "held")
+        if not followed:
+            scope.account("counted", events)
+        return Taken(events, taken.quality)
 
     def people(self, scope: "Scope") -> Taken:
         """Read, enrich, sort out bots: events with all their columns, as they come."""
-        from ecompulse.transforms.frames import map_frames
+        from ecompulse.transforms.frames import map_frames, split_frames
 
         taken = self.intake.read(scope)
-        enriched = self.intake.enriched(taken.events, scope)
+        enriched = self.intake.enriched(taken.events)
         bots = enriched | "CountBots" >> map_frames(count_bots, self.intake.quality.window_ms)
-        events = enriched | "Bots" >> map_frames(without_bots, self.bots)
-        taken = Taken(events, [*taken.quality, bots])
+        divided = enriched | "Bots" >> split_frames(divide_bots, ("kept", "bots"), self.bots)
+        scope.account("bots", divided["bots"])
+        taken = Taken(divided["kept"], [*taken.quality, bots])
         return self._first_copies(scope, taken) if self.dedup else taken
 
     def _first_copies(self, scope: "Scope", taken: Taken) -> Taken:
         from ecompulse.transforms.join import JoinEvents
 
         joined = {"events": taken.events} | "JoinEvents" >> JoinEvents(Joins(self.dedup), scope.store, scope.state)
+        for account in joined["accounts"]:
+            scope.account(*account)
         return Taken(joined["events"], [*taken.quality, *joined["quality"]])
 
     def identify(self, scope: "Scope", events: Any) -> Any:

@@ -21,6 +21,7 @@ from ecompulse.transforms.enrich import OpenResources
 EVENTS: Final = "events"
 DEAD_LETTERS: Final = "dead_letters"
 QUALITY: Final = "quality"
+IGNORED: Final = "ignored"
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,14 @@ class DecodeRows:
     window_ms: int
     reshape: Callable[[pl.DataFrame], pl.DataFrame] | None = None
 
-    outputs: ClassVar = (EVENTS, DEAD_LETTERS, QUALITY)
+    outputs: ClassVar = (EVENTS, DEAD_LETTERS, QUALITY, IGNORED)
 
     def __call__(self, rows: pl.DataFrame, clock: Clock) -> Mapping[str, pl.DataFrame]:
-        """Frames `events` (FRAME_SCHEMA), `dead_letters` and `quality` (PARTIAL_SCHEMA)."""
+        """Frames `events` (FRAME_SCHEMA), `dead_letters`, `quality` (PARTIAL_SCHEMA), and `ignored` if there are any.
+
+        What is ignored are good rows that `reshape` leaves out, such as metrics that nobody watches; of these only the
+        number is of interest.
+        """
         decoded = decode(rows, clock.now, self.mapping)
         events, dead = fill_orders(decoded.events, self.mapping), decoded.dead
         counts = quality_counts(events, dead, self.window_ms, clock.now, 0, decoded.dead_times)
@@ -59,8 +64,10 @@ class DecodeRows:
             dead = protect_dead_letters(dead, policy, key, self.mapping.sources() if self.mapping else None)
         identity = row_id(pl.col("raw").bin.encode("hex"), "rule")
         dead = dead.with_columns(protected=dead["raw"].ne_missing(raw), id=identity)
+        kept = self.reshape(events) if self.reshape else events
         return {
-            EVENTS: self.reshape(events) if self.reshape else events,
+            EVENTS: kept,
             DEAD_LETTERS: dead.select(STORED_LETTER_SCHEMA.names()),
             QUALITY: book(counts, self.window_ms, clock.watermark),
+            **({IGNORED: events.head(events.height - kept.height)} if kept.height < events.height else {}),
         }

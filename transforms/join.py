@@ -4,20 +4,20 @@ Where an answer is given in the epoch that asks, only keys, times and references
 files; rows that are held over epochs travel whole, since their files do not outlive the run.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import apache_beam as beam
 import polars as pl
 
-from ecompulse.epochs.keyed import Binding, Keyed, tagged_outputs
+from ecompulse.epochs.keyed import Binding, Keyed
 from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.staging import StageRows, TakeRows
 from ecompulse.kernels.enrich.joins import REFERRED, Joins, unmatched, without_payment
 from ecompulse.kernels.enrich.versions import merge_versions
 from ecompulse.kernels.step import Kernel
 from ecompulse.kernels.temporal_join import JoinVersions
-from ecompulse.transforms.frames import map_frames
+from ecompulse.transforms.frames import map_frames, split_frames
 
 Bind = Callable[[Kernel], Binding]
 """The state of an operator in the epoch; `Scope.state`."""
@@ -26,8 +26,9 @@ Bind = Callable[[Kernel], Binding]
 class JoinEvents(beam.PTransform):
     """Applies `Joins` to frames of enriched events.
 
-    Input: `events`, and per step the versions of its update stream (`to_versions`). Output: `events`, and partial
-    counts of data quality as `quality`. Without any join nothing is shuffled. Bounded inputs only.
+    Input: `events`, and per step the versions of its update stream (`to_versions`). Output: `events`, partial counts of
+    data quality as `quality`, and `accounts`: for Scope.account, what becomes of events that are not among them.
+    Without any join nothing is shuffled. Bounded inputs only.
     """
 
     def __init__(self, joins: Joins, store: Store, bind: Bind) -> None:
@@ -39,22 +40,26 @@ class JoinEvents(beam.PTransform):
 
     def expand(self, inputs: Any) -> Any:
         """Dedup, versions, payments."""
-        joins, events, quality = self._joins, inputs["events"], []
+        joins, events, quality, accounts = self._joins, inputs["events"], [], []
         staged = joins.dedup is not None or (joins.versions and not joins.waits)
         if staged:
             events = events | "Stage" >> StageRows(self._store, REFERRED.names())
         if joins.dedup:
             judged = events | "Deduplicate" >> Keyed(joins.dedup, self._bind(joins.dedup))
             events, quality = judged["unique"], [judged["quality"]]
+            accounts.append(("duplicates", events, "duplicates"))
         if joins.waits and staged:
             events = events | "Take" >> TakeRows(self._store)
         for step, (kernel, _) in joins.versions.items():
             events = self._versions(step, kernel, events, inputs[step])
+            accounts.append(("held", events, "held"))
         if staged and not joins.waits:
             events = events | "Take" >> TakeRows(self._store)
         for step, (_, columns) in joins.versions.items():
             events = events | f"Merge {step}" >> map_frames(merge_versions, step, columns)
-        return {"events": self._payments(events), "quality": quality}
+        joined, matched = self._payments(events)
+        accounts += [("held", matched, "held")] if matched else []
+        return {"events": joined, "quality": quality, "accounts": accounts}
 
     def _versions(self, step: str, kernel: JoinVersions, events: Any, versions: Any) -> Any:
         asked = events | f"Ask {step}" >> map_frames(kernel.asked)
@@ -62,21 +67,18 @@ class JoinEvents(beam.PTransform):
         both = (asked, told) | f"Both {step}" >> beam.Flatten()
         return (both | f"JoinVersions {step}" >> Keyed(kernel, self._bind(kernel)))["joined"]
 
-    def _payments(self, events: Any) -> Any:
+    def _payments(self, events: Any) -> tuple[Any, Any]:
+        """All events, and those that were matched; None where there is nothing to match."""
         kernel = self._joins.payments
         if kernel is None:
-            return events | "Unmatched" >> map_frames(unmatched)
-        parts = events | "Orders" >> tagged_outputs(_SplitOrders(), dict.fromkeys(("orders", "others"), pl.DataFrame))
+            return events | "Unmatched" >> map_frames(unmatched), None
+        parts = events | "Orders" >> split_frames(split_orders, ("orders", "others"))
         matched = (parts["orders"] | "MatchPayments" >> Keyed(kernel, self._bind(kernel)))["matched"]
         others = parts["others"] | "NoPayment" >> map_frames(without_payment)
-        return (matched, others) | "All events" >> beam.Flatten()
+        return (matched, others) | "All events" >> beam.Flatten(), matched
 
 
-class _SplitOrders(beam.DoFn):
-    """Only purchase lines and payments can meet; all else need not be shuffled."""
-
-    def process(self, element: pl.DataFrame) -> Iterable[Any]:
-        paired = element["event_type"].is_in(["purchase", "payment"]).fill_null(value=False)
-        for tag, part in (("orders", element.filter(paired)), ("others", element.filter(~paired))):
-            if not part.is_empty():
-                yield beam.pvalue.TaggedOutput(tag, part)
+def split_orders(events: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Only purchase lines and payments (`orders`) can meet; all else (`others`) need not be shuffled."""
+    paired = events["event_type"].is_in(["purchase", "payment"]).fill_null(value=False)
+    return {"orders": events.filter(paired), "others": events.filter(~paired)}

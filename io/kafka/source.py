@@ -138,7 +138,7 @@ class KafkaSource:
         for part, mark in sorted(known.items(), key=lambda item: item[1].number):
             rows = taken[mark.number]
             if rows:
-                splits.append(Split(self.index, mark.number, name_of(part), mark.at, mark.at + rows, rows))
+                splits.append(Split(self.index, mark.number, name_of(part), mark.at, mark.at + rows, rows, exact=False))
             after[name_of(part)] = Known(mark.number, mark.at + rows, mark.topic_id).dump()
         lag = {name_of(part): offsets[part].stable - after[name_of(part)]["at"] for part in sorted(ends)}
         return Backlog(

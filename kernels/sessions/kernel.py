@@ -119,7 +119,7 @@ class Sessionize:
 
     def step(self, state: StateView, batch: pl.DataFrame, clock: Clock) -> Step:
         """Settle what the watermark has passed, extend sessions, close the silent ones."""
-        settled, parked = settle(state, batch, clock, self.inputs)
+        settled, parked, held = settle(state, batch, clock, self.inputs)
         silent = state.due(OPEN, clock.watermark)["visitor"]
         touched = pl.concat([settled["visitor"], silent]).unique()
         known = state.lookup(OPEN, touched)
@@ -150,7 +150,8 @@ class Sessionize:
             touched=touched,
             gap=self.gap,
         )
-        return self._with_parts(Step(outputs, changes), state, journey, clock)
+        balance = {"session_events": rows.height, "late_events": late.height, "held": held}
+        return self._with_parts(Step(outputs, changes, balance), state, journey, clock)
 
     def _judged(self, told: pl.DataFrame, known: pl.DataFrame, clock: Clock) -> pl.DataFrame:
         """All sessions of the step, also those without rows: `id`, `close_reason`, `final`."""
@@ -175,7 +176,7 @@ class Sessionize:
         steps = [own, *(part.follow(state, journey, clock) for part in self.parts)]
         outputs = {name: frame for step in steps for name, frame in step.outputs.items()}
         changes = {name: change for step in steps for name, change in step.changes.items()}
-        return Step(outputs, changes)
+        return Step(outputs, changes, own.balance)
 
 
 def prepare(frame: pl.DataFrame, kernel: Sessionize) -> pl.DataFrame:

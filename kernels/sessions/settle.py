@@ -19,7 +19,7 @@ from ecompulse.kernels.step import END_OF_TIME, Change, Clock, StateView
 SLOT_MS: Final = 10_000
 
 
-def settle(state: StateView, batch: pl.DataFrame, clock: Clock, columns: pl.Schema) -> tuple[pl.DataFrame, Change]:
+def settle(state: StateView, batch: pl.DataFrame, clock: Clock, columns: pl.Schema) -> tuple[pl.DataFrame, Change, int]:
     """Rows with event_time < watermark, and the change of what goes on waiting.
 
     Args:
@@ -30,7 +30,8 @@ def settle(state: StateView, batch: pl.DataFrame, clock: Clock, columns: pl.Sche
 
     Returns:
         The settled rows, unsorted: `columns`, `_at` (event_time, Int64 ms) and `_behind` (Boolean: the row
-        came when the watermark had already passed it; never while draining).
+        came when the watermark had already passed it; never while draining). Then the change, and how many more rows
+        wait than before.
     """
     names = columns.names()
     parked_now, parked = _split(state.due(PENDING, clock.watermark), clock.watermark)
@@ -43,7 +44,7 @@ def settle(state: StateView, batch: pl.DataFrame, clock: Clock, columns: pl.Sche
         frame.select(*names, _at=pl.col("_due") - 1, _behind=came_behind)
         for frame, came_behind in ((parked_now, pl.lit(value=False)), (arrived_now, behind))
     ]
-    return pl.concat(settled), Change(keys, pl.concat([parked, ahead]))
+    return pl.concat(settled), Change(keys, pl.concat([parked, ahead])), ahead.height - parked_now.height
 
 
 def _split(rows: pl.DataFrame, watermark: int) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.epochs.coders import decode, encode
-from ecompulse.epochs.keyed import FRAME, HEAD, STATE, Keyed, StepShard, require_bounded, split_by_shard
+from ecompulse.epochs.counted import FACTS
+from ecompulse.epochs.keyed import FRAME, HEAD, Keyed, StepShard, require_bounded, split_by_shard
 from ecompulse.io.stores import LocalStore
 from ecompulse.kernels.hashing import shard_of
 from ecompulse.kernels.step import Change, Clock, Step, Table
@@ -88,6 +89,7 @@ class Remember:
 @pytest.mark.parametrize("neighbour", [True, False])
 def test_what_has_expired_does_not_depend_on_what_else_came_to_the_shard(tmp_path, neighbour):
     stepping, head, known = StepShard(Remember(), LocalStore(str(tmp_path))), None, []
+    stepping.start_bundle()
     epochs = [
         (-1, [("1", "a", 0, 1_000)]),
         (30_000, [("2", "b", 0, 31_000)] * neighbour),
@@ -98,5 +100,5 @@ def test_what_has_expired_does_not_depend_on_what_else_came_to_the_shard(tmp_pat
         payloads = [HEAD + json.dumps(plan).encode(), *([FRAME + encode(frame(rows))] if rows else [])]
         outputs = list(stepping.process((0, payloads)))
         known += [found.value["key"].to_list() for found in outputs if found.tag == "known"]
-        head = next(json.loads(found.value)["head"] for found in outputs if found.tag == STATE)
+        head = next(json.loads(found.value[1])["head"] for found in outputs if found.tag == FACTS)
     assert known == [], "the late row came after the watermark had passed what was remembered of its key"

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,22 +89,22 @@ class Script:
                 DeltaSink(str(self.root / "lake"), self.job.name),
                 JsonLinesSink(str(self.root / "jsonl"), LocalStore(str(self.root / "lake"))),
             ],
-            run=self._executor(store, checkpoint, sources),
+            **self._executor(store, checkpoint, sources),
             clock=self.clock,
             settings=Settings(Trigger(), self.max_rows, self.shards, self.keep_epochs),
             report=self.progress.append,
             backup=Backup(checkpoint, self.backup, outputs=False) if self.backup else None,
         )
 
-    def _executor(self, store: Store, checkpoint: Checkpoint, sources: list[FileSource]) -> Callable[[], None]:
+    def _executor(self, store: Store, checkpoint: Checkpoint, sources: list[FileSource]) -> dict[str, Any]:
         outputs = LocalStore(str(self.root / "lake"))
         pipeline = new_pipeline("DirectRunner", [])
         own = OwnStore(store, checkpoint.incarnation)
         space = Workspace(own, outputs, self.job.name, checkpoint.id, self.shards)
         scope = Scope(pipeline, space, [(source.role, source.reader()) for source in sources])
         self.job.build(scope)
-        scope.finish()
-        return executor(pipeline)
+        graph = scope.finish()
+        return {"run": executor(pipeline), "graph": graph}
 
     def run(self) -> "Script":
         """Start a driver and let it run to the end of the input."""

@@ -1,0 +1,170 @@
+"""The audit of a run: what its manifest tells must add up before the epoch is sealed.
+
+An engine can lose or repeat a bundle and report success. So every transform tells how many rows came in and went out,
+and what one has handed on the next must have received, whatever lies between them.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import apache_beam as beam
+from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
+
+from ecompulse.epochs.counted import FACTS, MAIN, CountedDoFn
+from ecompulse.epochs.manifest import Manifest
+from ecompulse.epochs.plan import Plan
+
+Term = tuple[str, str]
+"""Rows that a node has handed on: its name, and the tag of its output."""
+
+_OWN: Final = re.compile(r"(/Do)?/ParDo\(\w+\)$")
+"""What CountedParDo and Beam add to the label that a transform was given."""
+
+_SHOWN: Final = 3  # of what does not fit, in the line of an error
+
+
+@dataclass(frozen=True)
+class Link:
+    """What a node has received must be what these terms have handed on, summed."""
+
+    node: str
+    terms: tuple[Term, ...]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What the audit knows of a job's pipeline.
+
+    Attributes:
+        links: every node whose input is rows.
+        tables: the node that writes each table.
+        accounts: where each row that was read ended, by name; together they are all rows that were read.
+    """
+
+    links: Sequence[Link] = ()
+    tables: Mapping[str, str] = field(default_factory=dict)
+    accounts: Mapping[str, Sequence[Term]] = field(default_factory=dict)
+
+    def balance(self, manifest: Manifest) -> dict[str, int]:
+        """Rows by account."""
+        return {name: _sum(manifest, terms) for name, terms in self.accounts.items()}
+
+
+def misfits(plan: Plan, manifest: Manifest, graph: Graph) -> list[str]:
+    """What does not add up, one line each; nothing when the run is whole."""
+    return [
+        *_splits(plan, manifest),
+        *_shards(plan, manifest),
+        *_files(manifest, graph),
+        *_links(manifest, graph.links),
+        *_accounts(manifest, graph),
+    ]
+
+
+def summary(lines: Sequence[str]) -> str:
+    """The first misfits, for the line of an error."""
+    more = f"; and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
+    return "; ".join(lines[:_SHOWN]) + more
+
+
+def _splits(plan: Plan, manifest: Manifest) -> Iterator[str]:
+    """Every split once, with as many rows as it was planned with; where a source has gaps, with no more."""
+    for index, split in enumerate(plan.splits):
+        told = manifest.splits.get(str(index), [])
+        name = f"split {index} ({split.uri} {split.start}-{split.end})"
+        if len(told) != 1:
+            yield f"{name} was told {len(told)} times"
+        elif told[0] > split.rows or (split.exact and told[0] < split.rows):
+            yield f"{name} has {split.rows} rows, and {told[0]} were read"
+    strange = manifest.splits.keys() - {str(index) for index in range(len(plan.splits))}
+    yield from (f"split {index} is not of this plan" for index in sorted(strange))
+
+
+def _shards(plan: Plan, manifest: Manifest) -> Iterator[str]:
+    """Every shard of every operator once."""
+    for operator, shards in plan.state.items():
+        told = manifest.shards.get(operator, {})
+        for shard in sorted({*shards, *told}, key=int):
+            times = told.get(shard, 0)
+            if times != 1 or shard not in shards:
+                yield f"shard {shard} of {operator} was told {times} times"
+    strange = manifest.shards.keys() - plan.state.keys()
+    yield from (f"operator {operator} is not of this plan" for operator in sorted(strange))
+
+
+def _files(manifest: Manifest, graph: Graph) -> Iterator[str]:
+    """Every table's files hold the rows that came to be written, and no file is told twice."""
+    for table in sorted({*graph.tables, *manifest.files}):
+        files = manifest.files.get(table, [])
+        for path, times in Counter(file["path"] for file in files).items():
+            if times > 1:
+                yield f"file {path} was told {times} times"
+        rows, node = manifest.written.get(table, 0), graph.tables.get(table)
+        came = manifest.came(node) if node is not None else 0
+        if rows != came:
+            yield f"table {table}: {came} rows came to be written, its files hold {rows}"
+
+
+def _links(manifest: Manifest, links: Iterable[Link]) -> Iterator[str]:
+    for link in links:
+        came, went = manifest.came(link.node), _sum(manifest, link.terms)
+        if came != went:
+            sources = ", ".join(dict.fromkeys(node for node, _ in link.terms)) or "nothing"
+            yield f"{link.node}: {came} rows came in, {went} were handed on by {sources}"
+
+
+def _accounts(manifest: Manifest, graph: Graph) -> Iterator[str]:
+    if not graph.accounts:
+        return
+    balance, read = graph.balance(manifest), manifest.counts.get("input", 0)
+    if sum(balance.values()) != read:
+        told = " + ".join(f"{rows} {name}" for name, rows in balance.items())
+        yield f"{read} rows were read, which are not {told}"
+
+
+def _sum(manifest: Manifest, terms: Iterable[Term]) -> int:
+    return sum(manifest.went(node, tag) for node, tag in terms)
+
+
+class Nodes(PipelineVisitor):
+    """Names the counted nodes of a pipeline, and finds what links them; the pipeline must not have been run."""
+
+    def __init__(self) -> None:
+        """Visit a pipeline with it."""
+        self.facts: list[Any] = []
+        self._inputs: dict[str, Any] = {}
+
+    def visit_transform(self, transform_node: AppliedPTransform) -> None:
+        """Take in a primitive."""
+        fn = _fn(transform_node)
+        if fn is None:
+            return
+        fn.node = _OWN.sub("", transform_node.full_label)
+        self.facts.append(transform_node.outputs[FACTS])
+        if fn.audited:
+            [self._inputs[fn.node]] = transform_node.inputs
+
+    @property
+    def links(self) -> list[Link]:
+        """Of every node that is audited."""
+        return [Link(node, tuple(terms_of(given))) for node, given in self._inputs.items()]
+
+
+def terms_of(frames: Any) -> list[Term]:
+    """Who hands on the rows of a PCollection; ValueError where it comes from a transform that counts nothing."""
+    producer: AppliedPTransform = frames.producer
+    fn = _fn(producer)
+    if fn is not None:
+        [tag] = [tag for tag, made in producer.outputs.items() if made is frames]
+        return [(fn.node, MAIN if tag is None else tag)]
+    if isinstance(producer.transform, beam.Flatten | beam.GroupByKey):
+        return [term for given in producer.inputs for term in terms_of(given)]
+    raise ValueError(f"{producer.full_label}: counts no rows; use map_frames or another CountedDoFn")
+
+
+def _fn(applied: AppliedPTransform) -> CountedDoFn | None:
+    fn = applied.transform.fn if isinstance(applied.transform, beam.ParDo) else None
+    return fn if isinstance(fn, CountedDoFn) else None
