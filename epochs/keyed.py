@@ -10,7 +10,7 @@ import polars as pl
 
 from ecompulse.epochs.coders import decode, encode
 from ecompulse.epochs.counted import FACTS, CountedDoFn, CountedParDo, fact
-from ecompulse.epochs.errors import JobError, StateDamaged
+from ecompulse.epochs.errors import JobError
 from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.state import Head, ShardState
 from ecompulse.kernels.hashing import shard_of
@@ -119,7 +119,7 @@ class StepShard(CountedDoFn):
         shard, payloads = element
         batch, found = gather(payloads, self._kernel)
         if found is None:
-            raise StateDamaged(f"{self._kernel.name}: no head arrived for shard {shard}")
+            raise JobError(f"{self._kernel.name}: the engine lost the head of shard {shard}")
         self.came(batch.height)
         clock, head = Clock(**found["clock"]), Head.load(found["head"])
         due = head.due is not None and head.due <= clock.watermark

@@ -77,17 +77,18 @@ class FileSource:
         if suffix_of(file.path) == ".parquet":
             return self._take_rows(file, at, max_rows)
         taken: list[Split] = []
-        rows = 0
+        lines = 0
         quoted = suffix_of(file.path) == ".csv"
         if quoted and at == 0:
             at = csv_header(file.path)[1]
             if at == 0:
                 return [], 0, True
         handle = self._open.pop(file.path, None) or OpenFile(file.path)
-        for start, end, records in scan(handle, at, max_rows, quoted=quoted, whole=whole or is_closed(file.path)):
+        ranges = scan(handle, at, max_rows, quoted=quoted, whole=whole or is_closed(file.path))
+        for start, end, records, blank in ranges:
             taken.append(Split(self.index, 0, file.path, start, end, records))
-            at, rows = end, rows + records
-        complete = rows < max_rows or not handle.read(at, 1)
+            at, lines = end, lines + records + blank
+        complete = lines < max_rows or not handle.read(at, 1)
         if complete:
             handle.close()
         else:

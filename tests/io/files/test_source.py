@@ -1,5 +1,8 @@
 import gzip
 import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest import mock
 
 import polars as pl
 import pytest
@@ -178,9 +181,25 @@ def test_rows_know_their_position():
     assert offset.to_list() == [100, 104]
 
 
+@given(st.lists(st.sampled_from([b"a", b"\n", b"\r", b"\r\n", b'"', b"bc"]), max_size=30).map(b"".join), st.data())
+def test_a_plan_counts_the_records_that_are_read(data, choice):
+    chunk, limit = choice.draw(st.integers(1, 8)), choice.draw(st.integers(1, 5))
+    quoted, at = choice.draw(st.booleans()), 0
+    with TemporaryDirectory() as folder, mock.patch("ecompulse.io.files.records.CHUNK", chunk):
+        path = Path(folder, "a.csv")
+        path.write_bytes(data)
+        while ranges := list(scan(OpenFile(str(path)), at, limit, quoted=quoted, whole=True)):
+            for start, end, records, blank in ranges:
+                assert (start, at) == (at, start), "ranges follow each other"
+                assert to_rows(data[start:end], start, quoted=quoted)[0].len() == records
+                assert records + blank <= limit
+                at = end
+    assert at == len(data)
+
+
 def test_scan_stops_at_the_limit(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_bytes(b"a\n" * 10)
     ranges = list(scan(OpenFile(str(path)), 4, 3, quoted=False, whole=False))
-    assert ranges == [(4, 10, 3)]
+    assert ranges == [(4, 10, 3, 0)]
     assert list_files(str(path), "name")[0].size == 20

@@ -1,0 +1,115 @@
+"""No epoch is sealed whose run does not add up."""
+
+import json
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from polars.testing import assert_frame_equal
+
+from ecompulse.epochs.audit import misfits
+from ecompulse.epochs.errors import JobError
+from ecompulse.epochs.manifest import Manifest
+from ecompulse.epochs.plan import Plan
+from support.faulty_engine import FAULTS, faulty
+from support.script import Script
+from support.toy import ToyJob, rows
+
+INFORMATION = {"folder", "lookups", "models"}
+"""Facts that nothing is sealed by."""
+
+
+def script(root: Path) -> Script:
+    return Script(ToyJob(), root).add_data(rows(60)).add_data(rows(40, seed=2))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Plan, facts and graph of a run."""
+    facts, take = [], Manifest.add
+
+    def remember(manifest, fact):
+        facts.append(fact)
+        take(manifest, fact)
+
+    root = tmp_path_factory.mktemp("run")
+    driver = script(root).driver()
+    with mock.patch.object(Manifest, "add", remember):
+        driver._publisher.open()
+        driver._epoch(driver._recover())
+    [plan] = (root / "checkpoint" / "runs").glob("*/plan.json")
+    return Plan.load(plan.read_bytes()), json.loads(json.dumps(facts)), driver.graph
+
+
+def told(facts) -> Manifest:
+    manifest = Manifest()
+    for fact in facts:
+        manifest.add(json.loads(json.dumps(fact)))
+    return manifest
+
+
+def heavy(facts) -> list[int]:
+    """Facts that say something of rows, files or state."""
+    return [number for number, fact in enumerate(facts) if not INFORMATION & fact.keys()]
+
+
+def test_a_whole_run_fits(run):
+    plan, facts, graph = run
+    assert misfits(plan, told(facts), graph) == []
+    assert {"node", "read", "table", "operator"} <= {key for fact in facts for key in fact}
+
+
+def test_a_manifest_that_lacks_a_fact_does_not(run):
+    plan, facts, graph = run
+    for number in heavy(facts):
+        lacking = [*facts[:number], *facts[number + 1 :]]
+        assert misfits(plan, told(lacking), graph), facts[number]
+
+
+def test_a_manifest_that_repeats_a_fact_does_not(run):
+    plan, facts, graph = run
+    for number in heavy(facts):
+        assert misfits(plan, told([*facts, facts[number]]), graph), facts[number]
+
+
+def test_what_does_not_fit_is_named(run):
+    plan, facts, graph = run
+    kinds = {"read": "was told 0 times", "table": "its files hold", "operator": "of count was told 0 times"}
+    for key, text in kinds.items():
+        number = next(number for number, fact in enumerate(facts) if key in fact)
+        lines = misfits(plan, told([*facts[:number], *facts[number + 1 :]]), graph)
+        assert any(text in line for line in lines), lines
+
+
+def test_rows_of_a_split_are_those_that_were_planned(run):
+    plan, facts, graph = run
+    fewer = [{**fact, "rows": fact["rows"] - 1} if "read" in fact else fact for fact in facts]
+    assert any("rows, and" in line for line in misfits(plan, told(fewer), graph))
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_an_engine_that_loses_or_repeats_a_bundle_changes_nothing(tmp_path, fault):
+    whole = script(tmp_path / "whole").run()
+    wanted = {table: whole.table(table) for table in ("rows", "totals")}
+    at, tampered, retried = 0, 0, 0
+    while True:
+        one = script(tmp_path / str(at))
+        with faulty(fault, at) as engine:
+            one.run()
+        if engine.bundles <= at:
+            break
+        for table, frame in wanted.items():
+            assert_frame_equal(one.table(table), frame)
+        tampered += engine.tampered
+        retried += any(progress["retries"]["run"] for progress in one.progress)
+        at += 1
+    assert tampered >= 5
+    assert retried >= tampered / 2, "most bundles hold something"
+
+
+def test_an_engine_that_always_loses_something_ends_in_a_line(tmp_path):
+    one = script(tmp_path)
+    lossy = mock.patch.object(Manifest, "_add_node")
+    with lossy, pytest.raises(JobError, match=r"^epoch 1 was not sealed, its run does not add up: .*rows came"):
+        one.run()
+    assert not (tmp_path / "checkpoint" / "seals").exists()
