@@ -89,6 +89,7 @@ class Checkpoint:
         """Use `open_checkpoint`."""
         self.store = store
         self.id: str = meta["id"]
+        self.succeeds: tuple[str, ...] = tuple(meta.get("succeeds", ()))
         self.incarnation = incarnation
 
     def check_incarnation(self) -> None:

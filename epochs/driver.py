@@ -19,7 +19,7 @@ from ecompulse.epochs.pace import FIRST_ROWS, next_limit
 from ecompulse.epochs.persistence import Persistence
 from ecompulse.epochs.plan import CURRENT, Draft, Operator, Plan, Planner, Position
 from ecompulse.epochs.progress import Stopwatch, describe
-from ecompulse.epochs.protocols import Sink, Source, TableSpec
+from ecompulse.epochs.protocols import Owner, Sink, Source, TableSpec
 from ecompulse.epochs.publish import Publisher
 from ecompulse.epochs.replay import reads_as
 from ecompulse.epochs.steps import Step, reach
@@ -81,6 +81,7 @@ class Driver:
     """Runs a job on a checkpoint until its input or its time ends.
 
     Attributes:
+        owner: whose rows they are.
         run: executes the job's pipeline for the plan that is current; returns when it is done.
         report: takes the progress of each epoch.
         backup: has each sealed epoch before a sink has.
@@ -89,7 +90,7 @@ class Driver:
         totals: rows read (`input`) and written per table since the start.
     """
 
-    job: str
+    owner: Owner
     tables: Sequence[TableSpec]
     operators: Sequence[Operator]
     checkpoint: Checkpoint
@@ -263,7 +264,7 @@ class Driver:
         """Save a sealed epoch, publish it into every sink, then commit it; safe to repeat."""
         self._publisher.save(seal, watch)
         self._publisher.publish(seal, watch)
-        progress = describe(seal, self.job, self.checkpoint.id, watch, self.sources, self.sinks)
+        progress = describe(seal, self.owner, watch, self.sources, self.sinks)
         self._measured = progress["measured"] = measure(seal.ages, seal.now, max(seal.now, self.clock.now()))
         with watch.phase("commit"):
             self._keep(partial(self.checkpoint.write_commit, seal.epoch, progress), watch)
@@ -284,4 +285,4 @@ class Driver:
     @property
     def _publisher(self) -> Publisher:
         attempts = self.settings.publish_attempts
-        return Publisher(self.checkpoint, self.tables, self.sinks, self.backup, self._persist, attempts)
+        return Publisher(self.checkpoint, self.owner, self.tables, self.sinks, self.backup, self._persist, attempts)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ecompulse.epochs.checkpoint import Seal
-from ecompulse.epochs.protocols import REPLAY, Sink, Source
+from ecompulse.epochs.protocols import REPLAY, Owner, Sink, Source
 from ecompulse.epochs.usage import describe_usage
 
 
@@ -45,8 +45,7 @@ def iso(ms: int | None) -> str | None:
 
 def describe(
     seal: Seal,
-    job: str,
-    checkpoint_id: str,
+    owner: Owner,
     watch: Stopwatch,
     sources: Sequence[Source],
     sinks: Sequence[Sink],
@@ -56,9 +55,10 @@ def describe(
     seconds = max(watch.total, 1) / 1000
     running = max(watch.durations.get("run", watch.total), 1) / 1000
     return {
-        "id": checkpoint_id,
-        "runId": f"{checkpoint_id}-{seal.incarnation}",
-        "name": job,
+        "id": owner.checkpoint,
+        "runId": f"{owner.checkpoint}-{seal.incarnation}",
+        "name": owner.job,
+        "instance": owner.instance,
         "timestamp": iso(seal.now),
         "batchId": seal.epoch,
         "numInputRows": rows,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 import polars as pl
 
@@ -122,6 +122,41 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True)
+class Owner:
+    """Whose rows a driver writes: a sink holds those of one checkpoint for each job and instance.
+
+    Attributes:
+        job: name of the job.
+        checkpoint: id of the checkpoint.
+        instance: name that tells jobs of one kind apart which share tables; None for the only one.
+        succeeds: ids of checkpoints whose rows this one goes on with.
+        replace: the rows of any other checkpoint go, in the transaction that brings the first of ours.
+    """
+
+    job: str
+    checkpoint: str
+    instance: str | None = None
+    succeeds: tuple[str, ...] = ()
+    replace: bool = False
+
+    @property
+    def name(self) -> str:
+        """Of the job, with the instance."""
+        return self.job if self.instance is None else f"{self.job}/{self.instance}"
+
+    def conflict(self, place: str, other: str) -> str:
+        """What to say of rows of another checkpoint, and the ways out."""
+        return (
+            f"{place} holds rows of {self.name} from another checkpoint ({other}); --replace starts anew on the same "
+            "tables, --instance=NAME keeps both side by side, or choose another place"
+        )
+
+
+NOBODY: Final = Owner("", "")
+"""Of a sink that is not open yet."""
+
+
+@dataclass(frozen=True)
 class TableSpec:
     """An output table.
 
@@ -132,6 +167,7 @@ class TableSpec:
         key: columns whose first value that is not null is a row's key in Kafka, which keeps the order per key; the
             `id` where there are none.
         revised: rows are upserted by `id`, the highest `revision` stands.
+        ids: further columns that hold ids of rows, here or in another table.
     """
 
     name: str
@@ -140,6 +176,7 @@ class TableSpec:
     warehouse: bool = False
     revised: bool = False
     key: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -160,12 +197,15 @@ class Sink(Protocol):
     @property
     def name(self) -> str: ...
 
-    def open(self, tables: Sequence[TableSpec], checkpoint_id: str) -> None:
-        """Create or evolve what the tables need; called once per start."""
+    def open(self, tables: Sequence[TableSpec], owner: Owner) -> None:
+        """Create or evolve what the tables need; called once per start.
+
+        UserError when a table holds rows of another checkpoint of the same job and instance that are not to go.
+        """
         ...
 
     def publish(self, table: TableSpec, epoch: int, files: Sequence[DataFile]) -> None:
-        """Make the rows of these files visible, once, however often it is called."""
+        """Make the rows of these files, if there are any, visible, once, however often it is called."""
         ...
 
 

@@ -11,7 +11,7 @@ from ecompulse.epochs.collect import collect
 from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserError
 from ecompulse.epochs.persistence import Persistence, one_line
 from ecompulse.epochs.progress import Stopwatch
-from ecompulse.epochs.protocols import DataFile, EpochSink, Sink, TableSpec
+from ecompulse.epochs.protocols import DataFile, EpochSink, Owner, Sink, TableSpec
 from ecompulse.epochs.steps import Step, reach
 
 
@@ -24,6 +24,7 @@ class Publisher:
     """
 
     checkpoint: Checkpoint
+    owner: Owner
     tables: Sequence[TableSpec]
     sinks: Sequence[Sink]
     backup: Backup | None
@@ -33,7 +34,7 @@ class Publisher:
     def open(self) -> None:
         """Prepare sinks and backup; UserError when one cannot be, JobError when the backup does not answer."""
         for sink in self.sinks:
-            sink.open(self.tables, self.checkpoint.id)
+            sink.open(self.tables, self.owner)
         if self.backup is None:
             return
         try:
@@ -56,7 +57,7 @@ class Publisher:
                 if isinstance(sink, EpochSink):
                     bodies = [partial(sink.publish_epoch, seal.epoch, sealed)]
                 else:
-                    bodies = [partial(sink.publish, table, seal.epoch, files) for table, files in sealed if files]
+                    bodies = [partial(sink.publish, table, seal.epoch, files) for table, files in sealed]
                 for body in bodies:
                     self._offer(seal, sink.name, "publish", body, watch)
         reach(Step.PUBLISHED)

@@ -36,6 +36,7 @@ class Workspace:
         job: name of the job.
         checkpoint_id: id of the checkpoint.
         num_shards: shards of keyed state.
+        instance: see `Owner`.
     """
 
     checkpoint: Store
@@ -43,6 +44,7 @@ class Workspace:
     job: str
     checkpoint_id: str
     num_shards: int
+    instance: str | None = None
 
 
 class Scope:

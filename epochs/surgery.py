@@ -97,7 +97,9 @@ def reshard(source: Store, target: Store, num_shards: int) -> str:
     avoided = meta.get("other_than", [])
     target.put(SINKS, json.dumps(used_sinks(source)).encode())
     _copy_letters(source, target, set(source.list(REPLAYED)))
-    return _plant(target, settings, replace(seal, state=state), positions_after(source, epoch), other_than=avoided)
+    succeeds = [meta["id"], *meta.get("succeeds", [])]
+    whole, positions = replace(seal, state=state), positions_after(source, epoch)
+    return _plant(target, settings, whole, positions, other_than=avoided, succeeds=succeeds)
 
 
 def _reshard_operator(
@@ -152,9 +154,11 @@ def _plant(
     positions: list[dict[str, Any]],
     *,
     other_than: Sequence[str],
+    succeeds: Sequence[str] = (),
 ) -> str:
     identity = uuid.uuid4().hex
-    meta = {"id": identity, "format": FORMAT, "settings": dict(settings), "other_than": list(other_than)}
+    kin = {"other_than": list(other_than), "succeeds": list(succeeds)}
+    meta = {"id": identity, "format": FORMAT, "settings": dict(settings), **kin}
     planted = replace(seal, positions=positions, snapshot=True, files={})
     target.create(seal_name(seal.epoch), planted.dump())
     target.create(commit_name(seal.epoch), json.dumps({"batchId": seal.epoch}).encode())

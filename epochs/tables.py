@@ -61,8 +61,11 @@ class WriteTable(CountedDoFn):
             yield fact({"table": self._spec.name, "file": asdict(self._write(date, part))})
 
     def complete(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The rows as stored: the table's columns, `job` and `epoch`, times in microseconds as Delta has them."""
-        return stored(frame.select(list(self._spec.schema)), job=self._space.job, epoch=self._current["epoch"])
+        """The rows as stored: the table's columns, whose they are, times in microseconds as Delta has them."""
+        rows, instance = frame.select(list(self._spec.schema)), self._space.instance
+        if instance is not None:
+            rows = rows.with_columns(of_instance(name, instance) for name in ("id", *self._spec.ids))
+        return stored(rows, job=self._space.job, instance=instance, epoch=self._current["epoch"])
 
     def _write(self, date: str, frame: pl.DataFrame) -> DataFile:
         current = self._current
@@ -82,19 +85,25 @@ class WriteTable(CountedDoFn):
         return DataFile(path, frame.height, len(data), digest(data), date, stats)
 
 
-def stored(frame: pl.DataFrame, *, job: str, epoch: int) -> pl.DataFrame:
-    """A frame with `job` and `epoch`, and times in microseconds (UTC), which is what Delta can store."""
+def of_instance(column: str, instance: str) -> pl.Expr:
+    """Ids of rows, which follow from content, as those of an instance: two shops may have the same order."""
+    return pl.concat_str(pl.lit(f"{instance}:"), column).alias(column)
+
+
+def stored(frame: pl.DataFrame, *, job: str, instance: str | None, epoch: int) -> pl.DataFrame:
+    """A frame with `job`, `instance` and `epoch`, and times in microseconds (UTC), which is what Delta can store."""
     times = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Datetime)]
     return frame.with_columns(
         *(pl.col(name).cast(pl.Datetime("us", "UTC")) for name in times),
         job=pl.lit(job),
+        instance=pl.lit(instance, pl.String),
         epoch=pl.lit(epoch, pl.Int64),
     )
 
 
 def stored_schema(spec: TableSpec) -> pl.Schema:
     """Schema of a table's files, without the partition column."""
-    return stored(pl.DataFrame(schema=spec.schema), job="", epoch=0).schema
+    return stored(pl.DataFrame(schema=spec.schema), job="", instance=None, epoch=0).schema
 
 
 def by_date(frame: pl.DataFrame, time: str) -> Iterator[tuple[str, pl.DataFrame]]:

@@ -121,7 +121,7 @@ class AnomalyDetection:
             )
         if self.metrics or self.kpis.given:
             schema = self.anomalies.outputs["anomaly_alerts"]
-            found.append(TableSpec("anomaly_alerts", schema, "window_end", warehouse=True))
+            found.append(TableSpec("anomaly_alerts", schema, "window_end", warehouse=True, ids=("incident_id",)))
         if self.metrics:
             found.append(self.metrics.late)
         return (*found, *self.intake.tables)

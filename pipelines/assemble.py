@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from ecompulse.epochs.backup import Backup, require_restored
-from ecompulse.epochs.checkpoint import OUTPUTS, claim_sinks, open_checkpoint
+from ecompulse.epochs.checkpoint import OUTPUTS, Checkpoint, claim_sinks, open_checkpoint
 from ecompulse.epochs.driver import Driver, Settings, Trigger
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.incarnation import OwnStore
 from ecompulse.epochs.job import Job
 from ecompulse.epochs.plan import Planner
-from ecompulse.epochs.protocols import EVENTS, Sink, Source, Store
+from ecompulse.epochs.protocols import EVENTS, Owner, Sink, Source, Store
 from ecompulse.epochs.replay import ReplaySource, reads_as
 from ecompulse.epochs.scope import Scope, Workspace
 from ecompulse.epochs.watermark import WatermarkPolicy
@@ -44,7 +44,7 @@ def assemble(job: Job, sources: Sequence[Source], options: Options, stop: thread
     outputs = _outputs(store, options)
     saved = options.checkpoint_backup
     backup = open_place("checkpoint_backup", absolute(saved), options) if saved else None
-    sinks = sinks_of(job, outputs, options)
+    sinks = sinks_of(outputs, options)
     pipeline = _pipeline(options)  # all that a user may have got wrong comes before anything is made
     with _held(store), _exporting(job, outputs, options) as exporter:
         if backup:
@@ -56,12 +56,12 @@ def assemble(job: Job, sources: Sequence[Source], options: Options, stop: thread
                 place.sweep()  # once per start: a lake has many files
         sources = [*sources, ReplaySource(store, len(sources))]
         own = OwnStore(store, checkpoint.incarnation)
-        space = Workspace(own, outputs, job.name, checkpoint.id, options.num_shards)
+        space = Workspace(own, outputs, job.name, checkpoint.id, options.num_shards, options.instance)
         scope = Scope(pipeline, space, [(reads_as(source.role), source.reader()) for source in sources])
         job.build(scope)
         graph = scope.finish()
         yield Driver(
-            job=job.name,
+            owner=_owner(job, checkpoint, options),
             tables=job.tables,
             operators=job.operators,
             checkpoint=checkpoint,
@@ -77,6 +77,12 @@ def assemble(job: Job, sources: Sequence[Source], options: Options, stop: thread
             backup=Backup(checkpoint, backup, outputs=options.lake == "none") if backup else None,
             stop=stop,
         )
+
+
+def _owner(job: Job, checkpoint: Checkpoint, options: Options) -> Owner:
+    """Whose rows they are; old ones can be replaced as long as there are none of ours."""
+    fresh = checkpoint.last_commit() == 0
+    return Owner(job.name, checkpoint.id, options.instance, checkpoint.succeeds, options.replace and fresh)
 
 
 @contextmanager
@@ -142,18 +148,19 @@ def settings_of(job: Job, sources: Sequence[Source], options: Options) -> dict[s
         "sources": [lasting(source.uri) for source in sources],
         **({"roles": roles} if set(roles) != {EVENTS} else {}),
         "num_shards": options.num_shards,
+        **({"instance": options.instance} if options.instance is not None else {}),
         "operators": {operator.name: operator.kernel.version for operator in job.operators},
         **{flag: value for operator in job.operators for flag, value in operator.fixed.items()},
     }
 
 
-def sinks_of(job: Job, outputs: Store, options: Options) -> list[Sink]:
+def sinks_of(outputs: Store, options: Options) -> list[Sink]:
     """The sinks, in the order in which an epoch is published."""
     sinks: list[Sink] = []
     if options.lake != "none":
-        sinks.append(DeltaSink(outputs.root, job.name, storage_options(outputs.root, options.s3_endpoint)))
+        sinks.append(DeltaSink(outputs, storage_options(outputs.root, options.s3_endpoint)))
     if options.warehouse != "none":
-        sinks.append(WarehouseSink(warehouse_of(options), outputs, job.name))
+        sinks.append(WarehouseSink(warehouse_of(options), outputs))
     folders = [absolute(uri.removeprefix("jsonl:").removeprefix("//")) for uri in options.sink if "jsonl:" in uri]
     return [*sinks, *(JsonLinesSink(folder, outputs) for folder in folders), *topic_sinks(options, outputs)]
 

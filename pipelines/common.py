@@ -3,7 +3,7 @@
 import os
 from typing import Final
 
-from pipelines.flags import Flag, count, duration, start, trigger, web_address, zone
+from pipelines.flags import Flag, count, duration, instance, start, trigger, web_address, zone
 
 INPUT: Final = "input"
 OUTPUT: Final = "output"
@@ -82,6 +82,20 @@ COMMON: Final[tuple[Flag, ...]] = (
         "second directory or s3:// location; it has an epoch before anything of the epoch is published",
     ),
     Flag("lake", OUTPUT, "directory or s3://BUCKET/PREFIX of the Delta tables, or none", default="./lake"),
+    Flag(
+        "instance",
+        OUTPUT,
+        "name of this instance, for several of one job on the same tables (a shop each): part of ids and of rows",
+        shown="the only one",
+        parse=instance,
+    ),
+    Flag(
+        "replace",
+        OUTPUT,
+        "start anew on tables that hold rows of an earlier checkpoint, which go in the commit of the first epoch",
+        default=False,
+        switch=True,
+    ),
     Flag("s3_endpoint", RUN, "URL of an S3-compatible server", shown="AWS", parse=web_address),
     Flag("dynamodb_endpoint", RUN, "URL of a DynamoDB-compatible server", shown="AWS", parse=web_address),
     Flag(

@@ -71,6 +71,13 @@ def zone(text: str) -> str:
     return text
 
 
+def instance(text: str) -> str:
+    """A name of an instance of a job: part of ids, rows and paths."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", text):
+        raise ValueError(f"{text!r} is no name; letters, digits, `_`, `.` and `-`, at most 63, are")
+    return text
+
+
 def web_address(text: str) -> str:
     """`http://HOST:PORT` or `https://...`, without a slash at its end."""
     parts = urlsplit(text)

@@ -26,7 +26,8 @@ def absolute(path: str) -> str:
 
 def checkpoint_of(job: str, options: Options) -> str:
     """Where the job's checkpoint is."""
-    return absolute(options.checkpoint or f"checkpoints/{job}")
+    name = job if options.instance is None else f"{job}-{options.instance}"
+    return absolute(options.checkpoint or f"checkpoints/{name}")
 
 
 def trigger_of(options: Options) -> str | int:

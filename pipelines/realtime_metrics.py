@@ -86,9 +86,10 @@ class RealtimeMetrics:
     @property
     def tables(self) -> Sequence[TableSpec]:
         """Outputs."""
+        alerts = self.alerts.outputs["metric_alerts"]
         return (
             TableSpec("metrics", METRIC_SCHEMA, "window_start", warehouse=True, revised=True),
-            TableSpec("metric_alerts", self.alerts.outputs["metric_alerts"], "since", warehouse=True),
+            TableSpec("metric_alerts", alerts, "since", warehouse=True, ids=("incident_id",)),
             self.late,
             *self.intake.tables,
         )

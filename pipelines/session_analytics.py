@@ -85,7 +85,7 @@ class SessionAnalytics:
         step = self.sessions.outputs
         return (
             TableSpec("sessions", step["sessions"], "start", warehouse=True, revised=True, key=("visitor",)),
-            TableSpec("session_events", step["session_events"], "event_time"),
+            TableSpec("session_events", step["session_events"], "event_time", ids=("session",)),
             TableSpec("funnels", self.funnels.outputs["funnels"], "window_start", warehouse=True, revised=True),
             TableSpec("abandonment_alerts", step["abandonment_alerts"], "abandoned_at", warehouse=True, revised=True),
             TableSpec("page_transitions", self.transitions.outputs["page_transitions"], "window_start"),

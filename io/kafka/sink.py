@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from ecompulse.epochs.errors import JobError, UserError
-from ecompulse.epochs.protocols import DataFile, Store, TableSpec
+from ecompulse.epochs.protocols import DataFile, Owner, Store, TableSpec
 from ecompulse.epochs.state import read_verified
 from ecompulse.epochs.steps import Step, reach
 from ecompulse.io.kafka.address import parse_address
@@ -87,7 +87,7 @@ class KafkaSink:
         except ModuleNotFoundError as error:
             raise UserError(f"--sink: {self.uri}: {error.name} is missing; pip install 'ecompulse[kafka]'") from None
 
-    def open(self, tables: Sequence[TableSpec], checkpoint_id: str) -> None:
+    def open(self, tables: Sequence[TableSpec], owner: Owner) -> None:
         """Make the topics that are missing and take over from an earlier driver; UserError when we may not."""
         from ecompulse.io.kafka.cluster import LARGEST_RECORD  # noqa: PLC0415  # an extra
         from ecompulse.io.kafka.ledger import OPTIONS, TOPIC, Ledger  # noqa: PLC0415  # an extra
@@ -100,7 +100,7 @@ class KafkaSink:
         self.cluster.create({topic: options for topic, options in wanted.items() if topic not in there})
         if ledger in there and len(there[ledger].partitions) < self.units:
             self.cluster.grow(ledger, self.units)
-        group = f"ecompulse/{checkpoint_id}/{self.naming.prefix or 'kafka'}"
+        group = f"ecompulse/{owner.checkpoint}/{self.naming.prefix or 'kafka'}"
         self._ledger = Ledger(self.cluster.servers, self.settings, ledger, group)
         self._guarded(partial(self._begin, [0]), "open")
 

@@ -9,15 +9,20 @@ from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
-from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from ecompulse.epochs.errors import JobError, UserError
-from ecompulse.epochs.protocols import DataFile, TableSpec
+from ecompulse.epochs.protocols import NOBODY, DataFile, Owner, Store, TableSpec
+from ecompulse.epochs.state import read_verified
 from ecompulse.epochs.steps import Step, reach
 from ecompulse.epochs.tables import DATE, stored_schema
+
+OWNER: Final = "owner"
+"""Start of the application id whose version says which checkpoint the rows of a job and instance are from."""
 
 _CHECKPOINT_INTERVAL: Final = "100"  # commits between Delta's own checkpoints: readers list that many at most
 _DRAWING: Final = re.compile(r"\x1b\[[0-9;]*m|\u21b3")
@@ -29,29 +34,37 @@ class DeltaSink:
     """A lake of Delta tables, partitioned by UTC date.
 
     Exactly once: the commit carries an application transaction, job/checkpoint/table at version epoch, which is
-    compared on the table version that the commit is based on; a conflicting commit makes it look again.
+    compared on the table version that the commit is based on; a conflicting commit makes it look again. A second
+    transaction says whose the rows of the job and instance are, so that two checkpoints do not write beside each other.
 
     Attributes:
-        root: directory or URI of the tables.
-        job: name of the job.
+        outputs: store of the tables' files.
         options: storage options of deltalake, for object stores.
     """
 
-    root: str
-    job: str
+    outputs: Store
     options: dict[str, str] | None = None
-    _checkpoint_id: str = ""
+    _owner: Owner = NOBODY
     _schemas: dict[str, Schema] = field(default_factory=dict)
     _tables: dict[str, DeltaTable] = field(default_factory=dict)
+    _settled: set[str] = field(default_factory=set)
 
     @property
     def name(self) -> str:
         """Where it writes."""
         return f"lake:{self.root}"
 
-    def open(self, tables: Sequence[TableSpec], checkpoint_id: str) -> None:
-        """Create tables that are missing and add columns that are new; UserError when a type changed."""
-        self._checkpoint_id = checkpoint_id
+    @property
+    def root(self) -> str:
+        """Directory or URI of the tables."""
+        return self.outputs.root
+
+    def open(self, tables: Sequence[TableSpec], owner: Owner) -> None:
+        """Create tables that are missing and add columns that are new.
+
+        UserError when a type changed, or a table holds another checkpoint's rows that are not to be replaced.
+        """
+        self._owner = owner
         for spec in tables:
             schema = delta_schema(spec)
             self._schemas[spec.name] = schema
@@ -67,16 +80,27 @@ class DeltaSink:
             table = DeltaTable(self._uri(spec.name), storage_options=self.options)
         except TableNotFoundError:
             table = self._create(spec, schema)
+        self._is_foreign(table, spec.name)
         _evolve(table, schema, spec.name)
 
+    def _is_foreign(self, delta: DeltaTable, table: str) -> bool:
+        """Whether rows of another checkpoint are there, and are to be replaced; UserError when they are to stay."""
+        owned = delta.transaction_version(f"{OWNER}/{self._owner.name}")
+        if owned is None or owned in map(owner_number, (self._owner.checkpoint, *self._owner.succeeds)):
+            return False
+        if not self._owner.replace:
+            raise UserError(f"--lake: {self._owner.conflict(self._uri(table), f'{owned:012x}')}")
+        return True
+
     def publish(self, table: TableSpec, epoch: int, files: Sequence[DataFile]) -> None:
-        """Add the epoch's files to the table, once."""
-        if not files:
+        """Add the epoch's files to the table, once; the first time, if so asked, in the place of all that was there."""
+        if not files and (not self._owner.replace or table.name in self._settled):
             return
         try:
             self._commit(table, epoch, files)
         except (DeltaError, OSError) as error:
             raise JobError(f"--lake: {self._uri(table.name)}: {_line(error)}") from error
+        self._settled.add(table.name)
         reach(Step.LAKE_COMMITTED)
 
     @retry(
@@ -86,23 +110,53 @@ class DeltaSink:
         reraise=True,
     )
     def _commit(self, table: TableSpec, epoch: int, files: Sequence[DataFile]) -> None:
-        app = f"{self.job}/{self._checkpoint_id}/{table.name}"
+        app = f"{self._owner.job}/{self._owner.checkpoint}/{table.name}"
         delta = self._newest(table.name)
         if (delta.transaction_version(app) or 0) >= epoch:
             return
+        foreign = self._is_foreign(delta, table.name)
+        if not files and not foreign:
+            return
         reach(Step.LAKE_BEFORE_COMMIT)
+        mine = Transaction(f"{OWNER}/{self._owner.name}", owner_number(self._owner.checkpoint))
+        properties = CommitProperties(
+            app_transactions=[Transaction(app, epoch), mine],
+            custom_metadata={"job": self._owner.job, "epoch": str(epoch)},
+            max_commit_retries=0,  # a retry inside would not compare the transactions again
+        )
+        if foreign:
+            self._replace(delta, files, properties)
+            return
         delta.create_write_transaction(
             [_add(table.name, file) for file in files],
             mode="append",
             schema=self._schemas[table.name],
             partition_by=[DATE],
-            commit_properties=CommitProperties(
-                app_transactions=[Transaction(app, epoch)],
-                custom_metadata={"job": self.job, "epoch": str(epoch)},
-                max_commit_retries=0,  # a retry inside would not compare the transaction again
-            ),
+            commit_properties=properties,
         )
         self._tables[table.name] = delta  # only now: what has failed is opened anew
+
+    def _replace(self, delta: DeltaTable, files: Sequence[DataFile], properties: CommitProperties) -> None:
+        """One commit takes away all rows of the job and instance, of whichever checkpoint, and adds these.
+
+        The rows are written anew: files that hold rows of several jobs, after a compaction, are split on the way.
+        """
+        instance = self._owner.instance
+        whose = f"instance = '{instance}'" if instance is not None else "instance IS NULL"
+        schema = pa.schema(delta.schema().to_arrow())  # may have columns that a newer version has added
+        tables = [schema.empty_table(), *(self._rows_of(file).to_arrow() for file in files)]
+        write_deltalake(
+            delta,
+            pa.concat_tables(tables, promote_options="permissive").select(schema.names).cast(schema),
+            mode="overwrite",
+            predicate=f"job = '{self._owner.job}' AND {whose}",
+            partition_by=[DATE],
+            commit_properties=properties,
+        )
+
+    def _rows_of(self, file: DataFile) -> pl.DataFrame:
+        rows = pl.read_parquet(read_verified(self.outputs, file.path, file.sha256))
+        return rows.with_columns(pl.lit(file.partition).str.to_date().alias(DATE))
 
     def _newest(self, table: str) -> DeltaTable:
         """The newest version; of a table that was committed to before only what has come since is read."""
@@ -126,6 +180,11 @@ class DeltaSink:
 
     def _uri(self, table: str) -> str:
         return f"{self.root}/{table}"
+
+
+def owner_number(checkpoint: str) -> int:
+    """A checkpoint's id as the version of a transaction, which must be a number: its first 48 bits."""
+    return int(checkpoint[:12], 16)
 
 
 def delta_schema(spec: TableSpec) -> Schema:

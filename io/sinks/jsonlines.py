@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from ecompulse.epochs.errors import JobError, UserError
-from ecompulse.epochs.protocols import DataFile, Store, TableSpec
+from ecompulse.epochs.protocols import DataFile, Owner, Store, TableSpec
 from ecompulse.epochs.state import read_verified
 from ecompulse.epochs.steps import Step, reach
 from ecompulse.io.sinks.lines import json_lines
@@ -40,10 +40,10 @@ class JsonLinesSink:
         """Where it writes."""
         return f"jsonl:{self.root}"
 
-    def open(self, tables: Sequence[TableSpec], checkpoint_id: str) -> None:
+    def open(self, tables: Sequence[TableSpec], owner: Owner) -> None:
         """Make the directory; UserError when that cannot be."""
         del tables
-        self._suffix = f"-{checkpoint_id[:8]}"
+        self._suffix = f"-{owner.checkpoint[:8]}"
         try:
             Path(self.root).mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -3,21 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 import polars as pl
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from ecompulse.epochs.errors import JobError, UserError
-from ecompulse.epochs.protocols import DataFile, Store, TableSpec
+from ecompulse.epochs.protocols import NOBODY, DataFile, Owner, Store, TableSpec
 from ecompulse.epochs.state import read_verified
 from ecompulse.epochs.steps import Step, reach
+from ecompulse.epochs.tables import stored_schema
 from ecompulse.io.sinks.database import POSTGRESQL, bounded, open_engine, reason
 from ecompulse.io.sinks.warehouse_rows import inserted, stage, standing, upsert_rows, upsert_staged
-from ecompulse.io.sinks.warehouse_schema import LEDGER, LEDGER_TABLE, ensure, migrate, table_of
+from ecompulse.io.sinks.warehouse_schema import LEDGER, LEDGER_TABLE, ensure, lock, migrate, table_of, versioned
 
-_RIGHTS: Final = ("SELECT", "INSERT", "UPDATE")
+_RIGHTS: Final = ("SELECT", "INSERT", "UPDATE")  # DELETE is needed to replace only
 
 
 @dataclass
@@ -28,19 +30,19 @@ class WarehouseSink:
     by checkpoint and table, and an epoch that it already has is not written again. Tables are created on the first
     write, new columns are added. SQLite holds 15 significant digits of a decimal, PostgreSQL all; lists and structs
     are JSON, as JSONB in PostgreSQL. A writer that was stopped within its transaction holds up others for as long as
-    the time-outs of `database` say.
+    the time-outs of `database` say. The ledger also says whose the rows of a job and instance are: those of another
+    checkpoint are refused, or go in the transaction that brings the first of ours.
 
     Attributes:
         url: SQLAlchemy URL.
         outputs: store that the epoch's files are in.
-        job: name of the job, for people who read the ledger.
     """
 
     url: str
     outputs: Store
-    job: str = ""
-    _checkpoint_id: str = ""
+    _owner: Owner = NOBODY
     _tables: dict[str, sa.Table] = field(default_factory=dict)
+    _settled: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """UserError for a URL that names no database that is supported."""
@@ -52,10 +54,52 @@ class WarehouseSink:
         shown = self._engine.url.set(query={})  # names of files, and perhaps a password
         return f"warehouse:{shown.render_as_string(hide_password=True)}"
 
-    def open(self, tables: Sequence[TableSpec], checkpoint_id: str) -> None:
-        """Remember the checkpoint, ask whether we may write; nothing is created before the first write."""
-        self._checkpoint_id = checkpoint_id
+    def open(self, tables: Sequence[TableSpec], owner: Owner) -> None:
+        """Ask whether we may write, and whose rows are there; nothing is created before the first write.
+
+        UserError when a table holds another checkpoint's rows that are not to be replaced.
+        """
+        self._owner = owner
         self.check(tables)
+        if not self._is_there():
+            return
+        try:
+            with self._engine.connect() as connection, bounded(connection, 30):
+                if versioned(connection):
+                    for table in tables:
+                        self._foreign(connection, table.name)
+        except OperationalError as error:  # somebody else has the database for now
+            raise JobError(f"--warehouse: {self.name}: {reason(error)}") from None
+        except SQLAlchemyError as error:
+            raise UserError(f"--warehouse: {self.name}: {reason(error)}") from None
+
+    def _is_there(self) -> bool:
+        """Whether there is a database; a file of SQLite would be made by looking."""
+        database = self._engine.url.database
+        return self._engine.dialect.name == POSTGRESQL or bool(database and Path(database).exists())
+
+    def _foreign(self, connection: sa.Connection, table: str) -> list[str]:
+        """Checkpoints whose rows of our job and instance are there and are to be replaced.
+
+        UserError when these are to stay, or when ours have been replaced.
+        """
+        ledger, owner = LEDGER_TABLE.c, self._owner
+        rows = connection.execute(
+            sa.select(ledger.checkpoint, ledger.replaced_by).where(
+                ledger.table_name == table,
+                ledger.job == owner.job,
+                ledger.instance.is_not_distinct_from(owner.instance),
+            )
+        ).all()
+        ours, foreign = {owner.checkpoint, *owner.succeeds}, []
+        for checkpoint, replaced_by in rows:
+            if checkpoint in ours and replaced_by not in {None, *ours}:
+                raise UserError(f"--warehouse: {owner.conflict(f'{self.name} table {table}', replaced_by[:12])}")
+            if checkpoint not in ours and replaced_by is None:
+                foreign.append(str(checkpoint))
+        if foreign and not owner.replace:
+            raise UserError(f"--warehouse: {owner.conflict(f'{self.name} table {table}', foreign[0][:12])}")
+        return foreign
 
     def check(self, tables: Sequence[TableSpec]) -> None:
         """UserError when PostgreSQL cannot be reached or does not let us write; nothing is written."""
@@ -70,25 +114,35 @@ class WarehouseSink:
             raise UserError(f"--warehouse: {self.name}: {lacking}")
 
     def publish(self, table: TableSpec, epoch: int, files: Sequence[DataFile]) -> None:
-        """Upsert the epoch's rows, once."""
-        if not table.warehouse or not files:
+        """Upsert the epoch's rows, once; the first time, if so asked, in the place of all that was there."""
+        replacing = self._owner.replace and table.name not in self._settled
+        if not table.warehouse or not (files or replacing):
             return
-        frame = pl.concat([pl.read_parquet(read_verified(self.outputs, file.path, file.sha256)) for file in files])
+        frames = [pl.read_parquet(read_verified(self.outputs, file.path, file.sha256)) for file in files]
+        frame = pl.concat(frames) if frames else pl.DataFrame(schema=stored_schema(table))
         try:
             self._write(table, epoch, standing(frame, revised=table.revised))
         except (SQLAlchemyError, JobError) as error:
             cause = reason(error) if isinstance(error, SQLAlchemyError) else error
             raise JobError(f"--warehouse: {self.name}: table {table.name}: {cause}") from error
+        self._settled.add(table.name)
 
     def _write(self, table: TableSpec, epoch: int, rows: pl.DataFrame) -> None:
         with self._engine.connect() as connection, bounded(connection), connection.begin():
             target = self._table(connection, table)
-            if self._published(connection, table.name) >= epoch:
+            published = self._published(connection, table.name)
+            if published is None:
+                lock(connection)  # until the first of two checkpoints has said that the rows are its own
+            elif published >= epoch:
+                return
+            foreign = self._foreign(connection, table.name)
+            if rows.is_empty() and not foreign:
                 return
             if self._engine.dialect.name == POSTGRESQL:
                 stage(connection, target, rows)  # before the ledger's row is ours: until then we hold up nobody
             if not self._advance(connection, table.name, epoch):
                 return
+            self._remove(connection, target, foreign)
             if self._engine.dialect.name == POSTGRESQL:
                 upsert_staged(connection, target, rows.columns, revised=table.revised)
             else:
@@ -107,20 +161,32 @@ class WarehouseSink:
         ensure(connection, table)
         return table
 
-    def _published(self, connection: sa.Connection, table: str) -> int:
-        return connection.scalar(sa.select(LEDGER_TABLE.c.epoch).where(self._row(table))) or 0
+    def _published(self, connection: sa.Connection, table: str) -> int | None:
+        epoch: int | None = connection.scalar(sa.select(LEDGER_TABLE.c.epoch).where(self._row(table)))
+        return epoch
 
     def _advance(self, connection: sa.Connection, table: str, epoch: int) -> bool:
         """Step the ledger to the epoch; False when it has been there."""
-        first = {"checkpoint": self._checkpoint_id, "table_name": table, "epoch": 0}
+        owner = self._owner
+        first = {"checkpoint": owner.checkpoint, "table_name": table, "epoch": 0, "instance": owner.instance}
         connection.execute(inserted(connection, LEDGER_TABLE).values(**first).on_conflict_do_nothing())
         at = datetime.now(UTC)
         step = sa.update(LEDGER_TABLE).where(self._row(table), LEDGER_TABLE.c.epoch < epoch)
         stamp = at if self._engine.dialect.name == POSTGRESQL else at.isoformat(timespec="milliseconds")
-        return connection.execute(step.values(epoch=epoch, job=self.job, published_at=stamp)).rowcount > 0
+        return connection.execute(step.values(epoch=epoch, job=owner.job, published_at=stamp)).rowcount > 0
 
     def _row(self, table: str) -> sa.ColumnElement[bool]:
-        return sa.and_(LEDGER_TABLE.c.checkpoint == self._checkpoint_id, LEDGER_TABLE.c.table_name == table)
+        return sa.and_(LEDGER_TABLE.c.checkpoint == self._owner.checkpoint, LEDGER_TABLE.c.table_name == table)
+
+    def _remove(self, connection: sa.Connection, target: sa.Table, foreign: Sequence[str]) -> None:
+        """Take away the rows of other checkpoints, and note in the ledger that these must not write again."""
+        if not foreign:
+            return
+        columns, owner, ledger = target.c, self._owner, LEDGER_TABLE.c
+        mine = sa.and_(columns.job == owner.job, columns.instance.is_not_distinct_from(owner.instance))
+        connection.execute(sa.delete(target).where(mine))
+        theirs = sa.and_(ledger.table_name == target.name, ledger.checkpoint.in_(foreign))
+        connection.execute(sa.update(LEDGER_TABLE).where(theirs).values(replaced_by=owner.checkpoint))
 
 
 def _lacking(connection: sa.Connection, tables: Sequence[str]) -> str | None:

@@ -29,6 +29,8 @@ LEDGER_TABLE: Final = sa.Table(
     sa.Column("epoch", sa.BigInteger, nullable=False),
     sa.Column("job", sa.Text),
     sa.Column("published_at", sa.DateTime(timezone=True).with_variant(sa.Text(), "sqlite")),
+    sa.Column("instance", sa.Text),
+    sa.Column("replaced_by", sa.Text),
 )
 
 
@@ -40,12 +42,12 @@ def _create_ledger(connection: sa.Connection) -> None:
     )
 
 
-def _say_who_and_when(connection: sa.Connection) -> None:
-    """Version 2: the ledger tells people which job published when."""
+def _widen_ledger(connection: sa.Connection) -> None:
+    """Versions 2 and 3: which job published when; of which instance, and which checkpoint has taken its place."""
     widen(connection, LEDGER_TABLE)
 
 
-MIGRATIONS: Final[Sequence[Callable[[sa.Connection], None]]] = (_create_ledger, _say_who_and_when)
+MIGRATIONS: Final[Sequence[Callable[[sa.Connection], None]]] = (_create_ledger, _widen_ledger, _widen_ledger)
 """In order, each run once, each only adding: an older version of the jobs goes on beside a newer one."""
 
 
@@ -63,6 +65,11 @@ def migrate(connection: sa.Connection) -> None:
     for number, run in enumerate(MIGRATIONS[version:], start=version + 1):
         run(connection)
         connection.execute(VERSIONS.insert().values(version=number))
+
+
+def versioned(connection: sa.Connection) -> bool:
+    """Whether our own tables are there, at this version."""
+    return sa.inspect(connection).has_table(SCHEMA) and _version(connection) == len(MIGRATIONS)
 
 
 def _version(connection: sa.Connection) -> int:

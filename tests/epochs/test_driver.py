@@ -6,10 +6,10 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from ecompulse.epochs.errors import Superseded
+from ecompulse.epochs.errors import Superseded, UserError
 from ecompulse.epochs.steps import Step, observe
 from ecompulse.io.stores import LocalStore
-from support.script import Script
+from support.script import Script, comparable
 from support.toy import BASE, ToyJob, rows
 
 IN_PROCESS_STEPS = [step for step in Step if not step.value.startswith(("warehouse.", "kafka."))]
@@ -85,8 +85,38 @@ def test_a_driver_that_sleeps_while_its_successor_runs_stops_and_changes_nothing
 def test_a_remade_checkpoint_is_not_taken_for_already_written(tmp_path):
     script = Script(ToyJob(), tmp_path).add_data(rows(10)).run()
     shutil.rmtree(tmp_path / "checkpoint")
-    script.run()
-    assert script.table("rows").height == 20
+    with pytest.raises(UserError, match="holds rows of toy from another checkpoint"):
+        script.run()
+    assert script.table("rows").height == 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("occurrence", [1, 2])
+@pytest.mark.parametrize("step", IN_PROCESS_STEPS)
+def test_replaced_rows_are_the_old_or_the_new_ones(tmp_path, step, occurrence):
+    """Killed at a step while it starts anew on tables that hold rows of another checkpoint."""
+    Script(ToyJob(), tmp_path / "old", lake=tmp_path / "lake").add_data(rows(10)).run()
+    new = Script(ToyJob(), tmp_path / "new", lake=tmp_path / "lake", max_rows=15, replace=True)
+    new.add_data(rows(30, seed=2))
+    if not new.crash_at(step, occurrence):
+        pytest.skip("this step is not reached so often")
+    assert len({text.partition("-")[0] for text in new.table("rows")["id"]}) == 1, "of one seed: never both"
+    new.run()
+    reference = Script(ToyJob(), tmp_path / "reference", max_rows=15).add_data(rows(30, seed=2)).run()
+    for table in ("rows", "totals"):
+        assert_frame_equal(new.table(table), reference.table(table))
+
+
+def test_two_instances_on_one_lake_are_two_runs(tmp_path):
+    names, lake = ("north", "south"), tmp_path / "lake"
+    for name in names:  # of the same shop, so of equal ids
+        for where in (lake, tmp_path / name / "lake"):
+            one = Script(ToyJob(), tmp_path / name / where.parent.name, lake=where, max_rows=15, instance=name)
+            one.add_data(rows(30, seed=1)).run()
+    for table in ("rows", "totals"):
+        alone = [Script(ToyJob(), tmp_path, lake=tmp_path / name / "lake").table(table) for name in names]
+        assert_frame_equal(Script(ToyJob(), tmp_path, lake=lake).table(table), comparable(pl.concat(alone)))
+        assert pl.concat(alone)["id"].is_unique().all()
 
 
 def test_progress_has_the_shape_of_sparks(tmp_path):

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from ecompulse.epochs.protocols import DataFile, TableSpec
+from ecompulse.epochs.protocols import DataFile, Owner, TableSpec
 from ecompulse.io.kafka.records import Naming
 from ecompulse.io.kafka.sink import KafkaSink
 from ecompulse.io.stores import LocalStore
@@ -65,9 +65,9 @@ def _file(store: LocalStore, name: str, frame: pl.DataFrame) -> DataFile:
 
 def open_sink(bootstrap: str, prefix: str, root: Path, units: int = 2, **more: Any) -> KafkaSink:
     """A sink of a checkpoint, opened."""
-    naming = Naming(prefix, more.pop("routes", {}))
+    naming, owner = Naming(prefix, more.pop("routes", {})), more.pop("owner", None)
     sink = KafkaSink(f"kafka://{bootstrap}", LocalStore(str(root)), naming, units, **more)
-    sink.open(TABLES, CHECKPOINT)
+    sink.open(TABLES, owner or Owner("job", CHECKPOINT))
     return sink
 
 

@@ -16,7 +16,7 @@ from ecompulse.epochs.driver import Driver, Settings, Trigger
 from ecompulse.epochs.errors import Superseded
 from ecompulse.epochs.incarnation import OwnStore
 from ecompulse.epochs.plan import Planner
-from ecompulse.epochs.protocols import Store
+from ecompulse.epochs.protocols import Owner, Store
 from ecompulse.epochs.scope import Scope, Workspace
 from ecompulse.epochs.steps import Step, observe
 from ecompulse.epochs.watermark import WatermarkPolicy
@@ -59,6 +59,9 @@ class Script:
     drain: bool = True
     backup: Store | None = None
     store: Store | None = None
+    lake: Path | None = None
+    instance: str | None = None
+    replace: bool = False
     clock: FakeClock = field(default_factory=FakeClock)
     progress: list[Any] = field(default_factory=list)
     _files: int = 0
@@ -79,15 +82,15 @@ class Script:
         sources = [FileSource(str(self.root / "input"), 0)]
         checkpoint = open_checkpoint(store, {"job": self.job.name, "num_shards": self.shards})
         return Driver(
-            job=self.job.name,
+            owner=Owner(self.job.name, checkpoint.id, self.instance, checkpoint.succeeds, self.replace),
             tables=self.job.tables,
             operators=self.job.operators,
             checkpoint=checkpoint,
             sources=sources,
             planner=Planner(sources, WatermarkPolicy(self.delay, 60_000), self.job.operators, drain=self.drain),
             sinks=[
-                DeltaSink(str(self.root / "lake"), self.job.name),
-                JsonLinesSink(str(self.root / "jsonl"), LocalStore(str(self.root / "lake"))),
+                DeltaSink(LocalStore(str(self.lake or self.root / "lake"))),
+                JsonLinesSink(str(self.root / "jsonl"), LocalStore(str(self.lake or self.root / "lake"))),
             ],
             **self._executor(store, checkpoint, sources),
             clock=self.clock,
@@ -97,10 +100,10 @@ class Script:
         )
 
     def _executor(self, store: Store, checkpoint: Checkpoint, sources: list[FileSource]) -> dict[str, Any]:
-        outputs = LocalStore(str(self.root / "lake"))
+        outputs = LocalStore(str(self.lake or self.root / "lake"))
         pipeline = new_pipeline("DirectRunner", [])
         own = OwnStore(store, checkpoint.incarnation)
-        space = Workspace(own, outputs, self.job.name, checkpoint.id, self.shards)
+        space = Workspace(own, outputs, self.job.name, checkpoint.id, self.shards, self.instance)
         scope = Scope(pipeline, space, [(source.role, source.reader()) for source in sources])
         self.job.build(scope)
         graph = scope.finish()
@@ -154,7 +157,7 @@ class Script:
 
     def table(self, name: str) -> pl.DataFrame:
         """A table of the lake, without provenance, sorted by all columns."""
-        frame = pl.from_arrow(DeltaTable(str(self.root / "lake" / name)).to_pyarrow_table())
+        frame = pl.from_arrow(DeltaTable(str((self.lake or self.root / "lake") / name)).to_pyarrow_table())
         assert isinstance(frame, pl.DataFrame)
         return comparable(frame)
 

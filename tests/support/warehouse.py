@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import sqlalchemy as sa
 
-from ecompulse.epochs.protocols import DataFile, TableSpec
+from ecompulse.epochs.protocols import DataFile, Owner, TableSpec
 from ecompulse.epochs.runs import digest
 from ecompulse.io.sinks.warehouse import WarehouseSink
 from ecompulse.io.stores import LocalStore
@@ -44,16 +44,21 @@ class Warehouse:
     def is_sqlite(self) -> bool:
         return self.url.startswith("sqlite")
 
-    def sink(self, checkpoint: str = "cp1") -> WarehouseSink:
-        made = WarehouseSink(self.url, LocalStore(str(self.folder)), "test")
-        made.open([TABLE, PLAIN], checkpoint)
+    def sink(
+        self, checkpoint: str = "cp1", job: str = "j", instance: str | None = None, *, replace: bool = False
+    ) -> WarehouseSink:
+        made = WarehouseSink(self.url, LocalStore(str(self.folder)))
+        made.open([TABLE, PLAIN], Owner(job, checkpoint, instance, replace=replace))
         return made
 
-    def write(self, *rows: dict[str, Any], job: str = "j") -> list[DataFile]:
+    def write(self, *rows: dict[str, Any], job: str = "j", instance: str | None = None) -> list[DataFile]:
         """One file of rows; what a row does not say is null, but `id`, `at` and `revision`."""
         whole = [{"id": "a", "at": AT, "revision": 1, **row} for row in rows]
         frame = pl.DataFrame(whole, schema=SCHEMA).with_columns(
-            pl.col("at").cast(pl.Datetime("us", "UTC")), job=pl.lit(job), epoch=pl.lit(1, pl.Int64)
+            pl.col("at").cast(pl.Datetime("us", "UTC")),
+            job=pl.lit(job),
+            instance=pl.lit(instance, pl.String),
+            epoch=pl.lit(1, pl.Int64),
         )
         self.files += 1
         path = self.folder / f"{self.files}.parquet"

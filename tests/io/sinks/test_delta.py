@@ -1,34 +1,39 @@
 """The lake's sink by itself: once per epoch, whoever else writes, and whatever happened to the table meanwhile."""
 
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 from deltalake import DeltaTable
 
-from ecompulse.epochs.errors import JobError
-from ecompulse.epochs.protocols import DataFile, TableSpec
+from ecompulse.epochs.errors import JobError, UserError
+from ecompulse.epochs.protocols import DataFile, Owner, TableSpec
+from ecompulse.epochs.runs import digest
 from ecompulse.epochs.tables import DATE, stored_schema
 from ecompulse.io.sinks.delta import DeltaSink
+from ecompulse.io.stores import LocalStore
 from ecompulse.kernels.event import TIME
 
 SPEC = TableSpec("rows", pl.Schema({"id": pl.String(), "event_time": TIME}), "event_time")
 DAY = "2026-03-01"
 
 
-def opened(root: Path, checkpoint: str = "c") -> DeltaSink:
-    sink = DeltaSink(str(root), "job")
-    sink.open([SPEC], checkpoint)
+def opened(root: Path, checkpoint: str = "c", job: str = "job", **more: Any) -> DeltaSink:
+    sink = DeltaSink(LocalStore(str(root)))
+    sink.open([SPEC], Owner(job, checkpoint, **more))
     return sink
 
 
-def publish(sink: DeltaSink, epoch: int, writer: str = "w") -> None:
-    """A file of one row, named by epoch and writer, as a worker leaves it."""
+def publish(sink: DeltaSink, epoch: int, writer: str = "w", instance: str | None = None) -> None:
+    """A file of one row of job `job`, named by epoch and writer, as a worker leaves it."""
     path = Path(sink.root) / "rows" / f"event_date={DAY}" / f"{writer}-{epoch}.parquet"
     path.parent.mkdir(exist_ok=True)
     columns = {name: dtype for name, dtype in stored().items() if name != "event_date"}
-    pl.DataFrame([{**dict.fromkeys(columns), "id": f"{writer}{epoch}"}], schema=columns).write_parquet(path)
-    file = DataFile(str(path.relative_to(sink.root)), 1, path.stat().st_size, "", DAY, {"numRecords": 1})
+    row = {**dict.fromkeys(columns), "id": f"{writer}{epoch}", "job": "job", "instance": instance}
+    pl.DataFrame([row], schema=columns).write_parquet(path)
+    size, sha256 = path.stat().st_size, digest(path.read_bytes())
+    file = DataFile(str(path.relative_to(sink.root)), 1, size, sha256, DAY, {"numRecords": 1})
     sink.publish(SPEC, epoch, [file])
 
 
@@ -64,11 +69,51 @@ def test_a_sink_sees_what_its_double_has_committed_since(tmp_path: Path) -> None
 
 
 def test_jobs_that_share_a_table_do_not_hide_each_other(tmp_path: Path) -> None:
-    first, second = opened(tmp_path, "a"), opened(tmp_path, "b")
+    first, second = opened(tmp_path, "a"), opened(tmp_path, "b", "other")
     for epoch in (1, 2):
         publish(first, epoch, "a")
         publish(second, epoch, "b")
     assert ids(tmp_path) == ["a1", "a2", "b1", "b2"]
+
+
+def test_rows_of_another_checkpoint_are_refused(tmp_path: Path) -> None:
+    first = opened(tmp_path, "a")
+    late = opened(tmp_path, "b")  # nobody has written yet
+    publish(first, 1, "a")
+    with pytest.raises(UserError, match=r"^--lake: .*/rows holds rows of job from another checkpoint .*--replace"):
+        opened(tmp_path, "b")
+    with pytest.raises(UserError, match="another checkpoint"):
+        publish(late, 1, "b")
+    opened(tmp_path, "c", succeeds=("b", "a"))
+    opened(tmp_path, "b", instance="b")
+    assert ids(tmp_path) == ["a1"]
+
+
+def test_rows_of_another_checkpoint_are_replaced_in_one_commit(tmp_path: Path) -> None:
+    old, beside = opened(tmp_path, "a"), opened(tmp_path, "d", instance="x")
+    for epoch in (1, 2):
+        publish(old, epoch, "a")
+        publish(beside, epoch, "x", "x")
+    DeltaTable(str(tmp_path / "rows")).optimize.compact()  # files that hold rows of several
+    version = DeltaTable(str(tmp_path / "rows")).version()
+    new = opened(tmp_path, "b", replace=True)
+    assert ids(tmp_path) == ["a1", "a2", "x1", "x2"]
+    publish(new, 1, "b")
+    assert DeltaTable(str(tmp_path / "rows")).version() == version + 1
+    publish(new, 1, "b")
+    publish(new, 2, "b")
+    assert ids(tmp_path) == ["b1", "b2", "x1", "x2"]
+    with pytest.raises(UserError, match="another checkpoint"):
+        publish(old, 3, "a")
+
+
+def test_an_epoch_without_rows_replaces_too(tmp_path: Path) -> None:
+    publish(opened(tmp_path, "a"), 1, "a")
+    new = opened(tmp_path, "b", replace=True)
+    new.publish(SPEC, 1, [])
+    assert ids(tmp_path) == []
+    publish(new, 2, "b")
+    assert ids(tmp_path) == ["b2"]
 
 
 def test_a_table_that_is_compacted_and_vacuumed_meanwhile_goes_on(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from ecompulse.epochs.errors import JobError, UserError
+from ecompulse.epochs.protocols import Owner
 from ecompulse.epochs.steps import Step, observe
 from ecompulse.io.sinks import database
 from ecompulse.io.sinks.warehouse import WarehouseSink
@@ -81,7 +82,7 @@ def other_authority(tmp_path):
 def test_what_is_wrong_is_said_in_a_line_at_the_start(in_postgres, tmp_path, what, said):
     sink = WarehouseSink(broken(in_postgres.url, what, tmp_path), LocalStore(str(tmp_path)))
     with pytest.raises(UserError) as caught:
-        sink.open([TABLE], "cp1")
+        sink.open([TABLE], Owner("test", "cp1"))
     line = str(caught.value)
     assert line.startswith("--warehouse: warehouse:postgresql+psycopg://")
     assert said in line
@@ -94,20 +95,20 @@ def test_a_user_who_may_not_write_is_refused_at_the_start(in_postgres, postgres,
     own = sa.make_url(in_postgres.url).set(username="reader").render_as_string(hide_password=False)
     sink = WarehouseSink(own, LocalStore(str(tmp_path)))
     with pytest.raises(UserError, match="permission denied: CREATE on schema public"):
-        sink.open([TABLE], "cp1")
+        sink.open([TABLE], Owner("test", "cp1"))
     in_postgres.sink().publish(TABLE, 1, in_postgres.write({}))
     in_postgres.execute("grant select, insert, update on ecompulse_ledger to reader")
     in_postgres.execute("grant select, insert on orders to reader")
     with pytest.raises(UserError, match="permission denied: UPDATE on table orders"):
-        sink.open([TABLE], "cp1")
+        sink.open([TABLE], Owner("test", "cp1"))
 
 
 def test_jobs_that_start_at_once_make_the_tables_once(in_postgres):
-    files, errors = [in_postgres.write({"id": str(number)}) for number in range(6)], []
+    files, errors = [in_postgres.write({"id": str(number)}, job=f"job{number}") for number in range(6)], []
 
     def publish(number):
         try:
-            in_postgres.sink(f"cp{number}").publish(TABLE, 1, files[number])
+            in_postgres.sink(f"cp{number}", f"job{number}").publish(TABLE, 1, files[number])
         except JobError as error:
             errors.append(error)
 
@@ -189,7 +190,7 @@ def test_a_writer_that_was_killed_within_its_transaction_leaves_nothing(in_postg
 def test_a_writer_that_sleeps_within_its_transaction_does_not_hold_up_its_successor_for_ever(in_postgres, monkeypatch):
     monkeypatch.setattr(database, "LOCK_SECONDS", 1)
     files = in_postgres.write({})
-    in_postgres.sink("other").publish(TABLE, 1, files)  # the tables are there
+    in_postgres.sink("other", "k").publish(TABLE, 1, files)  # the tables are there
     act = "os.kill(os.getpid(), signal.SIGSTOP)"
     asleep = writer(in_postgres, files, act)
     asleep.stdout.readline()

@@ -25,7 +25,7 @@ def test_an_epoch_is_written_once(warehouse):
     for _ in range(2):
         sink.publish(TABLE, 1, files)
     assert warehouse.read("select id, job, epoch, revision from orders") == [("a", "j", 1, 1)]
-    assert warehouse.read("select epoch, job from ecompulse_ledger") == [(1, "test")]
+    assert warehouse.read("select epoch, job from ecompulse_ledger") == [(1, "j")]
 
 
 def test_values_are_what_was_written(warehouse):
@@ -89,15 +89,45 @@ def test_a_crash_around_the_commit_loses_and_doubles_nothing(warehouse, step):
 
 def test_jobs_that_share_a_table_keep_their_own_rows(warehouse):
     warehouse.sink("cp1").publish(TABLE, 1, warehouse.write({"text": "1"}))
-    warehouse.sink("cp2").publish(TABLE, 1, warehouse.write({"text": "2"}, job="k"))
+    warehouse.sink("cp2", "k").publish(TABLE, 1, warehouse.write({"text": "2"}, job="k"))
     assert warehouse.read("select job, text from orders order by job") == [("j", "1"), ("k", "2")]
 
 
-def test_another_checkpoint_has_a_ledger_of_its_own(warehouse):
+def test_another_instance_has_a_ledger_of_its_own(warehouse):
     warehouse.sink("cp1").publish(TABLE, 5, warehouse.write({}))
-    warehouse.sink("cp2").publish(TABLE, 1, warehouse.write({"id": "b"}))
-    assert warehouse.read("select count(*) from orders") == [(2,)]
+    warehouse.sink("cp2", instance="b").publish(TABLE, 1, warehouse.write({"id": "b:a"}, instance="b"))
+    assert warehouse.read("select id, instance from orders order by 1") == [("a", None), ("b:a", "b")]
     assert warehouse.read("select checkpoint, epoch from ecompulse_ledger order by 1") == [("cp1", 5), ("cp2", 1)]
+
+
+def test_rows_of_another_checkpoint_are_refused(warehouse):
+    late = warehouse.sink("cp2")  # nobody has written yet
+    warehouse.sink("cp1").publish(TABLE, 5, warehouse.write({}))
+    for refused in (lambda: warehouse.sink("cp2"), lambda: late.publish(TABLE, 1, warehouse.write({"id": "b"}))):
+        with pytest.raises(UserError, match=r"^--warehouse: .* table orders holds rows of j from another.*--replace"):
+            refused()
+    assert warehouse.read("select count(*) from orders") == [(1,)]
+
+
+def test_rows_of_another_checkpoint_are_replaced_in_one_transaction(warehouse):
+    old = warehouse.sink("cp1")
+    old.publish(TABLE, 5, warehouse.write({}, {"id": "b"}))
+    warehouse.sink("cp3", instance="x").publish(TABLE, 1, warehouse.write({"id": "x:a"}, instance="x"))
+    new = warehouse.sink("cp2", replace=True)
+    assert warehouse.read("select count(*) from orders") == [(3,)]
+    new.publish(TABLE, 1, warehouse.write({"text": "new"}))
+    new.publish(TABLE, 1, warehouse.write({"text": "again"}))
+    assert warehouse.read("select id, text from orders order by 1") == [("a", "new"), ("x:a", None)]
+    with pytest.raises(UserError, match="from another checkpoint"):
+        old.publish(TABLE, 6, warehouse.write({"id": "late"}))
+    warehouse.sink("cp2").publish(TABLE, 2, warehouse.write({"id": "c"}))
+    assert warehouse.read("select id from orders order by 1") == [("a",), ("c",), ("x:a",)]
+
+
+def test_an_epoch_without_rows_replaces_too(warehouse):
+    warehouse.sink("cp1").publish(TABLE, 5, warehouse.write({}))
+    warehouse.sink("cp2", replace=True).publish(TABLE, 1, [])
+    assert warehouse.read("select count(*) from orders") == [(0,)]
 
 
 def test_a_new_column_is_added(warehouse):
@@ -120,7 +150,7 @@ def test_a_ledger_from_before_there_were_versions_goes_on(warehouse):
     assert warehouse.read("select version from ecompulse_schema order by 1") == [
         (number,) for number in range(1, len(MIGRATIONS) + 1)
     ]
-    assert warehouse.read("select epoch, job from ecompulse_ledger") == [(4, "test")]
+    assert warehouse.read("select epoch, job from ecompulse_ledger") == [(4, "j")]
 
 
 def test_a_database_of_a_newer_version_is_left_alone(warehouse):
@@ -154,8 +184,8 @@ def test_errors_are_one_line_without_a_password(tmp_path):
         WarehouseSink("nonsense", LocalStore(str(tmp_path)))
     (tmp_path / "w.db").write_text("this is no database, and long enough to be looked at " * 50)
     broken = Warehouse(tmp_path, f"sqlite:///{tmp_path / 'w.db'}")
-    with pytest.raises(JobError, match="file is not a database"):
-        broken.sink().publish(TABLE, 1, broken.write({}))
+    with pytest.raises(UserError, match="file is not a database"):
+        broken.sink()
 
 
 def test_another_writer_of_sqlite_is_waited_for(tmp_path, monkeypatch):
