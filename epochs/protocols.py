@@ -209,6 +209,28 @@ class Sink(Protocol):
         ...
 
 
+class Holder(Protocol):
+    """A sink as the audit sees it.
+
+    Attributes:
+        name: of the sink, as the checkpoint remembers it.
+        keeps_all: whether every row that was published is there; else one per id, the highest revision.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def keeps_all(self) -> bool: ...
+
+    def tables(self) -> Sequence[str]:
+        """Tables that it holds, as far as it can tell."""
+        ...
+
+    def holdings(self, table: str, owner: Owner) -> pl.DataFrame | None:
+        """Rows of a table that are the owner's (HOLDINGS_SCHEMA of `reconcile`); None where there is no such table."""
+        ...
+
+
 @runtime_checkable
 class EpochSink(Sink, Protocol):
     """A sink that takes all tables of an epoch at once, because it can make them visible together."""

@@ -13,6 +13,7 @@ COMMANDS: Final = {
     "anomaly_detection": "fraud scores and anomalies of KPIs, learnt on the stream",
     "demo": "simulate a shop and run the jobs on it",
     "show": "read a table of the lake",
+    "audit": "was anything lost? a checkpoint against its sinks",
     "checkpoint": "inspect, verify, fork or reshard a checkpoint",
     "lookups": "fill a look-up store from a file",
     "deadletters": "list, show or replay dead letters",

@@ -9,13 +9,13 @@ import polars as pl
 from ecompulse.epochs.checkpoint import last_commit, positions_after, read_meta
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.replay import due, ledger, queue
+from ecompulse.io.delta.lake import Lake
 from ecompulse.io.letters import Chosen, choose
 from ecompulse.io.sinks.lines import json_lines
 from ecompulse.io.stores import open_store
 from pipelines.flags import web_address
 from pipelines.launch import guarded
 from pipelines.places import absolute
-from pipelines.tables import Lake
 from pipelines.tool import ToolParser, print_table
 
 TABLE = "dead_letters"

@@ -13,6 +13,7 @@ from typing import Any, Final
 import yaml
 
 from ecompulse.epochs.errors import JobError, UserError
+from ecompulse.io.delta.lake import Lake
 from ecompulse.simulator.episodes import CardTesting
 from ecompulse.simulator.frauds import StolenCards
 from ecompulse.simulator.settings import HOUR_MS, Settings, SettingsError
@@ -21,7 +22,6 @@ from ecompulse.simulator.store import write
 from pipelines.flags import duration
 from pipelines.launch import guarded
 from pipelines.show import tables_of
-from pipelines.tables import Lake
 from pipelines.tool import ToolParser, print_facts, print_table
 
 MARK: Final = ".ecompulse-demo"

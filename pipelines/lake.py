@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from ecompulse.epochs.errors import UserError
+from ecompulse.io.delta.lake import Lake
 from pipelines.flags import web_address
 from pipelines.launch import guarded
-from pipelines.tables import Lake
 from pipelines.tool import ToolParser
 
 _WEEK: Final = 168  # hours

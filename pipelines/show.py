@@ -7,10 +7,10 @@ import duckdb
 import polars as pl
 
 from ecompulse.epochs.errors import UserError
+from ecompulse.io.delta.lake import Lake
 from ecompulse.io.sinks.lines import flat, json_lines
 from pipelines.flags import web_address
 from pipelines.launch import guarded
-from pipelines.tables import Lake
 from pipelines.tool import ToolParser, print_table
 
 

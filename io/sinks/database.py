@@ -46,6 +46,12 @@ def open_engine(url: str) -> sa.Engine:
         raise UserError("--warehouse: postgresql needs psycopg: pip install 'ecompulse[postgres]'") from None
 
 
+def shown_name(engine: sa.Engine) -> str:
+    """A database as people read it, without the password."""
+    shown = engine.url.set(query={})  # names of files, and perhaps a password
+    return f"warehouse:{shown.render_as_string(hide_password=True)}"
+
+
 def _sqlite(place: sa.URL) -> sa.Engine:
     database = place.database
     if database and database != ":memory:":  # the same name for the same file, wherever the job is started

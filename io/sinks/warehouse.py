@@ -15,7 +15,7 @@ from ecompulse.epochs.protocols import NOBODY, DataFile, Owner, Store, TableSpec
 from ecompulse.epochs.state import read_verified
 from ecompulse.epochs.steps import Step, reach
 from ecompulse.epochs.tables import stored_schema
-from ecompulse.io.sinks.database import POSTGRESQL, bounded, open_engine, reason
+from ecompulse.io.sinks.database import POSTGRESQL, bounded, open_engine, reason, shown_name
 from ecompulse.io.sinks.warehouse_rows import inserted, stage, standing, upsert_rows, upsert_staged
 from ecompulse.io.sinks.warehouse_schema import LEDGER, LEDGER_TABLE, ensure, lock, migrate, table_of, versioned
 
@@ -51,8 +51,7 @@ class WarehouseSink:
     @property
     def name(self) -> str:
         """Where it writes, without the password."""
-        shown = self._engine.url.set(query={})  # names of files, and perhaps a password
-        return f"warehouse:{shown.render_as_string(hide_password=True)}"
+        return shown_name(self._engine)
 
     def open(self, tables: Sequence[TableSpec], owner: Owner) -> None:
         """Ask whether we may write, and whose rows are there; nothing is created before the first write.

@@ -1,4 +1,4 @@
-"""The tables of a lake, in a directory or a bucket, as the tools see them."""
+"""The tables of a lake, in a directory or a bucket, by name."""
 
 from dataclasses import dataclass
 from pathlib import Path

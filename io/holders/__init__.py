@@ -1,0 +1,1 @@
+"""Sinks as the audit sees them: what they hold of a job."""

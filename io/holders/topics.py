@@ -1,0 +1,61 @@
+"""What the topics of a cluster hold."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Final
+
+import polars as pl
+
+from ecompulse.epochs.protocols import Owner, Split
+from ecompulse.epochs.reconcile import HOLDINGS_SCHEMA
+from ecompulse.io.holders.lake import owned
+from ecompulse.io.kafka.address import parse_address
+from ecompulse.io.kafka.reader import KafkaReader
+from ecompulse.io.kafka.records import ROUTED, Naming
+from ecompulse.io.kafka.settings import ClientSettings
+
+if TYPE_CHECKING:
+    from ecompulse.io.kafka.cluster import Cluster
+
+_FIELDS: Final = pl.Schema({**HOLDINGS_SCHEMA, "job": pl.String(), "instance": pl.String()})
+
+
+@dataclass(frozen=True)
+class TopicsHolder:
+    """Every committed record that the brokers still have; what retention has removed is missing here too."""
+
+    uri: str
+    naming: Naming
+    settings: ClientSettings = field(default_factory=ClientSettings)
+    keeps_all: ClassVar = True
+
+    @property
+    def name(self) -> str:
+        """As the sink's."""
+        return f"{self.uri.rstrip('/')}/{self.naming.prefix}*"
+
+    def tables(self) -> list[str]:
+        """A cluster may hold topics of many: only those that are asked for are looked at."""
+        return []
+
+    def holdings(self, table: str, owner: Owner) -> pl.DataFrame | None:
+        """Rows of the owner, of the table's topic and those that it is routed to."""
+        routed = self.naming.routes.values() if table == ROUTED else ()
+        cluster, names = self._cluster(), {self.naming.topic(output) for output in (table, *routed)}
+        there = cluster.topics(sorted(names))
+        parts = [(topic.name, partition) for topic in there.values() for partition in topic.partitions]
+        reader, frames = KafkaReader(cluster.servers, self.settings), [pl.DataFrame(schema=_FIELDS)]
+        for (topic, partition), offsets in cluster.offsets(parts).items():
+            rows = offsets.stable - offsets.first
+            split = Split(0, 0, f"{topic}/{partition}", offsets.first, offsets.stable, rows, exact=False)
+            frames += [_fields(batch) for batch in (reader.read(split) if rows else ())]
+        return owned(pl.concat(frames), owner) if there else None
+
+    def _cluster(self) -> "Cluster":
+        from ecompulse.io.kafka.cluster import Cluster  # noqa: PLC0415  # its client is an extra
+
+        return Cluster(parse_address(self.uri, "--sink").servers, self.settings, "--sink")
+
+
+def _fields(batch: pl.DataFrame) -> pl.DataFrame:
+    text = pl.col("raw").cast(pl.String)
+    return batch.select(text.str.json_decode(pl.Struct(dict(_FIELDS))).alias("value")).unnest("value")
