@@ -47,6 +47,7 @@ class Seal:
         ages: events by bucket of their age at `now`, for the latency that is known at the commit.
         lookups: what look-ups did, for progress.
         models: what is known of models that learn, for progress.
+        accounts: where the rows that were read are, by name (see `Scope.account`).
         totals: rows since the checkpoint's first epoch, for the audit of its sinks (see `totals`).
     """
 
@@ -70,6 +71,7 @@ class Seal:
     ages: dict[str, int] = field(default_factory=dict)
     lookups: dict[str, Any] = field(default_factory=dict)
     models: dict[str, float] = field(default_factory=dict)
+    accounts: dict[str, int] = field(default_factory=dict)
     totals: dict[str, Any] = field(default_factory=dict)
 
     def dump(self) -> bytes:

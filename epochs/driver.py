@@ -10,7 +10,9 @@ from typing import Any, Final, Protocol, TypeVar
 
 from ecompulse.epochs.audit import Graph, misfits, summary
 from ecompulse.epochs.backup import Backup
+from ecompulse.epochs.bad_input import check_dead
 from ecompulse.epochs.checkpoint import Checkpoint, Seal, positions_after, seal_name
+from ecompulse.epochs.clock_check import check_ahead, check_behind
 from ecompulse.epochs.errors import JobError, StateDamaged, Superseded
 from ecompulse.epochs.incarnation import OwnStore
 from ecompulse.epochs.latency import measure
@@ -66,6 +68,8 @@ class Settings:
         keep_epochs: epochs whose seals and state are kept, to go back to.
         run_attempts: how often an epoch is planned and run before the job stops.
         publish_attempts: how often a sink, or the backup, is offered a sealed epoch before the job stops.
+        max_dead_ratio: dead letters per row of a source from which an epoch is not sealed.
+        accept_clock: whether a clock is believed that contradicts the last epoch, or the times of files.
     """
 
     trigger: Trigger = field(default_factory=Trigger)
@@ -74,6 +78,8 @@ class Settings:
     keep_epochs: int = 10
     run_attempts: int = 3
     publish_attempts: int = 10
+    max_dead_ratio: float = 1.0
+    accept_clock: bool = False
 
 
 @dataclass
@@ -188,7 +194,10 @@ class Driver:
         watch.durations.pop("run", None)  # of an attempt that failed
         with watch.phase("plan"):
             limit = rows if rows is not None else self.settings.max_rows or self._rows
-            draft = self.planner.draft(at, self.clock.now(), limit)
+            now = self.clock.now()
+            if not self.settings.accept_clock:
+                check_behind(now, at)
+            draft = self.planner.draft(at, now, limit)
             if draft is None:
                 return None
             plan = self._write_plan(at, draft)
@@ -200,6 +209,9 @@ class Driver:
         lines = misfits(plan, manifest, self.graph)
         if lines:
             raise JobError(f"epoch {plan.epoch} was not sealed, its run does not add up: {summary(lines)}")
+        check_dead(manifest, [source.uri for source in self.sources], self.settings.max_dead_ratio)
+        if not self.settings.accept_clock:
+            check_ahead(draft, manifest, self.sources)
         return draft, plan, manifest
 
     def _write_plan(self, at: Position, draft: Draft) -> Plan:
@@ -230,7 +242,7 @@ class Driver:
         for name, seen in draft.seen.items():
             tops = [top for top in (seen.top, manifest.tops.get(name)) if top is not None]
             partitions[name] = [max(tops, default=None), seen.active]
-        watermark = draft.reached
+        watermark, accounts = draft.reached, self.graph.balance(manifest)
         snapshot = plan.epoch % SNAPSHOT_EVERY == 1
         positions = [
             {**known, **backlog.positions} if snapshot else dict(backlog.positions)
@@ -257,7 +269,8 @@ class Driver:
             ages=manifest.ages,
             lookups=manifest.lookups,
             models=manifest.models,
-            totals=at.totals.plus(Totals(0, manifest.rows, self.graph.balance(manifest), manifest.written)).dump(),
+            accounts=accounts,
+            totals=at.totals.plus(Totals(0, manifest.rows, accounts, manifest.written)).dump(),
         )
 
     def _finish(self, seal: Seal, watch: Stopwatch) -> None:

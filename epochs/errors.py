@@ -9,6 +9,10 @@ class JobError(Exception):
     """The job cannot go on, and can be resumed. Exit status 1."""
 
 
+class Refused(JobError):  # noqa: N818  # a decision, not a fault
+    """The input is not what it should be, and would be the same again: stop, and do not retry."""
+
+
 class Superseded(JobError):  # noqa: N818  # a fact about this driver, not a fault
     """A newer driver runs on this checkpoint; this one must stop and must not retry."""
 

@@ -29,6 +29,7 @@ class Manifest:
         ages: events by bucket of their age when the epoch was planned (see `latency`).
         lookups: what look-ups did (see `usage`).
         models: what is known of models that learn, by name.
+        dead: by source and rule, how many rows are dead letters, and the message of one.
     """
 
     tops: dict[str, int | None] = field(default_factory=dict)
@@ -42,6 +43,7 @@ class Manifest:
     ages: dict[str, int] = field(default_factory=dict)
     lookups: dict[str, Any] = field(default_factory=dict)
     models: dict[str, float] = field(default_factory=dict)
+    dead: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def add(self, fact: dict[str, Any]) -> None:
         """Take in one fact."""
@@ -57,6 +59,9 @@ class Manifest:
             add_ages(self.ages, fact["ages"])
             for name, rows in fact["counts"].items():
                 self._count(name, rows)
+            for rule, told in fact["dead"].items():
+                known = self.dead.setdefault(fact["read"].partition("/")[0], {}).setdefault(rule, {**told, "rows": 0})
+                known["rows"] += told["rows"]
         elif "table" in fact:
             self.files.setdefault(fact["table"], []).append(fact["file"])
         elif "operator" in fact:

@@ -9,7 +9,7 @@ from typing import Final, Protocol, TypeVar
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_any, stop_when_event_set
 from tenacity.wait import wait_random_exponential
 
-from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserError
+from ecompulse.epochs.errors import JobError, Refused, StateDamaged, Superseded, UserError
 
 Result = TypeVar("Result")
 
@@ -36,7 +36,7 @@ class Persistence:
         """Call `body` until it returns, at most `attempts` times: what it returns, or its last error.
 
         `retries[kind]` counts. What trying again cannot mend is raised at once: a driver that was superseded, wrong
-        use, state that is damaged.
+        use, input that is refused, state that is damaged.
         """
         return Retrying(
             retry=retry_if_exception(_may_pass),
@@ -49,7 +49,7 @@ class Persistence:
 
 
 def _may_pass(error: BaseException) -> bool:
-    return isinstance(error, Exception) and not isinstance(error, Superseded | UserError | StateDamaged)
+    return isinstance(error, Exception) and not isinstance(error, Superseded | Refused | UserError | StateDamaged)
 
 
 def one_line(error: Exception) -> str:

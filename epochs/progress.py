@@ -78,13 +78,14 @@ def describe(
             for index, source in enumerate(sources)
             if source.role != REPLAY or any(split["source"] == index for split in seal.ranges)
         ],
-        "backlog": seal.backlog,
+        "backlog": seal.backlog + sum(sum(notes.get("blocked", {}).values()) for notes in seal.notes),
         "sink": {
             "description": ", ".join(sink.name for sink in sinks) or "none",
             "numOutputRows": sum(file["rows"] for files in seal.files.values() for file in files),
             "tables": {name: sum(file["rows"] for file in files) for name, files in sorted(seal.files.items())},
         },
         "counts": seal.counts,
+        "accounts": seal.accounts,
         "retries": {kind: watch.retries[kind] for kind in ("run", "checkpoint", "backup", "publish")},
         "lookups": describe_usage(seal.lookups),
         "models": seal.models,

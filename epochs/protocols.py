@@ -70,6 +70,7 @@ class Backlog:
         partitions: all partitions of the source.
         left: rows or bytes known to remain after them, for progress; 0 when none.
         notes: what else the progress says of the source: lag by partition, offsets that were lost.
+        written: when what the splits read was last written to (UTC ms), by the file system's clock; None if unknown.
     """
 
     splits: Sequence[Split]
@@ -78,7 +79,11 @@ class Backlog:
     partitions: frozenset[int]
     left: int = 0
     notes: Mapping[str, Any] = field(default_factory=dict)
+    written: int | None = None
 
+
+DEAD_LETTERS: Final = "dead_letters"
+"""Output of decoding that holds bad rows, with `rule` and `message`."""
 
 EVENTS = "events"
 """Role of the sources whose partitions hold the watermark."""
@@ -99,6 +104,10 @@ class Source(Protocol):
     def uri(self) -> str: ...
     @property
     def role(self) -> str: ...
+
+    def reads(self) -> frozenset[str]:
+        """What it would read now, by names that are the same however it was asked for: files, tables, topics."""
+        ...
 
     def plan(self, positions: Mapping[str, Any], max_rows: int, tops: Mapping[int, int], *, whole: bool) -> Backlog:
         """Choose what the next epoch reads, at most `max_rows`, after `positions`.

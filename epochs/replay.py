@@ -61,6 +61,10 @@ class ReplaySource:
             left += rows - end
         return Backlog(splits, changed, frozenset(() if left else (0,)), frozenset((0,) if names else ()), left)
 
+    def reads(self) -> frozenset[str]:
+        """The inbox."""
+        return frozenset((self.uri,))
+
     def reader(self) -> "ReplayReader":
         """The worker's side."""
         return ReplayReader(self.store)

@@ -17,7 +17,7 @@ from ecompulse.epochs.keyed import HEAD, SHARDED, Binding
 from ecompulse.epochs.latency import add_ages, ages, measured
 from ecompulse.epochs.manifest import WriteManifest
 from ecompulse.epochs.plan import CURRENT, Plan
-from ecompulse.epochs.protocols import EVENTS, Reader, Split, Store, TableSpec
+from ecompulse.epochs.protocols import DEAD_LETTERS, EVENTS, Reader, Split, Store, TableSpec
 from ecompulse.epochs.steps import Step, reach
 from ecompulse.epochs.tables import WriteTable
 from ecompulse.kernels.step import Clock, Kernel
@@ -234,7 +234,7 @@ class ReadRows(CountedDoFn):
         reader = self._readers[split.source]
         if reader is None:
             raise ValueError(f"no reader for source {split.source}")
-        rows, top, counts, old = 0, None, dict[str, int](), dict[str, int]()
+        rows, top, counts, old, dead = 0, None, dict[str, int](), dict[str, int](), dict[str, Any]()
         reach(Step.READING)
         for batch in reader.read(split):
             rows += batch.height
@@ -242,13 +242,23 @@ class ReadRows(CountedDoFn):
             for name, frame in self._decode(batch, clock).items():
                 counts[name] = counts.get(name, 0) + frame.height
                 self.went(frame.height, name)
+                if name == DEAD_LETTERS:
+                    _add_reasons(dead, frame)
                 if name == EVENTS:
                     top = _latest(top, frame)
                     add_ages(old, ages(frame, clock.now) if self._aged else {})
                 if not frame.is_empty():
                     yield beam.pvalue.TaggedOutput(name, frame)
         told = {"split": index, "read": f"{split.source}/{split.partition}", "rows": rows, "top": top}
-        yield beam.pvalue.TaggedOutput(FACTS, fact({**told, "counts": counts, "ages": old}))
+        yield beam.pvalue.TaggedOutput(FACTS, fact({**told, "counts": counts, "ages": old, "dead": dead}))
+
+
+def _add_reasons(dead: dict[str, Any], letters: pl.DataFrame) -> None:
+    """Rows by rule, and the message of one of them."""
+    counted = letters.group_by("rule", maintain_order=True).agg(pl.len().alias("rows"), pl.col("message").first())
+    for rule, rows, message in counted.iter_rows():
+        known = dead.setdefault(rule, {"rows": 0, "message": message})
+        known["rows"] += rows
 
 
 def _latest(top: int | None, frame: pl.DataFrame) -> int | None:

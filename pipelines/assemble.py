@@ -190,4 +190,6 @@ def _settings(options: Options) -> Settings:
         keep_epochs=options.keep_epochs,
         run_attempts=options.epoch_attempts,
         publish_attempts=options.publish_attempts,
+        max_dead_ratio=options.max_dead_ratio,
+        accept_clock=options.accept_clock,
     )

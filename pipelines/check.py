@@ -9,10 +9,12 @@ import polars as pl
 
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import EVENTS, Source
+from ecompulse.io.kafka.address import SCHEME
 from ecompulse.kernels.decode import Decoded, decode
 from ecompulse.kernels.decode.csv_rows import CsvHeaderError
 from ecompulse.kernels.event import EVENT_SCHEMA
 from ecompulse.kernels.mapping import Mapping
+from pipelines.headers import check_header
 from pipelines.launch import flag_of
 from pipelines.tool import print_table
 
@@ -32,13 +34,17 @@ def check(job: "Job", sources: Sequence[Source]) -> int:
     mapping is most likely another's.
     """
     intake = _intake(job)
+    if intake is None:
+        raise UserError(f"--check: {job.name} is no job whose rows can be shown")
     for source in sources:
         print(f"{source.uri}: the first rows as {source.role}")
         rows = first_rows(source)
         if rows is None:
             print("  no complete row yet\n")
             continue
-        decoded = decode_with(intake.mapping_of(source.role), rows)
+        mapping = intake.mapping_of(source.role)
+        check_header(source, rows, mapping, flag_of(source.role))
+        decoded = decode_with(mapping, rows)
         _show(decoded, rows.height)
         if decoded.events.is_empty():
             raise UserError(
@@ -66,9 +72,18 @@ def decode_with(mapping: Mapping | None, rows: pl.DataFrame) -> Decoded:
         raise UserError(f"--source: {rows['source'][0]}: {error}") from None
 
 
-def _intake(job: Any) -> "Intake":
-    """What the job reads by; jobs of visitors have theirs inside."""
-    found: Intake = (job if hasattr(job, "intake") else job.visitors).intake
+def check_headers(job: "Job", sources: Sequence[Source]) -> None:
+    """UserError when the first file of a source has other columns than it must have; nothing is shown."""
+    intake = _intake(job)
+    for source in sources:
+        rows = first_rows(source) if intake and not source.uri.startswith(SCHEME) else None
+        if intake and rows is not None:
+            check_header(source, rows, intake.mapping_of(source.role), flag_of(source.role))
+
+
+def _intake(job: Any) -> "Intake | None":
+    """What the job reads by; jobs of visitors have theirs inside, and a job of somebody's own may have none."""
+    found: Intake | None = getattr(job if hasattr(job, "intake") else getattr(job, "visitors", None), "intake", None)
     return found
 
 

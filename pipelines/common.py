@@ -3,7 +3,7 @@
 import os
 from typing import Final
 
-from pipelines.flags import Flag, count, duration, instance, start, trigger, web_address, zone
+from pipelines.flags import Flag, count, duration, instance, share, start, trigger, web_address, zone
 
 INPUT: Final = "input"
 OUTPUT: Final = "output"
@@ -67,6 +67,20 @@ COMMON: Final[tuple[Flag, ...]] = (
         "client of Kafka: confluent (librdkafka), python (kafka-python), or auto: the first there reads, python writes",
         default="auto",
         choices=("auto", "confluent", "python"),
+    ),
+    Flag(
+        "max_dead_ratio",
+        INPUT,
+        "share of dead letters among 1,000 rows and more of a source in an epoch from which the job stops, unsealed",
+        default=0.5,
+        parse=share,
+    ),
+    Flag(
+        "accept_clock",
+        TIME,
+        "believe the machine's clock though the last epoch, or a file's time, contradicts it",
+        default=False,
+        switch=True,
     ),
     Flag("file_order", INPUT, "order of the files of one source", default="name", choices=("name", "mtime")),
     Flag(

@@ -14,7 +14,7 @@ from ecompulse.io.signals import stop_on_signals
 from ecompulse.runners.quiet import quiet
 from pipelines.common import COMMON
 from pipelines.flags import Flag, Options, parse
-from pipelines.places import check_places, check_services
+from pipelines.places import check_places, check_services, is_fresh
 from pipelines.topics import check_topics, reading_of
 
 if TYPE_CHECKING:
@@ -99,6 +99,10 @@ def _run(spec: JobSpec, argv: Sequence[str]) -> int:
         from pipelines.check import check
 
         return check(job, sources)
+    if is_fresh(spec.name, options):
+        from pipelines.check import check_headers
+
+        check_headers(job, sources)
     stop = stop_on_signals(first=_say_so, again=lambda number: os._exit(128 + number))
     from pipelines.assemble import assemble
 
@@ -127,7 +131,19 @@ def open_sources(spec: JobSpec, options: Options) -> list["Source"]:
         except UserError as error:
             raise UserError(str(error).replace("--source:", f"--{flag_of(role)}:", 1)) from None
 
-    return [opened(index, role, uri) for index, (role, uri) in enumerate(wanted)]
+    sources = [opened(index, role, uri) for index, (role, uri) in enumerate(wanted)]
+    _refuse_twice(sources)
+    return sources
+
+
+def _refuse_twice(sources: Sequence["Source"]) -> None:
+    """UserError when two sources would read the same: all its rows would be there twice."""
+    readers: dict[tuple[str, str], str] = {}
+    for source in sources:
+        for name in sorted(source.reads()):
+            other = readers.setdefault((source.role, name), source.uri)
+            if other is not source.uri:
+                raise UserError(f"--{flag_of(source.role)}: {source.uri} and {other} both read {name}; name it once")
 
 
 def flag_of(role: str) -> str:
@@ -147,7 +163,9 @@ def _farewell(name: str, driver: "Driver", committed: int) -> int:
     if driver.stop.is_set():
         print(f"{name}: interrupted; {where}", file=sys.stderr)
         return INTERRUPTED
-    read, late = driver.totals["input"], driver.totals["late_events"]
+    read, late, dead = (driver.totals[name] for name in ("input", "late_events", "dead_letters"))
+    if dead:
+        print(f"{name}: {dead:,} of {read:,} rows are dead letters; `deadletters list` says why", file=sys.stderr)
     if late > read * _MUCH_LATE:
         print(
             f"{name}: {late:,} of {read:,} rows were late; read files in the order of their events (--file_order), "
@@ -155,7 +173,11 @@ def _farewell(name: str, driver: "Driver", committed: int) -> int:
             file=sys.stderr,
         )
     if not committed:
-        print(f"{name}: {where}, no new rows; a new run needs another --checkpoint", file=sys.stderr)
+        print(
+            f"{name}: {where}, no new rows; a run from the beginning needs another --checkpoint, and --replace to take "
+            "the place of these rows",
+            file=sys.stderr,
+        )
     return DONE
 
 

@@ -30,6 +30,11 @@ def checkpoint_of(job: str, options: Options) -> str:
     return absolute(options.checkpoint or f"checkpoints/{name}")
 
 
+def is_fresh(job: str, options: Options) -> bool:
+    """Whether no epoch of the checkpoint is committed yet."""
+    return not open_place("checkpoint", checkpoint_of(job, options), options).list("commits")
+
+
 def trigger_of(options: Options) -> str | int:
     """`available-now`, `once`, or ms between epochs; without the flag, by the kind of the sources."""
     more = (options.values.get(name) or "" for name in ("kpis", "labels"))

@@ -22,6 +22,8 @@ def _unread(show: Report) -> Report:
     """A job goes on when nobody reads its progress any more."""
 
     def shown(progress: Mapping[str, Any]) -> None:
+        if line := late_line(progress):
+            print(line, file=sys.stderr)
         try:
             show(progress)
         except BrokenPipeError:
@@ -34,10 +36,28 @@ def _json(progress: Mapping[str, Any]) -> None:
     print(json.dumps(progress), flush=True)
 
 
+def _told_apart(progress: Mapping[str, Any]) -> str:
+    """What became of the rows, good and bad; nothing of what is not there."""
+    accounts = sorted(progress["accounts"].items(), key=lambda account: -account[1])
+    told = ", ".join(f"{rows:,} {name}" for name, rows in accounts if rows)
+    return f" ({told})" if told else ""
+
+
+def late_line(progress: Mapping[str, Any]) -> str | None:
+    """What to say of an epoch all of whose events came too late; None for any other."""
+    late, good = progress["sink"]["tables"].get("late_events", 0), progress["counts"].get("events", 0)
+    if not late or late < good - progress["accounts"].get("bots", 0):
+        return None
+    return (
+        f"epoch {progress['batchId']}: all {late:,} events were late: they are before the watermark, "
+        f"{progress['eventTime']['watermark']}, and are in late_events"
+    )
+
+
 def _line(progress: Mapping[str, Any]) -> None:
     watermark = progress["eventTime"]["watermark"] or "unknown"
     text = (
-        f"epoch {progress['batchId']}: {progress['numInputRows']:,} rows in, "
+        f"epoch {progress['batchId']}: {progress['numInputRows']:,} rows in{_told_apart(progress)}, "
         f"{progress['sink']['numOutputRows']:,} out, {progress['processedRowsPerSecond']:,.0f} rows/s, "
         f"{progress['durationMs']['total']:,} ms, watermark {watermark}"
     )

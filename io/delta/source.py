@@ -81,6 +81,10 @@ class DeltaSource:
         if features & _NOT_READ:
             raise UserError(f"--source: {self.uri}: a table with {', '.join(features & _NOT_READ)} cannot be followed")
 
+    def reads(self) -> frozenset[str]:
+        """The table, by its id."""
+        return frozenset((f"table {self._table().metadata().id}",))
+
     def reader(self) -> "DeltaReader":
         """The worker's side."""
         return DeltaReader(self._address)

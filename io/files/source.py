@@ -1,5 +1,6 @@
 """Files as a source: one partition, its files in order, an offset is (file, position)."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +43,10 @@ class FileSource:
         if not list_files(self.uri, self.order) and not Path(self.uri).is_dir():
             raise UserError(f"--source: {self.uri}: no such file, and no file matches it")
 
+    def reads(self) -> frozenset[str]:
+        """Files, by their real paths."""
+        return frozenset(os.path.realpath(file.path) for file in list_files(self.uri, self.order))
+
     def reader(self) -> FileReader:
         """The worker's side."""
         return FileReader()
@@ -70,7 +75,9 @@ class FileSource:
             changed[file.path] = {"at": at, "size": size, **({"whole": True} if whole and complete else {})}
         changed = {path: mark for path, mark in changed.items() if positions.get(path) != mark}
         ended = frozenset({0} if not left else ())
-        return Backlog(splits, changed, ended, frozenset({0}), left)
+        read = {split.uri for split in splits}
+        written = max((round(file.modified * 1000) for file in files if file.path in read), default=None)
+        return Backlog(splits, changed, ended, frozenset({0}), left, written=written)
 
     def _take(self, file: Listed, at: int, max_rows: int, *, whole: bool) -> tuple[list[Split], int, bool]:
         """Ranges of one file, the position after them, and whether all that is complete was taken."""

@@ -46,10 +46,14 @@ class Topic:
 
 @dataclass(frozen=True)
 class Offsets:
-    """What of a partition can be read: from `first` until before `stable`, the last stable offset."""
+    """What of a partition can be read: from `first` until before `stable`, the last stable offset.
+
+    What is from there until before `high`, the high watermark, waits for a transaction that is open.
+    """
 
     first: int
     stable: int
+    high: int
 
 
 class Cluster:
@@ -108,24 +112,37 @@ class Cluster:
         return topics
 
     def offsets(self, parts: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Offsets]:
-        """First and last stable offset of partitions."""
+        """First and last stable offset of partitions, and their high watermark."""
         wanted = list(parts)
         first = self._list(dict.fromkeys(wanted, OffsetSpec.EARLIEST))
-        stable = self._list(dict.fromkeys(wanted, OffsetSpec.LATEST))
-        return {part: Offsets(first[part], stable[part]) for part in wanted}
+        latest = dict.fromkeys(wanted, OffsetSpec.LATEST)
+        stable, high = self._list(latest), self._list(latest, IsolationLevel.READ_UNCOMMITTED)
+        return {part: Offsets(first[part], stable[part], max(stable[part], high[part])) for part in wanted}
 
     def offsets_at(self, parts: Iterable[tuple[str, int]], time_ms: int) -> dict[tuple[str, int], int | None]:
         """Offset of the first record that is not before a time (UTC ms), None where there is none."""
         found = self._list(dict.fromkeys(parts, time_ms))
         return {part: offset if offset >= 0 else None for part, offset in found.items()}
 
-    def _list(self, specs: Mapping[tuple[str, int], Any]) -> dict[tuple[str, int], int]:
+    def _list(
+        self, specs: Mapping[tuple[str, int], Any], isolation: IsolationLevel = IsolationLevel.READ_COMMITTED
+    ) -> dict[tuple[str, int], int]:
         asked = {TopicPartition(*part): spec for part, spec in specs.items()}
         if not asked:
             return {}
-        committed = IsolationLevel.READ_COMMITTED
-        answer = self._ask(lambda admin: admin.list_partition_offsets(asked, isolation_level=committed))
+        answer = self._ask(lambda admin: admin.list_partition_offsets(asked, isolation_level=isolation))
         return {(part.topic, part.partition): found.offset for part, found in answer.items()}
+
+    def newest_time(self, parts: Iterable[tuple[str, int]]) -> int | None:
+        """The largest timestamp of any record (UTC ms); None where there is no record, or the broker cannot tell."""
+        asked = {TopicPartition(*part): OffsetSpec.MAX_TIMESTAMP for part in parts}
+        if not asked:
+            return None
+        try:
+            answer = self._ask(lambda admin: admin.list_partition_offsets(asked))
+        except JobError:  # before Kafka 3.0
+            return None
+        return max((int(found.timestamp) for found in answer.values() if found.offset >= 0), default=None)
 
     def create(self, topics: Mapping[str, Mapping[str, Any]]) -> None:
         """Make topics that are missing, with these options; UserError when we may not, or one cannot be."""

@@ -1,6 +1,7 @@
 """Topics as a source: one source partition for each of Kafka's, explicit ranges up to the last stable offset."""
 
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 FAIL: Final = "fail"
 CONTINUE: Final = "continue"
+HANGS_AFTER: Final = 60.0
+"""Seconds after which an open transaction is spoken of: as long as one of a producer that has died may stay."""
 
 Part = tuple[str, int]
 """Topic and Kafka's number of a partition."""
@@ -81,7 +84,9 @@ class KafkaSource:
     role: str = EVENTS
     _started: dict[Part, int] = field(default_factory=dict)
     _ends: dict[Part, int] | None = None
+    _asked: bool = False  # for the time of the newest record, once
     _told: set[str] = field(default_factory=set)
+    _blocked: dict[str, float] = field(default_factory=dict)  # since when, by what is said of it
 
     @cached_property
     def address(self) -> Address:
@@ -114,6 +119,11 @@ class KafkaSource:
         finally:
             client.close()
 
+    def reads(self) -> frozenset[str]:
+        """Topics: by their ids, which are the same by whichever brokers they are asked for."""
+        topics = self._cluster.topics(self.address.topics)
+        return frozenset(f"topic {name} {topic.id or self.address.servers}" for name, topic in topics.items())
+
     def reader(self) -> KafkaReader:
         """The worker's side."""
         return KafkaReader(self.address.servers, self.reading.settings, self.reading.client)
@@ -126,6 +136,8 @@ class KafkaSource:
         del whole  # a record is always whole
         ids = self._ids(positions)
         offsets = self._cluster.offsets(ids)
+        written = None if self._asked else self._cluster.newest_time(ids)
+        self._asked = True
         if self.reading.bounded and self._ends is None:
             self._ends = {part: found.stable for part, found in offsets.items()}
         lost: dict[str, str] = {}
@@ -140,15 +152,40 @@ class KafkaSource:
             if rows:
                 splits.append(Split(self.index, mark.number, name_of(part), mark.at, mark.at + rows, rows, exact=False))
             after[name_of(part)] = Known(mark.number, mark.at + rows, mark.topic_id).dump()
-        lag = {name_of(part): offsets[part].stable - after[name_of(part)]["at"] for part in sorted(ends)}
+        lag = {name_of(part): offsets[part].high - after[name_of(part)]["at"] for part in sorted(ends)}
+        blocked = {part: found.high - found.stable for part, found in offsets.items() if found.high > found.stable}
+        self._tell_blocked(blocked, offsets)
         return Backlog(
             splits=splits,
             positions={name: mark for name, mark in after.items() if positions.get(name) != mark},
-            ended=frozenset(number for number, rows in waiting.items() if taken[number] == rows),
+            ended=frozenset(
+                mark.number
+                for part, mark in known.items()
+                if taken[mark.number] == waiting[mark.number] and part not in blocked
+            ),
             partitions=frozenset(waiting),
             left=sum(waiting.values()) - sum(taken.values()),
-            notes={"lag": lag, **({"lost": lost} if lost else {})},
+            notes={
+                "lag": lag,
+                **({"lost": lost} if lost else {}),
+                **({"blocked": {name_of(part): rows for part, rows in blocked.items()}} if blocked else {}),
+            },
+            written=written,
         )
+
+    def _tell_blocked(self, blocked: Mapping[Part, int], offsets: Mapping[Part, "Offsets"]) -> None:
+        """Say once of a transaction that stays open how much waits behind it, and at once where nobody waits for it.
+
+        What is behind it may be old: the partition is not read to its end, and holds the watermark.
+        """
+        since = {f"{name_of(part)}: a transaction that is open since offset {offsets[part].stable}": rows
+                 for part, rows in blocked.items()}  # fmt: skip
+        now = time.monotonic()
+        self._blocked = {text: self._blocked.get(text, now) for text in since}
+        for text, rows in since.items():
+            if text not in self._told and (self.reading.bounded or now - self._blocked[text] > HANGS_AFTER):
+                self._told.add(text)
+                sys.stderr.write(f"--source: {text} holds up {rows:,} offsets; they are read once it has ended\n")
 
     def _ids(self, positions: Mapping[str, Any]) -> dict[Part, str]:
         """All partitions that there are, with the ids of their topics."""

@@ -1,0 +1,54 @@
+"""Whether the machine's clock can be believed: a wrong one makes good events late, or lets in events of the future."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from ecompulse.epochs.errors import UserError
+from ecompulse.epochs.manifest import Manifest
+from ecompulse.epochs.plan import Draft, Position
+from ecompulse.epochs.progress import iso
+from ecompulse.epochs.protocols import EVENTS, Source
+
+MINUTE_MS: Final = 60_000
+SET_BACK: Final = 5 * MINUTE_MS
+"""How far the clock may be behind the last epoch's (ms)."""
+
+AHEAD: Final = 60 * MINUTE_MS
+"""How far event times may lie behind the time at which their file was written (ms)."""
+
+WRITTEN_WITHIN: Final = 7 * 24 * 60 * MINUTE_MS
+"""Files of older times say nothing (ms): archives and images have times of their own."""
+
+
+def check_behind(now: int, at: Position) -> None:
+    """UserError when the clock is behind that of the last epoch."""
+    if at.now - now > SET_BACK:
+        raise UserError(
+            f"--accept_clock: the clock says {iso(now)}, the last epoch was at {iso(at.now)}: one of them is wrong. "
+            f"If it was that one, rows before its watermark ({iso(at.watermark)}) are late: `checkpoint fork --epoch` "
+            "goes on from an earlier epoch; with --accept_clock the job goes on as it is"
+        )
+
+
+def check_written(now: int, written: int | None, uri: str) -> None:
+    """UserError when a source was written to after now."""
+    if written is not None and written - now > SET_BACK:
+        raise UserError(
+            f"--accept_clock: the clock says {iso(now)}, and {uri} was written at {iso(written)}; set the clock, or "
+            "accept it as it is"
+        )
+
+
+def check_ahead(draft: Draft, manifest: Manifest, sources: Sequence[Source]) -> None:
+    """UserError when events are from a time after their file was written, as only a clock that is ahead lets in."""
+    for index, (source, backlog) in enumerate(zip(sources, draft.backlogs, strict=True)):
+        check_written(draft.now, backlog.written, source.uri)
+        tops = [top for name, top in manifest.tops.items() if name.startswith(f"{index}/") and top is not None]
+        written = backlog.written
+        if source.role != EVENTS or written is None or draft.now - written > WRITTEN_WITHIN or not tops:
+            continue
+        if max(tops) - written > AHEAD:
+            raise UserError(
+                f"--accept_clock: {source.uri}: an event is of {iso(max(tops))}, and was written by {iso(written)}: "
+                f"the clock, now {iso(draft.now)}, may be ahead. With --accept_clock the job goes on as it is"
+            )
