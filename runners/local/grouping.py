@@ -6,7 +6,8 @@ from typing import Any, Final
 from apache_beam import coders
 from apache_beam.transforms import trigger
 from apache_beam.transforms.window import GlobalWindow, GlobalWindows
-from apache_beam.utils.windowed_value import PaneInfo, PaneInfoTiming
+from apache_beam.utils.timestamp import Timestamp
+from apache_beam.utils.windowed_value import PaneInfo, PaneInfoTiming, WindowedValue
 
 _PLAIN: Final = frozenset({int, str, bytes})
 _ONLY_PANE: Final = PaneInfo(True, True, PaneInfoTiming.ON_TIME, 0, 0)  # Beam's own positional arguments
@@ -27,12 +28,21 @@ def grouped(values: Iterable[Any], windowing: Any) -> Iterator[Any]:
             held = groups[identity] = (key, [])
         held[1].append(value if plain else found.with_value(value))
     if plain:
-        whole = GlobalWindows.windowed_value(None, timestamp=GlobalWindow().max_timestamp(), pane_info=_ONLY_PANE)
-        for group in groups.values():
-            yield whole.with_value(group)
+        yield from map(_WHOLE.with_value, groups.values())
         return
-    for key, held_values in groups.values():
-        yield from trigger.create_trigger_driver(windowing, True).process_entire_key(key, held_values)  # as above
+    for key, windowed in groups.values():
+        for made in trigger.create_trigger_driver(windowing, True).process_entire_key(key, windowed):  # as above
+            yield WindowedValue(made.value, _whole_ms(made.timestamp), made.windows, made.pane_info)
+
+
+def _whole_ms(timestamp: Timestamp) -> Timestamp:
+    """What Beam's coder leaves of a time; the last of a window is a microsecond before its end."""
+    return Timestamp(micros=timestamp.micros // 1000 * 1000)
+
+
+_WHOLE: Final = GlobalWindows.windowed_value(
+    None, timestamp=_whole_ms(GlobalWindow().max_timestamp()), pane_info=_ONLY_PANE
+)
 
 
 def _encoded(key: Any) -> bytes:
