@@ -10,6 +10,7 @@ from polars.testing import assert_frame_equal
 
 from ecompulse.epochs.steps import Step, observe
 from support.jobs import JOBS, make_shop, run, start
+from support.marks import nightly
 
 pytestmark = pytest.mark.slow
 
@@ -24,11 +25,16 @@ def answers(shop, tmp_path_factory) -> dict[str, dict[str, pl.DataFrame]]:
     return {job: run(job, shop, tmp_path_factory.mktemp(job)) for job in JOBS}
 
 
-@pytest.mark.parametrize(("job", "flags"), list(itertools.product(JOBS, [
-    ("--max_records_per_epoch=700",),
+CUTS = (
     ("--max_records_per_epoch=1100", "--num_shards=1"),
     ("--num_shards=7", "--max_files_per_epoch=1"),
-])))  # fmt: skip
+    ("--max_records_per_epoch=700",),
+)
+PUSH = [(job, CUTS[number % len(CUTS)]) for number, job in enumerate(JOBS)]
+"""Each job once, each cut at least once."""
+
+
+@pytest.mark.parametrize(("job", "flags"), nightly(itertools.product(JOBS, CUTS), PUSH))
 def test_any_cut_and_any_shards_give_the_same_tables(job, flags, shop, answers, tmp_path):
     found = run(job, shop, tmp_path, *flags)
     for name, expected in answers[job].items():
@@ -36,7 +42,7 @@ def test_any_cut_and_any_shards_give_the_same_tables(job, flags, shop, answers, 
         assert_frame_equal(found[name], expected)
 
 
-@pytest.mark.parametrize("job", JOBS)
+@pytest.mark.parametrize("job", nightly(JOBS, ["realtime_metrics"]))
 def test_failures_on_the_way_change_nothing(job, shop, answers, tmp_path):
     """The run fails at one step after the other, and is started again each time."""
     steps = [Step.READING, Step.WRITING, Step.BEFORE_SEAL, Step.SEALED, Step.LAKE_BEFORE_COMMIT, Step.LAKE_COMMITTED]

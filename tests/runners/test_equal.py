@@ -7,6 +7,7 @@ from polars.testing import assert_frame_equal
 
 from ecompulse.runners.engine import FROZEN
 from support.jobs import JOBS, make_shop, run
+from support.marks import nightly
 
 pytestmark = pytest.mark.slow
 
@@ -16,7 +17,7 @@ def shop(tmp_path_factory) -> Path:
     return make_shop(tmp_path_factory.mktemp("shop"))
 
 
-@pytest.mark.parametrize("job", JOBS)
+@pytest.mark.parametrize("job", nightly(JOBS, ["event_enrichment"]))
 def test_a_job_is_the_same_on_both_runners_and_changes_no_frame_in_place(job, shop, tmp_path, monkeypatch):
     expected = run(job, shop, tmp_path / "beam", "--runner=DirectRunner", "--max_records_per_epoch=1500")
     monkeypatch.setenv(FROZEN, "1")
