@@ -3,8 +3,10 @@
 PY := .venv/bin/python
 ARGS ?=
 WORKERS ?= 2
+# A file stays with one process, and the files that take longest begin; see tests/conftest.py.
+SPREAD := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup lock demo demo-live services chaos soak test unit coverage lint types docs wheel bench clean
+.PHONY: help setup lock demo demo-live services chaos soak test test-all unit coverage lint types docs wheel bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,17 +36,21 @@ soak: setup ## A live job at a fixed rate, with restarts: does anything grow? AR
 	@echo "soak: a line each half minute, half an hour long"
 	@PYTHONPATH=tests $(PY) -m reliability.soak $(ARGS)
 
-test: setup ## All tests: unit, property, crash and wheel; ARGS="..." runs some
-	@$(if $(ARGS),,echo "test: all tests (20 to 50 minutes on 2 cores, as fast as they are)")
-	@$(PY) -m pytest -q $(if $(ARGS),$(ARGS),-n $(WORKERS))
+test: setup ## What every push runs: all but the night's tests; ARGS="..." runs some
+	@$(if $(ARGS),,echo "test: all but the night's tests (about 10 minutes on 2 calm cores)")
+	@$(PY) -m pytest -q $(if $(ARGS),$(ARGS),$(SPREAD) --durations=20)
+
+test-all: setup ## All tests with all examples: full matrices, both Beam runners, chaos; ARGS="..." runs some
+	@$(if $(ARGS),,echo "test-all: all tests, all examples (an hour or more on 2 cores)")
+	@ECOMPULSE_NIGHT=1 $(PY) -m pytest -q $(if $(ARGS),$(ARGS),$(SPREAD) --durations=20)
 
 unit: setup ## Unit and property tests only
-	@echo "unit: unit and property tests, a quarter of the examples (about 2 minutes on 2 cores)"
-	@ECOMPULSE_QUICK=1 $(PY) -m pytest -q -m "not slow" -n $(WORKERS) $(ARGS)
+	@echo "unit: unit and property tests, few examples (about a minute on 2 calm cores)"
+	@ECOMPULSE_QUICK=1 $(PY) -m pytest -q -m "not slow" $(SPREAD) $(ARGS)
 
 coverage: setup ## All tests, with a coverage report here and in coverage.xml
 	@echo "coverage: all tests, measured (longer than make test)"
-	@$(PY) -m pytest -q -n $(WORKERS) --cov --cov-report=term --cov-report=xml $(ARGS)
+	@$(PY) -m pytest -q $(SPREAD) --cov --cov-report=term --cov-report=xml $(ARGS)
 
 lint: setup ## ruff: format and rules
 	@echo "lint: ruff (a second)"

@@ -24,6 +24,8 @@ DATE: Final = "event_date"
 class WriteTable(CountedDoFn):
     """Frames to Parquet files, one per date and bundle; has no output but facts, one per file."""
 
+    gathers = True  # LocalRunner: one for all threads, so that there are few files
+
     def __init__(self, spec: TableSpec, space: Any) -> None:
         """Settings only."""
         self._spec = spec

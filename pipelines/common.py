@@ -215,7 +215,7 @@ COMMON: Final[tuple[Flag, ...]] = (
     Flag(
         "runner",
         RUN,
-        "Beam runner; DirectRunner is the in-process one",
-        default="DirectRunner",
+        "Beam runner: LocalRunner (in this process, all cores), DirectRunner (Beam's own in one process), PrismRunner",
+        default="LocalRunner",
     ),
 )

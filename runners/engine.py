@@ -12,18 +12,26 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserError
+from ecompulse.runners.local import LocalRunner
 
+LOCAL: Final = "LocalRunner"
 IN_PROCESS: Final = ("DirectRunner", "FnApiRunner")
 PRISM: Final = "PrismRunner"
+FROZEN: Final = "ECOMPULSE_FROZEN_FRAMES"
+"""Environment variable: when set, LocalRunner proves that no frame is changed once it was handed on. For tests."""
+
 _OURS: Final = re.compile(r"ecompulse\.(?:epochs\.errors|io\.lookups\.store)\.(\w+): (.*)")
 
 
 def new_pipeline(runner: str, beam_flags: Sequence[str]) -> beam.Pipeline:
     """An empty pipeline on a runner.
 
-    `DirectRunner` is the in-process FnApiRunner, chosen explicitly: Beam's own of that name would first try to
-    download and start Prism.
+    `LocalRunner` is ours. `DirectRunner` is the in-process FnApiRunner, chosen explicitly: Beam's own of that name
+    would first try to download and start Prism.
     """
+    if runner == LOCAL:
+        frozen = bool(os.environ.get(FROZEN))
+        return beam.Pipeline(runner=LocalRunner(frozen=frozen), options=PipelineOptions(list(beam_flags)))
     if runner in IN_PROCESS:
         return beam.Pipeline(runner=RepeatingRunner(), options=PipelineOptions(list(beam_flags)))
     if runner == PRISM and not any(flag.startswith("--prism_location") for flag in beam_flags):

@@ -1,12 +1,19 @@
-"""Settings of all tests, and the servers that some of them need."""
+"""Settings of all tests, which of them run when, and the servers that some of them need."""
 
 import os
+from collections import Counter
+from pathlib import Path
+from typing import Final
 
+import pytest
 from hypothesis import HealthCheck, settings
 
-from support.examples import STANDARD, tried
+from support.examples import NIGHT, STANDARD, tried
 
 pytest_plugins = ["services.fixtures"]
+
+LONG: Final = 20.0
+"""Seconds from which a test wants the mark `heavy`."""
 
 # How long an example takes depends on who else is at work on the machine: no deadline, and a slow start is no fault.
 # CI runs the same examples for the same code: what is looked for anew is looked for where someone can look into it.
@@ -19,3 +26,28 @@ settings.register_profile(
     derandomize="CI" in os.environ,
 )
 settings.load_profile("ecompulse")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the night's tests to the night, and begin with the files that take longest."""
+    named = any("::" in argument for argument in config.args)
+    if not NIGHT and not named:
+        kept = [item for item in items if item.get_closest_marker("night") is None]
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("night")])
+        items[:] = kept
+    weights: Counter[Path] = Counter()
+    for item in items:
+        weights[item.path] += _weight(item)
+    items.sort(key=lambda item: -weights[item.path])  # stable: a file's tests stay together, in their order
+
+
+def _weight(item: pytest.Item) -> int:
+    """Seconds, in orders of magnitude."""
+    return next((weight for mark, weight in (("heavy", 40), ("slow", 4)) if item.get_closest_marker(mark)), 0)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the tests that take long and have no mark that says why."""
+    for report in terminalreporter.getreports("passed"):
+        if report.when == "call" and report.duration > LONG and "heavy" not in report.keywords:
+            terminalreporter.write_line(f"took {report.duration:.0f} s, without the mark `heavy`: {report.nodeid}")

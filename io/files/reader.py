@@ -1,5 +1,6 @@
 """Reading the ranges of a plan, on workers."""
 
+import threading
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -70,19 +71,31 @@ def csv_header(path: str) -> tuple[str, int]:
 
 
 _last: dict[str, OpenFile] = {}
+_one_at_a_time: Final = threading.Lock()
 
 
 def _read(path: str, start: int, size: int) -> bytes:
-    """Bytes of a file; the last compressed file stays open, since the next range often goes on in it."""
-    handle = _last.pop(path, None) or OpenFile(path)
-    data = handle.read(start, size)
+    """Bytes of a file."""
     if path.endswith(".gz"):
-        for other in _last.values():
-            other.close()
-        _last.clear()
-        _last[path] = handle
+        data = _decompress(path, start, size)
     else:
-        handle.close()
+        handle = OpenFile(path)
+        try:
+            data = handle.read(start, size)
+        finally:
+            handle.close()
     if len(data) < size:
         raise JobError(f"{path} shrank while it was read: {len(data)} of {size} bytes at {start}")
     return data
+
+
+def _decompress(path: str, start: int, size: int) -> bytes:
+    """Bytes of a compressed file; the last one stays open, since the next range, of any thread, often goes on in it."""
+    with _one_at_a_time:
+        handle = _last.pop(path, None) or OpenFile(path)
+        for other in _last.values():
+            other.close()
+        _last.clear()
+        data = handle.read(start, size)
+        _last[path] = handle
+        return data

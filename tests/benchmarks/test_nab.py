@@ -6,6 +6,7 @@ from benchmarks import nab
 from benchmarks.nab_scoring import STANDARD, File, score_corpus
 
 
+@pytest.mark.night
 @pytest.mark.slow
 def test_the_real_series_score_what_the_table_says():
     try:

@@ -15,6 +15,7 @@ from services import postgres as postgres_server
 from services import s3
 from services.postgres import Databases
 from support.far import FarShop
+from support.marks import nightly
 from support.process import Shop, command, events, finished, next_progress, wait_until, write_lines
 from support.script import Script
 from support.toy import ToyJob, rows
@@ -105,7 +106,7 @@ def toy_answer(tmp_path_factory) -> pl.DataFrame:
     return Script(ToyJob(), tmp_path_factory.mktemp("toy")).add_data(rows(60)).run().table("totals")
 
 
-@pytest.mark.parametrize("step", ASLEEP)
+@pytest.mark.parametrize("step", nightly(ASLEEP, [Step.SEALED, Step.LAKE_BEFORE_COMMIT]))
 def test_a_driver_on_a_bucket_that_sleeps_while_its_successor_runs_changes_nothing(tmp_path, toy_answer, moto, step):
     bucket = f"asleep-{uuid.uuid4().hex[:8]}"
     s3.client(moto).create_bucket(Bucket=bucket)

@@ -13,6 +13,7 @@ from ecompulse.epochs.steps import Step
 from services import s3
 from services.server import Server
 from support.live import LiveShop, Servers, verdict
+from support.marks import nightly
 from support.numbered import send
 from support.process import wait_until
 
@@ -22,6 +23,9 @@ FLAGS = ("--trigger=available-now", "--keep_epochs=1", "--watermark_delay=30s", 
 STEPS = [step for step in Step if not step.value.startswith("jsonl.")]
 ASLEEP = [Step.RAN, Step.SEALED, Step.LAKE_BEFORE_COMMIT, Step.WAREHOUSE_COMMITTED, Step.KAFKA_WRITTEN, Step.PUBLISHED]
 """Each sink's own way to refuse a zombie; the warehouse's sleepers within a transaction are in tests/io/sinks."""
+
+PUSH = [*(step for step in STEPS if step.value.startswith("kafka.")), Step.LAKE_COMMITTED, Step.WAREHOUSE_COMMITTED]
+"""Kills that other tests do not have: with all servers, each in the midst of its own epoch."""
 
 tiers = (f"tier-{number}" for number in itertools.count())
 
@@ -56,7 +60,7 @@ def check(shop: LiveShop) -> None:
     assert shop.lake()["user_tier"].n_unique() > 1, "no value has changed: this proves nothing"
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", nightly(STEPS, PUSH))
 def test_killed_at_a_step_and_started_again(shop: LiveShop, step: Step) -> None:
     more(shop)
     life = shop.live(crash_at=f"{step}:1")
@@ -67,7 +71,7 @@ def test_killed_at_a_step_and_started_again(shop: LiveShop, step: Step) -> None:
     check(shop)
 
 
-@pytest.mark.parametrize("step", ASLEEP)
+@pytest.mark.parametrize("step", nightly(ASLEEP, [Step.KAFKA_WRITTEN]))
 def test_asleep_at_a_step_while_a_successor_commits(shop: LiveShop, step: Step) -> None:
     more(shop)
     old = shop.live(sleep_at=f"{step}:1")

@@ -16,6 +16,7 @@ from support.numbered import Count, Numbered
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.night
 def test_a_dozen_of_kills(tmp_path, moto: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in s3.ENVIRONMENT.items():
         monkeypatch.setenv(name, value)

@@ -53,6 +53,7 @@ def test_warm_ups_are_left_out() -> None:
     assert [one.name for one in trends(leak, life=100) if one.grows] == ["checkpoint"]
 
 
+@pytest.mark.night
 @pytest.mark.slow
 def test_a_short_soak_samples_restarts_and_loses_nothing(
     tmp_path, kafka: Server, redis: Server, postgres: Server, moto: Server, monkeypatch: pytest.MonkeyPatch

@@ -109,6 +109,7 @@ def tables(lake: Path, *names: str) -> dict[str, pl.DataFrame]:
     return {name: comparable(pl.from_arrow(DeltaTable(str(lake / name)).to_pyarrow_table())) for name in names}
 
 
+@pytest.mark.night
 @pytest.mark.slow
 def test_prism_gives_the_same_tables(tmp_path):
     try:

@@ -25,6 +25,7 @@ from services.postgres import Databases
 from services.server import Server
 from support import watched
 from support.far import frame_of
+from support.forked import ForkedPopen
 from support.numbered import Count, Numbered, sequences
 from support.process import Shop, wait_until
 from support.redis_rows import Rows
@@ -154,7 +155,7 @@ class LiveShop(Shop):
         path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))
         wanted = {CRASH_AT: crash_at, watched.SLEEP_AT: sleep_at, watched.TRACE: str(folder / "trace")}
         with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
-            process = subprocess.Popen(
+            process = ForkedPopen(
                 [sys.executable, "-m", self.module, *self.arguments("--progress=json", *flags)],
                 stdin=subprocess.DEVNULL,
                 stdout=out,

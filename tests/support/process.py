@@ -22,6 +22,7 @@ import polars as pl
 from deltalake import DeltaTable
 
 from ecompulse.epochs.steps import CRASH_AT
+from support.forked import ForkedPopen
 from support.script import comparable
 
 PATIENCE = 240.0
@@ -90,7 +91,7 @@ class Shop:
     def start(self, *flags: str, crash_at: str | None = None) -> subprocess.Popen[str]:
         """A process that runs the job."""
         environment = {**os.environ, **({CRASH_AT: crash_at} if crash_at else {})}
-        process = subprocess.Popen(
+        process = ForkedPopen(
             [sys.executable, "-m", self.module, *self.arguments(*flags)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -24,7 +24,7 @@ from ecompulse.io.files import FileSource
 from ecompulse.io.sinks.delta import DeltaSink
 from ecompulse.io.sinks.jsonlines import JsonLinesSink
 from ecompulse.io.stores import LocalStore
-from ecompulse.runners.engine import executor, new_pipeline
+from ecompulse.runners.engine import LOCAL, executor, new_pipeline
 
 PROVENANCE = ("epoch", "seen_at", "detected_at", "revision")
 
@@ -62,6 +62,7 @@ class Script:
     lake: Path | None = None
     instance: str | None = None
     replace: bool = False
+    runner: str = LOCAL
     clock: FakeClock = field(default_factory=FakeClock)
     progress: list[Any] = field(default_factory=list)
     _files: int = 0
@@ -101,7 +102,7 @@ class Script:
 
     def _executor(self, store: Store, checkpoint: Checkpoint, sources: list[FileSource]) -> dict[str, Any]:
         outputs = LocalStore(str(self.lake or self.root / "lake"))
-        pipeline = new_pipeline("DirectRunner", [])
+        pipeline = new_pipeline(self.runner, [])
         own = OwnStore(store, checkpoint.incarnation)
         space = Workspace(own, outputs, self.job.name, checkpoint.id, self.shards, self.instance)
         scope = Scope(pipeline, space, [(source.role, source.reader()) for source in sources])

@@ -15,6 +15,7 @@ from ecompulse.io.stores import LocalStore
 from services import kafka as service
 from services.fixtures import missing
 from services.server import Server, Unavailable
+from support.marks import nightly
 from support.publishing import ROWS, open_sink, seal
 from support.topics import Topics
 
@@ -41,7 +42,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.stop()
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", nightly(STEPS, [Step.KAFKA_WRITTEN]))
 def test_broker_killed_inside_a_transaction(own: Server, tmp_path: Path, step: Step) -> None:
     prefix, bootstrap, store = f"p{uuid.uuid4().hex[:10]}.", own.facts["bootstrap"], LocalStore(str(tmp_path))
     sink = open_sink(bootstrap, prefix, tmp_path)
