@@ -41,6 +41,7 @@ def _command(argv: Sequence[str]) -> int:
         epilog="Exit status 1 when anything differs.",
     )
     parser.add_argument("checkpoint", help="directory or s3:// place of the checkpoint")
+    parser.add_argument("--brief", action="store_true", help="what differs, and one line of the whole")
     parser.add_argument("--from", dest="first", type=int, metavar="EPOCH", help="first epoch to compare [the first]")
     parser.add_argument("--to", dest="last", type=int, metavar="EPOCH", help="last epoch to compare [the last commit]")
     parser.add_argument("--lake", metavar="PLACE", help="another lake, or none [those it wrote to]")
@@ -77,18 +78,22 @@ def audit(options: argparse.Namespace) -> int:
     """Print the books and how each sink compares; returns the exit status."""
     store = open_store(absolute(options.checkpoint), options.s3_endpoint)
     books, holders = read_books(store, options.first, options.last), list(open_holders(store, options))
-    differences, rows = _show_books(store, books), []
+    differences, rows = list(_unbalanced(books)), []
+    if not options.brief:
+        _show_books(store, books)
     for table in sorted({*books.totals.tables, *(table for holder in holders for table in holder.tables())}):
         for place, compared in _compare(table, holders, books):
             if compared.expected or compared.found or compared.remarks:
                 rows.append((table, place, compared.expected, compared.found))
                 differences += [f"{table} in {place}: {remark}" for remark in compared.remarks]
-    if rows:
+    if rows and not options.brief:
         print_table(pl.DataFrame(rows, schema=["table", "sink", "sealed", "there"], orient="row"), rows=1000)
     for line in differences:
         print(f"DIFFERS  {line}")
     found = f"{len(differences)} difference{'s' if len(differences) > 1 else ''}"
-    print(f"audit: {found if differences else 'every row is accounted for'}")
+    read, tables = sum(books.totals.read.values()), len({table for table, *_ in rows})
+    whole = f"{read:,} rows read, every one is accounted for, in {tables} tables of {len(holders)} sinks"
+    print(f"{books.owner.name}: {found if differences else whole}")
     return 1 if differences else 0
 
 
@@ -130,8 +135,8 @@ def _by_epoch(store: Store, epochs: Sequence[int]) -> dict[str, dict[int, int]]:
     }
 
 
-def _show_books(store: Store, books: Books) -> list[str]:
-    """Print what was read and where it is; returns what does not add up."""
+def _show_books(store: Store, books: Books) -> None:
+    """Print what was read, and where it is."""
     totals, span = books.totals, books.span
     read, placed = sum(totals.read.values()), sum(totals.accounts.values())
     facts: list[tuple[str, str]] = [
@@ -150,13 +155,17 @@ def _show_books(store: Store, books: Books) -> list[str]:
         ]
     print_facts(facts)
     print()
-    lines = []
+
+
+def _unbalanced(books: Books) -> Iterator[str]:
+    """What does not add up in the checkpoint itself."""
+    totals = books.totals
+    read, placed = sum(totals.read.values()), sum(totals.accounts.values())
     if totals.accounts and read != placed:
-        lines.append(f"{read:,} rows were read, {placed:,} are accounted for")
+        yield f"{read:,} rows were read, {placed:,} are accounted for"
     for name, rows in totals.accounts.items():  # those that are tables
         if name in totals.tables and rows != totals.tables[name]:
-            lines.append(f"{name}: {rows:,} rows came to be written, {totals.tables[name]:,} were")
-    return lines
+            yield f"{name}: {rows:,} rows came to be written, {totals.tables[name]:,} were"
 
 
 def _compare(table: str, holders: Sequence[Holder], books: Books) -> Iterator[tuple[str, Comparison]]:

@@ -19,6 +19,7 @@ from ecompulse.simulator.frauds import StolenCards
 from ecompulse.simulator.settings import HOUR_MS, Settings, SettingsError
 from ecompulse.simulator.shop import simulate
 from ecompulse.simulator.store import write
+from pipelines.audit import main as audit
 from pipelines.flags import duration
 from pipelines.launch import guarded
 from pipelines.show import tables_of
@@ -64,8 +65,7 @@ def demo(argv: Sequence[str]) -> int:
     (out / "enrich.yaml").write_text(yaml.safe_dump(enrichment(out / "shop")))
     (out / "policy.yaml").write_text(yaml.safe_dump(POLICY))
     jobs = {name: _run(name, flags, out) for name, flags in job_flags(out).items()}
-    _tell(out, truth.rows, jobs)
-    return 0
+    return _tell(out, truth.rows, jobs)
 
 
 def _live(options: argparse.Namespace, out: Path) -> int:
@@ -142,11 +142,14 @@ def _run(job: str, flags: Sequence[str], out: Path) -> dict[str, Any]:
     }
 
 
-def _tell(out: Path, lines: int, jobs: dict[str, dict[str, Any]]) -> None:
+def _tell(out: Path, lines: int, jobs: dict[str, dict[str, Any]]) -> int:
+    """Say what happened, whether every row is accounted for (exit status 1 if not), and what to try next."""
     print()
     print_facts([("simulated", f"{lines:,} lines in {out / 'shop' / 'events'}"), *_told(jobs)])
     print()
     print_table(tables_of(Lake(str(out / "lake"))))
+    print("\nWas anything lost?")
+    statuses = [audit([str(out / "checkpoints" / name), "--brief"]) for name in jobs]
     lake = f"--lake={out / 'lake'}"
     print("\nTry next:")
     columns = "event_type,user_country,product_title,price_base"
@@ -159,9 +162,11 @@ def _tell(out: Path, lines: int, jobs: dict[str, dict[str, Any]]) -> None:
         f"python -m pipelines.show metrics {lake} --where=\"metric = 'revenue' and final\"",
         f"python -m pipelines.show metric_alerts {lake} --columns=rule,state,severity,since,until,value",
         f"python -m pipelines.show flagged_transactions {lake} --columns=event_time,visitor,amount_base,score,reasons",
+        f"python -m pipelines.audit {out / 'checkpoints' / 'session_analytics'}",
         f"python -m pipelines.checkpoint inspect {out / 'checkpoints' / 'event_enrichment'}",
     ):
         print(f"  .venv/bin/{text}")
+    return max(statuses)
 
 
 def _told(jobs: dict[str, dict[str, Any]]) -> list[tuple[str, str]]:

@@ -108,7 +108,7 @@ def _run(spec: JobSpec, argv: Sequence[str]) -> int:
 
     with assemble(job, sources, options, stop) as driver:
         committed = driver.start()
-        status = _farewell(spec.name, driver, committed)
+        status = _farewell(spec.name, driver, committed, shown=options.progress != "none")
         advice = spec.advice(options, driver.totals)
         if advice and status == DONE:
             print(f"{spec.name}: {advice}", file=sys.stderr)
@@ -157,14 +157,14 @@ def _say_so() -> None:
     os.write(2, b"stopping after the epoch in hand; once more to stop at once\n")  # print may be interrupted itself
 
 
-def _farewell(name: str, driver: "Driver", committed: int) -> int:
+def _farewell(name: str, driver: "Driver", committed: int, *, shown: bool) -> int:
     checkpoint = driver.checkpoint
     where = f"checkpoint {checkpoint.store.root} is at epoch {checkpoint.last_commit()}"
     if driver.stop.is_set():
         print(f"{name}: interrupted; {where}", file=sys.stderr)
         return INTERRUPTED
     read, late, dead = (driver.totals[name] for name in ("input", "late_events", "dead_letters"))
-    if dead:
+    if dead and shown:
         print(f"{name}: {dead:,} of {read:,} rows are dead letters; `deadletters list` says why", file=sys.stderr)
     if late > read * _MUCH_LATE:
         print(

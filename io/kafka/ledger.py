@@ -13,6 +13,7 @@ from typing import Any, Final
 from kafka import KafkaConsumer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
+from ecompulse.epochs.protocols import Owner
 from ecompulse.io.kafka.cluster import CONNECT_MS, Cluster
 from ecompulse.io.kafka.python_client import PythonClient
 from ecompulse.io.kafka.settings import ClientSettings
@@ -33,11 +34,13 @@ class Entry:
         epoch: through this one; 0 before the first.
         units: among how many writers that epoch was shared.
         most: how many writers there have ever been, in the entry of writer 0: so many are to be fenced.
+        owner: name of the job and instance (see `Owner`); empty of entries from before it was told.
     """
 
     epoch: int
     units: int
     most: int
+    owner: str = ""
 
     def dump(self) -> str:
         """As JSON."""
@@ -92,15 +95,24 @@ class Ledger:
 
     def scan(self, units: Sequence[int], cluster: Cluster) -> dict[int, Entry]:
         """The same by the records of the ledger topic."""
-        found = {}
+        parts = cluster.topics([self.topic])[self.topic].partitions
+        latest = {unit: self._latest(unit, cluster).get(self.transactional_id(unit)) for unit in units if unit in parts}
+        return {unit: entry for unit, entry in latest.items() if entry is not None}
+
+    def others(self, owner: Owner, cluster: Cluster) -> list[str]:
+        """Ids of other checkpoints that have written rows of the owner's job and instance to these topics."""
+        groups = {key.rpartition("/")[0]: entry for key, entry in self._latest(0, cluster).items()}
+        theirs = (group.split("/")[1] for group, entry in groups.items() if entry.epoch and entry.owner == owner.name)
+        return [identity for identity in theirs if identity not in {owner.checkpoint, *owner.succeeds}]
+
+    def _latest(self, unit: int, cluster: Cluster) -> dict[str, Entry]:
+        """The newest entry of each transactional id on a partition of the ledger topic."""
+        found: dict[str, Entry] = {}
         client = PythonClient(self.servers, self.settings)
         try:
-            parts = cluster.topics([self.topic])[self.topic].partitions
-            for (_, unit), offsets in cluster.offsets([(self.topic, unit) for unit in units if unit in parts]).items():
-                key = self.transactional_id(unit).encode()
-                for records in client.polls(self.topic, unit, offsets.first, offsets.stable):
-                    entries = [Entry(**json.loads(record.value)) for record in records if record.key == key]
-                    found.update(dict.fromkeys([unit], entries[-1]) if entries else {})
+            [offsets] = cluster.offsets([(self.topic, unit)]).values()
+            for records in client.polls(self.topic, unit, offsets.first, offsets.stable):
+                found.update((record.key.decode(), Entry(**json.loads(record.value))) for record in records)
         finally:
             client.close()
         return found

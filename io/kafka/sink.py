@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from ecompulse.epochs.errors import JobError, UserError
-from ecompulse.epochs.protocols import DataFile, Owner, Store, TableSpec
+from ecompulse.epochs.protocols import NOBODY, DataFile, Owner, Store, TableSpec
 from ecompulse.epochs.state import read_verified
 from ecompulse.epochs.steps import Step, reach
 from ecompulse.io.kafka.address import parse_address
@@ -61,6 +61,7 @@ class KafkaSink:
     settings: ClientSettings = field(default_factory=ClientSettings)
     ledger_by: str = OFFSETS
     client: str = PYTHON
+    _owner: Owner = NOBODY
     _ledger: "Ledger | None" = None
     _cluster: "Cluster | None" = None
     _writers: dict[int, "Writer | ConfluentWriter"] = field(default_factory=dict)
@@ -102,7 +103,19 @@ class KafkaSink:
             self.cluster.grow(ledger, self.units)
         group = f"ecompulse/{owner.checkpoint}/{self.naming.prefix or 'kafka'}"
         self._ledger = Ledger(self.cluster.servers, self.settings, ledger, group)
-        self._guarded(partial(self._begin, [0]), "open")
+        self._owner = owner
+        self._guarded(partial(self._start, owner), "open")
+
+    def _start(self, owner: Owner) -> None:
+        """Fence an earlier driver; UserError when the topics hold rows of another checkpoint, which cannot be replaced."""
+        self._begin([0])
+        ledger = self._opened()
+        others = [] if ledger.read([0]) else ledger.others(owner, self.cluster)
+        if others:
+            raise UserError(
+                f"--sink: {self.name} has rows of {owner.name} from another checkpoint ({others[0][:12]}), and topics "
+                "cannot be replaced; give another --topic_prefix, or --instance=NAME to keep both side by side"
+            )
 
     def publish(self, table: TableSpec, epoch: int, files: Sequence[DataFile]) -> None:
         """An epoch of a single table; see `publish_epoch`."""
@@ -164,8 +177,9 @@ class KafkaSink:
         from ecompulse.io.kafka.ledger import Entry  # noqa: PLC0415  # an extra
 
         units = max(self.units, before)
-        known = {unit: done.get(unit, Entry(0, units, units)) for unit in range(units)}
-        known[0] = replace(known[0], most=units)
+        owner = self._owner.name
+        known = {unit: done.get(unit, Entry(0, units, units, owner)) for unit in range(units)}
+        known[0] = replace(known[0], most=units, owner=owner)
         self._each(
             [unit for unit in range(1, units) if unit not in done],
             lambda unit: self._writers[unit].write([], known[unit]),

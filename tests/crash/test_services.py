@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from ecompulse.epochs.steps import Step
+from pipelines import audit
 from services import s3
 from services.server import Server
 from support.live import LiveShop, Servers, verdict
@@ -57,7 +58,14 @@ def more(shop: LiveShop, count: int = 60) -> None:
 def check(shop: LiveShop) -> None:
     found = verdict(shop)
     assert found.whole, found
+    assert audited(shop) == 0
     assert shop.lake()["user_tier"].n_unique() > 1, "no value has changed: this proves nothing"
+
+
+def audited(shop: LiveShop) -> int:
+    """The exit status of the audit of all sinks."""
+    place = f"s3://{shop.bucket}/checkpoint"
+    return audit.main([place, f"--s3_endpoint={shop.endpoint}", f"--warehouse={shop.warehouse}"])
 
 
 @pytest.mark.parametrize("step", nightly(STEPS, PUSH))
@@ -87,10 +95,10 @@ def test_asleep_at_a_step_while_a_successor_commits(shop: LiveShop, step: Step) 
     check(shop)
 
 
-def test_a_checkpoint_that_is_lost_and_made_anew_loses_nothing(
+def test_a_checkpoint_that_is_lost_and_made_anew_replaces_what_was_there(
     servers: Servers, tmp_path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It reads all again, and is another writer: nothing counts as written already. The upserts of a warehouse do."""
+    """It reads all again, and is another writer: refused beside what the old one wrote, until it may replace that."""
     for name, value in s3.ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     shop = LiveShop(tmp_path, "", FLAGS, servers=servers)
@@ -101,9 +109,13 @@ def test_a_checkpoint_that_is_lost_and_made_anew_loses_nothing(
         for name in client.list_objects_v2(Bucket=shop.bucket, Prefix=folder)["Contents"]:
             client.delete_object(Bucket=shop.bucket, Key=name["Key"])
     more(shop, 50)
-    assert shop.run_here("--progress=none") == (0, "")
-    found = verdict(shop)
-    assert (found.topic.lost, found.topic.strange, found.topic.doubled) == (0, 0, 100)
-    assert (found.lake.lost, found.lake.strange, found.lake.doubled) == (0, 0, 100)
-    assert found.warehouse.whole
-    assert found.same_bytes
+    status, said = shop.run_here("--progress=none")
+    assert (status, said.count("\n")) == (2, 1)
+    assert "holds rows of event_enrichment from another checkpoint" in said
+    status, said = shop.run_here("--progress=none", "--replace")
+    assert status == 2
+    assert "topics cannot be replaced; give another --topic_prefix" in said
+    shop.prefix += "again."
+    assert shop.run_here("--progress=none", "--replace") == (0, "")
+    assert verdict(shop).whole
+    assert audited(shop) == 0

@@ -85,13 +85,42 @@ def test_aborted_and_open_transactions_are_not_read_and_end_no_range_early(topic
         producer.flush()
         backlog = reader.epoch()
         assert backlog.splits[0].rows == 21  # 8 records, 10 aborted, 3 markers: offsets are not rows
-        assert backlog.notes["lag"] == {f"{name}/0": 0}
-        assert backlog.ended == {0}
+        assert backlog.notes["lag"] == {f"{name}/0": 7}, "up to the high watermark"
+        assert backlog.notes["blocked"] == {f"{name}/0": 7}
+        assert backlog.ended == frozenset(), "what is behind the open transaction may be old"
         assert reader.values == numbered(3) + numbered(5, 200)
         assert not reader.epoch().splits
         producer.commit_transaction()
-    reader.epoch()
+    assert reader.epoch().ended == {0}
     assert reader.values[8:] == numbered(7, 400)
+
+
+def test_rows_behind_an_open_transaction_are_spoken_of(topics: Topics, capsys: pytest.CaptureFixture[str]) -> None:
+    name = topics.make()
+    with topics.producer(transactional_id=f"open-{name}") as producer:
+        producer.init_transactions()
+        producer.begin_transaction()
+        producer.send(name, value=b"open", partition=0)
+        producer.flush()
+        topics.send(name, numbered(5))
+        reader = Reader(topics, name, bounded=True)
+        assert not reader.epoch().splits
+        reader.epoch()
+        said = capsys.readouterr().err
+        assert said == (
+            f"--source: {name}/0: a transaction that is open since offset 0 holds up 6 offsets; they are read once it "
+            "has ended\n"
+        )
+        Reader(topics, name).epoch()
+        assert not capsys.readouterr().err, "a live job waits for it"
+
+
+def test_the_newest_record_tells_the_time(topics: Topics) -> None:
+    name = topics.make()
+    assert Reader(topics, name).epoch().written is None
+    topics.send(name, numbered(1), timestamp_ms=1_700_000_000_000)
+    topics.send(name, numbered(1), timestamp_ms=1_600_000_000_000)
+    assert Reader(topics, name).epoch().written == 1_700_000_000_000
 
 
 def test_ranges_may_begin_and_end_inside_gaps(topics: Topics, client: str) -> None:
