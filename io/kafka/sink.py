@@ -107,7 +107,7 @@ class KafkaSink:
         self._guarded(partial(self._start, owner), "open")
 
     def _start(self, owner: Owner) -> None:
-        """Fence an earlier driver; UserError when the topics hold rows of another checkpoint, which cannot be replaced."""
+        """Fence an earlier driver; UserError when the topics hold rows of another checkpoint: they cannot go."""
         self._begin([0])
         ledger = self._opened()
         others = [] if ledger.read([0]) else ledger.others(owner, self.cluster)

@@ -1,6 +1,8 @@
 """No epoch is sealed whose run does not add up."""
 
+import itertools
 import json
+import random
 from dataclasses import replace
 from pathlib import Path
 from unittest import mock
@@ -13,6 +15,9 @@ from ecompulse.epochs.errors import JobError
 from ecompulse.epochs.manifest import Manifest
 from ecompulse.epochs.plan import Plan
 from support.faulty_engine import FAULTS, faulty
+from support.jobs import JOBS, make_shop
+from support.jobs import run as run_job
+from support.marks import nightly
 from support.script import Script
 from support.toy import ToyJob, rows
 
@@ -88,8 +93,10 @@ def test_rows_of_a_split_are_those_that_were_planned(run):
     assert any("rows, and" in line for line in misfits(plan, told(fewer), graph))
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_an_engine_that_loses_or_repeats_a_bundle_changes_nothing(tmp_path, fault):
+@pytest.mark.parametrize(
+    ("fault", "every"), nightly(itertools.product(FAULTS, (1, 4)), [*itertools.product(FAULTS, (4,))])
+)
+def test_an_engine_that_loses_or_repeats_a_bundle_changes_nothing(tmp_path, fault, every):
     whole = script(tmp_path / "whole").run()
     wanted = {table: whole.table(table) for table in ("rows", "totals")}
     at, tampered, retried = 0, 0, 0
@@ -103,9 +110,23 @@ def test_an_engine_that_loses_or_repeats_a_bundle_changes_nothing(tmp_path, faul
             assert_frame_equal(one.table(table), frame)
         tampered += engine.tampered
         retried += any(progress["retries"]["run"] for progress in one.progress)
-        at += 1
-    assert tampered >= 5
+        at += every
+    assert tampered >= 2
     assert retried >= tampered / 2, "most bundles hold something"
+
+
+@pytest.mark.night
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("job", JOBS)
+def test_a_whole_job_on_an_engine_that_loses_or_repeats_bundles(tmp_path, job, seed):
+    """Faults in several runs: each is planned anew, and the tables are those of a whole engine."""
+    shop, chance = make_shop(tmp_path), random.Random(seed)
+    wanted = run_job(job, shop, tmp_path / "whole")
+    with faulty(FAULTS[seed % len(FAULTS)], chance.randrange(30)) as engine:
+        found = run_job(job, shop, tmp_path / "faulty", "--runner=DirectRunner")
+    assert engine.tampered
+    for table, frame in wanted.items():
+        assert_frame_equal(found[table], frame)
 
 
 def test_an_engine_that_always_loses_something_ends_in_a_line(tmp_path):

@@ -52,7 +52,7 @@ def test_rows_that_were_read_are_where_they_should_be(whole, shop, capsys):
     facts = dict(line.rsplit(maxsplit=1) for line in said.splitlines() if line.startswith("  ") and "/" not in line)
     placed = {name.strip(): int(rows.replace(",", "")) for name, rows in facts.items()}
     assert placed["session_events"] == whole.raw("session_events").height
-    assert placed["dead_letters"] == whole.raw("dead_letters").height == shop.truth.broken
+    assert placed["dead_letters"] == whole.raw("dead_letters").height == sum(shop.truth.broken.values())
     assert placed["held"] == 0
     assert sum(placed.values()) == shop.truth.rows
     assert "every one is accounted for" in said
@@ -96,7 +96,9 @@ def test_a_row_that_the_warehouse_has_lost(place, capsys):
 
 def test_a_row_too_many_in_the_warehouse(place, capsys):
     in_warehouse(place, "update sessions set id = 'strange' where id = (select min(id) from sessions)")
-    assert [line.split(": ", 2)[-1].split(":")[0] for line in differences(place, capsys)] == ["1 missing", "1 too many"]
+    missing, surplus = differences(place, capsys)
+    assert ": 1 missing: " in missing
+    assert ": 1 too many: strange" in surplus
 
 
 def test_an_old_revision_in_the_warehouse(place, capsys):
