@@ -1,7 +1,7 @@
 """`Scope`: an epoch's pipeline as a job composes it. The pipeline is built once and run for every epoch."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,16 +14,13 @@ from ecompulse.epochs.clocked import MapUnderClock
 from ecompulse.epochs.coders import FrameCoder  # noqa: F401  # registers the coder of frames
 from ecompulse.epochs.counted import FACT, FACTS, CountedDoFn, CountedParDo, counted_frames, fact
 from ecompulse.epochs.keyed import HEAD, SHARDED, Binding
-from ecompulse.epochs.latency import add_ages, ages, measured
+from ecompulse.epochs.latency import measured
 from ecompulse.epochs.manifest import WriteManifest
 from ecompulse.epochs.plan import CURRENT, Plan
-from ecompulse.epochs.protocols import DEAD_LETTERS, EVENTS, Reader, Split, Store, TableSpec
-from ecompulse.epochs.steps import Step, reach
+from ecompulse.epochs.protocols import EVENTS, Reader, Store, TableSpec
+from ecompulse.epochs.reading import Decode, ReadRows, grouped
 from ecompulse.epochs.tables import WriteTable
 from ecompulse.kernels.step import Clock, Kernel
-
-Decode = Callable[[pl.DataFrame, Clock], Mapping[str, pl.DataFrame]]
-"""Raw rows and clock to frames by output name; `events` is the main one, with `event_time`."""
 
 
 @dataclass(frozen=True)
@@ -162,13 +159,14 @@ class ReadPlan(CountedDoFn):
 
 
 def emit_plan(plan: Plan) -> Iterable[Any]:
-    """Ranges under `splits.<role>`, each with the clock, and every shard's head under `heads.<operator>`.
+    """Ranges under `splits.<role>`, small ones together with the clock, and each shard's head under `heads.<operator>`.
 
     Once each: the `clock`, what was `measured` of the last epoch, and the `facts` that are known.
     """
     clock = plan.clock.__dict__
-    for index, (split, role) in enumerate(zip(plan.splits, plan.roles, strict=True)):
-        yield beam.pvalue.TaggedOutput(f"splits.{role}", json.dumps([index, split.__dict__, clock]).encode())
+    for role, group in grouped(plan.splits, plan.roles):
+        splits = [[index, plan.splits[index].__dict__] for index in group]
+        yield beam.pvalue.TaggedOutput(f"splits.{role}", json.dumps([splits, clock]).encode())
     for operator, shards in plan.state.items():
         for shard, head in shards.items():
             lagging = {**clock, "watermark": plan.watermarks[operator]}
@@ -214,54 +212,3 @@ class TellModels(CountedDoFn):
         """One fact a frame."""
         self.came(element.height)
         yield beam.pvalue.TaggedOutput(FACTS, fact({"models": dict(element.iter_rows())}))
-
-
-class ReadRows(CountedDoFn):
-    """Reads and decodes the ranges of one role."""
-
-    audited = False
-
-    def __init__(self, readers: Sequence[Reader | None], decode: Decode, aged: bool) -> None:
-        """`readers` by number of the source; `aged`: whether the latency of these rows is measured."""
-        self._readers = readers
-        self._decode = decode
-        self._aged = aged
-
-    def process(self, element: bytes) -> Iterable[Any]:
-        """Frames by output name, and what was seen under FACTS."""
-        index, raw_split, raw_clock = json.loads(element)
-        split, clock = Split(**raw_split), Clock(**raw_clock)
-        reader = self._readers[split.source]
-        if reader is None:
-            raise ValueError(f"no reader for source {split.source}")
-        rows, top, counts, old, dead = 0, None, dict[str, int](), dict[str, int](), dict[str, Any]()
-        reach(Step.READING)
-        for batch in reader.read(split):
-            rows += batch.height
-            self.came(batch.height)
-            for name, frame in self._decode(batch, clock).items():
-                counts[name] = counts.get(name, 0) + frame.height
-                self.went(frame.height, name)
-                if name == DEAD_LETTERS:
-                    _add_reasons(dead, frame)
-                if name == EVENTS:
-                    top = _latest(top, frame)
-                    add_ages(old, ages(frame, clock.now) if self._aged else {})
-                if not frame.is_empty():
-                    yield beam.pvalue.TaggedOutput(name, frame)
-        told = {"split": index, "read": f"{split.source}/{split.partition}", "rows": rows, "top": top}
-        yield beam.pvalue.TaggedOutput(FACTS, fact({**told, "counts": counts, "ages": old, "dead": dead}))
-
-
-def _add_reasons(dead: dict[str, Any], letters: pl.DataFrame) -> None:
-    """Rows by rule, and the message of one of them."""
-    counted = letters.group_by("rule", maintain_order=True).agg(pl.len().alias("rows"), pl.col("message").first())
-    for rule, rows, message in counted.iter_rows():
-        known = dead.setdefault(rule, {"rows": 0, "message": message})
-        known["rows"] += rows
-
-
-def _latest(top: int | None, frame: pl.DataFrame) -> int | None:
-    found = frame["event_time"].dt.epoch("ms").max()
-    times = [time for time in (top, found) if isinstance(time, int)]
-    return max(times, default=None)

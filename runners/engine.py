@@ -84,10 +84,13 @@ def find_prism() -> str:
 
 def executor(pipeline: beam.Pipeline) -> Callable[[], None]:
     """A function that runs the pipeline, again and again; JobError says in one line what failed on a worker."""
+    local = isinstance(pipeline.runner, LocalRunner)
 
     def run() -> None:
         try:
-            pipeline.run().wait_until_finish()
+            # Beam's own `run` parses all options anew, each time: dear for a small epoch.
+            done = pipeline.runner.run_pipeline(pipeline, pipeline.options) if local else pipeline.run()
+            done.wait_until_finish()
         except Exception as error:
             raise clear(error) from error
 

@@ -63,6 +63,7 @@ def check(shop: FarShop, answer: dict[str, pl.DataFrame]) -> None:
             assert_frame_equal(found[name], expected)
 
 
+@pytest.mark.heavy("a process for each step")
 def test_killed_at_one_step_after_the_other_and_in_the_end_restored(tmp_path, source, answer, moto, postgres):
     flags = (*FLAGS, "--progress=none")
     shop = FarShop.on(Shop(tmp_path, source, flags), moto, Databases(postgres).new())

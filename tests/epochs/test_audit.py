@@ -93,6 +93,7 @@ def test_rows_of_a_split_are_those_that_were_planned(run):
     assert any("rows, and" in line for line in misfits(plan, told(fewer), graph))
 
 
+@pytest.mark.heavy("Beam's own runner runs the job once for each of its bundles")
 @pytest.mark.parametrize(
     ("fault", "every"), nightly(itertools.product(FAULTS, (1, 4)), [*itertools.product(FAULTS, (4,))])
 )

@@ -8,6 +8,7 @@ ROOT = Path(__file__).parents[2]
 ROOMS = ("kernels", "transforms", "epochs", "io", "runners", "simulator")
 
 
+@pytest.mark.heavy("builds, installs into two empty environments")
 @pytest.mark.slow
 def test_wheel_and_sdist_work_from_an_empty_folder(tmp_path: Path) -> None:
     done = subprocess.run(

@@ -34,6 +34,7 @@ PUSH = [(job, CUTS[number % len(CUTS)]) for number, job in enumerate(JOBS)]
 """Each job once, each cut at least once."""
 
 
+@pytest.mark.heavy("whole jobs, in up to ten epochs")
 @pytest.mark.parametrize(("job", "flags"), nightly(itertools.product(JOBS, CUTS), PUSH))
 def test_any_cut_and_any_shards_give_the_same_tables(job, flags, shop, answers, tmp_path):
     found = run(job, shop, tmp_path, *flags)
@@ -42,6 +43,7 @@ def test_any_cut_and_any_shards_give_the_same_tables(job, flags, shop, answers, 
         assert_frame_equal(found[name], expected)
 
 
+@pytest.mark.heavy("a whole job, started again ten times")
 @pytest.mark.parametrize("job", nightly(JOBS, ["realtime_metrics"]))
 def test_failures_on_the_way_change_nothing(job, shop, answers, tmp_path):
     """The run fails at one step after the other, and is started again each time."""

@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 import apache_beam as beam
+import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms import window
@@ -117,7 +118,9 @@ def answer(runner, pairs, steps) -> list[str]:
         return sorted(path.read_text().splitlines()) if path.exists() else []
 
 
-@examples(15)
+@pytest.mark.heavy("each example runs a pipeline on Beam's own runner")
+@pytest.mark.slow
+@examples(40)
 @given(pairs=PAIRS, steps=STEPS)
 def test_random_pipelines_give_the_same_on_both_runners(pairs, steps):
     expected = answer(FnApiRunner(), pairs, steps)
@@ -135,7 +138,8 @@ KEYS = st.one_of(
 )
 
 
-@examples(10)
+@pytest.mark.slow
+@examples(25)
 @given(keys=st.lists(KEYS, max_size=12))
 def test_keys_are_equal_when_beam_encodes_them_alike(keys):
     def grouped(runner) -> list[str]:

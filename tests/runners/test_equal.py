@@ -17,6 +17,7 @@ def shop(tmp_path_factory) -> Path:
     return make_shop(tmp_path_factory.mktemp("shop"))
 
 
+@pytest.mark.heavy("a whole job on Beam's own runner, and one with all its frames hashed")
 @pytest.mark.parametrize("job", nightly(JOBS, ["event_enrichment"]))
 def test_a_job_is_the_same_on_both_runners_and_changes_no_frame_in_place(job, shop, tmp_path, monkeypatch):
     expected = run(job, shop, tmp_path / "beam", "--runner=DirectRunner", "--max_records_per_epoch=1500")

@@ -1,0 +1,145 @@
+"""Reading the ranges of a plan: small ones together, since a batch of few rows costs as much to decode as many."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import apache_beam as beam
+import polars as pl
+
+from ecompulse.epochs.counted import FACTS, CountedDoFn, fact
+from ecompulse.epochs.latency import add_ages, ages
+from ecompulse.epochs.protocols import DEAD_LETTERS, EVENTS, Reader, Split
+from ecompulse.epochs.steps import Step, reach
+from ecompulse.kernels.step import Clock
+
+Decode = Callable[[pl.DataFrame, Clock], Mapping[str, pl.DataFrame]]
+"""Raw rows and clock to frames by output name; `events` is the main one, with `event_time`.
+
+The events of a source of several partitions keep `source` and `partition` of their raw rows.
+"""
+
+JOINED_ROWS: Final = 50_000
+"""Rows from which decoding is at its fastest."""
+
+_PLACE: Final = ("source", "partition")
+
+
+def grouped(splits: Sequence[Split], roles: Sequence[str]) -> Iterator[tuple[str, list[int]]]:
+    """Indices of the splits of a role that are read together, of one source and until they have JOINED_ROWS.
+
+    Streams beside the events are read together only where they are of one partition: their rows are reshaped, and
+    need not tell where they come from.
+    """
+    held: dict[tuple[str, int, int], list[int]] = {}
+    rows: dict[tuple[str, int, int], int] = {}
+    for index, (split, role) in enumerate(zip(splits, roles, strict=True)):
+        key = (role, split.source, 0 if role == EVENTS else split.partition)
+        held.setdefault(key, []).append(index)
+        rows[key] = rows.get(key, 0) + split.rows
+        if rows[key] >= JOINED_ROWS:
+            yield role, held.pop(key)
+            del rows[key]
+    for (role, _, _), group in held.items():
+        yield role, group
+
+
+@dataclass
+class _Told:
+    """What is told of one split.
+
+    Attributes:
+        name: of its partition in the manifest.
+        places: (source, partition) of its raw rows.
+    """
+
+    name: str
+    rows: int = 0
+    top: int | None = None
+    places: set[tuple[Any, ...]] = field(default_factory=set)
+
+
+class ReadRows(CountedDoFn):
+    """Reads and decodes the ranges of one role."""
+
+    audited = False
+
+    def __init__(self, readers: Sequence[Reader | None], decode: Decode, aged: bool) -> None:
+        """`readers` by number of the source; `aged`: whether the latency of these rows is measured."""
+        self._readers = readers
+        self._decode = decode
+        self._aged = aged
+
+    def process(self, element: bytes) -> Iterable[Any]:
+        """Frames by output name, and what was seen of each split under FACTS."""
+        raw_splits, raw_clock = json.loads(element)
+        splits, clock = {index: Split(**raw) for index, raw in raw_splits}, Clock(**raw_clock)
+        told = {index: _Told(f"{split.source}/{split.partition}") for index, split in splits.items()}
+        counts, old, dead = dict[str, int](), dict[str, int](), dict[str, Any]()
+        reach(Step.READING)
+        for batch in self._batches(splits, told):
+            self.came(batch.height)
+            for name, frame in self._decode(batch, clock).items():
+                counts[name] = counts.get(name, 0) + frame.height
+                self.went(frame.height, name)
+                if name == DEAD_LETTERS:
+                    _add_reasons(dead, frame)
+                if name == EVENTS:
+                    _note_tops(frame, list(told.values()))
+                    add_ages(old, ages(frame, clock.now) if self._aged else {})
+                if not frame.is_empty():
+                    yield beam.pvalue.TaggedOutput(name, frame)
+        for number, (index, found) in enumerate(told.items()):
+            once = {} if number else {"counts": counts, "ages": old, "dead": dead}  # of all together
+            seen = {"split": index, "read": found.name, "rows": found.rows, "top": found.top}
+            yield beam.pvalue.TaggedOutput(FACTS, fact({"counts": {}, "ages": {}, "dead": {}, **seen, **once}))
+
+    def _batches(self, splits: Mapping[int, Split], told: Mapping[int, _Told]) -> Iterator[pl.DataFrame]:
+        """Raw rows, of one split or of several with the same columns; counts them."""
+        held: list[pl.DataFrame] = []
+        rows = 0
+        for index, split in splits.items():
+            for batch in self._reader(split).read(split):
+                told[index].rows += batch.height
+                if batch.height:
+                    told[index].places.add(batch.select(_PLACE).row(0))
+                if held and (rows + batch.height > 2 * JOINED_ROWS or batch.schema != held[0].schema):
+                    yield pl.concat(held, rechunk=True)
+                    held, rows = [], 0
+                held.append(batch)
+                rows += batch.height
+                if rows >= JOINED_ROWS:
+                    yield pl.concat(held, rechunk=True)
+                    held, rows = [], 0
+        if held:
+            yield pl.concat(held, rechunk=True)
+
+    def _reader(self, split: Split) -> Reader:
+        reader = self._readers[split.source]
+        if reader is None:
+            raise ValueError(f"no reader for source {split.source}")
+        return reader
+
+
+def _add_reasons(dead: dict[str, Any], letters: pl.DataFrame) -> None:
+    """Rows by rule, and the message of one of them."""
+    counted = letters.group_by("rule", maintain_order=True).agg(pl.len().alias("rows"), pl.col("message").first())
+    for rule, rows, message in counted.iter_rows():
+        known = dead.setdefault(rule, {"rows": 0, "message": message})
+        known["rows"] += rows
+
+
+def _note_tops(events: pl.DataFrame, told: Sequence[_Told]) -> None:
+    """The latest event of each partition, told with any of its splits."""
+    if len({found.name for found in told}) == 1:
+        told[0].top = _latest(told[0].top, events["event_time"].dt.epoch("ms").max())
+        return
+    tops = events.group_by(_PLACE).agg(pl.col("event_time").max().dt.epoch("ms"))
+    for *place, top in tops.iter_rows():
+        of_place = next(found for found in told if tuple(place) in found.places)
+        of_place.top = _latest(of_place.top, top)
+
+
+def _latest(*times: object) -> int | None:
+    return max((time for time in times if isinstance(time, int)), default=None)
