@@ -25,7 +25,7 @@ EXTRAS = {
     "postgres": ["psycopg[binary]>=3.2"],
     "redis": ["redis[hiredis]>=5.2"],
     "river": ["river>=0.22"],
-    "spark": ["pyspark>=3.5,<4"],
+    "spark": ["pyspark>=3.5,<5"],
     "test": [
         "pytest>=8.3",
         "pytest-cov>=6",
@@ -52,7 +52,7 @@ setup(
     python_requires=">=3.11",
     package_dir={"pipelines": "pipelines", **{f"ecompulse.{room}": room for room in ROOMS}},
     packages=packages(),
-    package_data={"": ["*.yaml", "*.json", "py.typed"]},
+    package_data={"": ["*.yaml", "*.json", "*.properties", "py.typed"]},
     install_requires=[
         "apache-beam>=2.77,<2.78",
         "polars>=2.1,<3",
