@@ -12,6 +12,7 @@ from ecompulse.runners.spark.beam_internals import RunnerResult
 from ecompulse.runners.spark.context import is_local, spark_context
 from ecompulse.runners.spark.failures import TaskFailed, last_line
 from ecompulse.runners.spark.graph import collect, job_group, metrics_of
+from ecompulse.runners.spark.probe import unreadable
 from ecompulse.runners.spark.settings import SparkSettings
 from ecompulse.runners.spark.stamps import Stamped, sums_of
 from ecompulse.runners.spark.translation import Translated, translate
@@ -69,6 +70,11 @@ class PySparkRunner(PipelineRunner):
         with job_group(context, name), readable_failures():
             records = collect(context, shared, parallelism, self.verify)
         return RunnerResult(PipelineState.DONE, metrics_of(records, translated.stages))
+
+    def unreadable(self, contents: Mapping[str, bytes]) -> list[str]:
+        """Paths, of files with these contents, that some worker cannot read."""
+        with readable_failures():
+            return unreadable(self.context, contents)
 
     def _translate(self, pipeline: beam.Pipeline, options: PipelineOptions) -> Translated:
         """Anew only for another pipeline, or one that has grown."""
