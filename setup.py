@@ -1,7 +1,8 @@
 """Packaging: folders at the top level become packages of the `ecompulse` namespace.
 
 `io` cannot be imported under that name (the standard library has it), so every room but
-`pipelines` is mapped to `ecompulse.<room>`; `ecompulse` itself is an implicit namespace.
+`pipelines` is mapped to `ecompulse.<room>`. `ecompulse` itself is a package of one file: from a zip, such as
+`spark-submit --py-files` takes, Python imports no implicit namespace.
 """
 
 from setuptools import find_packages, setup
@@ -11,7 +12,7 @@ ROOMS = ("kernels", "transforms", "epochs", "io", "runners", "simulator")
 
 def packages() -> list[str]:
     """Every package of the distribution, by the name it is imported under."""
-    names = ["pipelines", *(f"pipelines.{sub}" for sub in find_packages("pipelines"))]
+    names = ["ecompulse", "pipelines", *(f"pipelines.{sub}" for sub in find_packages("pipelines"))]
     for room in ROOMS:
         names.append(f"ecompulse.{room}")
         names += [f"ecompulse.{room}.{sub}" for sub in find_packages(room)]
@@ -50,7 +51,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
-    package_dir={"pipelines": "pipelines", **{f"ecompulse.{room}": room for room in ROOMS}},
+    package_dir={"ecompulse": "ecompulse", "pipelines": "pipelines", **{f"ecompulse.{room}": room for room in ROOMS}},
     packages=packages(),
     package_data={"": ["*.yaml", "*.json", "*.properties", "py.typed"]},
     install_requires=[

@@ -67,7 +67,8 @@ class Bundles:
             Encoded elements by the id of the output's transform; the user's metrics as MonitoringInfos.
         """
         # After a failure a processor is not used again.
-        processor, channel = self._processors.pop(stage.number, None) or _open(stage)
+        known = stage.number in self._processors
+        processor, channel = self._processors.pop(stage.number) if known else _open(stage)
         bundle, runner = f"bundle-{next(self._numbers)}", channel.inverse()
         for transform in (one.transform for one in stage.inputs):
             stream = runner.output_stream(bundle, transform)

@@ -19,12 +19,18 @@ _LOGGING: Final = Path(__file__).with_name("log4j2.properties")
 
 
 def spark_context(settings: SparkSettings) -> "SparkContext":
-    """The process's context; begun with these settings when there is none, or when it was stopped from outside."""
+    """The process's context; begun with these settings when there is none, or when it was stopped from outside.
+
+    Raises:
+        ValueError: there is one, on another master.
+    """
     from pyspark import SparkConf, SparkContext  # noqa: PLC0415  # starts nothing, but is an extra of its own
 
     active = SparkContext._active_spark_context  # noqa: SLF001  # the public way would make one
     if active is not None:
         if not active._jsc.sc().isStopped():  # noqa: SLF001  # nothing public says so
+            if settings.master not in {None, active.master}:
+                raise ValueError(f"{settings.master}: this process is at work on {active.master} already")
             return active
         active.stop()
     # Before the JVM is there: its own words about where it logs are no user's business.

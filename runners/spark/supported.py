@@ -32,17 +32,17 @@ def require_supported(pipeline: Any) -> None:
 def refusals(pipeline: Any) -> Iterator[str]:
     """What of a pipeline (proto) is not run, a line each: the transform's name and what it has."""
     components = pipeline.components
-    for pcollection in components.pcollections.values():
-        if pcollection.is_bounded == api.IsBounded.UNBOUNDED:
-            yield f"{pcollection.unique_name}: an unbounded source"
+    endless = {name for name, found in components.pcollections.items() if found.is_bounded == api.IsBounded.UNBOUNDED}
     for transform in components.transforms.values():
-        nothing_of_its_own = set(transform.outputs.values()) <= set(transform.inputs.values())
-        if transform.subtransforms or nothing_of_its_own:
-            continue
+        inputs, outputs = set(transform.inputs.values()), set(transform.outputs.values())
+        if transform.subtransforms or outputs <= inputs:
+            continue  # its steps are looked at, or it has none
         if transform.spec.urn == primitives.PAR_DO.urn:
             yield from (f"{transform.unique_name}: {found}" for found in _of_pardo(transform))
         elif transform.spec.urn not in _PRIMITIVES:
             yield f"{transform.unique_name}: {transform.spec.urn or 'a transform without steps'}"
+        if outputs & endless and not inputs & endless:
+            yield f"{transform.unique_name}: an unbounded source"
 
 
 def _of_pardo(transform: Any) -> Iterator[str]:

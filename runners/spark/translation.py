@@ -1,4 +1,4 @@
-"""A Beam pipeline as stages: Beam's own optimiser fuses it, this module writes down what each stage reads and writes."""
+"""A Beam pipeline as stages: Beam's own optimiser fuses it, here is noted what each stage reads and writes."""
 
 import logging
 import uuid
@@ -48,7 +48,7 @@ class Input:
     @property
     def impulse(self) -> bool:
         """Whether it is the one element that everything begins with."""
-        return self.buffer == IMPULSE_BUFFER
+        return self.buffer == bytes(IMPULSE_BUFFER)
 
 
 @dataclass(frozen=True)

@@ -66,13 +66,8 @@ def start(folder: Path, workers: int = 2, memory: str = "2g") -> Cluster:
     folder.mkdir(parents=True, exist_ok=True)
     port, page = free_port(), free_port()
     where = ["--host", "127.0.0.1"]
-    master = Server(
-        "spark-master",
-        [str(launcher), "org.apache.spark.deploy.master.Master", *where, "--port", str(port), "--webui-port", str(page)],
-        folder,
-        page,
-        _ENVIRONMENT,
-    ).start()
+    command = [str(launcher), "org.apache.spark.deploy.master.Master", *where, "--webui-port", str(page)]
+    master = Server("spark-master", [*command, "--port", str(port)], folder, page, _ENVIRONMENT).start()
     cluster = Cluster(f"spark://127.0.0.1:{port}", master, page)
     try:
         for number in range(workers):

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import apache_beam as beam
+from pyspark import TaskContext
 
 from ecompulse.runners.spark import PySparkRunner, Recomputed, SparkSettings
 
@@ -24,6 +25,9 @@ SETTINGS = {
     "spark.ui.enabled": "false",
     "spark.executor.memory": "512m",
     # Both executors are to have something to lose.
+    "spark.cores.max": "2",
+    # As on two machines: what a dead executor made is gone, and not read off its disk.
+    "spark.shuffle.readHostLocalDisk": "false",
     "spark.scheduler.minRegisteredResourcesRatio": "1.0",
     "spark.scheduler.maxRegisteredResourcesWaitingTime": "120s",
     "spark.locality.wait": "0s",
@@ -37,8 +41,6 @@ class Wait(beam.DoFn):
         self.folder = folder
 
     def start_bundle(self) -> None:
-        from pyspark import TaskContext
-
         task = TaskContext.get().partitionId()
         Path(self.folder, f"task-{task}-{os.getpid()}").touch()
         while task and not Path(self.folder, "go").exists():
@@ -105,9 +107,9 @@ def main(master: str, folder: str, shape: str, *more: str) -> None:
         try:
             pipeline.run()
         except Recomputed as error:
-            print(f"void: {error}", flush=True)
+            sys.stdout.write(f"void: {error}\n")
         else:
-            print(f"done: {attempt}", flush=True)
+            sys.stdout.write(f"done: {attempt}\n")
             return
 
 

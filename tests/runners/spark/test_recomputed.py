@@ -24,7 +24,7 @@ def run_and_kill(cluster: Cluster, folder: Path, *arguments: str) -> tuple[list[
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
     )  # fmt: skip
     try:
-        wait_until(lambda: program.poll() is not None or len(home := homes(cluster, folder)) > 1 and followed(home))
+        wait_until(lambda: program.poll() is not None or followed(homes(cluster, folder)))
         assert program.poll() is None, program.communicate()[1][-3000:]
         first = homes(cluster, folder)[0]
         [victim] = [executor for executor in cluster.executors() if executor.pid != first]
@@ -51,7 +51,7 @@ def homes(cluster: Cluster, folder: Path) -> dict[int, int]:
 
 def followed(homes_of: dict[int, int]) -> bool:
     """Whether task 0 is over: another one has begun on its only core."""
-    return sum(executor == homes_of.get(0) for executor in homes_of.values()) > 1
+    return 0 in homes_of and list(homes_of.values()).count(homes_of[0]) > 1
 
 
 SHAPES = ["reshuffled", "uuid_keyed", "two_outputs"]

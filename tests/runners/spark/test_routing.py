@@ -3,12 +3,20 @@
 from collections import Counter
 
 import pytest
-from apache_beam.coders import BytesCoder, FastPrimitivesCoder, StrUtf8Coder, TupleCoder, VarIntCoder, WindowedValueCoder
+from apache_beam.coders import (
+    BytesCoder,
+    FastPrimitivesCoder,
+    StrUtf8Coder,
+    TupleCoder,
+    VarIntCoder,
+    WindowedValueCoder,
+)
 from apache_beam.transforms.window import GlobalWindow, GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ecompulse.runners.spark.beam_internals import create_InputStream
 from ecompulse.runners.spark.routing import split_by_task
 
 KEYS = {
@@ -29,8 +37,6 @@ def encode(coder: WindowedValueCoder, pairs) -> bytes:
 
 
 def decoded(coder: WindowedValueCoder, data: bytes) -> list[tuple[object, bytes]]:
-    from apache_beam.coders.coder_impl import create_InputStream
-
     stream, found = create_InputStream(data), []
     while stream.size() > 0:
         found.append(coder.get_impl().decode_from_stream(stream, True).value)

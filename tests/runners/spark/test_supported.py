@@ -16,7 +16,7 @@ from ecompulse.runners.spark.runner import PySparkRunner as Runner
 class Stateful(beam.DoFn):
     SEEN = ReadModifyWriteStateSpec("seen", VarIntCoder())
 
-    def process(self, element, seen=beam.DoFn.StateParam(SEEN)):
+    def process(self, element, seen=beam.DoFn.StateParam(SEEN)):  # noqa: B008  # how Beam is told
         seen.write(1)
         yield element
 
@@ -24,7 +24,7 @@ class Stateful(beam.DoFn):
 class Timed(beam.DoFn):
     LATER = TimerSpec("later", TimeDomain.WATERMARK)
 
-    def process(self, element, later=beam.DoFn.TimerParam(LATER)):
+    def process(self, element, later=beam.DoFn.TimerParam(LATER)):  # noqa: B008  # how Beam is told
         later.set(1)
 
     @on_timer(LATER)
@@ -44,7 +44,7 @@ class Ranges(beam.transforms.core.RestrictionProvider):
 
 
 class Splittable(beam.DoFn):
-    def process(self, element, tracker=beam.DoFn.RestrictionParam(Ranges())):
+    def process(self, element, tracker=beam.DoFn.RestrictionParam(Ranges())):  # noqa: B008  # how Beam is told
         yield element
 
 
@@ -58,13 +58,19 @@ def side_input(begin):
     return begin | beam.Create([1]) | "Add" >> beam.Map(lambda value, more: value + more, beam.pvalue.AsSingleton(one))
 
 
+def endless(begin):
+    made = begin | beam.Impulse() | "Endless" >> beam.Map(lambda _: 1)
+    made.is_bounded = False
+
+
 REFUSED = {
     "Add: side inputs": side_input,
     "State: user state": lambda begin: begin | beam.Create([(1, 1)]) | "State" >> beam.ParDo(Stateful()),
     "Time: timers": lambda begin: begin | beam.Create([(1, 1)]) | "Time" >> beam.ParDo(Timed()),
     "Split: a splittable DoFn": lambda begin: begin | beam.Create([1]) | "Split" >> beam.ParDo(Splittable()),
     "Final: bundle finalization": lambda begin: begin | beam.Create([1]) | "Final" >> beam.ParDo(Finalized()),
-    "an unbounded source": lambda begin: begin | PeriodicImpulse(),
+    "PeriodicImpulse.*: a splittable DoFn": lambda begin: begin | PeriodicImpulse(),
+    "Endless: an unbounded source": endless,
     "teststream": lambda begin: begin | test_stream.TestStream().advance_watermark_to_infinity(),
 }
 
