@@ -1,4 +1,4 @@
-"""Beam's own tests of its in-process runner, run on Spark: each passes or is refused by name, none is silently wrong."""
+"""Beam's own tests of its in-process runner, on Spark: each passes or is refused by name, none is silently wrong."""
 
 import unittest
 from collections.abc import Callable

@@ -68,7 +68,7 @@ def shop(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def expected(shop, tmp_path_factory) -> dict[str, pl.DataFrame]:
     """What the jobs give in process."""
-    return run("DirectRunner", tmp_path_factory.mktemp("in-process"), shop)
+    return run("LocalRunner", tmp_path_factory.mktemp("in-process"), shop)
 
 
 @pytest.mark.slow
@@ -90,5 +90,5 @@ def test_real_data(spark_cluster, tmp_path, where):
         pytest.skip("there is no shared/data beside the checkout")
     flags = ["--mapping=rees46", "--max_records_per_epoch=4000"]
     master = spark_cluster.url if where == "cluster" else where
-    expected = run("DirectRunner", tmp_path / "in-process", REES46, *flags)
+    expected = run("LocalRunner", tmp_path / "in-process", REES46, *flags)
     assert_same(run("PySparkRunner", tmp_path / "spark", REES46, *flags, *on_spark(master)), expected)
