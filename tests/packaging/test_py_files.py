@@ -20,7 +20,8 @@ ROOT = Path(__file__).parents[2]
 def archive(tmp_path_factory) -> Path:
     """The wheel under a name that Spark takes for a zip."""
     folder = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT]
+    found = subprocess.run([ROOT / "scripts" / "find-uv"], capture_output=True, text=True, check=True, cwd=ROOT)
+    command = [found.stdout.strip(), "build", "-q", "--wheel", "--python", sys.executable, "--out-dir", folder, ROOT]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     assert done.returncode == 0, done.stderr[-2000:]
     [wheel] = folder.glob("*.whl")
