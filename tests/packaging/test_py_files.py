@@ -39,6 +39,7 @@ def bare(tmp_path_factory) -> Path:
     return folder / "bin" / "python"
 
 
+@pytest.mark.heavy("a wheel is built, and every package imported in a new process")
 @pytest.mark.slow
 def test_every_package_imports_from_the_zip(archive, bare, tmp_path):
     with zipfile.ZipFile(archive) as packed:
@@ -55,6 +56,8 @@ def test_every_package_imports_from_the_zip(archive, bare, tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+@pytest.mark.heavy("Spark starts, and its worker imports all that a job needs")
+@pytest.mark.night
 @pytest.mark.slow
 def test_spark_submit_takes_it(archive, bare, tmp_path):
     try:

@@ -71,6 +71,7 @@ def expected(shop, tmp_path_factory) -> dict[str, pl.DataFrame]:
     return run("LocalRunner", tmp_path_factory.mktemp("in-process"), shop)
 
 
+@pytest.mark.heavy("four jobs, twice, one of them on Spark")
 @pytest.mark.slow
 def test_on_spark_in_one_process(shop, expected, tmp_path):
     assert_same(run("PySparkRunner", tmp_path, shop, *on_spark("local[2]")), expected)

@@ -57,8 +57,9 @@ def followed(homes_of: dict[int, int]) -> bool:
 SHAPES = ["reshuffled", "uuid_keyed", "two_outputs"]
 
 
+@pytest.mark.heavy("Spark starts, and each executor's worker imports Beam")
 @pytest.mark.slow
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", [SHAPES[0], *(pytest.param(shape, marks=pytest.mark.night) for shape in SHAPES[1:])])
 def test_what_spark_computes_again_makes_a_run_void(spark_cluster, tmp_path, shape):
     said, found = run_and_kill(spark_cluster, tmp_path, shape)
     assert found == list(range(400))
@@ -66,6 +67,8 @@ def test_what_spark_computes_again_makes_a_run_void(spark_cluster, tmp_path, sha
     assert [line for line in said if line.startswith("void: ")], said
 
 
+@pytest.mark.heavy("Spark starts, and each executor's worker imports Beam")
+@pytest.mark.night
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_without_stamps_it_loses_and_doubles_rows_in_silence(spark_cluster, tmp_path, shape):
