@@ -116,7 +116,7 @@ def tables(lake: Path) -> dict[str, pl.DataFrame]:
         frame = pl.from_arrow(DeltaTable(str(log.parent)).to_pyarrow_table())
         assert isinstance(frame, pl.DataFrame)
         if log.parent.name == "metrics":
-            frame = frame.filter(pl.col("metric") != "event_latency_ms")
+            frame = frame.filter(pl.col("window") != "epoch")
         found[log.parent.name] = comparable(latest(frame))
     return found
 

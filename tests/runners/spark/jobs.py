@@ -1,16 +1,14 @@
-"""Runs jobs one after the other in this process, so that they share one Spark: RUNNER FOLDER SOURCE [flags]."""
+"""Runs jobs one after the other in this process, so that they share one Spark: RUNNER FOLDER SOURCE JOB,JOB [flags]."""
 
 import sys
 from pathlib import Path
 
 from support.process import command
 
-JOBS = ("event_enrichment", "session_analytics", "realtime_metrics", "anomaly_detection")
 
-
-def main(runner: str, folder: str, source: str, *flags: str) -> int:
+def main(runner: str, folder: str, source: str, jobs: str, *flags: str) -> int:
     """Each job's tables below FOLDER/job; 1 when one fails, with what it said."""
-    for job in JOBS:
+    for job in jobs.split(","):
         place = Path(folder, job)
         place.mkdir(parents=True)
         arguments = [f"--runner={runner}", f"--source={source}", f"--checkpoint={place / 'checkpoint'}"]
