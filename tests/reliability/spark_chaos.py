@@ -34,6 +34,8 @@ KINDS: Final = ("executor killed", "worker killed", "executor stopped", "driver 
 WEIGHTS: Final = (6, 6, 2, 1)
 STOPPED: Final = 5.0
 """Seconds that an executor is cut off."""
+BETWEEN: Final = (3.0, 20.0)
+"""Seconds between two blows: an executor that dies before its worker has imported Beam proves nothing."""
 CONF: Final = {
     "spark.ui.enabled": "false",
     "spark.executor.memory": "512m",
@@ -63,7 +65,7 @@ class Chaos:
         struck, program = 0, self._start(job, arguments)
         while True:
             try:
-                program.wait(self.chance.uniform(1, 6) if struck < kills else None)
+                program.wait(self.chance.uniform(*BETWEEN) if struck < kills else None)
             except subprocess.TimeoutExpired:
                 struck += self._strike(program)
                 continue
