@@ -6,7 +6,7 @@ WORKERS ?= 2
 # A file stays with one process, and the files that take longest begin; see tests/conftest.py.
 SPREAD := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup lock demo demo-live services chaos soak test test-all unit coverage lint types docs wheel bench clean
+.PHONY: help setup lock demo demo-live services chaos chaos-spark soak test test-all unit coverage lint types docs wheel bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,10 @@ services: setup ## Start Kafka, Redis, PostgreSQL and moto (S3, DynamoDB), print
 chaos: setup ## Kill a live job 100 times and each of its servers 5 times, then count its rows; ARGS="--seed=7 --kills=100"
 	@echo "chaos: kills, and what they hit (about 15 minutes on 2 cores)"
 	@PYTHONPATH=tests $(PY) -m reliability.chaos $(ARGS)
+
+chaos-spark: setup ## The four jobs on a Spark cluster whose executors, workers and driver die; ARGS="--seed=7 --kills=20"
+	@echo "chaos-spark: kills, and what they hit (an hour on 2 cores)"
+	@PYTHONPATH=tests $(PY) -m reliability.spark_chaos $(ARGS)
 
 soak: setup ## A live job at a fixed rate, with restarts: does anything grow? ARGS="--minutes=30 --rate=200 --restart=5"
 	@echo "soak: a line each half minute, half an hour long"

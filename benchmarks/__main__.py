@@ -15,6 +15,7 @@ NAMES: Final = (
     "metrics",
     "nab",
     "planted",
+    "spark_tasks",
 )
 
 

@@ -23,6 +23,9 @@ The events of a source of several partitions keep `source` and `partition` of th
 JOINED_ROWS: Final = 50_000
 """Rows from which decoding is at its fastest."""
 
+HEADER: Final = "header"
+"""Column of raw rows of CSV: the header of their file, the same in every row of a batch."""
+
 _PLACE: Final = ("source", "partition")
 
 
@@ -104,7 +107,7 @@ class ReadRows(CountedDoFn):
                 told[index].rows += batch.height
                 if batch.height:
                     told[index].places.add(batch.select(_PLACE).row(0))
-                if held and (rows + batch.height > 2 * JOINED_ROWS or batch.schema != held[0].schema):
+                if held and (rows + batch.height > 2 * JOINED_ROWS or not _alike(batch, held[0])):
                     yield pl.concat(held, rechunk=True)
                     held, rows = [], 0
                 held.append(batch)
@@ -120,6 +123,14 @@ class ReadRows(CountedDoFn):
         if reader is None:
             raise ValueError(f"no reader for source {split.source}")
         return reader
+
+
+def _alike(one: pl.DataFrame, other: pl.DataFrame) -> bool:
+    """Whether batches can be decoded as one: the same columns, and for rows of CSV the same header."""
+    if one.schema != other.schema:
+        return False
+    headers = [batch[HEADER].head(1).to_list() for batch in (one, other) if HEADER in batch.columns]
+    return headers[:1] == headers[1:]
 
 
 def _add_reasons(dead: dict[str, Any], letters: pl.DataFrame) -> None:

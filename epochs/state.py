@@ -1,5 +1,6 @@
 """The state of one shard of one operator: what a kernel's step sees, and what it leaves behind."""
 
+import os
 import threading
 import uuid
 from collections import OrderedDict
@@ -17,7 +18,10 @@ from ecompulse.kernels.hashing import fingerprint
 from ecompulse.kernels.prints import Prints, owners
 from ecompulse.kernels.step import END_OF_TIME, Change, Clock, Kernel, Table
 
-CACHE_BYTES: Final = 2 * 1024**3
+CACHE_MB: Final = "ECOMPULSE_STATE_CACHE_MB"
+"""Environment variable: MB of state that one process keeps in memory, 2048 without it."""
+
+CACHE_BYTES: Final = int(os.environ.get(CACHE_MB, "2048")) * 1024**2
 NEVER_STEPPED: Final = -(2**62)
 
 

@@ -1,9 +1,11 @@
 """Put a driver together from a job, its sources and a user's options."""
 
 import io
+import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,7 @@ from ecompulse.epochs.driver import Driver, Settings, Trigger
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.incarnation import OwnStore
 from ecompulse.epochs.job import Job
-from ecompulse.epochs.plan import Planner
+from ecompulse.epochs.plan import CURRENT, Planner
 from ecompulse.epochs.protocols import EVENTS, Owner, Sink, Source, Store
 from ecompulse.epochs.replay import ReplaySource, reads_as
 from ecompulse.epochs.scope import Scope, Workspace
@@ -31,6 +33,7 @@ from pipelines.flags import Options
 from pipelines.launch import WallClock
 from pipelines.places import absolute, checkpoint_of, open_place, trigger_of, warehouse_of
 from pipelines.report import Report, reporter
+from pipelines.spark import check_workers, spark_settings
 from pipelines.topics import lasting, topic_sinks
 
 if TYPE_CHECKING:
@@ -45,7 +48,9 @@ def assemble(job: Job, sources: Sequence[Source], options: Options, stop: thread
     saved = options.checkpoint_backup
     backup = open_place("checkpoint_backup", absolute(saved), options) if saved else None
     sinks = sinks_of(outputs, options)
-    pipeline = _pipeline(options)  # all that a user may have got wrong comes before anything is made
+    # All that a user may have got wrong comes before anything is made.
+    pipeline = _pipeline(job.name, options)
+    check_workers(pipeline.runner, job.name, options)
     with _held(store), _exporting(job, outputs, options) as exporter:
         if backup:
             require_restored(store, backup)
@@ -68,7 +73,7 @@ def assemble(job: Job, sources: Sequence[Source], options: Options, stop: thread
             sources=sources,
             planner=_planner(job, sources, options),
             sinks=sinks,
-            run=executor(pipeline),
+            run=executor(pipeline, partial(_label, job.name, own)),
             clock=WallClock(),
             settings=_settings(options),
             report=_both(reporter(options.progress), exporter.progress) if exporter else reporter(options.progress),
@@ -83,6 +88,11 @@ def _owner(job: Job, checkpoint: Checkpoint, options: Options) -> Owner:
     """Whose rows they are; old ones can be replaced as long as there are none of ours."""
     fresh = checkpoint.last_commit() == 0
     return Owner(job.name, checkpoint.id, options.instance, checkpoint.succeeds, options.replace and fresh)
+
+
+def _label(job: str, store: Store) -> str:
+    """What an engine's own page calls the run that is on."""
+    return f"{job} epoch {json.loads(store.get(CURRENT))['epoch']}"
 
 
 @contextmanager
@@ -126,13 +136,13 @@ def _held(store: Store) -> Iterator[None]:
         lock.release()
 
 
-def _pipeline(options: Options) -> Any:
+def _pipeline(job: str, options: Options) -> Any:
     """An empty pipeline; UserError for a runner or a flag's value that Beam refuses."""
     complaint = io.StringIO()
     try:
         with redirect_stderr(complaint):  # Beam's own parser prints its usage, all of it
             PipelineOptions(list(options.beam)).get_all_options()  # else they are parsed when the first epoch runs
-            return new_pipeline(options.runner, options.beam)
+            return new_pipeline(options.runner, options.beam, spark_settings(job, options))
     except SystemExit:
         last = complaint.getvalue().strip().rpartition("\n")[2]
         raise UserError(last.rpartition("error: ")[2].removeprefix("argument ")) from None

@@ -10,6 +10,7 @@ OUTPUT: Final = "output"
 TIME: Final = "time"
 EPOCHS: Final = "epochs and state"
 RUN: Final = "running"
+SPARK: Final = "Spark (--runner=PySparkRunner)"
 JOINS: Final = "deduplication and joins"
 
 BOTS: Final = Flag(
@@ -215,7 +216,24 @@ COMMON: Final[tuple[Flag, ...]] = (
     Flag(
         "runner",
         RUN,
-        "Beam runner: LocalRunner (in this process, all cores), DirectRunner (Beam's own in one process), PrismRunner",
+        "Beam runner: LocalRunner (in this process, all cores), DirectRunner (Beam's own in one process), PrismRunner, "
+        "PySparkRunner (ours, on Spark)",
         default="LocalRunner",
+    ),
+    Flag("spark_master", SPARK, "URL of the cluster: local[2], spark://HOST:7077", shown="spark-submit's, or local[*]"),
+    Flag(
+        "spark_conf",
+        SPARK,
+        "spark.KEY=VALUE, over what spark-submit and spark-defaults.conf say; may be given more than once",
+        default=[],
+        many=True,
+    ),
+    Flag("spark_parallelism", SPARK, "tasks of a stage", parse=count, shown="--num_shards"),
+    Flag(
+        "shared_filesystem",
+        SPARK,
+        "all workers see the folders of --source, --checkpoint and --lake, under the same paths; one is asked at start",
+        default=False,
+        switch=True,
     ),
 )

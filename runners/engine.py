@@ -5,7 +5,7 @@ import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -14,17 +14,21 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserError
 from ecompulse.runners.local import LocalRunner
 
+if TYPE_CHECKING:
+    from ecompulse.runners.spark import SparkSettings
+
 LOCAL: Final = "LocalRunner"
 IN_PROCESS: Final = ("DirectRunner", "FnApiRunner")
 PRISM: Final = "PrismRunner"
+SPARK: Final = "PySparkRunner"
 FROZEN: Final = "ECOMPULSE_FROZEN_FRAMES"
 """Environment variable: when set, LocalRunner proves that no frame is changed once it was handed on. For tests."""
 
 _OURS: Final = re.compile(r"ecompulse\.(?:epochs\.errors|io\.lookups\.store)\.(\w+): (.*)")
 
 
-def new_pipeline(runner: str, beam_flags: Sequence[str]) -> beam.Pipeline:
-    """An empty pipeline on a runner.
+def new_pipeline(runner: str, beam_flags: Sequence[str], spark: "SparkSettings | None" = None) -> beam.Pipeline:
+    """An empty pipeline on a runner; `spark` are the settings of ours on Spark.
 
     `LocalRunner` is ours. `DirectRunner` is the in-process FnApiRunner, chosen explicitly: Beam's own of that name
     would first try to download and start Prism.
@@ -34,6 +38,10 @@ def new_pipeline(runner: str, beam_flags: Sequence[str]) -> beam.Pipeline:
         return beam.Pipeline(runner=LocalRunner(frozen=frozen), options=PipelineOptions(list(beam_flags)))
     if runner in IN_PROCESS:
         return beam.Pipeline(runner=RepeatingRunner(), options=PipelineOptions(list(beam_flags)))
+    if runner == SPARK:
+        from ecompulse.runners.spark import PySparkRunner  # noqa: PLC0415  # PySpark is an extra
+
+        return beam.Pipeline(runner=PySparkRunner(spark), options=PipelineOptions(list(beam_flags)))
     if runner == PRISM and not any(flag.startswith("--prism_location") for flag in beam_flags):
         beam_flags = [*beam_flags, f"--prism_location={find_prism()}"]
     return beam.Pipeline(options=PipelineOptions([f"--runner={runner}", *beam_flags]))
@@ -82,9 +90,14 @@ def find_prism() -> str:
     return found
 
 
-def executor(pipeline: beam.Pipeline) -> Callable[[], None]:
-    """A function that runs the pipeline, again and again; JobError says in one line what failed on a worker."""
+def executor(pipeline: beam.Pipeline, label: Callable[[], str] | None = None) -> Callable[[], None]:
+    """A function that runs the pipeline, again and again; JobError says in one line what failed on a worker.
+
+    `label` names the run that begins, for an engine that shows its runs to people.
+    """
     local = isinstance(pipeline.runner, LocalRunner)
+    if label is not None and hasattr(pipeline.runner, "label"):
+        pipeline.runner.label = label
 
     def run() -> None:
         try:

@@ -34,10 +34,13 @@ class Rows:
             "partition": pl.Series([split.partition] * split.rows, dtype=POSITION_SCHEMA["partition"]),
             "offset": pl.Series(range(split.start, split.end), dtype=POSITION_SCHEMA["offset"]),
         }
-        yield pl.DataFrame(columns | ({"header": ["h"] * split.rows} if split.uri.endswith("csv") else {}))
+        yield pl.DataFrame(
+            columns | ({"header": [f"h{split.partition}"] * split.rows} if split.uri.endswith("csv") else {})
+        )
 
 
 def decode(rows, clock):
+    assert "header" not in rows.columns or rows["header"].n_unique() <= 1, "rows of one header are decoded by it"
     times = rows.with_columns(event_time=pl.col("offset").cast(TIME))
     return {EVENTS: times.filter(pl.col("offset") % 3 != 0), "dead": times.filter(pl.col("offset") % 3 == 0)}
 

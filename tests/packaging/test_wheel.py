@@ -23,7 +23,8 @@ def test_wheel_and_sdist_work_from_an_empty_folder(tmp_path: Path) -> None:
     assert done.stdout.count("a small job ran") == 2  # once from the wheel, once from the sdist
     [wheel] = (tmp_path / "dist").glob("*.whl")
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assert packed == {*files("pipelines", ""), *(name for room in ROOMS for name in files(room, "ecompulse/"))}
+    whole = {*files("pipelines", ""), *files("ecompulse", "")}
+    assert packed == {*whole, *(name for room in ROOMS for name in files(room, "ecompulse/"))}
 
 
 def files(room: str, prefix: str) -> set[str]:

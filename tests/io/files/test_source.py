@@ -6,6 +6,7 @@ from unittest import mock
 
 import polars as pl
 import pytest
+from deltalake import DeltaTable
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from ecompulse.io.files.listing import list_files
 from ecompulse.io.files.records import OpenFile, record_ends, scan, to_rows
 from ecompulse.io.files.source import FileSource
 from ecompulse.io.sources import open_source
+from pipelines import event_enrichment
 from support.examples import examples
 
 
@@ -195,6 +197,20 @@ def test_a_plan_counts_the_records_that_are_read(data, choice):
                 assert records + blank <= limit
                 at = end
     assert at == len(data)
+
+
+def test_csv_files_of_other_columns_are_read_by_their_own_headers(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    time, folder = "2026-03-01T00:00:00Z", tmp_path / "in"
+    folder.mkdir()
+    (folder / "1.csv").write_text(f"event_id,event_type,event_time,user_id,query\na,search,{time},u1,red shoes\n")
+    (folder / "2.csv").write_text(f"event_id,event_type,event_time,query,user_id\nb,search,{time},blue hat,u2\n")
+    assert event_enrichment.main(["--source=in", "--progress=none", "--warehouse=none"]) == 0
+    rows = pl.from_arrow(DeltaTable("lake/enriched_events").to_pyarrow_table())
+    assert sorted(rows.select("event_id", "user_id", "query").rows()) == [
+        ("a", "u1", "red shoes"),
+        ("b", "u2", "blue hat"),
+    ]
 
 
 def test_scan_stops_at_the_limit(tmp_path):

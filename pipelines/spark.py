@@ -1,0 +1,77 @@
+"""What jobs need to know of Spark: flags, settings, and what workers on other machines cannot see."""
+
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ecompulse.epochs.errors import UserError
+from ecompulse.runners.engine import SPARK
+from pipelines.places import absolute, checkpoint_of, warehouse_of
+
+if TYPE_CHECKING:
+    from ecompulse.runners.spark import SparkSettings
+    from pipelines.flags import Options
+
+_TASK_CPUS: Final = "spark.task.cpus"
+
+
+def spark_settings(job: str, options: "Options") -> "SparkSettings | None":
+    """Of a user's options; None for another runner. UserError when PySpark is not there, or a setting is none."""
+    if options.runner != SPARK:
+        return None
+    try:
+        from ecompulse.runners.spark import SparkSettings
+    except ModuleNotFoundError as error:
+        if str(error.name).split(".")[0] not in {"pyspark", "py4j"}:
+            raise
+        raise UserError("--runner: PySparkRunner needs PySpark; install ecompulse[spark]") from None
+    conf = dict(_setting(text) for text in options.spark_conf)
+    conf.setdefault("spark.executorEnv.POLARS_MAX_THREADS", conf.get(_TASK_CPUS, "1"))
+    return SparkSettings(
+        master=options.spark_master,
+        conf=conf,
+        parallelism=options.spark_parallelism or options.num_shards,
+        app_name=job,
+    )
+
+
+def _setting(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.startswith("spark."):
+        raise UserError(f"--spark_conf: wants spark.KEY=VALUE, not {text!r}")
+    return key, value
+
+
+def check_workers(runner: Any, job: str, options: "Options") -> None:
+    """UserError, naming the flag, for a place that workers on other machines cannot see; starts Spark.
+
+    Whether they see a disk that the user calls shared, they are asked.
+    """
+    if options.runner != SPARK or not runner.remote:
+        return
+    if options.warehouse != "none" and warehouse_of(options).startswith("sqlite"):
+        raise UserError("--warehouse: SQLite is a file of one machine; give postgresql:// or none on a cluster")
+    wanted = [("checkpoint", checkpoint_of(job, options)), *(("source", absolute(uri)) for uri in options.source)]
+    if options.lake != "none":
+        wanted.insert(1, ("lake", absolute(options.lake)))
+    local = {flag: place for flag, place in wanted if "://" not in place}
+    if local and not options.shared_filesystem:
+        flag, place = next(iter(local.items()))
+        raise UserError(f"--{flag}: {place} is on this machine's disk; give --shared_filesystem if all workers see it")
+    _probe(runner, {flag: place for flag, place in local.items() if flag != "source"})
+
+
+def _probe(runner: Any, folders: dict[str, str]) -> None:
+    content = uuid.uuid4().hex.encode()
+    files = {flag: Path(folder, f".probe-{uuid.uuid4().hex}") for flag, folder in folders.items()}
+    try:
+        for path in files.values():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        unseen = runner.unreadable({str(path): content for path in files.values()})
+    finally:
+        for path in files.values():
+            path.unlink(missing_ok=True)
+    for flag, path in files.items():
+        if str(path) in unseen:
+            raise UserError(f"--{flag}: {path.parent}: workers do not see this folder, so it is not shared")

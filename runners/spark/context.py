@@ -1,0 +1,68 @@
+"""Spark's context: one per process, kept across runs."""
+
+import atexit
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ecompulse.runners.spark.settings import SparkSettings
+
+if TYPE_CHECKING:
+    from pyspark import SparkContext
+
+_LOGGING: Final = Path(__file__).with_name("log4j2.properties")
+
+
+def spark_context(settings: SparkSettings) -> "SparkContext":
+    """The process's context; begun with these settings when there is none, or when it was stopped from outside.
+
+    Raises:
+        ValueError: there is one, on another master.
+    """
+    from pyspark import SparkConf, SparkContext  # noqa: PLC0415  # starts nothing, but is an extra of its own
+
+    active = SparkContext._active_spark_context  # noqa: SLF001  # the public way would make one
+    if active is not None:
+        if not active._jsc.sc().isStopped():  # noqa: SLF001  # nothing public says so
+            if settings.master not in {None, active.master}:
+                raise ValueError(f"{settings.master}: this process is at work on {active.master} already")
+            return active
+        active.stop()
+    # Before the JVM is there: its own words about where it logs are no user's business.
+    os.environ.setdefault("SPARK_SUBMIT_OPTS", f"-Dlog4j2.configurationFile=file:{_LOGGING}")
+    wanted = {"spark.ui.showConsoleProgress": "false", **settings.conf}  # the program shows its own
+    if settings.master:
+        wanted["spark.master"] = settings.master
+    SparkContext._ensure_initialized(conf=SparkConf(loadDefaults=False).setAll(list(wanted.items())))  # noqa: SLF001
+    conf = SparkConf().setAll(list(wanted.items()))  # over what spark-submit and spark-defaults.conf say
+    conf.setIfMissing("spark.master", "local[*]").setIfMissing("spark.app.name", settings.app_name)
+    if str(conf.get("spark.master")).startswith("local"):
+        os.environ.setdefault("PYSPARK_PYTHON", str(conf.get("spark.pyspark.python", sys.executable)))
+    with _own_interrupt():
+        context = SparkContext(conf=conf)
+    context.setLogLevel(settings.log_level)
+    atexit.register(context.stop)
+    return context
+
+
+def is_local(context: "SparkContext") -> bool:
+    """Whether tasks run on this machine, in this program's own JVM."""
+    return str(context.master).startswith("local")
+
+
+@contextmanager
+def _own_interrupt() -> Iterator[None]:
+    """Keep the program's handler of Ctrl-C: PySpark puts its own in its place, which leaves nothing to be finished."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

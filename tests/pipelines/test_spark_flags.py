@@ -1,0 +1,82 @@
+"""What a user of Spark may get wrong is one line that names the flag, before any data moves."""
+
+import pytest
+
+from ecompulse.epochs.errors import UserError
+from pipelines import event_enrichment
+from pipelines.common import COMMON
+from pipelines.flags import parse
+from pipelines.spark import check_workers, spark_settings
+
+
+class Remote:
+    """A runner whose workers are elsewhere, and see nothing of `hidden`."""
+
+    remote = True
+
+    def __init__(self, hidden: str = "nothing") -> None:
+        self.hidden = hidden
+        self.asked: dict[str, bytes] = {}
+
+    def unreadable(self, contents):
+        self.asked = dict(contents)
+        return [path for path in contents if self.hidden in path]
+
+
+def options(tmp_path, *flags: str):
+    given = [f"--source={tmp_path}", f"--checkpoint={tmp_path / 'c'}", f"--lake={tmp_path / 'lake'}"]
+    return parse("x", "x", (*COMMON, *event_enrichment.SPEC.flags), [*given, "--runner=PySparkRunner", *flags])
+
+
+def refused(tmp_path, *flags: str, runner: Remote | None = None) -> str:
+    with pytest.raises(UserError) as error:
+        check_workers(runner or Remote(), "event_enrichment", options(tmp_path, *flags))
+    return str(error.value)
+
+
+def test_sqlite_is_of_one_machine(tmp_path):
+    assert refused(tmp_path).startswith("--warehouse: SQLite")
+
+
+def test_a_local_folder_must_be_said_to_be_shared(tmp_path):
+    assert refused(tmp_path, "--warehouse=none").startswith(f"--checkpoint: {tmp_path / 'c'} is on this machine's disk")
+
+
+@pytest.mark.parametrize(("flag", "folder"), [("checkpoint", "c"), ("lake", "lake")])
+def test_workers_are_asked_whether_it_is(tmp_path, flag, folder):
+    runner = Remote(hidden=f"/{folder}/")
+    said = refused(tmp_path, "--warehouse=none", "--shared_filesystem", runner=runner)
+    assert said.startswith(f"--{flag}: {tmp_path / folder}: workers do not see")
+    assert len(runner.asked) == 2
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()], "the probes are gone"
+
+
+def test_a_shared_disk_is_taken(tmp_path):
+    runner = Remote()
+    check_workers(runner, "event_enrichment", options(tmp_path, "--warehouse=none", "--shared_filesystem"))
+    assert len(runner.asked) == 2
+
+
+def test_on_one_machine_nobody_is_asked(tmp_path):
+    here = Remote()
+    here.remote = False
+    check_workers(here, "event_enrichment", options(tmp_path))
+    assert not here.asked
+
+
+def test_settings_of_spark(tmp_path):
+    found = spark_settings(
+        "job", options(tmp_path, "--spark_master=local[3]", "--spark_conf=spark.task.cpus=2", "--num_shards=6")
+    )
+    assert found is not None
+    assert (found.master, found.parallelism, found.app_name) == ("local[3]", 6, "job")
+    assert found.conf == {"spark.task.cpus": "2", "spark.executorEnv.POLARS_MAX_THREADS": "2"}
+    fewer = spark_settings("job", options(tmp_path, "--num_shards=200", "--spark_parallelism=8"))
+    assert fewer is not None
+    assert fewer.parallelism == 8
+
+
+@pytest.mark.parametrize("text", ["spark.task.cpus", "task.cpus=2"])
+def test_a_setting_that_is_none(tmp_path, text):
+    with pytest.raises(UserError, match=r"--spark_conf: wants spark\.KEY=VALUE"):
+        spark_settings("job", options(tmp_path, f"--spark_conf={text}"))

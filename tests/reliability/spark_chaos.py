@@ -1,0 +1,193 @@
+"""`make chaos-spark`: the four jobs on a standalone cluster, while a seeded schedule kills and stops what is at work.
+
+Executors die (SIGKILL to the JVM), workers die after they have written files (a failure after side effects), executors
+are cut off but alive (SIGSTOP, a while later SIGCONT), the driver dies and is started again. Speculation is on. In
+the end all tables are compared with those of a run in process that nobody disturbed.
+"""
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import polars as pl
+import psutil
+from deltalake import DeltaTable
+
+from ecompulse.simulator.settings import Settings
+from ecompulse.simulator.shop import simulate
+from ecompulse.simulator.store import write
+from services import spark
+from support.place import latest
+from support.script import comparable
+
+JOBS: Final = ("event_enrichment", "session_analytics", "realtime_metrics", "anomaly_detection")
+KINDS: Final = ("executor killed", "worker killed", "executor stopped", "driver killed")
+WEIGHTS: Final = (6, 6, 2, 1)
+STOPPED: Final = 5.0
+"""Seconds that an executor is cut off."""
+BETWEEN: Final = (3.0, 20.0)
+"""Seconds between two blows: an executor that dies before its worker has imported Beam proves nothing."""
+CONF: Final = {
+    "spark.ui.enabled": "false",
+    "spark.executor.memory": "512m",
+    "spark.speculation": "true",
+    "spark.speculation.multiplier": "3",
+    "spark.task.maxFailures": "8",
+    "spark.shuffle.readHostLocalDisk": "false",
+    "spark.shuffle.io.maxRetries": "1",
+    "spark.shuffle.io.retryWait": "1s",
+}
+
+
+@dataclass
+class Chaos:
+    """A job that runs again and again until it ends by itself.
+
+    Attributes:
+        done: what was done, by kind; only blows that met something count.
+    """
+
+    cluster: spark.Cluster
+    chance: random.Random
+    done: Counter[str] = field(default_factory=Counter)
+
+    def run(self, job: str, arguments: list[str], kills: int) -> None:
+        """Start the job, start it again when its driver was killed, until it ends with everything read."""
+        struck, program = 0, self._start(job, arguments)
+        while True:
+            try:
+                program.wait(self.chance.uniform(*BETWEEN) if struck < kills else None)
+            except subprocess.TimeoutExpired:
+                struck += self._strike(program)
+                continue
+            if program.returncode == 0:
+                return
+            if program.returncode != -signal.SIGKILL and struck >= 3 * kills:
+                raise RuntimeError(f"{job} does not get to its end: exit status {program.returncode}")
+            self.done[f"start after exit {program.returncode}"] += 1
+            program = self._start(job, arguments)
+
+    def _start(self, job: str, arguments: list[str]) -> "subprocess.Popen[bytes]":
+        environment = {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
+        return subprocess.Popen([sys.executable, "-m", f"pipelines.{job}", *arguments], env=environment)
+
+    def _strike(self, program: "subprocess.Popen[bytes]") -> bool:
+        """One blow; whether it met anything."""
+        [kind] = self.chance.choices(KINDS, WEIGHTS)
+        executors = self.cluster.executors()
+        if kind == "driver killed":
+            program.kill()
+        elif not executors:
+            return False
+        else:
+            executor = self.chance.choice(executors)
+            if not self._strike_executor(kind, executor):
+                return False
+        self.done[kind] += 1
+        return True
+
+    def _strike_executor(self, kind: str, executor: psutil.Process) -> bool:
+        try:
+            if kind == "executor killed":
+                executor.kill()
+            elif kind == "executor stopped":
+                executor.suspend()
+                time.sleep(STOPPED)
+                executor.resume()
+            else:
+                workers = [child for child in executor.children(recursive=True) if not child.children()]
+                self.chance.choice(workers).kill()
+        except (psutil.NoSuchProcess, IndexError):
+            return False
+        return True
+
+
+def tables(lake: Path) -> dict[str, pl.DataFrame]:
+    """Final rows of every table, without what is measured in processing time."""
+    found = {}
+    for log in sorted(lake.glob("*/_delta_log")):
+        frame = pl.from_arrow(DeltaTable(str(log.parent)).to_pyarrow_table())
+        assert isinstance(frame, pl.DataFrame)
+        if log.parent.name == "metrics":
+            frame = frame.filter(pl.col("window") != "epoch")
+        found[log.parent.name] = comparable(latest(frame))
+    return found
+
+
+def compared(found: dict[str, pl.DataFrame], expected: dict[str, pl.DataFrame]) -> tuple[int, int]:
+    """Rows that are lost, and rows that are too many, over all tables."""
+    lost = extra = 0
+    for name, frame in expected.items():
+        other = found.get(name, frame.clear())
+        keys = frame.columns
+        lost += frame.join(other, on=keys, how="anti", nulls_equal=True).height
+        extra += other.join(frame, on=keys, how="anti", nulls_equal=True).height
+        extra += max(0, other.height - other.unique().height - (frame.height - frame.unique().height))
+    return lost, extra
+
+
+def orphans(lake: Path) -> int:
+    """Parquet files that no table refers to."""
+    there = {path for path in lake.rglob("*.parquet") if "_delta_log" not in path.parts}
+    known = {log.parent / name for log in lake.glob("*/_delta_log") for name in DeltaTable(str(log.parent)).files()}
+    return len(there - known)
+
+
+def main() -> int:
+    """Run it; 1 when rows are lost or too many."""
+    parser = argparse.ArgumentParser(prog="make chaos-spark", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--kills", type=int, default=100, help="over all jobs")
+    parser.add_argument("--events", type=int, default=6000)
+    parser.add_argument("--jobs", nargs="*", default=JOBS, choices=JOBS)
+    given = parser.parse_args()
+    began, wrong = time.monotonic(), 0
+    with TemporaryDirectory(prefix="chaos-spark-") as name:
+        folder = Path(name)
+        write(simulate(Settings(seed=given.seed, events=given.events)), folder / "shop")
+        chaos = Chaos(spark.start(folder / "cluster"), random.Random(given.seed))
+        try:
+            for job in given.jobs:
+                wrong += _one(chaos, folder, job, given.kills // len(given.jobs))
+        finally:
+            chaos.cluster.stop()
+    struck = ", ".join(f"{kind}: {count}" for kind, count in sorted(chaos.done.items()))
+    sys.stdout.write(f"seed {given.seed}, {time.monotonic() - began:.0f} s; {struck}\n")
+    return 1 if wrong else 0
+
+
+def _one(chaos: Chaos, folder: Path, job: str, kills: int) -> int:
+    common = [f"--source={folder / 'shop' / 'events'}", "--drain", "--num_shards=4", "--warehouse=none"]
+    common += ["--max_records_per_epoch=1500", "--progress=none", "--epoch_attempts=20"]
+    lakes = {}
+    for kind in ("calm", "chaos"):
+        place = folder / job / kind
+        lakes[kind] = place / "lake"
+        arguments = [*common, f"--checkpoint={place / 'checkpoint'}", f"--lake={lakes[kind]}"]
+        if kind == "calm":
+            subprocess.run([sys.executable, "-m", f"pipelines.{job}", *arguments], check=True)
+        else:
+            on = [f"--spark_conf={key}={value}" for key, value in CONF.items()]
+            on += ["--runner=PySparkRunner", f"--spark_master={chaos.cluster.url}", "--shared_filesystem"]
+            chaos.run(job, [*arguments, *on], kills)
+    lost, extra = compared(tables(lakes["chaos"]), tables(lakes["calm"]))
+    rows = sum(frame.height for frame in tables(lakes["calm"]).values())
+    told = (
+        f"{job:18}{rows:>8} rows, lost {lost}, too many {extra}, files that nobody refers to: {orphans(lakes['chaos'])}"
+    )
+    sys.stdout.write(f"{told}\n")
+    sys.stdout.flush()
+    return lost + extra
+
+
+if __name__ == "__main__":
+    sys.exit(main())
