@@ -197,11 +197,15 @@ def _check_settings(root: str, meta: Mapping[str, Any], settings: Mapping[str, A
             )
 
 
-def claim_sinks(store: Store, sinks: Sequence[str]) -> None:
-    """Remember the sinks of a checkpoint; UserError for one that the checkpoint it was forked from writes."""
+def refuse_sinks(store: Store, sinks: Sequence[str]) -> None:
+    """UserError for a sink that the checkpoint which this one was forked from writes to."""
     for sink in sinks:
         if sink in read_meta(store).get("other_than", []):
             raise UserError(f"{sink}: the checkpoint that {store.root} was forked from writes there; choose another")
+
+
+def remember_sinks(store: Store, sinks: Sequence[str]) -> None:
+    """Remember the sinks of a checkpoint, before the first epoch is published there."""
     known = used_sinks(store)
     if not set(sinks) <= set(known):
         store.put(SINKS, json.dumps(sorted({*known, *sinks})).encode())

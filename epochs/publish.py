@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ecompulse.epochs.backup import Backup
-from ecompulse.epochs.checkpoint import Checkpoint, Seal
+from ecompulse.epochs.checkpoint import Checkpoint, Seal, remember_sinks
 from ecompulse.epochs.collect import collect
 from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserError
 from ecompulse.epochs.persistence import Persistence, one_line
@@ -35,6 +35,7 @@ class Publisher:
         """Prepare sinks and backup; UserError when one cannot be, JobError when the backup does not answer."""
         for sink in self.sinks:
             sink.open(self.tables, self.owner)
+        remember_sinks(self.checkpoint.store, [sink.name for sink in self.sinks])  # none that has refused us
         if self.backup is None:
             return
         try:

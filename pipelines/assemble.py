@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from ecompulse.epochs.backup import Backup, require_restored
-from ecompulse.epochs.checkpoint import OUTPUTS, Checkpoint, claim_sinks, open_checkpoint
+from ecompulse.epochs.checkpoint import OUTPUTS, Checkpoint, open_checkpoint, refuse_sinks
 from ecompulse.epochs.driver import Driver, Settings, Trigger
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.incarnation import OwnStore
@@ -55,7 +55,7 @@ def assemble(job: Job, sources: Sequence[Source], options: Options, stop: thread
         if backup:
             require_restored(store, backup)
         checkpoint = open_checkpoint(store, settings_of(job, sources, options))
-        claim_sinks(store, [sink.name for sink in sinks])
+        refuse_sinks(store, [sink.name for sink in sinks])
         for place in (store, outputs, backup):
             if isinstance(place, LocalStore):
                 place.sweep()  # once per start: a lake has many files
