@@ -138,7 +138,8 @@ def compared(found: dict[str, pl.DataFrame], expected: dict[str, pl.DataFrame]) 
 def orphans(lake: Path) -> int:
     """Parquet files that no table refers to."""
     there = {path for path in lake.rglob("*.parquet") if "_delta_log" not in path.parts}
-    known = {log.parent / name for log in lake.glob("*/_delta_log") for name in DeltaTable(str(log.parent)).files()}
+    tables = [DeltaTable(str(log.parent)) for log in lake.glob("*/_delta_log")]
+    known = {Path(uri) for table in tables for uri in table.file_uris()}
     return len(there - known)
 
 
