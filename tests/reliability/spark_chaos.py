@@ -132,6 +132,9 @@ def compared(found: dict[str, pl.DataFrame], expected: dict[str, pl.DataFrame]) 
         lost += frame.join(other, on=keys, how="anti", nulls_equal=True).height
         extra += other.join(frame, on=keys, how="anti", nulls_equal=True).height
         extra += max(0, other.height - other.unique().height - (frame.height - frame.unique().height))
+        for number, one in enumerate((other, frame)):
+            for row in one.join((frame, other)[number], on=keys, how="anti", nulls_equal=True).head(3).to_dicts():
+                sys.stdout.write(f"  {name}, only {('under chaos', 'in process')[number]}: {row}\n")
     return lost, extra
 
 
