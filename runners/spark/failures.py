@@ -4,6 +4,8 @@ import re
 from typing import Final
 
 _TRACEBACK: Final = "Traceback (most recent call last):"
+_PY4J: Final = "An error occurred while calling "
+_LATEST: Final = "most recent failure: "
 _RAISED: Final = re.compile(r"^[A-Za-z_][\w.]*(?::|$)")
 
 
@@ -12,11 +14,12 @@ class TaskFailed(RuntimeError):  # noqa: N818  # what happened, as Beam's own er
 
 
 def last_line(text: str) -> str:
-    """The error that ends the last Python traceback in a text, else the text's first line."""
+    """The error that ends the last Python traceback in a text, else what Spark says of its last failure, in a line."""
     _, found, traceback = text.rpartition(_TRACEBACK)
     if found:
         for line in traceback.splitlines():
             if _RAISED.match(line):
                 return line.strip()
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[0] if lines else "no message"
+    lines = [line.strip().removeprefix(": ") for line in text.splitlines() if line.strip()]
+    said = [line for line in lines if not line.startswith(_PY4J)]
+    return said[0].rpartition(_LATEST)[2] if said else "no message"

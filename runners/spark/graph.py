@@ -1,20 +1,18 @@
 """The Spark job of a run: one shuffle per stage, the last stages' records to the driver."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from apache_beam.portability.api import metrics_pb2
 
 from ecompulse.runners.spark.beam_internals import consolidate
-from ecompulse.runners.spark.stamps import Stamped
+from ecompulse.runners.spark.stamps import Verify
 from ecompulse.runners.spark.task import Record, StageTask, check
 from ecompulse.runners.spark.translation import Stage, Translated
 
 if TYPE_CHECKING:
     from pyspark import RDD, Broadcast, SparkContext
-
-Verify = Callable[[Iterable[Stamped], Mapping[int, int]], dict[int, int]]
 
 
 def collect(context: "SparkContext", shared: "Broadcast[Translated]", parallelism: int, verify: Verify) -> list[Record]:

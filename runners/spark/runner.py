@@ -1,6 +1,6 @@
 """`PySparkRunner`: Beam's fused stages, executed inside Spark tasks."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +14,10 @@ from ecompulse.runners.spark.failures import TaskFailed, last_line
 from ecompulse.runners.spark.graph import collect, job_group, metrics_of
 from ecompulse.runners.spark.probe import unreadable
 from ecompulse.runners.spark.settings import SparkSettings
-from ecompulse.runners.spark.stamps import Stamped, sums_of
+from ecompulse.runners.spark.stamps import Verify, sums_of
 from ecompulse.runners.spark.translation import Translated, translate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pyspark import Broadcast, SparkContext
 
 
@@ -40,7 +38,7 @@ class PySparkRunner(PipelineRunner):
     whatever the user's functions did outside of Beam, and may be followed by another run.
     """
 
-    verify: Callable[[Iterable[Stamped], Mapping[int, int]], dict[int, int]] = staticmethod(sums_of)
+    verify: Verify = staticmethod(sums_of)
 
     def __init__(self, settings: SparkSettings | None = None, label: Callable[[], str] = lambda: "pipeline") -> None:
         """`label` says, at the start of each run, what Spark's page is to call it."""
@@ -93,7 +91,7 @@ class PySparkRunner(PipelineRunner):
 
 
 @contextmanager
-def readable_failures() -> "Iterator[None]":
+def readable_failures() -> Iterator[None]:
     """TaskFailed, with a worker's own last line, in place of what Py4J makes of it."""
     from py4j.protocol import Py4JError  # noqa: PLC0415  # comes with PySpark, an extra
 

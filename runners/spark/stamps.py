@@ -11,7 +11,7 @@ attempts.
 """
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 _SPACE: Final = 2**64
@@ -35,6 +35,10 @@ class Stamped(NamedTuple):
     part: int
     stamp: int
     sums: Mapping[int, int]
+
+
+Verify = Callable[[Iterable[Stamped], Mapping[int, int]], dict[int, int]]
+"""What looks whether records fit each other: `sums_of`."""
 
 
 def new_stamp() -> int:

@@ -1,17 +1,15 @@
 """What a Spark task does: one stage over one partition."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ecompulse.runners.spark.beam_internals import ENCODED_IMPULSE_VALUE
 from ecompulse.runners.spark.bundles import Bundles, bundles_of
 from ecompulse.runners.spark.routing import split_by_task
-from ecompulse.runners.spark.stamps import Recomputed, Stamped, new_stamp, sums_of
+from ecompulse.runners.spark.stamps import Recomputed, Stamped, Verify, new_stamp, sums_of
 from ecompulse.runners.spark.translation import Input, Stage
 from ecompulse.runners.spark.warmth import keep_warm
-
-Verify = Callable[[Iterable[Stamped], Mapping[int, int]], dict[int, int]]
 
 
 class Record(NamedTuple):

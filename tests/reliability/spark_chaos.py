@@ -132,13 +132,17 @@ def compared(found: dict[str, pl.DataFrame], expected: dict[str, pl.DataFrame]) 
         lost += frame.join(other, on=keys, how="anti", nulls_equal=True).height
         extra += other.join(frame, on=keys, how="anti", nulls_equal=True).height
         extra += max(0, other.height - other.unique().height - (frame.height - frame.unique().height))
+        for number, one in enumerate((other, frame)):
+            for row in one.join((frame, other)[number], on=keys, how="anti", nulls_equal=True).head(3).to_dicts():
+                sys.stdout.write(f"  {name}, only {('under chaos', 'in process')[number]}: {row}\n")
     return lost, extra
 
 
 def orphans(lake: Path) -> int:
     """Parquet files that no table refers to."""
     there = {path for path in lake.rglob("*.parquet") if "_delta_log" not in path.parts}
-    known = {log.parent / name for log in lake.glob("*/_delta_log") for name in DeltaTable(str(log.parent)).files()}
+    tables = [DeltaTable(str(log.parent)) for log in lake.glob("*/_delta_log")]
+    known = {Path(uri) for table in tables for uri in table.file_uris()}
     return len(there - known)
 
 

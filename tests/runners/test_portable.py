@@ -11,9 +11,9 @@ from polars.testing import assert_frame_equal
 
 from ecompulse.epochs.errors import UserError
 from ecompulse.runners.engine import find_prism
-from services.server import Server, free_port
+from services.server import Server, free_port, listening
 from support.place import Place
-from support.process import events, write_lines
+from support.process import events, wait_until, write_lines
 
 TABLES = ("enriched_events", "dead_letters")
 
@@ -38,6 +38,7 @@ def pool():
     port = free_port()
     command = [sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={port}"]
     process = subprocess.Popen(command, start_new_session=True)
+    wait_until(lambda: listening(port))
     yield f"localhost:{port}"
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -51,7 +52,8 @@ def run(folder: Path, source: Path, *flags: str):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("environment", ["LOOPBACK", "EXTERNAL"])
+@pytest.mark.heavy("Beam is imported in several processes")
+@pytest.mark.parametrize("environment", ["LOOPBACK", pytest.param("EXTERNAL", marks=pytest.mark.night)])
 def test_workers_of_every_kind_give_the_same_tables(job_server, pool, tmp_path, environment):
     source = write_lines(tmp_path / "in" / "1.jsonl", events(120))
     expected = run(tmp_path / "in-process", source)

@@ -40,5 +40,16 @@ def test_without_python_the_first_line():
     assert last_line("\nMaster removed our application: KILLED\n\tat x") == "Master removed our application: KILLED"
 
 
+def test_a_worker_that_died_said_nothing_itself():
+    text = """An error occurred while calling z:org.apache.spark.api.python.PythonRDD.collectAndServe.
+: org.apache.spark.SparkException: Job aborted due to stage failure: Task 0 in stage 3.0 failed 1 times, most recent \
+failure: Lost task 0.0 in stage 3.0 (TID 3) (127.0.0.1 executor driver): org.apache.spark.SparkException: Python \
+worker exited unexpectedly (crashed)
+\tat org.apache.spark.api.python.BasePythonRunner"""
+    found = last_line(text)
+    assert found.startswith("Lost task 0.0 in stage 3.0")
+    assert found.endswith("Python worker exited unexpectedly (crashed)")
+
+
 def test_nothing():
     assert last_line(" \n") == "no message"
