@@ -165,7 +165,7 @@ def test_a_run_without_news_says_so_and_is_done(begun, capsys):
     assert begun.run() == 0
     assert capsys.readouterr().err == (
         f"event_enrichment: checkpoint {begun.checkpoint} is at epoch 1, no new rows; "
-        "a new run needs another --checkpoint\n"
+        "a run from the beginning needs another --checkpoint, and --replace to take the place of these rows\n"
     )
 
 
