@@ -61,8 +61,8 @@ def test_a_second_run_says_that_nothing_is_left_and_new_rows_go_on(shop):
     status, said = shop.run_here(QUIET)
     assert status == 0
     where = f"checkpoint {shop.root / 'checkpoint'} is at epoch 1"
-    assert said == f"event_enrichment: {where}, no new rows; a run from the beginning needs another --checkpoint, and "
-        "--replace to take the place of these rows\n"
+    advice = "a run from the beginning needs another --checkpoint, and --replace to take the place of these rows"
+    assert said == f"event_enrichment: {where}, no new rows; {advice}\n"
     write_lines(shop.source / "2.jsonl", events(50, start=200))
     assert shop.run_here(QUIET, "--drain") == (0, "")
     assert shop.tables()["lake enriched_events"].height == 240
