@@ -149,20 +149,22 @@ class Nodes(PipelineVisitor):
 
     @property
     def links(self) -> list[Link]:
-        """Of every node that is audited."""
-        return [Link(node, tuple(terms_of(given))) for node, given in self._inputs.items()]
+        """Of every node that is audited, but those whose rows come through transforms that count nothing."""
+        found = ((node, terms_of(given)) for node, given in self._inputs.items())
+        return [Link(node, tuple(terms)) for node, terms in found if terms is not None]
 
 
-def terms_of(frames: Any) -> list[Term]:
-    """Who hands on the rows of a PCollection; ValueError where it comes from a transform that counts nothing."""
+def terms_of(frames: Any) -> list[Term] | None:
+    """Who hands on the rows of a PCollection; None where that is a transform that counts nothing, such as beam.Map."""
     producer: AppliedPTransform = frames.producer
     fn = _fn(producer)
     if fn is not None:
         [tag] = [tag for tag, made in producer.outputs.items() if made is frames]
         return [(fn.node, MAIN if tag is None else tag)]
-    if isinstance(producer.transform, beam.Flatten | beam.GroupByKey):
-        return [term for given in producer.inputs for term in terms_of(given)]
-    raise ValueError(f"{producer.full_label}: counts no rows; use map_frames or another CountedDoFn")
+    if not isinstance(producer.transform, beam.Flatten | beam.GroupByKey):
+        return None
+    found = [terms_of(given) for given in producer.inputs]
+    return None if None in found else [term for terms in found for term in terms or ()]
 
 
 def _fn(applied: AppliedPTransform) -> CountedDoFn | None:

@@ -112,6 +112,10 @@ class Scope:
         """
         self._accounts.setdefault(name, []).append((frames, tags))
 
+    def follow(self, name: str) -> None:
+        """Take an account back: what becomes of its rows is said further on."""
+        del self._accounts[name]
+
     def write(self, spec: TableSpec, *frames: Any) -> None:
         """Write frames as this epoch's rows of a table; they become visible when the epoch is published."""
         self._writes.setdefault(spec.name, (spec, []))[1].extend(frames)
@@ -137,8 +141,13 @@ class Scope:
 
 def _terms(accounts: Iterable[tuple[Any, tuple[str, ...]]]) -> list[Term]:
     """Of frames; where tags are named, these of the nodes that make them."""
-    made = [(node, tags or (own,)) for frames, tags in accounts for node, own in terms_of(frames)]
-    return [(node, tag) for node, tags in made for tag in tags]
+    found: list[Term] = []
+    for frames, tags in accounts:
+        made = terms_of(frames)
+        if made is None:
+            raise ValueError(f"{frames.producer.full_label}: counts no rows; use map_frames or another CountedDoFn")
+        found += [(node, tag) for node, own in made for tag in tags or (own,)]
+    return found
 
 
 class ReadPlan(CountedDoFn):

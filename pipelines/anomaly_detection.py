@@ -154,13 +154,11 @@ class AnomalyDetection:
         given = self.intake.read_kpis(scope, self.kpis.watched) if self.kpis.given else None
         if given:
             points = given.events | "Points" >> map_frames(pl.DataFrame.select, POINT_SCHEMA.names())
-            scope.account("kpis", given.events)
             self._raised(scope, points, given.events)
         if given and not self._reads_events:
             self.intake.finish(scope, given)
             return
         taken = self.visitors.people(scope)
-        scope.account("counted", taken.events)
         taken.quality += given.quality if given else []
         identified = self.visitors.identify(scope, taken.events) if self.visitors.columns else None
         if self.fraud:
@@ -182,8 +180,6 @@ class AnomalyDetection:
         assert detection is not None  # noqa: S101  # the caller asked
         if labels is None:
             labels = identified | "No labels" >> map_frames(_no_labels)
-        else:
-            scope.account("labels", labels)
         inputs = {"events": identified, "labels": labels}
         found = inputs | "ScoreTransactions" >> ScoreTransactions(detection, scope.state)
         for spec in self.tables:

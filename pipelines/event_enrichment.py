@@ -9,7 +9,7 @@ import polars as pl
 
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.plan import Operator
-from ecompulse.epochs.protocols import TableSpec
+from ecompulse.epochs.protocols import EVENTS, TableSpec
 from ecompulse.kernels.enrich.joins import REFERRED, Joins, unmatched
 from ecompulse.kernels.enrich.versions import KEYS, version_columns
 from ecompulse.kernels.hashing import row_id
@@ -85,11 +85,11 @@ class EventEnrichment:
         for step, (_, columns) in self.joins.versions.items():
             changes = self.intake.read_changes(scope, step, pl.Schema(columns))
             inputs[step] = changes.events
-            scope.account(f"{step}_updates", changes.events)
             taken.quality += changes.quality
         joined = inputs | "JoinEvents" >> JoinEvents(self.joins, scope.store, scope.state)
         taken.quality += joined["quality"]
         enriched = joined["events"] | "Identify" >> map_frames(identified)
+        scope.follow(EVENTS)
         for account in (*joined["accounts"], (self.enriched.name, enriched)):
             scope.account(*account)
         scope.write(self.enriched, enriched)

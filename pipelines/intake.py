@@ -111,9 +111,9 @@ class Intake:
         decode = DecodeRows(self.mapping_of(role), self.enrich, open_resources, self.quality.window_ms, reshape)
         taken = scope.read(decode, role, decode.outputs)
         scope.write(DEAD_LETTERS, taken["dead_letters"])
-        scope.account("dead_letters", taken["dead_letters"])
-        if reshape:
-            scope.account("ignored", taken["ignored"])
+        for account in (DEAD_LETTERS.name, *(("ignored",) if reshape else ())):
+            scope.account(account, taken[account])
+        scope.account(role, taken["events"])
         return Taken(taken["events"], [taken["quality"]])
 
     def enriched(self, events: Any) -> Any:

@@ -129,7 +129,6 @@ class RealtimeMetrics:
         from ecompulse.transforms.frames import map_frames
 
         taken = self.visitors.people(scope)
-        scope.account("counted", taken.events)
         inputs = {"events": taken.events}
         if self.streams.of_visitors:
             inputs["visitors"] = self.visitors.identify(scope, taken.events)

@@ -23,7 +23,7 @@ from pipelines.flags import Flag, Options, duration
 from pipelines.intake import deduplication, open_intake
 from pipelines.launch import JobSpec
 from pipelines.launch import main as launch
-from pipelines.visitors import LAG, Visitors
+from pipelines.visitors import COUNTED, LAG, Visitors
 
 if TYPE_CHECKING:
     from ecompulse.epochs.scope import Scope
@@ -105,8 +105,9 @@ class SessionAnalytics:
         from ecompulse.transforms.frames import map_frames
         from ecompulse.transforms.sessionize import SessionizeEvents
 
-        taken = self.visitors.read(scope, followed=True)
+        taken = self.visitors.read(scope)
         found = taken.events | SessionizeEvents(self.sessions, scope.state(self.sessions))
+        scope.follow(COUNTED)
         for account in (
             ("held", found["session_events"], "held"),
             ("late_events", found["late_events"]),

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from ecompulse.epochs.plan import Operator
+from ecompulse.epochs.protocols import EVENTS
 from ecompulse.kernels.bots import Bots, count_bots, divide_bots
 from ecompulse.kernels.dedup import Deduplicate
 from ecompulse.kernels.enrich.joins import Joins
@@ -16,6 +17,9 @@ from pipelines.intake import Intake, Taken
 
 if TYPE_CHECKING:
     from ecompulse.epochs.scope import Scope
+
+COUNTED: Final = "counted"
+"""Account of the events of people, whatever a job makes of them."""
 
 LAG = 1
 """Epochs by which operators after identity are behind: it holds rows until the watermark has passed them."""
@@ -48,13 +52,13 @@ class Visitors:
         kernels = [self.dedup, self.identity if self.columns else None]
         return [Operator(kernel) for kernel in kernels if kernel is not None]
 
-    def read(self, scope: "Scope", *, followed: bool = False) -> Taken:
-        """Read, enrich, sort out bots, find visitors; `followed`: the job accounts for the events further on."""
+    def read(self, scope: "Scope") -> Taken:
+        """Read, enrich, sort out bots, find visitors."""
         taken = self.people(scope)
         events = self.identify(scope, taken.events)
+        scope.follow(COUNTED)
         scope.account("held", events, "held")
-        if not followed:
-            scope.account("counted", events)
+        scope.account(COUNTED, events)
         return Taken(events, taken.quality)
 
     def people(self, scope: "Scope") -> Taken:
@@ -65,9 +69,12 @@ class Visitors:
         enriched = self.intake.enriched(taken.events)
         bots = enriched | "CountBots" >> map_frames(count_bots, self.intake.quality.window_ms)
         divided = enriched | "Bots" >> split_frames(divide_bots, ("kept", "bots"), self.bots)
+        scope.follow(EVENTS)
         scope.account("bots", divided["bots"])
         taken = Taken(divided["kept"], [*taken.quality, bots])
-        return self._first_copies(scope, taken) if self.dedup else taken
+        taken = self._first_copies(scope, taken) if self.dedup else taken
+        scope.account(COUNTED, taken.events)
+        return taken
 
     def _first_copies(self, scope: "Scope", taken: Taken) -> Taken:
         from ecompulse.transforms.join import JoinEvents

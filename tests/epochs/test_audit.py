@@ -7,19 +7,26 @@ from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
+import apache_beam as beam
+import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
 from ecompulse.epochs.audit import misfits
 from ecompulse.epochs.errors import JobError
+from ecompulse.epochs.keyed import Keyed
 from ecompulse.epochs.manifest import Manifest
 from ecompulse.epochs.plan import Plan
+from ecompulse.epochs.protocols import EVENTS
+from ecompulse.epochs.scope import Scope, Workspace
+from ecompulse.io.files import FileSource
+from ecompulse.io.stores import LocalStore
 from support.faulty_engine import FAULTS, faulty
 from support.jobs import JOBS, make_shop
 from support.jobs import run as run_job
 from support.marks import nightly
 from support.script import Script
-from support.toy import ToyJob, rows
+from support.toy import ToyJob, decode, rows
 
 INFORMATION = {"folder", "lookups", "models"}
 """Facts that nothing is sealed by."""
@@ -136,3 +143,28 @@ def test_an_engine_that_always_loses_something_ends_in_a_line(tmp_path):
     with lossy, pytest.raises(JobError, match=r"^epoch 1 was not sealed, its run does not add up: .*rows came"):
         one.run()
     assert not (tmp_path / "checkpoint" / "seals").exists()
+
+
+def test_rows_that_go_through_a_transform_of_beams_are_not_followed_and_all_else_is(tmp_path):
+    """A job of somebody's own may use any transform; what it accounts for must be counted."""
+
+    class OwnJob(ToyJob):
+        def build(self, scope: Scope) -> None:
+            events = scope.read(decode)[EVENTS]
+            scope.write(self.tables[0], events | beam.Map(lambda frame: frame).with_output_types(pl.DataFrame))
+            kernel = self.operators[0].kernel
+            scope.write(self.tables[1], (events | Keyed(kernel, scope.state(kernel)))["totals"])
+
+    one = Script(OwnJob(), tmp_path).add_data(rows(60))
+    links = {link.node for link in one.driver().graph.links}
+    assert "Write totals" in links
+    assert "Write rows" not in links
+    assert one.run().table("rows").height == 60
+
+
+def test_an_account_of_rows_that_nobody_counts_is_refused():
+    space = Workspace(LocalStore("/x"), LocalStore("/x"), "toy", "id", 2)
+    scope = Scope(beam.Pipeline(), space, [(EVENTS, FileSource("/x", 0).reader())])
+    scope.account("events", scope.read(decode)[EVENTS] | "Own" >> beam.Map(lambda frame: frame))
+    with pytest.raises(ValueError, match=r"^Own.*: counts no rows; use map_frames"):
+        scope.finish()
