@@ -23,30 +23,20 @@ class Totals:
 
     def plus(self, other: "Totals") -> "Totals":
         """With another epoch's."""
-        return Totals(
-            self.since,
-            _sum(self.read, other.read),
-            _sum(self.accounts, other.accounts),
-            _sum(self.tables, other.tables),
-        )
+        return self._with(other, 1)
 
     def minus(self, before: "Totals") -> "Totals":
         """What has come since an earlier seal."""
-        return Totals(
-            self.since,
-            _difference(self.read, before.read),
-            _difference(self.accounts, before.accounts),
-            _difference(self.tables, before.tables),
-        )
+        return self._with(before, -1)
+
+    def _with(self, other: "Totals", sign: int) -> "Totals":
+        parts = ((self.read, other.read), (self.accounts, other.accounts), (self.tables, other.tables))
+        return Totals(self.since, *(_added(mine, theirs, sign) for mine, theirs in parts))
 
     def dump(self) -> dict[str, Any]:
         """As JSON."""
         return asdict(self)
 
 
-def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
-    return {name: one.get(name, 0) + other.get(name, 0) for name in sorted({*one, *other})}
-
-
-def _difference(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
-    return {name: rows - other.get(name, 0) for name, rows in one.items()}
+def _added(one: Mapping[str, int], other: Mapping[str, int], sign: int) -> dict[str, int]:
+    return {name: one.get(name, 0) + sign * other.get(name, 0) for name in sorted({*one, *other})}
