@@ -53,6 +53,8 @@ class Backup:
         """
         if not self.target.create(META, self._source.get(META)) and identity_of(self.target) != self._checkpoint.id:
             raise UserError(f"--checkpoint_backup: {self.target.root} holds the backup of another checkpoint")
+        if self.target.get(META) != self._source.get(META):
+            self.target.put(META, self._source.get(META))  # settings are free until the first epoch
         self._check_incarnation()
         self.target.create(f"incarnations/{self._checkpoint.incarnation:08d}", self._checkpoint.id.encode())
         if SINKS in self._source.list(""):

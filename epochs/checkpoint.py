@@ -48,6 +48,7 @@ class Seal:
         lookups: what look-ups did, for progress.
         models: what is known of models that learn, for progress.
         accounts: where the rows that were read are, by name (see `Scope.account`).
+        upserted: tables of which a warehouse holds one row per id.
         totals: rows since the checkpoint's first epoch, for the audit of its sinks (see `totals`).
     """
 
@@ -72,6 +73,7 @@ class Seal:
     lookups: dict[str, Any] = field(default_factory=dict)
     models: dict[str, float] = field(default_factory=dict)
     accounts: dict[str, int] = field(default_factory=dict)
+    upserted: list[str] = field(default_factory=list)
     totals: dict[str, Any] = field(default_factory=dict)
 
     def dump(self) -> bytes:
@@ -166,12 +168,21 @@ def open_checkpoint(store: Store, settings: Mapping[str, Any]) -> Checkpoint:
     if not store.list("commits") and store.create("meta.json", json.dumps(fresh, sort_keys=True).encode()):
         meta = fresh
     else:
-        meta = read_meta(store)
-        _check_settings(store.root, meta, settings)
+        meta = _agreed(store, read_meta(store), settings)
     incarnation = newest_incarnation(store) + 1
     while not store.create(f"incarnations/{incarnation:08d}", meta["id"].encode()):
         incarnation += 1
     return Checkpoint(store, meta, incarnation)
+
+
+def _agreed(store: Store, meta: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The meta of an existing checkpoint; before its first epoch is sealed the settings are still free."""
+    if meta["settings"] == dict(settings) or store.list("seals") or meta["format"] != FORMAT:
+        _check_settings(store.root, meta, settings)
+        return meta
+    meta = {**meta, "settings": dict(settings)}
+    store.put("meta.json", json.dumps(meta, sort_keys=True).encode())
+    return meta
 
 
 def read_meta(store: Store) -> dict[str, Any]:
@@ -192,9 +203,17 @@ def _check_settings(root: str, meta: Mapping[str, Any], settings: Mapping[str, A
         was, wanted = meta["settings"].get(key), settings.get(key)
         if was != wanted:
             raise UserError(
-                f"--checkpoint: {root} was made with {key} {json.dumps(was)}, not {json.dumps(wanted)}; "
+                f"--checkpoint: {root} was made {_with(key, was)}, not {_or_without(wanted)}; "
                 "use the old setting or another --checkpoint"
             )
+
+
+def _with(key: str, value: Any) -> str:
+    return f"without {key}" if value is None else f"with {key} {json.dumps(value)}"
+
+
+def _or_without(value: Any) -> str:
+    return "without it" if value is None else json.dumps(value)
 
 
 def refuse_sinks(store: Store, sinks: Sequence[str]) -> None:

@@ -270,6 +270,7 @@ class Driver:
             lookups=manifest.lookups,
             models=manifest.models,
             accounts=accounts,
+            upserted=[spec.name for spec in self.tables if spec.warehouse],
             totals=at.totals.plus(Totals(0, manifest.rows, accounts, manifest.written)).dump(),
         )
 

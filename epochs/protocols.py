@@ -109,6 +109,13 @@ class Source(Protocol):
         """What it would read now, by names that are the same however it was asked for: files, tables, topics."""
         ...
 
+    def columns(self, most: int) -> Iterator[tuple[str, Sequence[str]]]:
+        """Names of the columns of at most so many files or tables; nothing of rows that name their fields themselves.
+
+        UserError for a header that names none.
+        """
+        ...
+
     def plan(self, positions: Mapping[str, Any], max_rows: int, tops: Mapping[int, int], *, whole: bool) -> Backlog:
         """Choose what the next epoch reads, at most `max_rows`, after `positions`.
 

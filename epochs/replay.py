@@ -9,7 +9,7 @@ checkpoint: a replayed row meets the state that its neighbours left, and is seal
 """
 
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -64,6 +64,11 @@ class ReplaySource:
     def reads(self) -> frozenset[str]:
         """The inbox."""
         return frozenset((self.uri,))
+
+    def columns(self, most: int) -> Iterator[tuple[str, Sequence[str]]]:
+        """Rows name their fields themselves."""
+        del most
+        return iter(())
 
     def reader(self) -> "ReplayReader":
         """The worker's side."""

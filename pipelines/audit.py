@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from ecompulse.epochs.checkpoint import epoch_of, last_commit, load_seal, read_meta, seal_name, used_sinks
+from ecompulse.epochs.checkpoint import Seal, epoch_of, last_commit, load_seal, read_meta, seal_name, used_sinks
 from ecompulse.epochs.errors import JobError, StateDamaged, UserError
 from ecompulse.epochs.protocols import Holder, Owner, Store
 from ecompulse.epochs.reconcile import HOLDINGS_SCHEMA, Comparison, Span, compare_all, compare_standing
@@ -65,6 +65,7 @@ class Books:
     Attributes:
         totals: of the span.
         by_epoch: rows by table and epoch, of the epochs whose seals are still there.
+        upserted: tables that a warehouse should hold.
     """
 
     owner: Owner
@@ -72,6 +73,7 @@ class Books:
     sources: Sequence[str]
     totals: Totals
     by_epoch: Mapping[str, Mapping[int, int]]
+    upserted: Sequence[str]
 
 
 def audit(options: argparse.Namespace) -> int:
@@ -90,39 +92,48 @@ def audit(options: argparse.Namespace) -> int:
         print_table(pl.DataFrame(rows, schema=["table", "sink", "sealed", "there"], orient="row"), rows=1000)
     for line in differences:
         print(f"DIFFERS  {line}")
-    found = f"{len(differences)} difference{'s' if len(differences) > 1 else ''}"
-    read, tables = sum(books.totals.read.values()), len({table for table, *_ in rows})
-    whole = f"{read:,} rows read, every one is accounted for, in {tables} tables of {len(holders)} sinks"
-    print(f"{books.owner.name}: {found if differences else whole}")
+    tables = len({table for table, *_ in rows})
+    where = (
+        f"in {_counted(tables, 'table')} of {_counted(len(holders), 'sink')}" if holders else "but no sink was compared"
+    )
+    whole = f"{sum(books.totals.read.values()):,} rows read, every one is accounted for, {where}"
+    print(f"{books.owner.name}: {_counted(len(differences), 'difference') if differences else whole}")
     return 1 if differences else 0
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def read_books(store: Store, first: int | None, last: int | None) -> Books:
     """What the checkpoint says of epochs `first` to `last`; UserError for epochs that it does not have any more."""
     meta, newest = read_meta(store), last_commit(store)
     last = newest if last is None else last
+    if first is not None and not 1 <= first <= last:
+        raise UserError(f"--from: {first} is no epoch from 1 to {last}")
     kept = [epoch for epoch in map(epoch_of, store.list("seals")) if epoch <= newest]
     if not newest:
-        raise UserError(f"{store.root}: no epoch is committed yet")
+        raise UserError(f"CHECKPOINT: {store.root}: no epoch is committed yet")
     if last not in kept:
         raise UserError(f"--to: epoch {last} is not committed, or no longer kept; there are {kept[0]} to {kept[-1]}")
-    until = _totals(store, last)
+    seal = _seal(store, last)
+    until = Totals(**seal.totals)
     first = until.since + 1 if first is None else first
     if first > until.since + 1 and first - 1 not in kept:
         raise UserError(f"--from: epoch {first - 1} is no longer kept; begin after one of {kept[0]} to {kept[-1]}")
     span = Span(max(first, until.since + 1), last)
-    totals = until.minus(_totals(store, span.first - 1)) if span.first > until.since + 1 else until
+    totals = until.minus(Totals(**_seal(store, span.first - 1).totals)) if span.first > until.since + 1 else until
     settings = meta["settings"]
     owner = Owner(settings["job"], meta["id"], settings.get("instance"), tuple(meta.get("succeeds", ())))
     by_epoch = _by_epoch(store, [epoch for epoch in kept if span.first <= epoch <= last])
-    return Books(owner, span, settings.get("sources", []), totals, by_epoch)
+    return Books(owner, span, settings.get("sources", []), totals, by_epoch, seal.upserted)
 
 
-def _totals(store: Store, epoch: int) -> Totals:
+def _seal(store: Store, epoch: int) -> Seal:
     seal = load_seal(store, epoch)
     if seal is None:
         raise StateDamaged(f"{store.root}/{seal_name(epoch)} is missing")
-    return Totals(**seal.totals)
+    return seal
 
 
 def _by_epoch(store: Store, epochs: Sequence[int]) -> dict[str, dict[int, int]]:
@@ -175,17 +186,23 @@ def _compare(table: str, holders: Sequence[Holder], books: Books) -> Iterator[tu
     for holder in sorted(holders, key=lambda holder: not holder.keeps_all):
         try:
             rows = holder.holdings(table, books.owner)
-        except (OSError, JobError) as error:
+        except JobError as error:
+            yield holder.name, Comparison(sealed, 0, (str(error),))
+            continue
+        except OSError as error:
             yield holder.name, Comparison(sealed, 0, (f"cannot be read: {str(error).splitlines()[0]}",))
             continue
         if holder.keeps_all:
             reference = rows if reference is None else reference
             yield holder.name, compare_all(_there(rows), sealed, by_epoch, books.span)
-        elif rows is not None and reference is not None:
+        elif rows is None:
+            if sealed and table in books.upserted:
+                yield holder.name, Comparison(sealed, 0, ("the table is missing",))
+        elif reference is not None:
             yield holder.name, compare_standing(rows, reference, books.span)
-        elif rows is not None and rows["revision"].null_count() == rows.height:
+        elif rows["revision"].null_count() == rows.height:
             yield holder.name, compare_all(rows, sealed, by_epoch, books.span)
-        elif rows is not None:
+        else:
             print(f"{table} in {holder.name}: not compared, since no sink here keeps its revisions")
 
 

@@ -9,12 +9,11 @@ import polars as pl
 
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import EVENTS, Source
-from ecompulse.io.kafka.address import SCHEME
 from ecompulse.kernels.decode import Decoded, decode
 from ecompulse.kernels.decode.csv_rows import CsvHeaderError
 from ecompulse.kernels.event import EVENT_SCHEMA
 from ecompulse.kernels.mapping import Mapping
-from pipelines.headers import check_header
+from pipelines.headers import check_columns
 from pipelines.launch import flag_of
 from pipelines.tool import print_table
 
@@ -38,12 +37,12 @@ def check(job: "Job", sources: Sequence[Source]) -> int:
         raise UserError(f"--check: {job.name} is no job whose rows can be shown")
     for source in sources:
         print(f"{source.uri}: the first rows as {source.role}")
+        mapping = intake.mapping_of(source.role)
+        check_columns(source, mapping, flag_of(source.role))
         rows = first_rows(source)
         if rows is None:
             print("  no complete row yet\n")
             continue
-        mapping = intake.mapping_of(source.role)
-        check_header(source, rows, mapping, flag_of(source.role))
         decoded = decode_with(mapping, rows)
         _show(decoded, rows.height)
         if decoded.events.is_empty():
@@ -73,12 +72,10 @@ def decode_with(mapping: Mapping | None, rows: pl.DataFrame) -> Decoded:
 
 
 def check_headers(job: "Job", sources: Sequence[Source]) -> None:
-    """UserError when the first file of a source has other columns than it must have; nothing is shown."""
+    """UserError when a source has other columns than it must have; nothing is shown."""
     intake = _intake(job)
-    for source in sources:
-        rows = first_rows(source) if intake and not source.uri.startswith(SCHEME) else None
-        if intake and rows is not None:
-            check_header(source, rows, intake.mapping_of(source.role), flag_of(source.role))
+    for source in sources if intake else ():
+        check_columns(source, intake.mapping_of(source.role) if intake else None, flag_of(source.role))
 
 
 def _intake(job: Any) -> "Intake | None":

@@ -105,10 +105,11 @@ def _run(spec: JobSpec, argv: Sequence[str]) -> int:
         check_headers(job, sources)
     stop = stop_on_signals(first=_say_so, again=lambda number: os._exit(128 + number))
     from pipelines.assemble import assemble
+    from pipelines.report import is_live
 
     with assemble(job, sources, options, stop) as driver:
         committed = driver.start()
-        status = _farewell(spec.name, driver, committed, shown=options.progress != "none")
+        status = _farewell(spec.name, driver, committed, shown=is_live(options.progress))
         advice = spec.advice(options, driver.totals)
         if advice and status == DONE:
             print(f"{spec.name}: {advice}", file=sys.stderr)
@@ -138,12 +139,14 @@ def open_sources(spec: JobSpec, options: Options) -> list["Source"]:
 
 def _refuse_twice(sources: Sequence["Source"]) -> None:
     """UserError when two sources would read the same: all its rows would be there twice."""
-    readers: dict[tuple[str, str], str] = {}
+    readers: dict[tuple[str, str], Source] = {}
     for source in sources:
         for name in sorted(source.reads()):
-            other = readers.setdefault((source.role, name), source.uri)
-            if other is not source.uri:
-                raise UserError(f"--{flag_of(source.role)}: {source.uri} and {other} both read {name}; name it once")
+            other = readers.setdefault((source.role, name), source)
+            if other is not source:
+                alike = source.uri == other.uri
+                said = f"{source.uri} is given twice" if alike else f"{source.uri} and {other.uri} both read {name}"
+                raise UserError(f"--{flag_of(source.role)}: {said}; name it once")
 
 
 def flag_of(role: str) -> str:

@@ -13,9 +13,14 @@ def reporter(mode: str) -> Report:
     """The function that shows an epoch's progress: `auto json line none`."""
     if mode == "none":
         return lambda _progress: None
-    if mode == "line" or (mode == "auto" and sys.stdout.isatty()):
+    if is_live(mode):
         return _unread(_line)
     return _unread(_json)
+
+
+def is_live(mode: str) -> bool:
+    """Whether somebody looks on."""
+    return mode == "line" or (mode == "auto" and sys.stdout.isatty())
 
 
 def _unread(show: Report) -> Report:

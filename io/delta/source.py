@@ -85,6 +85,11 @@ class DeltaSource:
         """The table, by its id."""
         return frozenset((f"table {self._table().metadata().id}",))
 
+    def columns(self, most: int) -> Iterator[tuple[str, list[str]]]:
+        """Of the table."""
+        del most
+        yield self.uri, [column.name for column in self._table().schema().fields]
+
     def reader(self) -> "DeltaReader":
         """The worker's side."""
         return DeltaReader(self._address)

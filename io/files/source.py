@@ -1,7 +1,7 @@
 """Files as a source: one partition, its files in order, an offset is (file, position)."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from ecompulse.epochs.protocols import EVENTS, Backlog, Split
 from ecompulse.io.files.listing import Listed, list_files
 from ecompulse.io.files.reader import FileReader, csv_header
 from ecompulse.io.files.records import OpenFile, is_compressed, scan, suffix_of
+from ecompulse.kernels.decode.csv_rows import CsvHeaderError, column_names
 
 
 @dataclass
@@ -46,6 +47,13 @@ class FileSource:
     def reads(self) -> frozenset[str]:
         """Files, by their real paths."""
         return frozenset(os.path.realpath(file.path) for file in list_files(self.uri, self.order))
+
+    def columns(self, most: int) -> Iterator[tuple[str, list[str]]]:
+        """Of CSV and Parquet files, in their order; of a CSV file that has no complete header yet, nothing."""
+        for file in list_files(self.uri, self.order)[:most]:
+            found = columns_of(file.path)
+            if found:
+                yield file.path, found
 
     def reader(self) -> FileReader:
         """The worker's side."""
@@ -130,6 +138,19 @@ class FileSource:
                 )
             elif size != known["size"] >= 0 and is_closed(path):
                 raise JobError(f"--source: {path} changed after it was read; give new data a new file name")
+
+
+def columns_of(path: str) -> list[str]:
+    """Columns of a file; none where rows name their fields themselves, or nothing is there yet."""
+    try:
+        if suffix_of(path) == ".parquet":
+            return list(pl.read_parquet_schema(path))
+        header, end = csv_header(path) if suffix_of(path) == ".csv" else ("", 0)
+        return column_names(header) if end else []
+    except CsvHeaderError as error:
+        raise UserError(f"--source: {path}: {error}") from None
+    except (pl.exceptions.PolarsError, OSError, JobError):  # whatever is wrong is said when it is read
+        return []
 
 
 def is_closed(path: str) -> bool:

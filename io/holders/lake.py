@@ -5,9 +5,11 @@ from typing import ClassVar, Final
 
 import polars as pl
 
+from ecompulse.epochs.errors import JobError
 from ecompulse.epochs.protocols import Owner
 from ecompulse.epochs.reconcile import HOLDINGS_SCHEMA
 from ecompulse.io.delta.lake import Lake
+from ecompulse.io.sinks.delta import OWNER, owner_number
 
 _WHOSE: Final = ("job", "instance")
 
@@ -29,13 +31,21 @@ class LakeHolder:
         return self.lake.names()
 
     def holdings(self, table: str, owner: Owner) -> pl.DataFrame | None:
-        """Rows of the owner; OSError when a file is missing."""
+        """Rows of the owner; OSError when a file is missing, JobError when another checkpoint has taken their place."""
         if table not in self.tables():
             return None
         delta = self.lake.table(table)
+        owned_by = delta.transaction_version(f"{OWNER}/{owner.name}")
+        if owned_by is not None and owned_by not in map(owner_number, (owner.checkpoint, *owner.succeeds)):
+            raise JobError(replaced(f"{owned_by:012x}"))
         there = {field.name for field in delta.schema().fields}
         columns = [name for name in (*HOLDINGS_SCHEMA, *_WHOSE) if name in there]
         return owned(pl.DataFrame(delta.to_pyarrow_table(columns=columns)), owner)
+
+
+def replaced(other: str) -> str:
+    """What to say of rows that are no longer there."""
+    return f"its rows are those of another checkpoint ({other[:12]}), which has taken the place of this one"
 
 
 def owned(rows: pl.DataFrame, owner: Owner) -> pl.DataFrame:

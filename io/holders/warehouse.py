@@ -13,8 +13,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from ecompulse.epochs.errors import JobError
 from ecompulse.epochs.protocols import Owner
 from ecompulse.epochs.reconcile import HOLDINGS_SCHEMA
-from ecompulse.io.holders.lake import owned
+from ecompulse.io.holders.lake import owned, replaced
 from ecompulse.io.sinks.database import SQLITE, bounded, open_engine, reason, shown_name
+from ecompulse.io.sinks.warehouse_schema import LEDGER_TABLE
 
 _WHOSE: Final = {"id", "job", "epoch"}
 
@@ -33,30 +34,38 @@ class WarehouseHolder:
 
     def tables(self) -> list[str]:
         """With an `id`, a `job` and an `epoch`; JobError when the database does not answer."""
+        if not self._is_there():
+            return []
         with self._connected() as connection:
             inspector = sa.inspect(connection)
             named = ((table, inspector.get_columns(table)) for table in inspector.get_table_names())
             return sorted(table for table, columns in named if {column["name"] for column in columns} >= _WHOSE)
 
     def holdings(self, table: str, owner: Owner) -> pl.DataFrame | None:
-        """Rows of the owner; JobError when the database does not answer."""
+        """Rows of the owner; JobError when the database does not answer, or another's have taken their place."""
         if table not in self.tables():
             return None
         with self._connected() as connection:
+            ours = sa.and_(LEDGER_TABLE.c.checkpoint == owner.checkpoint, LEDGER_TABLE.c.table_name == table)
+            other = connection.scalar(sa.select(LEDGER_TABLE.c.replaced_by).where(ours))
+            if other is not None:
+                raise JobError(replaced(str(other)))
             there = sa.Table(table, sa.MetaData(), autoload_with=connection)
             wanted = [there.c[name] for name in (*HOLDINGS_SCHEMA, "job", "instance") if name in there.c]
             rows = connection.execute(sa.select(*wanted)).all()
         names = [column.name for column in wanted]
         return owned(pl.DataFrame(rows, schema=names, orient="row", infer_schema_length=None), owner)
 
+    def _is_there(self) -> bool:
+        """A file of SQLite is made on the first write; to look must not make it."""
+        engine = open_engine(self.url)
+        return engine.dialect.name != SQLITE or bool(engine.url.database and Path(engine.url.database).exists())
+
     @contextmanager
     def _connected(self) -> Iterator[sa.Connection]:
         engine = open_engine(self.url)
-        file = engine.url.database if engine.dialect.name == SQLITE else None
-        if file and not Path(file).exists():  # to look would make it
-            raise JobError(f"--warehouse: {self.name}: there is no such file")
         try:
             with engine.connect() as connection, bounded(connection):
                 yield connection
         except SQLAlchemyError as error:
-            raise JobError(f"--warehouse: {self.name}: {reason(error)}") from None
+            raise JobError(f"--warehouse: {shown_name(engine)}: {reason(error)}") from None

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -123,6 +123,11 @@ class KafkaSource:
         """Topics: by their ids, which are the same by whichever brokers they are asked for."""
         topics = self._cluster.topics(self.address.topics)
         return frozenset(f"topic {name} {topic.id or self.address.servers}" for name, topic in topics.items())
+
+    def columns(self, most: int) -> Iterator[tuple[str, Sequence[str]]]:
+        """Rows name their fields themselves."""
+        del most
+        return iter(())
 
     def reader(self) -> KafkaReader:
         """The worker's side."""

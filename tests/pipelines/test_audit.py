@@ -21,6 +21,12 @@ def whole(shop, tmp_path_factory):
 
 
 @pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
 def place(whole, tmp_path):
     """A copy to damage, and the flags that say where it is."""
     shutil.copytree(whole.root, tmp_path / "copy")
@@ -124,6 +130,26 @@ def test_rows_of_others_are_not_ours(place, capsys):
     assert other.run("--drain") == 0
     printed(capsys, audit, *flags(place))
     printed(capsys, audit, place.root / "theirs", *flags(place)[1:3], "--sink=none")
+
+
+def test_a_warehouse_that_is_not_made_yet_and_one_that_is_gone(shop, here, capsys):
+    (here / "events.jsonl").write_bytes(shop.files()[0].read_bytes())
+    quiet = ["--source=events.jsonl", "--progress=none"]
+    assert session_analytics.main(quiet) == 0, "without a drain nothing is out yet"
+    printed(capsys, audit, "checkpoints/session_analytics")
+    assert session_analytics.main([*quiet, "--drain"]) == 0
+    printed(capsys, audit, "checkpoints/session_analytics")
+    (here / "warehouse.db").unlink()
+    said = printed(capsys, audit, "checkpoints/session_analytics", status=1)
+    assert f"sessions in warehouse:sqlite:///{here / 'warehouse.db'}: the table is missing" in said
+
+
+@pytest.mark.parametrize(
+    ("span", "said"), [("--from=0", "--from: 0 is no epoch from 1"), ("--from=999", "--from: 999 is")]
+)
+def test_a_span_that_is_none(whole, capsys, span, said):
+    assert audit.main([str(whole.checkpoint), span]) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_it_says_what_it_needs(tmp_path: Path, capsys):

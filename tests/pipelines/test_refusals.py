@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from pipelines import event_enrichment, session_analytics
+from pipelines import audit, event_enrichment, session_analytics
 from pipelines.launch import WallClock
-from support.place import Place
+from support.place import Place, printed
 
 HOUR = 3_600_000
 
@@ -38,8 +38,6 @@ CSV = "event_id,event_type,event_time,user_id,price\na,page_view,2026-03-01T00:0
 @pytest.mark.parametrize(
     "sources",
     [
-        ("a.jsonl", "a.jsonl"),
-        ("a.jsonl", "./a.jsonl"),
         ("a.jsonl", "."),
         ("*.jsonl", "a.jsonl"),
         ("a.jsonl", "link.jsonl"),
@@ -57,20 +55,40 @@ def test_what_two_sources_would_both_read(here, wrong, sources):
     assert not (here / "checkpoints").exists()
 
 
+@pytest.mark.parametrize("again", ["a.jsonl", "./a.jsonl", "file://{}/a.jsonl"])
+def test_what_is_given_twice(here, wrong, again):
+    write(here / "a.jsonl", [event(1)])
+    said = wrong(event_enrichment.main, "--source=a.jsonl", f"--source={again.format(here)}")
+    assert f"{here / 'a.jsonl'} is given twice; name it once" in said
+
+
 @pytest.mark.parametrize("check", [(), ("--check",)])
 def test_a_mapping_that_names_a_column_which_is_not_there(here, wrong, check):
     (here / "shop.csv").write_text(CSV)
     (here / "mine.yaml").write_text("fields: {price: prise}")
     said = wrong(event_enrichment.main, "--source=shop.csv", "--mapping=mine.yaml", *check)
-    assert "--mapping: fields.price: " in said
-    assert "shop.csv has no column 'prise', did you mean price?; its columns are event_id, event_type" in said
+    assert "shop.csv: has no column 'prise', which --mapping names for price, did you mean price?" in said
 
 
 @pytest.mark.parametrize("check", [(), ("--check",)])
 def test_columns_that_are_no_events(here, wrong, check):
     (here / "other.csv").write_text("when,who,what\n1,u,view\n")
     said = wrong(session_analytics.main, "--source=other.csv", *check)
-    assert "other.csv has no column for event_id, which an event must have; name one in --mapping" in said
+    assert "other.csv: has no column for event_id, which an event must have; see --mapping. It has when, who" in said
+
+
+def test_a_header_alone_is_compared_too(here, wrong):
+    (here / "other.csv").write_text("when,who,what\n")
+    assert "has no column for event_id" in wrong(event_enrichment.main, "--source=other.csv", "--check")
+
+
+def test_one_odd_file_among_others_is_named_and_does_not_stop_them(here, capsys):
+    (here / "in").mkdir()
+    (here / "in" / "a.csv").write_text(CSV)
+    (here / "in" / "b.csv").write_text("foo,bar\n1,2\n")
+    assert event_enrichment.main(["--source=in", "--progress=none"]) == 0
+    assert f"{here / 'in' / 'b.csv'}: has no column for event_id" in capsys.readouterr().err
+    printed(capsys, audit, "checkpoints/event_enrichment")
 
 
 def test_columns_that_a_mapping_makes_up_for(here):
@@ -183,9 +201,14 @@ def test_another_checkpoint_on_the_same_tables(shop, tmp_path, wrong, capsys):
     said = wrong(event_enrichment.main, *second.arguments("--drain"))
     assert "holds rows of event_enrichment from another checkpoint" in said
     assert "--replace starts anew on the same tables, --instance=NAME keeps both side by side" in said
+    assert second.run("--drain", "--instance=b") == 0, "the checkpoint that was refused has no epoch yet"
+    second = Place(tmp_path, shop.events, (f"--checkpoint={tmp_path / 'third'}",))
     assert second.run("--drain", "--replace") == 0
-    assert {name: frame.height for name, frame in second.tables().items()} == {
-        name: frame.height for name, frame in before.items()
-    }
+    assert audit.main([str(first.checkpoint), "--brief"]) == 1
+    assert "are those of another checkpoint" in capsys.readouterr().out
+    printed(capsys, audit, tmp_path / "third")
+    printed(capsys, audit, tmp_path / "second")
+    both = {name: 2 * frame.height for name, frame in before.items()}  # those of instance b, and the new ones
+    assert {name: frame.height for name, frame in second.tables().items()} == both
     said = wrong(event_enrichment.main, *first.arguments("--drain"))
     assert "another checkpoint" in said
