@@ -90,7 +90,9 @@ def test_a_terminal_gets_one_live_line():
         "processedRowsPerSecond": 5000.0,
         "durationMs": {"total": 200},
         "eventTime": {"watermark": None},
-        "sink": {"numOutputRows": 990},
+        "sink": {"numOutputRows": 990, "tables": {}},
+        "counts": {"events": 990},
+        "accounts": {"enriched_events": 990, "dead_letters": 10, "held": 0},
         "backlog": 7,
     }
     with redirect_stdout(Terminal()) as terminal:
