@@ -30,10 +30,10 @@ def require_supported(pipeline: Any) -> None:
 
 
 def refusals(pipeline: Any) -> Iterator[str]:
-    """What of a pipeline (proto) is not run, a line each: the transform's name and what it has."""
+    """What of a pipeline (proto) is not run, a line each, by name of the transform: its name and what it has."""
     components = pipeline.components
     endless = {name for name, found in components.pcollections.items() if found.is_bounded == api.IsBounded.UNBOUNDED}
-    for transform in components.transforms.values():
+    for transform in sorted(components.transforms.values(), key=lambda found: str(found.unique_name)):
         inputs, outputs = set(transform.inputs.values()), set(transform.outputs.values())
         if transform.subtransforms or outputs <= inputs:
             continue  # its steps are looked at, or it has none

@@ -1,6 +1,7 @@
 """A small simulated shop, and jobs run on it in this process."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -77,6 +78,21 @@ def latest(frame: pl.DataFrame) -> pl.DataFrame:
     if "revision" not in frame.columns:
         return frame
     return frame.sort("revision").unique("id", keep="last", maintain_order=True)
+
+
+def timeless(table: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """A table's rows without what goes by processing time, so that runs at different hours can be compared.
+
+    Metrics of today's windows are left out: what the driver measured of an epoch. Data quality counts a row without a
+    time in the hour in which it was read: its counts stay, the hour goes. Event times are to be older than a day.
+    """
+    if table not in {"metrics", "data_quality"}:
+        return frame
+    today = (pl.col("window_start") >= datetime.now(UTC) - timedelta(days=1)).fill_null(value=False)
+    if table == "metrics":
+        return frame.filter(~today)
+    counts = frame.filter(today).group_by("job", "instance", "check", "subject").agg(pl.col("count", "rows").sum())
+    return pl.concat([frame.filter(~today), counts], how="diagonal")
 
 
 def snapshot(folder: Path) -> dict[str, bytes | None]:

@@ -15,15 +15,11 @@ SETTINGS = SparkSettings(master="local[2]", parallelism=2, conf={"spark.ui.enabl
 REFUSED = {
     "a splittable DoFn": {
         "test_draining_sdf_with_sdf_initiated_checkpointing",
-        "test_pardo_et_timer_with_no_firing",
-        "test_pardo_et_timer_with_no_reset",
-        "test_pardo_et_timer_with_no_reset_and_no_clear",
         "test_read",
         "test_register_finalizations",
         "test_sdf",
         "test_sdf_default_truncate_when_bounded",
         "test_sdf_default_truncate_when_unbounded",
-        "test_sdf_synthetic_source",
         "test_sdf_with_dofn_as_restriction_provider",
         "test_sdf_with_dofn_as_watermark_estimator",
         "test_sdf_with_sdf_initiated_checkpointing",
@@ -46,8 +42,12 @@ REFUSED = {
         "test_pardo_unfusable_side_inputs",
         "test_pardo_unfusable_side_inputs_with_separation",
         "test_pardo_windowed_side_inputs",
+        "test_sdf_synthetic_source",
     },
     "user state": {
+        "test_pardo_et_timer_with_no_firing",
+        "test_pardo_et_timer_with_no_reset",
+        "test_pardo_et_timer_with_no_reset_and_no_clear",
         "test_pardo_state_only",
         "test_pardo_state_timers",
         "test_pardo_state_timers_non_standard_coder",
@@ -62,7 +62,7 @@ REFUSED = {
         "test_callbacks_with_exception",
     },
 }
-"""Cases by what they hold that is not run."""
+"""Cases by what they hold that is not run; of several things, by that of the first transform by name."""
 
 OTHERWISE = {
     "test_batch_rebatch_pardos": "a warning that is given where the functions run, which is not in this process",
@@ -72,7 +72,9 @@ OTHERWISE = {
 
 
 class Cases(beam_cases.FnApiRunnerTest):
-    """The pipelines of Beam's tests, on this runner."""
+    """The pipelines of Beam's tests, on this runner; pytest takes them from the list below, not from here."""
+
+    __test__ = False
 
     def create_pipeline(self, is_drain: bool = False) -> beam.Pipeline:
         """What each case makes its pipeline with."""
@@ -93,6 +95,7 @@ def outcome(case: Callable[[], None]) -> str:
     return "passed"
 
 
+@pytest.mark.heavy("Spark starts, and its workers import Beam")
 @pytest.mark.slow
 @pytest.mark.night
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in OTHERWISE])

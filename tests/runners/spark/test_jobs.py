@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 from ecompulse.simulator.settings import Settings
 from ecompulse.simulator.shop import simulate
 from ecompulse.simulator.store import write
-from support.place import latest
+from support.place import latest, timeless
 from support.process import REES46
 from support.script import comparable
 
@@ -22,8 +22,6 @@ ROOT = Path(__file__).parents[3]
 PROGRAM = Path(__file__).with_name("jobs.py")
 JOBS = ("event_enrichment", "session_analytics", "realtime_metrics", "anomaly_detection")
 SMALL = {"spark.ui.enabled": "false", "spark.executor.memory": "512m"}
-MEASURED = pl.col("window") == "epoch"
-"""Metrics of processing time: what the driver measured of an epoch."""
 
 
 def run(runner: str, folder: Path, source: Path, jobs: Sequence[str], *flags: str) -> dict[str, pl.DataFrame]:
@@ -41,9 +39,7 @@ def run(runner: str, folder: Path, source: Path, jobs: Sequence[str], *flags: st
 def table(path: Path) -> pl.DataFrame:
     frame = pl.from_arrow(DeltaTable(str(path)).to_pyarrow_table())
     assert isinstance(frame, pl.DataFrame)
-    if path.name == "metrics":
-        frame = frame.filter(~MEASURED)
-    return comparable(latest(frame))
+    return comparable(timeless(path.name, latest(frame)))
 
 
 def on_spark(master: str) -> list[str]:
