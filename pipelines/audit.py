@@ -12,11 +12,6 @@ from ecompulse.epochs.errors import JobError, StateDamaged, UserError
 from ecompulse.epochs.protocols import Holder, Owner, Store
 from ecompulse.epochs.reconcile import HOLDINGS_SCHEMA, Comparison, Span, compare_all, compare_standing
 from ecompulse.epochs.totals import Totals
-from ecompulse.io.delta.lake import Lake
-from ecompulse.io.holders.jsonlines import JsonLinesHolder
-from ecompulse.io.holders.lake import LakeHolder
-from ecompulse.io.holders.topics import TopicsHolder
-from ecompulse.io.holders.warehouse import WarehouseHolder
 from ecompulse.io.kafka.address import SCHEME
 from ecompulse.io.kafka.records import Naming
 from ecompulse.io.kafka.settings import load_settings
@@ -212,6 +207,13 @@ def _there(rows: pl.DataFrame | None) -> pl.DataFrame:
 
 def open_holders(store: Store, options: argparse.Namespace) -> Iterator[Holder]:
     """The sinks that the checkpoint has written to, or those that a user names instead."""
+    # Here, since sinks bring Beam, which takes seconds to import.
+    from ecompulse.io.delta.lake import Lake
+    from ecompulse.io.holders.jsonlines import JsonLinesHolder
+    from ecompulse.io.holders.lake import LakeHolder
+    from ecompulse.io.holders.topics import TopicsHolder
+    from ecompulse.io.holders.warehouse import WarehouseHolder
+
     used = used_sinks(store)
     lakes = _chosen(options.lake, [name.removeprefix("lake:") for name in used if name.startswith("lake:")])
     yield from (LakeHolder(Lake(absolute(place).rstrip("/"), options.s3_endpoint)) for place in lakes)

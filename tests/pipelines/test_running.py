@@ -109,7 +109,7 @@ def test_a_job_goes_on_when_nobody_reads_its_progress(monkeypatch, tmp_path):
             raise BrokenPipeError
 
     with (tmp_path / "out").open("wb") as handle, redirect_stdout(Closed(handle)):
-        reporter("json")({"batchId": 1})
+        reporter("json")({"batchId": 1, "sink": {"tables": {}}, "counts": {}})
 
 
 def test_once_runs_one_epoch_of_rows(shop):
