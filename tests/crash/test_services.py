@@ -119,3 +119,23 @@ def test_a_checkpoint_that_is_lost_and_made_anew_replaces_what_was_there(
     assert shop.run_here("--progress=none", "--replace") == (0, "")
     assert verdict(shop).whole
     assert audited(shop) == 0
+
+
+def test_a_record_that_a_topic_has_twice_is_found(
+    servers: Servers, tmp_path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in s3.ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    shop = LiveShop(tmp_path, "", FLAGS, servers=servers)
+    more(shop, 20)
+    assert shop.run_here("--progress=none") == (0, "")
+    assert audited(shop) == 0
+    topic = f"{shop.prefix}enriched_events"
+    shop.topics.send(topic, [shop.topic_values()[0]])
+    capsys.readouterr()
+    assert audited(shop) == 1
+    said = capsys.readouterr().out
+    assert (
+        f"DIFFERS  enriched_events in kafka://{shop.topics.bootstrap}/{shop.prefix}*: epoch 1: 20 sealed, 21 there"
+        in said
+    )

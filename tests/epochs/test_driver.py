@@ -1,5 +1,6 @@
 """The driver, in process: results do not depend on cuts, crashes and restarts."""
 
+import itertools
 import shutil
 
 import polars as pl
@@ -9,6 +10,7 @@ from polars.testing import assert_frame_equal
 from ecompulse.epochs.errors import Superseded, UserError
 from ecompulse.epochs.steps import Step, observe
 from ecompulse.io.stores import LocalStore
+from support.marks import nightly
 from support.script import Script, comparable
 from support.toy import BASE, ToyJob, rows
 
@@ -91,8 +93,13 @@ def test_a_remade_checkpoint_is_not_taken_for_already_written(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("occurrence", [1, 2])
-@pytest.mark.parametrize("step", IN_PROCESS_STEPS)
+@pytest.mark.parametrize(
+    ("step", "occurrence"),
+    nightly(
+        itertools.product(IN_PROCESS_STEPS, (1, 2)),
+        [(Step.SEALED, 1), (Step.LAKE_BEFORE_COMMIT, 1), (Step.LAKE_BEFORE_COMMIT, 2), (Step.LAKE_COMMITTED, 2)],
+    ),
+)
 def test_replaced_rows_are_the_old_or_the_new_ones(tmp_path, step, occurrence):
     """Killed at a step while it starts anew on tables that hold rows of another checkpoint."""
     Script(ToyJob(), tmp_path / "old", lake=tmp_path / "lake").add_data(rows(10)).run()
