@@ -38,7 +38,6 @@ class ConfluentWriter:
         self._unit = unit
         self._producer: Any = None
         self._group: Any = None
-        self._fatal: Any = None  # why the client gave up: what it is asked after that only says that it has
 
     def begin(self) -> None:
         """See `Writer`."""
@@ -56,7 +55,6 @@ class ConfluentWriter:
                 "message.max.bytes": LARGEST_RECORD,
                 "queue.buffering.max.messages": _QUEUED,
                 "queue.buffering.max.kbytes": _QUEUED_KB,
-                "error_cb": self._remember,
                 "partitioner": "murmur2_random",  # a key's partition is that of every other client
                 **known,
             },
@@ -95,21 +93,24 @@ class ConfluentWriter:
             else:
                 return
 
-    def _remember(self, error: Any) -> None:
-        self._fatal = error if error.fatal() else self._fatal
-
     def _call(self, method: Any, *arguments: Any, **named: Any) -> Any:
         try:
             return method(*arguments, **named)
         except KafkaException as error:
             found = error.args[0]
             if found.code() == KafkaError._FATAL:  # noqa: SLF001  # a constant of the client's
-                self._producer.poll(0)  # where it tells the reason
-                found = self._fatal or found
+                found = self._reason() or found
             text = f"{found.name()}: {found.str()}".splitlines()[0]
             if found.code() in _DENIED:
                 raise UserError(f"no permission: {text}") from None
             raise JobError(text) from None
+
+    def _reason(self) -> Any:
+        """Why the client gave up, when its own thread has noticed: later calls only say that it has."""
+        try:
+            self._producer.poll(0)
+        except KafkaException as error:
+            return error.args[0]
 
     def close(self) -> None:
         """See `Writer`: what is queued is dropped."""

@@ -4,8 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -145,6 +147,25 @@ def test_zombie_writes_nothing_once_its_successor_has_begun(
         publish(zombie, tmp_path, 2)
     publish(successor, tmp_path, 3)
     check_whole(topics, prefix, [1, 2, 3])
+
+
+def test_a_client_that_has_noticed_it_is_fenced_by_itself_still_says_so(topics, prefix, tmp_path) -> None:
+    """Librdkafka's own thread may notice first: every later call then only says that the client is of no more use."""
+    pytest.importorskip("confluent_kafka")
+    zombie = open_sink(topics.bootstrap, prefix, tmp_path, client="confluent")
+    publish(zombie, tmp_path, 1)
+    publish(open_sink(topics.bootstrap, prefix, tmp_path, client="confluent"), tmp_path, 2)
+    writer = zombie._writers[0]
+    writer._producer.begin_transaction()
+    late = partial(writer._call, writer._producer.produce, f"{prefix}enriched_events", b"late")
+    with pytest.raises(JobError, match=r"(?i)fenced"):
+        until_it_fails(late)
+
+
+def until_it_fails(call: Callable[[], object]) -> None:
+    for _ in range(200):
+        call()
+        time.sleep(0.1)
 
 
 def test_stopped_inside_a_transaction_and_woken_after_its_successor(
