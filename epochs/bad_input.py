@@ -5,6 +5,7 @@ from typing import Final
 
 from ecompulse.epochs.errors import Refused
 from ecompulse.epochs.manifest import Manifest
+from ecompulse.epochs.protocols import Source
 
 LEAST_ROWS: Final = 1000
 """Rows of a source in an epoch from which their share of dead letters says anything."""
@@ -12,13 +13,13 @@ LEAST_ROWS: Final = 1000
 _REASONS: Final = 3
 
 
-def check_dead(manifest: Manifest, uris: Sequence[str], limit: float) -> None:
+def check_dead(manifest: Manifest, sources: Sequence[Source], limit: float) -> None:
     """Refused, with the commonest reasons, when more than `limit` of a source's rows are dead letters."""
     for source, reasons in sorted(manifest.dead.items()):
         rows = sum(count for name, count in manifest.rows.items() if name.startswith(f"{source}/"))
         dead = sum(told["rows"] for told in reasons.values())
         if rows >= LEAST_ROWS and dead > limit * rows:
-            uri = uris[int(source)]
+            uri = sources[int(source)].uri
             raise Refused(
                 f"--max_dead_ratio: {uri}: {dead:,} of {rows:,} rows are dead letters, and nothing of them was sealed: "
                 f"{'; '.join(commonest(manifest, source))}"

@@ -139,10 +139,7 @@ def positions_after(store: Store, epoch: int) -> list[dict[str, Any]]:
     """What is remembered of each source after a committed epoch: the last snapshot and the changes since."""
     chain: list[Seal] = []
     while not chain or not chain[-1].snapshot:
-        seal = load_seal(store, epoch)
-        if seal is None:
-            raise StateDamaged(f"{store.root}/{seal_name(epoch)} is missing")
-        chain.append(seal)
+        chain.append(sealed(store, epoch))
         epoch -= 1
     merged: list[dict[str, Any]] = [{} for _ in chain[0].positions]
     for seal in reversed(chain):
@@ -257,6 +254,14 @@ def load_seal(store: Store, epoch: int) -> Seal | None:
         return None
     except (ValueError, TypeError) as error:
         raise StateDamaged(f"{store.root}/{seal_name(epoch)} is damaged: {error}") from None
+
+
+def sealed(store: Store, epoch: int) -> Seal:
+    """The seal of an epoch that must have one; StateDamaged, naming it, when it is missing."""
+    seal = load_seal(store, epoch)
+    if seal is None:
+        raise StateDamaged(f"{store.root}/{seal_name(epoch)} is missing")
+    return seal
 
 
 def seal_name(epoch: int) -> str:

@@ -30,19 +30,19 @@ def check_behind(now: int, at: Position) -> None:
         )
 
 
-def check_written(now: int, written: int | None, uri: str) -> None:
-    """UserError when a source was written to after now."""
-    if written is not None and written - now > SET_BACK:
-        raise UserError(
-            f"--accept_clock: the clock says {iso(now)}, and {uri} was written at {iso(written)}; set the clock, or "
-            "accept it as it is"
-        )
+def check_written(draft: Draft, sources: Sequence[Source]) -> None:
+    """UserError when what a source gives was written after now."""
+    for source, backlog in zip(sources, draft.backlogs, strict=True):
+        if backlog.written is not None and backlog.written - draft.now > SET_BACK:
+            raise UserError(
+                f"--accept_clock: the clock says {iso(draft.now)}, and {source.uri} was written at "
+                f"{iso(backlog.written)}; set the clock, or accept it as it is"
+            )
 
 
 def check_ahead(draft: Draft, manifest: Manifest, sources: Sequence[Source]) -> None:
     """UserError when events are from a time after their file was written, as only a clock that is ahead lets in."""
     for index, (source, backlog) in enumerate(zip(sources, draft.backlogs, strict=True)):
-        check_written(draft.now, backlog.written, source.uri)
         tops = [top for name, top in manifest.tops.items() if name.startswith(f"{index}/") and top is not None]
         written = backlog.written
         if source.role != EVENTS or written is None or draft.now - written > WRITTEN_WITHIN or not tops:

@@ -11,9 +11,9 @@ from typing import Any, Final, Protocol, TypeVar
 from ecompulse.epochs.audit import Graph, misfits, summary
 from ecompulse.epochs.backup import Backup
 from ecompulse.epochs.bad_input import check_dead
-from ecompulse.epochs.checkpoint import Checkpoint, Seal, positions_after, seal_name
-from ecompulse.epochs.clock_check import check_ahead, check_behind
-from ecompulse.epochs.errors import JobError, StateDamaged, Superseded
+from ecompulse.epochs.checkpoint import Checkpoint, Seal, positions_after, sealed
+from ecompulse.epochs.clock_check import check_ahead, check_behind, check_written
+from ecompulse.epochs.errors import JobError, Superseded
 from ecompulse.epochs.incarnation import OwnStore
 from ecompulse.epochs.latency import measure
 from ecompulse.epochs.manifest import Manifest, read_manifest
@@ -157,9 +157,7 @@ class Driver:
         last = self.checkpoint.last_commit()
         at = Position.start(len(self.sources))
         if last:
-            seal = self.checkpoint.seal_of(last)
-            if seal is None:
-                raise StateDamaged(f"{self.checkpoint.store.root}/{seal_name(last)} is missing")
+            seal = sealed(self.checkpoint.store, last)
             known = positions_after(self.checkpoint.store, last)
             at.sources = [*known, *at.sources[len(known) :]]
             at.advance(seal)
@@ -200,6 +198,8 @@ class Driver:
             draft = self.planner.draft(at, now, limit)
             if draft is None:
                 return None
+            if not self.settings.accept_clock:
+                check_written(draft, self.sources)
             plan = self._write_plan(at, draft)
         reach(Step.PLANNED)
         with watch.phase("run"):
@@ -209,7 +209,7 @@ class Driver:
         lines = misfits(plan, manifest, self.graph)
         if lines:
             raise JobError(f"epoch {plan.epoch} was not sealed, its run does not add up: {summary(lines)}")
-        check_dead(manifest, [source.uri for source in self.sources], self.settings.max_dead_ratio)
+        check_dead(manifest, self.sources, self.settings.max_dead_ratio)
         if not self.settings.accept_clock:
             check_ahead(draft, manifest, self.sources)
         return draft, plan, manifest

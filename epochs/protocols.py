@@ -160,6 +160,11 @@ class Owner:
         """Of the job, with the instance."""
         return self.job if self.instance is None else f"{self.job}/{self.instance}"
 
+    @property
+    def lineage(self) -> tuple[str, ...]:
+        """Ids of the checkpoints whose rows count as ours."""
+        return self.checkpoint, *self.succeeds
+
     def conflict(self, place: str, other: str) -> str:
         """What to say of rows of another checkpoint, and the ways out."""
         return (

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from ecompulse.epochs.checkpoint import Seal, epoch_of, last_commit, load_seal, read_meta, seal_name, used_sinks
-from ecompulse.epochs.errors import JobError, StateDamaged, UserError
+from ecompulse.epochs.checkpoint import epoch_of, last_commit, load_seal, read_meta, sealed, used_sinks
+from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.epochs.protocols import Holder, Owner, Store
 from ecompulse.epochs.reconcile import HOLDINGS_SCHEMA, Comparison, Span, compare_all, compare_standing
 from ecompulse.epochs.totals import Totals
@@ -111,24 +111,17 @@ def read_books(store: Store, first: int | None, last: int | None) -> Books:
         raise UserError(f"CHECKPOINT: {store.root}: no epoch is committed yet")
     if last not in kept:
         raise UserError(f"--to: epoch {last} is not committed, or no longer kept; there are {kept[0]} to {kept[-1]}")
-    seal = _seal(store, last)
+    seal = sealed(store, last)
     until = Totals(**seal.totals)
     first = until.since + 1 if first is None else first
     if first > until.since + 1 and first - 1 not in kept:
         raise UserError(f"--from: epoch {first - 1} is no longer kept; begin after one of {kept[0]} to {kept[-1]}")
     span = Span(max(first, until.since + 1), last)
-    totals = until.minus(Totals(**_seal(store, span.first - 1).totals)) if span.first > until.since + 1 else until
+    totals = until.minus(Totals(**sealed(store, span.first - 1).totals)) if span.first > until.since + 1 else until
     settings = meta["settings"]
     owner = Owner(settings["job"], meta["id"], settings.get("instance"), tuple(meta.get("succeeds", ())))
     by_epoch = _by_epoch(store, [epoch for epoch in kept if span.first <= epoch <= last])
     return Books(owner, span, settings.get("sources", []), totals, by_epoch, seal.upserted)
-
-
-def _seal(store: Store, epoch: int) -> Seal:
-    seal = load_seal(store, epoch)
-    if seal is None:
-        raise StateDamaged(f"{store.root}/{seal_name(epoch)} is missing")
-    return seal
 
 
 def _by_epoch(store: Store, epochs: Sequence[int]) -> dict[str, dict[int, int]]:
@@ -176,27 +169,27 @@ def _unbalanced(books: Books) -> Iterator[str]:
 
 def _compare(table: str, holders: Sequence[Holder], books: Books) -> Iterator[tuple[str, Comparison]]:
     """How a table compares, by sink that has it or should."""
-    sealed, by_epoch = books.totals.tables.get(table, 0), books.by_epoch.get(table, {})
+    expected, by_epoch = books.totals.tables.get(table, 0), books.by_epoch.get(table, {})
     reference = None  # of sinks that keep one row per id
     for holder in sorted(holders, key=lambda holder: not holder.keeps_all):
         try:
             rows = holder.holdings(table, books.owner)
         except JobError as error:
-            yield holder.name, Comparison(sealed, 0, (str(error),))
+            yield holder.name, Comparison(expected, 0, (str(error),))
             continue
         except OSError as error:
-            yield holder.name, Comparison(sealed, 0, (f"cannot be read: {str(error).splitlines()[0]}",))
+            yield holder.name, Comparison(expected, 0, (f"cannot be read: {str(error).splitlines()[0]}",))
             continue
         if holder.keeps_all:
             reference = rows if reference is None else reference
-            yield holder.name, compare_all(_there(rows), sealed, by_epoch, books.span)
+            yield holder.name, compare_all(_there(rows), expected, by_epoch, books.span)
         elif rows is None:
-            if sealed and table in books.upserted:
-                yield holder.name, Comparison(sealed, 0, ("the table is missing",))
+            if expected and table in books.upserted:
+                yield holder.name, Comparison(expected, 0, ("the table is missing",))
         elif reference is not None:
             yield holder.name, compare_standing(rows, reference, books.span)
         elif rows["revision"].null_count() == rows.height:
-            yield holder.name, compare_all(rows, sealed, by_epoch, books.span)
+            yield holder.name, compare_all(rows, expected, by_epoch, books.span)
         else:
             print(f"{table} in {holder.name}: not compared, since no sink here keeps its revisions")
 

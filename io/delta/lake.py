@@ -26,7 +26,11 @@ class Lake:
         """Of all tables, sorted; UserError when a bucket cannot be listed."""
         if not self.root.startswith("s3://"):
             return sorted(log.parent.name for log in Path(self.root).glob("*/_delta_log"))
-        return [name for name in self._folders() if DeltaTable.is_deltatable(self._uri(name), self._options)]
+        return [name for name in self._folders() if self.holds(name)]
+
+    def holds(self, name: str) -> bool:
+        """Whether there is a table of that name."""
+        return bool(DeltaTable.is_deltatable(self._uri(name), self._options))
 
     def table(self, name: str) -> DeltaTable:
         """A table; UserError when there is none of that name."""

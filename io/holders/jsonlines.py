@@ -29,7 +29,7 @@ class JsonLinesHolder:
 
     def holdings(self, table: str, owner: Owner) -> pl.DataFrame | None:
         """Rows of the owner."""
-        paths = [Path(self.root, f"{table}-{identity[:8]}.jsonl") for identity in (owner.checkpoint, *owner.succeeds)]
+        paths = [Path(self.root, f"{table}-{identity[:8]}.jsonl") for identity in owner.lineage]
         types = {**HOLDINGS_SCHEMA, "job": pl.String(), "instance": pl.String()}
         frames = [pl.read_ndjson(path, schema=types) for path in paths if path.exists() and path.stat().st_size]
         return owned(pl.concat(frames), owner) if frames else None

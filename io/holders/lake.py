@@ -9,7 +9,7 @@ from ecompulse.epochs.errors import JobError
 from ecompulse.epochs.protocols import Owner
 from ecompulse.epochs.reconcile import HOLDINGS_SCHEMA
 from ecompulse.io.delta.lake import Lake
-from ecompulse.io.sinks.delta import OWNER, owner_number
+from ecompulse.io.delta.ownership import other_owner
 
 _WHOSE: Final = ("job", "instance")
 
@@ -32,12 +32,12 @@ class LakeHolder:
 
     def holdings(self, table: str, owner: Owner) -> pl.DataFrame | None:
         """Rows of the owner; OSError when a file is missing, JobError when another checkpoint has taken their place."""
-        if table not in self.tables():
+        if not self.lake.holds(table):
             return None
         delta = self.lake.table(table)
-        owned_by = delta.transaction_version(f"{OWNER}/{owner.name}")
-        if owned_by is not None and owned_by not in map(owner_number, (owner.checkpoint, *owner.succeeds)):
-            raise JobError(replaced(f"{owned_by:012x}"))
+        other = other_owner(delta, owner)
+        if other is not None:
+            raise JobError(replaced(other))
         there = {field.name for field in delta.schema().fields}
         columns = [name for name in (*HOLDINGS_SCHEMA, *_WHOSE) if name in there]
         return owned(pl.DataFrame(delta.to_pyarrow_table(columns=columns)), owner)

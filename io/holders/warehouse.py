@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar, Final
 
 import polars as pl
@@ -14,7 +13,7 @@ from ecompulse.epochs.errors import JobError
 from ecompulse.epochs.protocols import Owner
 from ecompulse.epochs.reconcile import HOLDINGS_SCHEMA
 from ecompulse.io.holders.lake import owned, replaced
-from ecompulse.io.sinks.database import SQLITE, bounded, open_engine, reason, shown_name
+from ecompulse.io.sinks.database import bounded, is_there, open_engine, reason, shown_name
 from ecompulse.io.sinks.warehouse_schema import LEDGER_TABLE
 
 _WHOSE: Final = {"id", "job", "epoch"}
@@ -34,7 +33,7 @@ class WarehouseHolder:
 
     def tables(self) -> list[str]:
         """With an `id`, a `job` and an `epoch`; JobError when the database does not answer."""
-        if not self._is_there():
+        if not is_there(open_engine(self.url)):
             return []
         with self._connected() as connection:
             inspector = sa.inspect(connection)
@@ -43,9 +42,11 @@ class WarehouseHolder:
 
     def holdings(self, table: str, owner: Owner) -> pl.DataFrame | None:
         """Rows of the owner; JobError when the database does not answer, or another's have taken their place."""
-        if table not in self.tables():
+        if not is_there(open_engine(self.url)):
             return None
         with self._connected() as connection:
+            if not sa.inspect(connection).has_table(table):
+                return None
             ours = sa.and_(LEDGER_TABLE.c.checkpoint == owner.checkpoint, LEDGER_TABLE.c.table_name == table)
             other = connection.scalar(sa.select(LEDGER_TABLE.c.replaced_by).where(ours))
             if other is not None:
@@ -55,11 +56,6 @@ class WarehouseHolder:
             rows = connection.execute(sa.select(*wanted)).all()
         names = [column.name for column in wanted]
         return owned(pl.DataFrame(rows, schema=names, orient="row", infer_schema_length=None), owner)
-
-    def _is_there(self) -> bool:
-        """A file of SQLite is made on the first write; to look must not make it."""
-        engine = open_engine(self.url)
-        return engine.dialect.name != SQLITE or bool(engine.url.database and Path(engine.url.database).exists())
 
     @contextmanager
     def _connected(self) -> Iterator[sa.Connection]:

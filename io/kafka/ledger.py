@@ -103,7 +103,7 @@ class Ledger:
         """Ids of other checkpoints that have written rows of the owner's job and instance to these topics."""
         groups = {key.rpartition("/")[0]: entry for key, entry in self._latest(0, cluster).items()}
         theirs = (group.split("/")[1] for group, entry in groups.items() if entry.epoch and entry.owner == owner.name)
-        return [identity for identity in theirs if identity not in {owner.checkpoint, *owner.succeeds}]
+        return [identity for identity in theirs if identity not in owner.lineage]
 
     def _latest(self, unit: int, cluster: Cluster) -> dict[str, Entry]:
         """The newest entry of each transactional id on a partition of the ledger topic."""

@@ -46,6 +46,12 @@ def open_engine(url: str) -> sa.Engine:
         raise UserError("--warehouse: postgresql needs psycopg: pip install 'ecompulse[postgres]'") from None
 
 
+def is_there(engine: sa.Engine) -> bool:
+    """Whether there is a database; a file of SQLite is made on the first write, and would be made by looking."""
+    database = engine.url.database
+    return engine.dialect.name == POSTGRESQL or bool(database and Path(database).exists())
+
+
 def shown_name(engine: sa.Engine) -> str:
     """A database as people read it, without the password."""
     shown = engine.url.set(query={})  # names of files, and perhaps a password

@@ -20,9 +20,7 @@ from ecompulse.epochs.protocols import NOBODY, DataFile, Owner, Store, TableSpec
 from ecompulse.epochs.state import read_verified
 from ecompulse.epochs.steps import Step, reach
 from ecompulse.epochs.tables import DATE, stored_schema
-
-OWNER: Final = "owner"
-"""Start of the application id whose version says which checkpoint the rows of a job and instance are from."""
+from ecompulse.io.delta.ownership import claim, other_owner
 
 _CHECKPOINT_INTERVAL: Final = "100"  # commits between Delta's own checkpoints: readers list that many at most
 _DRAWING: Final = re.compile(r"\x1b\[[0-9;]*m|\u21b3")
@@ -85,12 +83,10 @@ class DeltaSink:
 
     def _is_foreign(self, delta: DeltaTable, table: str) -> bool:
         """Whether rows of another checkpoint are there, and are to be replaced; UserError when they are to stay."""
-        owned = delta.transaction_version(f"{OWNER}/{self._owner.name}")
-        if owned is None or owned in map(owner_number, (self._owner.checkpoint, *self._owner.succeeds)):
-            return False
-        if not self._owner.replace:
-            raise UserError(f"--lake: {self._owner.conflict(self._uri(table), f'{owned:012x}')}")
-        return True
+        other = other_owner(delta, self._owner)
+        if other is not None and not self._owner.replace:
+            raise UserError(f"--lake: {self._owner.conflict(self._uri(table), other)}")
+        return other is not None
 
     def publish(self, table: TableSpec, epoch: int, files: Sequence[DataFile]) -> None:
         """Add the epoch's files to the table, once; the first time, if so asked, in the place of all that was there."""
@@ -118,9 +114,8 @@ class DeltaSink:
         if not files and not foreign:
             return
         reach(Step.LAKE_BEFORE_COMMIT)
-        mine = Transaction(f"{OWNER}/{self._owner.name}", owner_number(self._owner.checkpoint))
         properties = CommitProperties(
-            app_transactions=[Transaction(app, epoch), mine],
+            app_transactions=[Transaction(app, epoch), claim(self._owner)],
             custom_metadata={"job": self._owner.job, "epoch": str(epoch)},
             max_commit_retries=0,  # a retry inside would not compare the transactions again
         )
@@ -180,11 +175,6 @@ class DeltaSink:
 
     def _uri(self, table: str) -> str:
         return f"{self.root}/{table}"
-
-
-def owner_number(checkpoint: str) -> int:
-    """A checkpoint's id as the version of a transaction, which must be a number: its first 48 bits."""
-    return int(checkpoint[:12], 16)
 
 
 def delta_schema(spec: TableSpec) -> Schema:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
 import polars as pl
@@ -15,7 +14,7 @@ from ecompulse.epochs.protocols import NOBODY, DataFile, Owner, Store, TableSpec
 from ecompulse.epochs.state import read_verified
 from ecompulse.epochs.steps import Step, reach
 from ecompulse.epochs.tables import stored_schema
-from ecompulse.io.sinks.database import POSTGRESQL, bounded, open_engine, reason, shown_name
+from ecompulse.io.sinks.database import POSTGRESQL, bounded, is_there, open_engine, reason, shown_name
 from ecompulse.io.sinks.warehouse_rows import inserted, stage, standing, upsert_rows, upsert_staged
 from ecompulse.io.sinks.warehouse_schema import LEDGER, LEDGER_TABLE, ensure, lock, migrate, table_of, versioned
 
@@ -60,7 +59,7 @@ class WarehouseSink:
         """
         self._owner = owner
         self.check(tables)
-        if not self._is_there():
+        if not is_there(self._engine):
             return
         try:
             with self._engine.connect() as connection, bounded(connection, 30):
@@ -71,11 +70,6 @@ class WarehouseSink:
             raise JobError(f"--warehouse: {self.name}: {reason(error)}") from None
         except SQLAlchemyError as error:
             raise UserError(f"--warehouse: {self.name}: {reason(error)}") from None
-
-    def _is_there(self) -> bool:
-        """Whether there is a database; a file of SQLite would be made by looking."""
-        database = self._engine.url.database
-        return self._engine.dialect.name == POSTGRESQL or bool(database and Path(database).exists())
 
     def _foreign(self, connection: sa.Connection, table: str) -> list[str]:
         """Checkpoints whose rows of our job and instance are there and are to be replaced.
@@ -90,11 +84,11 @@ class WarehouseSink:
                 ledger.instance.is_not_distinct_from(owner.instance),
             )
         ).all()
-        ours, foreign = {owner.checkpoint, *owner.succeeds}, []
+        foreign = []
         for checkpoint, replaced_by in rows:
-            if checkpoint in ours and replaced_by not in {None, *ours}:
+            if checkpoint in owner.lineage and replaced_by not in {None, *owner.lineage}:
                 raise UserError(f"--warehouse: {owner.conflict(f'{self.name} table {table}', replaced_by[:12])}")
-            if checkpoint not in ours and replaced_by is None:
+            if checkpoint not in owner.lineage and replaced_by is None:
                 foreign.append(str(checkpoint))
         if foreign and not owner.replace:
             raise UserError(f"--warehouse: {owner.conflict(f'{self.name} table {table}', foreign[0][:12])}")
