@@ -74,8 +74,10 @@ def decode_with(mapping: Mapping | None, rows: pl.DataFrame) -> Decoded:
 def check_headers(job: "Job", sources: Sequence[Source]) -> None:
     """UserError when a source has other columns than it must have; nothing is shown."""
     intake = _intake(job)
-    for source in sources if intake else ():
-        check_columns(source, intake.mapping_of(source.role) if intake else None, flag_of(source.role))
+    if intake is None:
+        return
+    for source in sources:
+        check_columns(source, intake.mapping_of(source.role), flag_of(source.role))
 
 
 def _intake(job: Any) -> "Intake | None":

@@ -5,6 +5,7 @@ import re
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -140,8 +141,9 @@ def open_sources(spec: JobSpec, options: Options) -> list["Source"]:
 def _refuse_twice(sources: Sequence["Source"]) -> None:
     """UserError when two sources would read the same: all its rows would be there twice."""
     readers: dict[tuple[str, str], Source] = {}
+    roles = Counter(source.role for source in sources)
     for source in sources:
-        for name in sorted(source.reads()):
+        for name in sorted(source.reads() if roles[source.role] > 1 else ()):  # to list large folders takes its time
             other = readers.setdefault((source.role, name), source)
             if other is not source:
                 alike = source.uri == other.uri
