@@ -75,15 +75,12 @@ def lag_of(progress: Mapping[str, Any]) -> int:
 def live(
     out: Path, kafka: str, kafka_config: str | None, rate: float, seed: int, seconds: float | None, trigger: str
 ) -> int:
-    """Run until Ctrl-C, or for so many seconds; returns the exit status."""
+    """Run until Ctrl-C, or for so many seconds after every job has shown rows; returns the exit status."""
     from ecompulse.io.kafka.streams import TopicStreams
 
     servers = parse_address(f"kafka://{kafka}", "--kafka").servers
     streams = TopicStreams(servers, PREFIX, load_settings(kafka_config))
-    stop, followers = stop_on_signals(), list[Follower]()
-    if seconds is not None:
-        threading.Timer(seconds, stop.set).start()
-
+    stop, followers, timers = stop_on_signals(), list[Follower](), list[threading.Timer]()
     def follow(shop: Any) -> None:
         write_side(shop, out / "shop")
         (out / "enrich.yaml").write_text(yaml.safe_dump(_enrichment(out / "shop")))
@@ -91,6 +88,10 @@ def live(
         print(f"demo: {rate:g} events a second into kafka://{servers}/{PREFIX}events; Ctrl-C ends it", flush=True)
 
     def over() -> bool:
+        # The time that is given counts from here on, since jobs take as long to start as the machine likes.
+        if seconds is not None and not timers and followers and all(follower.rows for follower in followers):
+            timers.append(threading.Timer(seconds, stop.set))
+            timers[0].start()
         return stop.is_set() or any(follower.process.poll() is not None for follower in followers)
 
     try:
@@ -99,6 +100,8 @@ def live(
     except SettingsError as error:
         raise UserError(f"--rate: {error}") from None
     finally:
+        for timer in timers:
+            timer.cancel()
         failed = [follower for follower in followers if follower.process.poll() is not None and not stop.is_set()]
         for follower in followers:
             follower.end()
