@@ -117,15 +117,16 @@ class StepShard(CountedDoFn):
     def process(self, element: tuple[int, Iterable[bytes]]) -> Iterable[Any]:
         """Outputs by tag, and the shard's new head as a fact."""
         shard, payloads = element
-        batch, found = gather(payloads, self._kernel)
+        frames, found = gather(payloads)
         if found is None:
             raise JobError(f"{self._kernel.name}: the engine lost the head of shard {shard}")
-        self.came(batch.height)
         clock, head = Clock(**found["clock"]), Head.load(found["head"])
         due = head.due is not None and head.due <= clock.watermark
-        if batch.is_empty() and not due:
+        if not frames and not due:
             yield self._head(shard, head.passed(clock.watermark))
             return
+        batch = whole(frames, self._kernel)
+        self.came(batch.height)
         state = ShardState(self._kernel, clock, head, self._store)
         step = self._kernel.step(state, batch, clock)
         self._count(step, batch.height)
@@ -156,7 +157,7 @@ class StepWhole(CountedDoFn):
 
     def process(self, element: tuple[int, Iterable[bytes]]) -> Iterable[Any]:
         """Outputs by tag."""
-        batch, _ = gather(element[1], self._kernel)
+        batch = whole(gather(element[1])[0], self._kernel)
         first = Clock(epoch=1, watermark=-1, now=END_OF_TIME)
         state = ShardState(self._kernel, first)
         step = self._kernel.step(state, batch, first)
@@ -166,16 +167,20 @@ class StepWhole(CountedDoFn):
         yield from tagged(self._kernel.step(state.at(last), batch.clear(), last).outputs)
 
 
-def gather(payloads: Iterable[bytes], kernel: Kernel) -> tuple[pl.DataFrame, dict[str, Any] | None]:
-    """All rows of a shard as one frame, and the head that came with them."""
-    frames = [pl.DataFrame(schema=kernel.inputs)]
-    head = None
+def gather(payloads: Iterable[bytes]) -> tuple[list[pl.DataFrame], dict[str, Any] | None]:
+    """All frames of a shard, and the head that came with them."""
+    frames, head = list[pl.DataFrame](), None
     for payload in payloads:
         if payload[:1] == HEAD:
             head = json.loads(payload[1:])
         else:
             frames.append(decode(payload[1:]))
-    return pl.concat(frames), head
+    return frames, head
+
+
+def whole(frames: list[pl.DataFrame], kernel: Kernel) -> pl.DataFrame:
+    """All rows of a shard as one frame, which may be empty."""
+    return pl.concat(frames) if frames else pl.DataFrame(schema=kernel.inputs)
 
 
 def tagged(outputs: Any) -> Iterator[Any]:

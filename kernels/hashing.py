@@ -12,6 +12,10 @@ import polars_hash as _plh  # noqa: F401  # registers the `nchash` and `chash` n
 _SEPARATOR: Final = "\x1f"  # ASCII unit separator
 _NULL: Final = "\x1e"
 ID_DIGITS: Final = 32
+_FINGERPRINT: Final = (
+    pl.col("key").nchash.xxh3_64(seed=0).alias("hi"),  # type: ignore[attr-defined]
+    pl.col("key").nchash.xxh3_64(seed=1).alias("lo"),  # type: ignore[attr-defined]
+)
 
 
 def shard_of(key: pl.Series, num_shards: int) -> pl.Series:
@@ -29,8 +33,7 @@ def fingerprint(key: pl.Series) -> pl.DataFrame:
 
     Two of 10^9 keys collide with a probability below 10^-20.
     """
-    text = pl.lit(key.cast(pl.String))
-    return pl.select(hi=text.nchash.xxh3_64(seed=0), lo=text.nchash.xxh3_64(seed=1))  # type: ignore[attr-defined]
+    return pl.DataFrame([key.cast(pl.String).alias("key")]).select(_FINGERPRINT)
 
 
 def row_id(*parts: str | pl.Expr) -> pl.Expr:

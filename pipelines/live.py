@@ -81,6 +81,7 @@ def live(
     servers = parse_address(f"kafka://{kafka}", "--kafka").servers
     streams = TopicStreams(servers, PREFIX, load_settings(kafka_config))
     stop, followers, timers = stop_on_signals(), list[Follower](), list[threading.Timer]()
+
     def follow(shop: Any) -> None:
         write_side(shop, out / "shop")
         (out / "enrich.yaml").write_text(yaml.safe_dump(_enrichment(out / "shop")))

@@ -31,7 +31,7 @@ def read_metrics(metrics: pl.DataFrame, watches: Sequence[Watch]) -> pl.DataFram
     """Readings (READING_SCHEMA) of metric rows (METRIC_SCHEMA); rows that no rule watches, or not final, give none."""
     final = metrics.filter("final")
     parts = [pl.DataFrame(schema=READING_SCHEMA)]
-    for watch in watches:
+    for watch in watches if final.height else ():
         rule = watch.rule
         chosen = (pl.col("metric") == rule.metric) & (pl.col("window") == watch.window.label)
         for name, value in rule.dimensions.items():

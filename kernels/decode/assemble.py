@@ -1,5 +1,6 @@
 """From columns of cells to events and dead letters: screens first, one row at a time what they leave."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -42,6 +43,9 @@ class Decoded(NamedTuple):
 
 def assemble(batch: Batch, plan: Plan) -> Decoded:
     """Events and dead letters of a batch; never raises on what it holds."""
+    if batch.height and batch.suspects.all():
+        good, bad = _judged(range(batch.height), batch, plan)
+        return Decoded(_exact_frame(good, batch).select(FRAME_SCHEMA.names()), *_dead(bad, batch, plan))
     screened = _screen(batch, plan)
     certain = screened[_CERTAIN] & ~batch.suspects
     rows = pl.int_range(batch.height, eager=True)
@@ -49,17 +53,23 @@ def assemble(batch: Batch, plan: Plan) -> Decoded:
     fast = screened.drop(_CERTAIN).hstack(batch.positions)
     if left.is_empty():
         return Decoded(fast.select(FRAME_SCHEMA.names()), *_dead([], batch, plan))
-    good: list[dict[str, Any]] = []
-    bad: list[tuple[int, BrokenRule]] = []
-    for row in left:
-        try:
-            good.append({_ROW: row, **judge(batch.record(row), plan)})
-        except BrokenRule as broken:  # the rare rows that no column vouches for
-            bad.append((row, broken))
+    good, bad = _judged(left, batch, plan)
     fast = fast.with_columns(rows.alias(_ROW)).filter(certain)
     if good:
         fast = pl.concat([fast, _exact_frame(good, batch).select(fast.columns)]).sort(_ROW)
     return Decoded(fast.select(FRAME_SCHEMA.names()), *_dead(bad, batch, plan))
+
+
+def _judged(rows: Iterable[int], batch: Batch, plan: Plan) -> tuple[list[dict[str, Any]], list[tuple[int, BrokenRule]]]:
+    """What some rows are, one at a time: the good ones, and the others with what they break."""
+    good: list[dict[str, Any]] = []
+    bad: list[tuple[int, BrokenRule]] = []
+    for row in rows:
+        try:
+            good.append({_ROW: row, **judge(batch.record(row), plan)})
+        except BrokenRule as broken:  # the rare rows that no column vouches for
+            bad.append((row, broken))
+    return good, bad
 
 
 def _exact_frame(good: list[dict[str, Any]], batch: Batch) -> pl.DataFrame:

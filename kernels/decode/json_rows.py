@@ -1,11 +1,12 @@
 """JSON rows as columns of cells."""
 
+from dataclasses import replace
 from typing import Final
 
 import polars as pl
 
 from ecompulse.kernels.decode import duck
-from ecompulse.kernels.decode.batch import Batch
+from ecompulse.kernels.decode.batch import Batch, all_of
 from ecompulse.kernels.decode.cells import Cells
 from ecompulse.kernels.decode.judge import Record, record_of
 from ecompulse.kernels.decode.members import members_of
@@ -40,19 +41,33 @@ def json_batch(rows: pl.DataFrame, plan: Plan) -> Batch:
         else:
             texts[field] = column
 
+    return replace(
+        few_json_rows(rows, plan),
+        cells=_cells(pl.DataFrame(texts), believed.str.contains("\\", literal=True)),
+        unknown=unknown,
+        properties=properties,
+        suspects=odd | found.suspects,
+        content=text if plan.hashes_ids else None,
+    )
+
+
+def few_json_rows(rows: pl.DataFrame, plan: Plan) -> Batch:
+    """The same without columns: each row is for `record`, which is quicker while there are few."""
+    raw = rows["raw"]
+
     def record(row: int) -> Record:
         content = checked_text(raw[row])
         return record_of(parse(content, object_only=True), content, plan)
 
     return Batch(
         positions=rows.select(POSITION_SCHEMA.names()),
-        cells=_cells(pl.DataFrame(texts), believed.str.contains("\\", literal=True)),
-        unknown=unknown,
-        properties=properties,
-        suspects=odd | found.suspects,
+        cells={},
+        unknown={},
+        properties=None,
+        suspects=all_of(value=True, height=rows.height),
         record=record,
         raw=raw.gather,
-        content=text if plan.hashes_ids else None,
+        content=None,
     )
 
 

@@ -7,7 +7,7 @@ import polars as pl
 
 from ecompulse.kernels.enrich.channels import CLICK_IDS, channel, site_kind, site_patterns
 from ecompulse.kernels.enrich.config import CampaignStep
-from ecompulse.kernels.enrich.geo import nulls
+from ecompulse.kernels.enrich.geo import all_null, nulls
 from ecompulse.kernels.enrich.status import DIRECT, INTERNAL, MALFORMED, NO_KEY, OFF, OK, status_column
 
 COLUMNS: Final = pl.Schema(
@@ -27,6 +27,7 @@ _TAGS: Final = {
 _HOST: Final = r"^[A-Za-z][A-Za-z0-9+.\-]*://(?:[^/?#@]*@)?(?:www\.)?(\[[^\]]+\]|[^/?#:@]+)"
 _TAGGED: Final = rf"[?&;](?:utm_|{'|'.join(CLICK_IDS)})"
 _ROW: Final = "_row"
+_TAGS_SCHEMA: Final = pl.Schema({_ROW: pl.Int64(), **dict.fromkeys((*_TAGS, "click_id_type", "click_id"), pl.String())})
 
 
 def apply(events: pl.DataFrame, step: CampaignStep) -> pl.DataFrame:
@@ -39,6 +40,8 @@ def apply(events: pl.DataFrame, step: CampaignStep) -> pl.DataFrame:
     status = status_column("campaign")
     if not step.enabled:
         return events.with_columns(*nulls(COLUMNS), pl.lit(OFF).alias(status))
+    if all_null(events, "url", "referrer"):
+        return events.with_columns(*nulls(COLUMNS), pl.lit(NO_KEY).alias(status))
     links = _hosts(events, step)
     found = links.join(_tags(events["url"]), on=_ROW, how="left", maintain_order="left")
     patterns = site_patterns({k: getattr(step, k) for k in ("mail", "shopping", "video", "search", "social")})
@@ -69,9 +72,10 @@ def _hosts(events: pl.DataFrame, step: CampaignStep) -> pl.DataFrame:
 def _tags(urls: pl.Series) -> pl.DataFrame:
     """Decoded campaign parameters and click id of the few urls that have any, by row number."""
     queries = pl.DataFrame({"query": urls}).with_row_index(_ROW).with_columns(pl.col(_ROW).cast(pl.Int64))
-    tagged = queries.filter(pl.col("query").str.contains(_TAGGED)).with_columns(
-        pl.col("query").str.extract(r"(\?[^#]*)")
-    )
+    tagged = queries.filter(pl.col("query").str.contains(_TAGGED))
+    if tagged.is_empty():
+        return pl.DataFrame(schema=_TAGS_SCHEMA)
+    tagged = tagged.with_columns(pl.col("query").str.extract(r"(\?[^#]*)"))
     found = tagged.select(
         _ROW,
         *(_parameter(parameter).alias(tag) for tag, parameter in _TAGS.items()),

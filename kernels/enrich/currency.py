@@ -5,7 +5,7 @@ from typing import Final
 import polars as pl
 
 from ecompulse.kernels.enrich.config import CurrencyStep
-from ecompulse.kernels.enrich.geo import nulls
+from ecompulse.kernels.enrich.geo import all_null, nulls
 from ecompulse.kernels.enrich.status import (
     NO_AMOUNT,
     NO_CURRENCY,
@@ -42,6 +42,8 @@ def apply(events: pl.DataFrame, rates: pl.DataFrame, step: CurrencyStep) -> pl.D
     status = status_column("currency")
     if not step.enabled:
         return events.with_columns(*nulls(COLUMNS), pl.lit(OFF).alias(status))
+    if all_null(events, *AMOUNTS):
+        return events.with_columns(*nulls(COLUMNS), pl.lit(NO_AMOUNT).alias(status))
     rated = _rates_of(events, rates, step)
     products = {name: _product(name) for name in AMOUNTS}
     work = pl.concat([events.select(AMOUNTS), rated], how="horizontal").with_columns(
@@ -91,6 +93,8 @@ def _rates_of(events: pl.DataFrame, rates: pl.DataFrame, step: CurrencyStep) -> 
     """Per row: currency, units of the rate (Int128; null if none), age of the rate (ms)."""
     asked = events.select("currency", pl.col("event_time").dt.date().alias("date"))
     unique = asked.drop_nulls().unique().sort("date")
+    if unique.is_empty():
+        return asked.select("currency", units=pl.lit(None, pl.Int128), age=pl.lit(None, pl.Int64))
     in_force = rates.select(
         "currency", "date", pl.col("date").alias("since"), pl.col("rate").to_physical().alias("units")
     )

@@ -6,7 +6,7 @@ import polars as pl
 
 from ecompulse.kernels.enrich.addresses import classify
 from ecompulse.kernels.enrich.lookup import FOUND_STATUS, KEY, Finder, resolve
-from ecompulse.kernels.enrich.status import NO_DATABASE, OFF, OK, status_column
+from ecompulse.kernels.enrich.status import NO_DATABASE, NO_KEY, OFF, OK, status_column
 
 PLACE: Final = pl.Schema(
     {
@@ -37,6 +37,8 @@ def apply(
     status = status_column("geo")
     if not enabled:
         return events.with_columns(*nulls(COLUMNS), pl.lit(OFF).alias(status))
+    if all_null(events, "ip"):
+        return events.with_columns(*nulls(COLUMNS), pl.lit(NO_KEY).alias(status))
     unique = events["ip"].unique()
     parsed = classify(unique)
     public = parsed.select(pl.when(pl.col("status") == OK).then(pl.col("address"))).to_series()
@@ -59,6 +61,11 @@ def apply(
         table.with_columns(unique.alias(KEY)), on=KEY, how="left", maintain_order="left", nulls_equal=True
     )
     return pl.concat([events, joined.drop(KEY)], how="horizontal")
+
+
+def all_null(events: pl.DataFrame, *names: str) -> bool:
+    """Whether some columns hold nothing at all, so that a step has nothing to do."""
+    return all(events[name].null_count() == events.height for name in names)
 
 
 def nulls(schema: pl.Schema) -> list[pl.Expr]:

@@ -11,6 +11,7 @@ from ecompulse.kernels.metrics.schemas import SKETCH_SCHEMA
 
 SLICE: Final = ("sid", "slice", "part")
 _NUMBERS: Final = ("count", "total", "low", "high")
+_NO_EXTREMES: Final = (pl.lit(None, pl.Int64).alias("low"), pl.lit(None, pl.Int64).alias("high"))
 _LISTS: Final = ("hashes", "registers", "buckets", "weights", "items", "totals")
 
 
@@ -18,9 +19,12 @@ def unpack(held: pl.DataFrame) -> pl.DataFrame:
     """State (`sid` and STATE_SCHEMA) as one row per slice and part: `SLICE`, `count total low high`."""
     columns = [*SLICE, *_NUMBERS]
     with_extremes = held["low"].is_not_null()
+    if not with_extremes.any():  # null, or nothing at all
+        return held.select(columns).explode("slice", "part", "count", "total").with_columns(_NO_EXTREMES)
     plain = held.filter(~with_extremes).select(columns).explode("slice", "part", "count", "total")
-    plain = plain.with_columns(pl.lit(None, pl.Int64).alias(name) for name in ("low", "high"))
-    return pl.concat([plain, held.filter(with_extremes).select(columns).explode(columns[1:])])
+    return pl.concat(
+        [plain.with_columns(_NO_EXTREMES), held.filter(with_extremes).select(columns).explode(columns[1:])]
+    )
 
 
 def pack(plain: pl.DataFrame, extremes: pl.Series) -> pl.DataFrame:
@@ -98,6 +102,8 @@ def _buckets(held: pl.DataFrame, fresh: pl.DataFrame) -> pl.DataFrame:
     has = pl.col("buckets").is_not_null()
     columns = (*SLICE, "buckets", "weights")
     rows = pl.concat([held.filter(has).select(columns), fresh.filter(has).select(columns)])
+    if rows.is_empty():
+        return rows
     counts = rows.explode("buckets", "weights").group_by(*SLICE, "buckets").agg(pl.col("weights").sum())
     return counts.sort(*SLICE, "buckets").group_by(SLICE, maintain_order=True).agg("buckets", "weights")
 

@@ -16,6 +16,12 @@ from ecompulse.kernels.step import END_OF_TIME
 NEVER: Final = -(2**62)
 
 _DEF: Final = ("metric", "number")
+_LISTED: Final = pl.Schema(
+    {
+        "sid": pl.Int64(), "metric": pl.Int64(), "number": pl.Int64(), "window": pl.String(), "size": pl.Int64(),
+        "slide": pl.Int64(), "daily": pl.Boolean(), "index": pl.Int64(), "final": pl.Boolean(),
+    }
+)  # fmt: skip
 _NEEDED: Final = ("size", "slide", "fill", "daily", "slice_ms", "closed", "good", "told")
 
 
@@ -99,6 +105,8 @@ class Saying:
 
     def too_late(self, slices: pl.DataFrame) -> pl.DataFrame:
         """Those of some slices (`sid`, `slice`) of which every window is closed for good."""
+        if slices.is_empty():
+            return slices.select("sid", "slice")
         spans = slices.join(self._ends, on="sid").with_columns(kept=self._last() > pl.col("good"))
         told = spans.group_by("sid", "slice").agg(pl.col("kept").any())
         return told.filter(~pl.col("kept")).select("sid", "slice")
@@ -166,9 +174,10 @@ class Saying:
     def _listed(spans: pl.DataFrame, first: pl.Expr, last: pl.Expr, *, final: bool) -> pl.DataFrame:
         """One row per window from the first index to the last."""
         some = spans.with_columns(first=first, last=last).filter(pl.col("first") <= pl.col("last"))
+        if some.is_empty():
+            return pl.DataFrame(schema=_LISTED)
         listed = some.with_columns(index=pl.int_ranges("first", pl.col("last") + 1), final=pl.lit(final))
-        columns = ("sid", *_DEF, "window", "size", "slide", "daily", "index", "final")
-        return listed.select(columns).explode("index")
+        return listed.select(_LISTED.names()).explode("index")
 
     def _heads(self, spans: pl.DataFrame, ends: pl.DataFrame) -> pl.DataFrame:
         """Per series `said`, `due` (end of the next window, null for none) and `expires` (of its last window).

@@ -51,7 +51,9 @@ def _rows(
     part, spec = bound.parts[number], bound.spec
     scope = (part.label, bound.label, spec.slice_ms)
     if scope not in groups:
-        groups[scope] = _aggregate(bound, part, frame)
+        groups[scope] = _aggregate(bound, part, frame) if frame.height else frame
+    if groups[scope].is_empty():
+        return []
     keys = _keys(bound)
     named = groups[scope].with_columns(series=_series(spec, bound), part=pl.lit(number, pl.Int8))
     return [named.drop([key for key in keys if key != _SLICE])]

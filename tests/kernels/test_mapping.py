@@ -16,6 +16,8 @@ from ecompulse.kernels.decode import decode_columns, decode_csv, decode_json
 from ecompulse.kernels.event import RAW_SCHEMA
 from ecompulse.kernels.mapping import load_mapping, parse_mapping, shipped_mappings
 
+pytestmark = pytest.mark.usefixtures("few")
+
 NOW = 1_700_000_000_000
 ONE_OF_THEM = "already; leave one of them out"
 NO_FORMAT = "does not read a date (chrono's %Y %m %d %H %M %S %.f %z ...)"

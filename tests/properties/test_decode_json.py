@@ -194,6 +194,12 @@ def found(decoded: Decoded) -> tuple[list[dict[str, Any]], list[tuple[int, str]]
     return decoded.events.to_dicts(), decoded.dead.select("offset", "rule").rows()
 
 
+def by_columns(rows: list[bytes]) -> Decoded:
+    """As batches of many rows are decoded."""
+    plan = plan_for(None, NOW, typed=True)
+    return assemble(json_batch(frame(rows), plan), plan)
+
+
 def one_by_one(rows: list[bytes]) -> Decoded:
     """Every row by the exact way, no columns trusted."""
     plan = plan_for(None, NOW, typed=True)
@@ -317,8 +323,9 @@ def row(draw: st.DrawFn) -> bytes:
 @examples(80)
 @given(st.lists(row() | st.binary(max_size=20), min_size=1, max_size=12))
 def test_equals_the_plain_reading_row_by_row(rows):
-    decoded = decode_json(frame(rows), NOW)
+    decoded = by_columns(rows)
     assert found(decoded) == expected(rows)
+    assert found(decode_json(frame(rows), NOW)) == expected(rows)
     exact = one_by_one(rows)
     assert exact.events.equals(decoded.events)
     assert exact.dead.equals(decoded.dead)
@@ -336,6 +343,6 @@ def test_fuzzed_bytes_never_raise_and_none_is_lost(data):
                 st.binary(max_size=2) | st.sampled_from([b",", b'"', b"}", b"\\"])
             )
     whole = [bytes(raw) for raw in rows]
-    decoded = decode_json(frame(whole), NOW)
+    decoded = by_columns(whole)
     assert decoded.events.height + decoded.dead.height == len(rows)
     assert found(decoded) == expected(whole)

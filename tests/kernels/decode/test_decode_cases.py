@@ -10,6 +10,8 @@ import pytest
 from ecompulse.kernels.decode import Rule, decode, decode_json
 from ecompulse.kernels.event import DEAD_LETTER_SCHEMA, FRAME_SCHEMA, RAW_SCHEMA
 
+pytestmark = pytest.mark.usefixtures("few")
+
 NOW = 1_700_000_000_000
 GOOD = {
     "event_id": "e1", "event_type": "purchase", "event_time": "2023-11-14T22:00:00Z", "user_id": "u1",
