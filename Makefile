@@ -1,6 +1,8 @@
 # `make help` lists the targets. ARGS is handed to pytest: make test ARGS="tests/kernels -k decode".
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
+# Hundreds of processes start in a run of the tests: what they import is compiled once.
+unexport PYTHONDONTWRITEBYTECODE
 ARGS ?=
 WORKERS ?= 2
 # A file stays with one process, and the files that take longest begin; see tests/conftest.py.
