@@ -1,6 +1,7 @@
 """LocalRunner by itself: what it refuses, how it fails, and that threads do not show."""
 
 import threading
+import time
 from pathlib import Path
 
 import apache_beam as beam
@@ -118,14 +119,18 @@ def test_after_an_error_the_next_run_begins_anew(tmp_path):
 
 def test_the_error_of_another_thread_is_raised_and_ends_the_work_of_all(tmp_path):
     class Fail(beam.DoFn):
-        """All but the first of two fail: whichever thread it is."""
+        """Fails in another thread than the first, which waits for that, then goes on slowly until it is stopped."""
+
+        came = threading.Event()
 
         def process(self, element):
             with Path(tmp_path / "began").open("a") as file:
                 file.write("x\n")
-            Slow.met.wait(timeout=60)
             if threading.current_thread() is not threading.main_thread():
+                Fail.came.set()
                 raise JobError("in a helper")
+            Fail.came.wait(timeout=60)
+            time.sleep(0.05)
             yield element
 
     pipeline = on(LocalRunner(threads=2))
