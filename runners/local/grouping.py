@@ -36,8 +36,12 @@ def grouped(values: Iterable[Any], windowing: Any) -> Iterator[Any]:
 
 
 def _whole_ms(timestamp: Timestamp) -> Timestamp:
-    """What Beam's coder leaves of a time; the last of a window is a microsecond before its end."""
-    return Timestamp(micros=timestamp.micros // 1000 * 1000)
+    """What Beam's coder leaves of a time; the last of a window is a microsecond before its end.
+
+    It cuts towards 1970, as C divides.
+    """
+    whole = abs(timestamp.micros) // 1000 * 1000
+    return Timestamp(micros=whole if timestamp.micros >= 0 else -whole)
 
 
 _WHOLE: Final = GlobalWindows.windowed_value(

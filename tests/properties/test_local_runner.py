@@ -10,7 +10,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms import window
 from apache_beam.utils.windowed_value import WindowedValue
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ecompulse.runners.local import LocalRunner
@@ -121,6 +121,7 @@ def answer(runner, pairs, steps) -> list[str]:
 @pytest.mark.heavy("each example runs a pipeline on Beam's own runner")
 @pytest.mark.slow
 @examples(40)
+@example(pairs=[("a", 0)], steps=[(windows, (2, 2)), (group, (2, 2))])  # a window that ends before 1970
 @given(pairs=PAIRS, steps=STEPS)
 def test_random_pipelines_give_the_same_on_both_runners(pairs, steps):
     expected = answer(FnApiRunner(), pairs, steps)
