@@ -36,7 +36,7 @@ def run(root: Path, tests: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
     for name in ("PYTEST_XDIST_WORKER", "ECOMPULSE_NIGHT"):
         environment.pop(name, None)  # what notices a mutant is to be a test of every push
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+    command = [sys.executable, "-P", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
     return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
 
 

@@ -28,6 +28,14 @@ def test_an_epoch_is_written_once(warehouse):
     assert warehouse.read("select epoch, job from ecompulse_ledger") == [(1, "j")]
 
 
+def test_an_epoch_that_its_double_wrote_meanwhile_is_not_written(warehouse, monkeypatch):
+    sink = warehouse.sink()
+    sink.publish(TABLE, 1, warehouse.write({"money": Decimal(1)}))
+    monkeypatch.setattr(sink, "_published", lambda *_: 0)  # what it saw before its double committed
+    sink.publish(TABLE, 1, warehouse.write({"id": "b"}))
+    assert warehouse.read("select id from orders") == [("a",)]
+
+
 def test_values_are_what_was_written(warehouse):
     lines = [{"n": 1, "t": 'x"y\\'}, {"n": None, "t": ""}]
     row = {"money": Decimal("12345678901.2345"), "lines": lines, "text": 'a,b\n"c" \\N é', "share": 0.1, "final": True}
