@@ -72,6 +72,8 @@ def test_daily_revenue_and_baskets_of_a_month_equal_sql_over_the_source(tmp_path
     assert len(got) == 31
 
 
+@pytest.mark.night
+@pytest.mark.heavy("twenty epochs of all metrics, a new driver after every third")
 def test_an_incident_fires_once_and_recovers_once_with_crashes_in_between(tmp_path):
     """A seeded outage of the checkout; every third epoch fails, before its seal or before its commit."""
     outage = CheckoutOutage(after_ms=180 * MINUTE, length_ms=60 * MINUTE)
