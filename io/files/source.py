@@ -10,8 +10,9 @@ import polars as pl
 
 from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.epochs.protocols import EVENTS, Backlog, Split
+from ecompulse.io.files.layout import head_of
 from ecompulse.io.files.listing import Listed, list_files
-from ecompulse.io.files.reader import FileReader, csv_header
+from ecompulse.io.files.reader import FileReader
 from ecompulse.io.files.records import OpenFile, is_compressed, scan, suffix_of
 from ecompulse.kernels.decode.csv_rows import CsvHeaderError, column_names
 
@@ -93,13 +94,13 @@ class FileSource:
             return self._take_rows(file, at, max_rows)
         taken: list[Split] = []
         lines = 0
-        quoted = suffix_of(file.path) == ".csv"
-        if quoted and at == 0:
-            at = csv_header(file.path)[1]
-            if at == 0:
-                return [], 0, True
+        whole = whole or is_closed(file.path)
+        head = head_of(file.path, whole=whole)
+        at = at or head.start
+        if head.layout.quoted and not at:
+            return [], 0, True
         handle = self._open.pop(file.path, None) or OpenFile(file.path)
-        ranges = scan(handle, at, max_rows, quoted=quoted, whole=whole or is_closed(file.path))
+        ranges = scan(handle, at, max_rows, head.layout, whole=whole)
         for start, end, records, blank in ranges:
             taken.append(Split(self.index, 0, file.path, start, end, records))
             at, lines = end, lines + records + blank
@@ -145,8 +146,8 @@ def columns_of(path: str) -> list[str]:
     try:
         if suffix_of(path) == ".parquet":
             return list(pl.read_parquet_schema(path))
-        header, end = csv_header(path) if suffix_of(path) == ".csv" else ("", 0)
-        return column_names(header) if end else []
+        head = head_of(path, whole=False) if suffix_of(path) == ".csv" else None
+        return column_names(head.header) if head and head.start else []
     except CsvHeaderError as error:
         raise UserError(f"--source: {path}: {error}") from None
     except (pl.exceptions.PolarsError, OSError, JobError):  # whatever is wrong is said when it is read
