@@ -69,7 +69,7 @@ class Backlog:
         ended: partitions that these splits read to the end, as of now.
         partitions: all partitions of the source.
         left: rows or bytes known to remain after them, for progress; 0 when none.
-        notes: what else the progress says of the source: lag by partition, offsets that were lost.
+        notes: what else the progress says of the source: lag by partition, offsets that were lost, WAITING.
         written: when what the splits read was last written to (UTC ms), by the file system's clock; None if unknown.
     """
 
@@ -81,6 +81,9 @@ class Backlog:
     notes: Mapping[str, Any] = field(default_factory=dict)
     written: int | None = None
 
+
+WAITING: Final = "waiting"
+"""Note of a source: bytes, by file, that are no complete row yet."""
 
 DEAD_LETTERS: Final = "dead_letters"
 """Output of decoding that holds bad rows, with `rule` and `message`."""

@@ -27,6 +27,7 @@ DONE: Final = 0
 FAILED: Final = 1
 WRONG_USE: Final = 2
 INTERRUPTED: Final = 130
+_NAMED: Final = 3  # files of a kind, in lines for people
 _MUCH_LATE: Final = 0.01  # share of late rows from which something is wrong with their order
 
 _WRAPPED: Final = re.compile(r" \[while running '[^']*'\]")  # what Beam adds to the text of a worker's error
@@ -163,6 +164,8 @@ def _say_so() -> None:
 
 
 def _farewell(name: str, driver: "Driver", committed: int, *, shown: bool) -> int:
+    from ecompulse.epochs.protocols import REPLAY
+
     checkpoint = driver.checkpoint
     where = f"checkpoint {checkpoint.store.root} is at epoch {checkpoint.last_commit()}"
     if driver.stop.is_set():
@@ -177,7 +180,15 @@ def _farewell(name: str, driver: "Driver", committed: int, *, shown: bool) -> in
             "or raise --watermark_delay",
             file=sys.stderr,
         )
-    if not committed:
+    waiting = driver.planner.waiting
+    for path, size in list(waiting.items())[:_NAMED]:
+        print(f"{name}: {path}: its last {size:,} bytes wait for their line end; --drain reads them", file=sys.stderr)
+    if len(waiting) > _NAMED:
+        print(f"{name}: so do the last bytes of {len(waiting) - _NAMED:,} other files", file=sys.stderr)
+    if not committed and not checkpoint.last_commit():
+        places = ", ".join(source.uri for source in driver.sources if source.role != REPLAY)
+        print(f"{name}: no rows yet in {places}", file=sys.stderr)
+    elif not committed and not waiting:
         print(
             f"{name}: {where}, no new rows; a run from the beginning needs another --checkpoint, and --replace to take "
             "the place of these rows",

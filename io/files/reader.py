@@ -37,7 +37,7 @@ class FileReader:
     @staticmethod
     def _rows(split: Split) -> pl.DataFrame:
         try:
-            frame = pl.scan_parquet(split.uri).slice(split.start, split.end - split.start).collect()
+            frame = pl.scan_parquet(split.uri, glob=False).slice(split.start, split.end - split.start).collect()
         except (pl.exceptions.PolarsError, OSError) as error:
             raise JobError(f"{split.uri}: cannot be read: {error}") from None
         return positioned(frame, split, pl.Series(range(split.start, split.start + frame.height), dtype=pl.Int64))
