@@ -48,6 +48,7 @@ class Split:
         uri: file, or topic.
         rows: number of rows, an upper bound where the source has gaps.
         exact: whether there are just so many rows.
+        values: of columns that are the same in all its rows and not in the file, as text: a table's partition.
     """
 
     source: int
@@ -57,6 +58,7 @@ class Split:
     end: int
     rows: int
     exact: bool = True
+    values: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

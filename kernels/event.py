@@ -111,6 +111,10 @@ LENGTH: Final = "length"
 """Columns that rows as read may have besides: the header of their CSV file, the same in every row of a batch; the bytes
 of a row of which `raw` holds only the first, because it is too large."""
 
+TAKEN: Final = frozenset((*RAW_SCHEMA, HEADER, LENGTH))
+OWN: Final = "\x00"
+"""What a column of a file has before its name where that is TAKEN by rows as read, or begins with it."""
+
 DEAD_LETTER_SCHEMA: Final = pl.Schema(
     {"raw": pl.Binary(), **POSITION_SCHEMA, "rule": pl.String(), "message": pl.String(), "seen_at": TIME}
 )

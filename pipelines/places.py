@@ -46,6 +46,8 @@ def check_places(job: str, options: Options) -> None:
     """UserError, naming the flag, for a place that cannot be; nothing is made, no service is asked."""
     for flag, place in _stores(job, options):
         _check_directory(flag, place)
+    if options.lake != "none":
+        _check_lake(absolute(options.lake))
     for uri in options.sink:
         scheme, colon, rest = uri.partition(":")
         if uri.startswith(SCHEME):
@@ -117,6 +119,15 @@ def _check_directory(flag: str, place: str) -> None:
     there = next(path for path in (root, *root.parents) if path.exists())
     if not there.is_dir():
         raise UserError(f"--{flag}: {root}: {there} is a file, not a directory")
+
+
+def _check_lake(place: str) -> None:
+    from ecompulse.io.delta.lake import check_place
+
+    try:
+        check_place(place)
+    except UserError as error:
+        raise UserError(f"--lake: {error}") from None
 
 
 def _check_url(url: str) -> None:

@@ -9,6 +9,7 @@ import polars as pl
 from ecompulse.epochs.errors import JobError
 from ecompulse.epochs.protocols import Split
 from ecompulse.io.files.layout import head_of
+from ecompulse.io.files.parquet import read_rows
 from ecompulse.io.files.records import CHUNK, Layout, OpenFile, is_compressed, suffix_of, to_rows
 from ecompulse.kernels.event import LENGTH, MAX_ROW_BYTES, POSITION_SCHEMA
 
@@ -22,10 +23,12 @@ class FileReader:
         """Batches of at most `BATCH_ROWS` rows.
 
         Text gives `raw` and the position; CSV also a column `header`, the same in every row; a record that is too large
-        to be held its first bytes, and a column `length`. Parquet gives the file's own columns and the position.
+        to be held its first bytes, and a column `length`. Parquet gives the file's own columns (`parquet.read_rows`)
+        and the position.
         """
         if suffix_of(split.uri) == ".parquet":
-            yield self._rows(split)
+            rows = read_rows(split.uri, split.start, split.end)
+            yield positioned(rows, split, pl.int_range(split.start, split.start + rows.height, eager=True))
             return
         head = head_of(split.uri, whole=True)
         frame = _huge(split) if split.end - split.start > CHUNK else _lines(split, head.layout)
@@ -33,14 +36,6 @@ class FileReader:
             frame = frame.with_columns(header=pl.lit(head.header))
         batches = max(1, -(-frame.height // BATCH_ROWS))
         yield from frame.iter_slices(max(1, -(-frame.height // batches)))  # alike: a small rest costs like a large one
-
-    @staticmethod
-    def _rows(split: Split) -> pl.DataFrame:
-        try:
-            frame = pl.scan_parquet(split.uri, glob=False).slice(split.start, split.end - split.start).collect()
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise JobError(f"{split.uri}: cannot be read: {error}") from None
-        return positioned(frame, split, pl.Series(range(split.start, split.start + frame.height), dtype=pl.Int64))
 
 
 def positioned(frame: pl.DataFrame, split: Split, offset: pl.Series) -> pl.DataFrame:

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import polars as pl
-
 from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.epochs.protocols import EVENTS, WAITING, Backlog, Split
+from ecompulse.io.files import parquet
 from ecompulse.io.files.identity import MOVED, identity, is_same, renamed
 from ecompulse.io.files.layout import head_of
 from ecompulse.io.files.listing import Listed, list_files
+from ecompulse.io.files.parquet import UNREADABLE, count_rows
 from ecompulse.io.files.reader import FileReader
 from ecompulse.io.files.records import OpenFile, is_compressed, scan, suffix_of
 from ecompulse.kernels.decode.csv_rows import CsvHeaderError, column_names
@@ -118,10 +118,7 @@ class FileSource:
         return taken, at, complete
 
     def _take_rows(self, file: Listed, at: int, max_rows: int) -> tuple[list[Split], int, bool]:
-        try:
-            total = pl.scan_parquet(file.path, glob=False).select(pl.len()).collect().item()
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise JobError(f"{file.path}: is no complete Parquet file: {error}") from None
+        total = count_rows(file.path)
         end = min(total, at + max_rows)
         step = 50_000  # rows a worker reads at a time
         taken = [
@@ -173,12 +170,12 @@ def columns_of(path: str) -> list[str]:
     """Columns of a file; none where rows name their fields themselves, or nothing is there yet."""
     try:
         if suffix_of(path) == ".parquet":
-            return pl.scan_parquet(path, glob=False).collect_schema().names()
+            return parquet.column_names(path)
         head = head_of(path, whole=False) if suffix_of(path) == ".csv" else None
         return column_names(head.header) if head and head.start else []
     except CsvHeaderError as error:
         raise UserError(f"--source: {path}: {error}") from None
-    except (pl.exceptions.PolarsError, OSError, JobError):  # whatever is wrong is said when it is read
+    except (*UNREADABLE, JobError):  # whatever is wrong is said when it is read
         return []
 
 

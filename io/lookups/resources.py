@@ -17,6 +17,7 @@ from ecompulse.io.lookups.geo import open_networks, open_places
 from ecompulse.io.lookups.guard import GuardedStore, Policy
 from ecompulse.io.lookups.secrets import read_secret
 from ecompulse.io.lookups.store import KEY, Store, is_local, open_lookup, parse_spec
+from ecompulse.io.tabular import read_table
 from ecompulse.kernels.config import ConfigError
 from ecompulse.kernels.enrich import currency
 from ecompulse.kernels.enrich.config import CacheConfig, EnrichConfig, LookupStep, OnError
@@ -197,7 +198,7 @@ def _read_rates(path: str) -> pl.DataFrame:
         raise ValueError("is no file")
     try:
         # Text, not numbers: a rate must not pass through a float.
-        return pl.read_parquet(path) if path.endswith(".parquet") else pl.read_csv(path, infer_schema=False)
+        return read_table(path)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise ValueError(f"cannot be read: {str(error).splitlines()[0]}") from error
 
