@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import sys
 import threading
 import time
@@ -10,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from ecompulse import end_at_once
 from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserError
 from ecompulse.io.signals import stop_on_signals
 from ecompulse.runners.quiet import quiet
@@ -58,11 +60,22 @@ class JobSpec:
 
 def main(spec: JobSpec, argv: Sequence[str] | None = None) -> int:
     """Run a job from the command line; returns the exit status."""
-    return guarded(spec.name, lambda: _run(spec, sys.argv[1:] if argv is None else argv))
+    return _guarded(spec.name, lambda: _run(spec, sys.argv[1:] if argv is None else argv))
 
 
 def guarded(program: str, body: Callable[[], int]) -> int:
-    """Run a command; a user's mistake or a failure that can be resumed is one line on the terminal."""
+    """Run a tool; a user's mistake or a failure that can be resumed is one line on the terminal."""
+    early = signal.getsignal(signal.SIGINT) is end_at_once
+    if early:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a tool cleans up behind it
+    try:
+        return _guarded(program, body)
+    finally:
+        if early:
+            signal.signal(signal.SIGINT, end_at_once)
+
+
+def _guarded(program: str, body: Callable[[], int]) -> int:
     quiet()
     try:
         return body()
