@@ -28,6 +28,4 @@ def _ignore() -> None:
 if _is_program():  # the first thing that happens: Beam and Polars take seconds to import
     for _number in _SIGNALS:
         signal.signal(_number, end_at_once)
-    atexit.register(
-        _ignore
-    )  # the last thing: Python would die of a signal while it takes itself apart
+    atexit.register(_ignore)  # the last thing: Python would die of a signal while it takes itself apart
