@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserError
+from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, Unusable, UserError
 from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.records import check, read_record, sign
 
@@ -101,8 +101,10 @@ class Checkpoint:
         self.incarnation = incarnation
 
     def check_incarnation(self) -> None:
-        """Raise Superseded when a newer driver has started."""
+        """Raise Superseded when a newer driver has started, Unusable when the checkpoint is gone."""
         newest = newest_incarnation(self.store)
+        if newest < self.incarnation:
+            raise Unusable(f"checkpoint {self.store.root}: was removed under the running job")
         if newest > self.incarnation:
             raise Superseded(
                 f"checkpoint {self.store.root}: a newer driver (incarnation {newest}) took over from this one "

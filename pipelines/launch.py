@@ -9,7 +9,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from ecompulse import end_at_once
 from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserError
@@ -25,11 +26,14 @@ if TYPE_CHECKING:
     from ecompulse.epochs.job import Job
     from ecompulse.epochs.protocols import Source
 
+Found = TypeVar("Found")
+
 DONE: Final = 0
 FAILED: Final = 1
 WRONG_USE: Final = 2
 INTERRUPTED: Final = 130
 _NAMED: Final = 3  # files of a kind, in lines for people
+_STARTS: Final = 5  # times that a service is asked at the start: some four seconds
 _MUCH_LATE: Final = 0.01  # share of late rows from which something is wrong with their order
 
 _WRAPPED: Final = re.compile(r" \[while running '[^']*'\]")  # what Beam adds to the text of a worker's error
@@ -106,15 +110,16 @@ def _run(spec: JobSpec, argv: Sequence[str]) -> int:
     if not options.source and spec.needs_events(options):
         raise UserError("--source: is required; see --help")
     check_places(spec.name, options)
-    job = spec.make(options)
-    sources = open_sources(spec, options)
-    check_topics(options)
-    check_services(job, options, writable=not options.check)
+    patiently = patience(spec.name, options)
+    job = patiently(partial(spec.make, options))
+    sources = patiently(partial(open_sources, spec, options))
+    patiently(partial(check_topics, options))
+    patiently(partial(check_services, job, options, writable=not options.check))
     if options.check:
         from pipelines.check import check
 
         return check(job, sources)
-    if is_fresh(spec.name, options):
+    if patiently(partial(is_fresh, spec.name, options)):
         from pipelines.check import check_headers
 
         check_headers(job, sources)
@@ -208,6 +213,36 @@ def _farewell(name: str, driver: "Driver", committed: int, *, shown: bool) -> in
             file=sys.stderr,
         )
     return DONE
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Calls at the start what asks services: one that does not answer is asked again, and the user is told."""
+
+    program: str
+    attempts: int
+
+    def __call__(self, body: Callable[[], Found]) -> Found:
+        """What `body` returns, or its last error."""
+        from ecompulse.epochs.persistence import Persistence, may_pass
+
+        said = Counter[str]()
+
+        def ask() -> Found:
+            try:
+                return body()
+            except JobError as error:
+                if self.attempts > 1 and not said and may_pass(error):
+                    said.update(["said"])
+                    print(f"{self.program}: {error} (trying again)", file=sys.stderr)
+                raise
+
+        return Persistence(WallClock(), threading.Event())(ask, self.attempts, Counter(), "start", JobError)
+
+
+def patience(program: str, options: Options) -> Patience:
+    """As much as the start of a job has; with `--check` none."""
+    return Patience(program, 1 if options.check else min(_STARTS, options.publish_attempts))
 
 
 class WallClock:

@@ -16,7 +16,7 @@ from ecompulse.io.lookups.functions import Computed
 from ecompulse.io.lookups.geo import open_networks, open_places
 from ecompulse.io.lookups.guard import GuardedStore, Policy
 from ecompulse.io.lookups.secrets import read_secret
-from ecompulse.io.lookups.store import KEY, Store, is_local, open_lookup, parse_spec
+from ecompulse.io.lookups.store import KEY, LookupFailed, Store, is_local, open_lookup, parse_spec
 from ecompulse.io.tabular import read_table
 from ecompulse.kernels.config import ConfigError
 from ecompulse.kernels.enrich import currency
@@ -68,7 +68,8 @@ def check_resources(config: EnrichConfig) -> None:
     """Ask each look-up's server whether it is there and lets us in.
 
     Raises:
-        ConfigError: one line with the path of the setting and what the server, or its absence, says.
+        ConfigError: one line with the path of the setting and what the server says.
+        LookupFailed: the same of a server that does not answer, for now.
     """
     open_resources(config)
     for step in KEYED:
@@ -76,6 +77,8 @@ def check_resources(config: EnrichConfig) -> None:
         try:
             if store is not None:
                 store.check()
+        except LookupFailed as error:
+            raise LookupFailed(f"steps.{step}.lookup: {error}") from None
         except ValueError as error:
             raise ConfigError(f"steps.{step}.lookup", str(error)) from None
 
