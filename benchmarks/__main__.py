@@ -11,6 +11,7 @@ NAMES: Final = (
     "sessions",
     "fraud",
     "fraud_cost",
+    "hostile",
     "kafka",
     "metrics",
     "nab",

@@ -16,8 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserError
+from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, Unusable, UserError
 from ecompulse.epochs.protocols import Store
+from ecompulse.epochs.records import check, read_record, sign
 
 FORMAT: Final = 1
 SINKS: Final = "sinks.json"
@@ -78,12 +79,15 @@ class Seal:
 
     def dump(self) -> bytes:
         """As canonical JSON."""
-        return json.dumps(self.__dict__, sort_keys=True).encode()
+        return sign(self.__dict__)
 
     @staticmethod
     def load(data: bytes) -> "Seal":
-        """The inverse of `dump`."""
-        return Seal(**json.loads(data))
+        """The inverse of `dump`; ValueError for what is none."""
+        try:
+            return Seal(**check(data))
+        except TypeError as error:
+            raise ValueError(f"is no seal: {error}") from None
 
 
 class Checkpoint:
@@ -97,8 +101,10 @@ class Checkpoint:
         self.incarnation = incarnation
 
     def check_incarnation(self) -> None:
-        """Raise Superseded when a newer driver has started."""
+        """Raise Superseded when a newer driver has started, Unusable when the checkpoint is gone."""
         newest = newest_incarnation(self.store)
+        if newest < self.incarnation:
+            raise Unusable(f"checkpoint {self.store.root}: was removed under the running job")
         if newest > self.incarnation:
             raise Superseded(
                 f"checkpoint {self.store.root}: a newer driver (incarnation {newest}) took over from this one "
@@ -111,8 +117,7 @@ class Checkpoint:
 
     def progress_of(self, epoch: int) -> dict[str, Any]:
         """The progress that an epoch was committed with."""
-        progress: dict[str, Any] = json.loads(self.store.get(commit_name(epoch)))
-        return progress
+        return load_commit(self.store, epoch)
 
     def seal_of(self, epoch: int) -> Seal | None:
         """The seal of an epoch; None when it is not sealed."""
@@ -132,7 +137,7 @@ class Checkpoint:
     def write_commit(self, epoch: int, progress: Mapping[str, Any]) -> None:
         """Commit a sealed and published epoch."""
         self.check_incarnation()
-        self.store.create(commit_name(epoch), json.dumps(progress).encode())
+        self.store.create(commit_name(epoch), sign(progress))
 
 
 def positions_after(store: Store, epoch: int) -> list[dict[str, Any]]:
@@ -230,7 +235,7 @@ def remember_sinks(store: Store, sinks: Sequence[str]) -> None:
 def used_sinks(store: Store) -> list[str]:
     """The sinks that drivers of a checkpoint have written to."""
     try:
-        sinks: list[str] = json.loads(store.get(SINKS))
+        sinks: list[str] = read_record(store, SINKS)
     except FileNotFoundError:
         return []
     return sinks
@@ -252,8 +257,16 @@ def load_seal(store: Store, epoch: int) -> Seal | None:
         return Seal.load(store.get(seal_name(epoch)))
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise StateDamaged(f"{store.root}/{seal_name(epoch)} is damaged: {error}") from None
+
+
+def load_commit(store: Store, epoch: int) -> dict[str, Any]:
+    """The progress that an epoch was committed with; StateDamaged, naming the file, when it is none."""
+    found = read_record(store, commit_name(epoch))
+    if not isinstance(found, dict):
+        raise StateDamaged(f"{store.root}/{commit_name(epoch)} is damaged: is no progress")
+    return found
 
 
 def sealed(store: Store, epoch: int) -> Seal:
@@ -275,5 +288,8 @@ def commit_name(epoch: int) -> str:
 
 
 def epoch_of(name: str) -> int:
-    """Epoch of a seal or commit, from its name."""
-    return int(name.rsplit("/", 1)[1].split(".", maxsplit=1)[0])
+    """Epoch of a seal or commit, from its name; StateDamaged for a name that is none."""
+    number = name.rsplit("/", 1)[1].split(".", maxsplit=1)[0]
+    if not number.isdecimal():
+        raise StateDamaged(f"{name} does not belong into a checkpoint")
+    return int(number)

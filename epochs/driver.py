@@ -131,8 +131,11 @@ class Driver:
 
     def _start(self) -> int:
         self._publisher.open()
-        first = self.checkpoint.last_commit()
-        at = self._recover()
+        at, pending = self._keep(self._found, Stopwatch())
+        first = at.epoch
+        if pending is not None:
+            self._finish(pending, Stopwatch())
+            at.advance(pending)
         while not self.stop.is_set():
             began = self.clock.now()
             ran = self._epoch(at)
@@ -152,8 +155,8 @@ class Driver:
         while not self.stop.is_set() and self._epoch(at, rows=0):
             pass
 
-    def _recover(self) -> Position:
-        """Where the job is; an epoch that was sealed but not committed is published and committed first."""
+    def _found(self) -> tuple[Position, Seal | None]:
+        """Where the job is, and an epoch that was sealed but not committed."""
         last = self.checkpoint.last_commit()
         at = Position.start(len(self.sources))
         if last:
@@ -162,11 +165,7 @@ class Driver:
             at.sources = [*known, *at.sources[len(known) :]]
             at.advance(seal)
             self._measured = self.checkpoint.progress_of(last).get("measured", {})
-        pending = self.checkpoint.seal_of(last + 1)
-        if pending is not None:
-            self._finish(pending, Stopwatch())
-            at.advance(pending)
-        return at
+        return at, self.checkpoint.seal_of(last + 1)
 
     def _epoch(self, at: Position, rows: int | None = None) -> Seal | None:
         """One epoch; None when there was nothing to do."""

@@ -9,6 +9,10 @@ class JobError(Exception):
     """The job cannot go on, and can be resumed. Exit status 1."""
 
 
+class Unusable(JobError):  # noqa: N818  # of a place
+    """A place is full, gone or closed to us: to try again before somebody has mended it is in vain."""
+
+
 class Refused(JobError):  # noqa: N818  # a decision, not a fault
     """The input is not what it should be, and would be the same again: stop, and do not retry."""
 

@@ -9,7 +9,7 @@ from typing import Final, Protocol, TypeVar
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_any, stop_when_event_set
 from tenacity.wait import wait_random_exponential
 
-from ecompulse.epochs.errors import JobError, Refused, StateDamaged, Superseded, UserError
+from ecompulse.epochs.errors import JobError, Refused, StateDamaged, Superseded, Unusable, UserError
 
 Result = TypeVar("Result")
 
@@ -32,14 +32,21 @@ class Persistence:
     clock: Waiting
     stop: threading.Event
 
-    def __call__(self, body: Callable[[], Result], attempts: int, retries: Counter[str], kind: str) -> Result:
+    def __call__(
+        self,
+        body: Callable[[], Result],
+        attempts: int,
+        retries: Counter[str],
+        kind: str,
+        of: type[Exception] = Exception,
+    ) -> Result:
         """Call `body` until it returns, at most `attempts` times: what it returns, or its last error.
 
-        `retries[kind]` counts. What trying again cannot mend is raised at once: a driver that was superseded, wrong
-        use, input that is refused, state that is damaged.
+        `retries[kind]` counts. Other errors than `of`, and what trying again cannot mend, are raised at once: a driver
+        that was superseded, wrong use, input that is refused, state that is damaged, a place that cannot be used.
         """
         return Retrying(
-            retry=retry_if_exception(_may_pass),
+            retry=retry_if_exception(lambda error: isinstance(error, of) and may_pass(error)),
             stop=stop_any(stop_after_attempt(attempts), stop_when_event_set(self.stop)),
             wait=wait_random_exponential(FIRST_PAUSE, max=LONGEST_PAUSE),
             sleep=lambda seconds: self.clock.wait(seconds, self.stop),
@@ -48,8 +55,10 @@ class Persistence:
         )(body)
 
 
-def _may_pass(error: BaseException) -> bool:
-    return isinstance(error, Exception) and not isinstance(error, Superseded | Refused | UserError | StateDamaged)
+def may_pass(error: BaseException) -> bool:
+    """Whether it makes sense to try again what has raised this."""
+    lasting = Superseded | Refused | UserError | StateDamaged | Unusable
+    return isinstance(error, Exception) and not isinstance(error, lasting)
 
 
 def one_line(error: Exception) -> str:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from ecompulse.epochs.checkpoint import Seal
-from ecompulse.epochs.protocols import EVENTS, REPLAY, Backlog, Source, Split
+from ecompulse.epochs.protocols import EVENTS, REPLAY, WAITING, Backlog, Source, Split
 from ecompulse.epochs.totals import Totals
 from ecompulse.epochs.watermark import Seen, WatermarkPolicy, shares
 from ecompulse.kernels.step import END_OF_TIME, Clock, Kernel
@@ -181,11 +181,13 @@ class Planner:
         self._operators = operators
         self._policy = policy
         self._drain = drain
+        self.waiting: dict[str, int] = {}  # bytes, by file, that were no complete row when a source was last asked
 
     def draft(self, at: Position, now: int, max_rows: int) -> Draft | None:
         """The next epoch; None when there is no new row and no window would close."""
         now = max(now, at.now)
         backlogs = self._backlogs(at, max_rows)
+        self.waiting = {path: size for backlog in backlogs for path, size in backlog.notes.get(WAITING, {}).items()}
         seen = dict(at.seen)
         ended: set[str] = set()
         for index, backlog in enumerate(backlogs):

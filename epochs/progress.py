@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ecompulse.epochs.checkpoint import Seal
-from ecompulse.epochs.protocols import REPLAY, Owner, Sink, Source
+from ecompulse.epochs.protocols import REPLAY, WAITING, Owner, Sink, Source
 from ecompulse.epochs.usage import describe_usage
 
 
@@ -78,7 +78,8 @@ def describe(
             for index, source in enumerate(sources)
             if source.role != REPLAY or any(split["source"] == index for split in seal.ranges)
         ],
-        "backlog": seal.backlog + sum(sum(notes.get("blocked", {}).values()) for notes in seal.notes),
+        "backlog": seal.backlog
+        + sum(sum(notes.get(kind, {}).values()) for notes in seal.notes for kind in ("blocked", WAITING)),
         "sink": {
             "description": ", ".join(sink.name for sink in sinks) or "none",
             "numOutputRows": sum(file["rows"] for files in seal.files.values() for file in files),

@@ -48,6 +48,7 @@ class Split:
         uri: file, or topic.
         rows: number of rows, an upper bound where the source has gaps.
         exact: whether there are just so many rows.
+        values: of columns that are the same in all its rows and not in the file, as text: a table's partition.
     """
 
     source: int
@@ -57,6 +58,7 @@ class Split:
     end: int
     rows: int
     exact: bool = True
+    values: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Backlog:
         ended: partitions that these splits read to the end, as of now.
         partitions: all partitions of the source.
         left: rows or bytes known to remain after them, for progress; 0 when none.
-        notes: what else the progress says of the source: lag by partition, offsets that were lost.
+        notes: what else the progress says of the source: lag by partition, offsets that were lost, WAITING.
         written: when what the splits read was last written to (UTC ms), by the file system's clock; None if unknown.
     """
 
@@ -81,6 +83,9 @@ class Backlog:
     notes: Mapping[str, Any] = field(default_factory=dict)
     written: int | None = None
 
+
+WAITING: Final = "waiting"
+"""Note of a source: bytes, by file, that are no complete row yet."""
 
 DEAD_LETTERS: Final = "dead_letters"
 """Output of decoding that holds bad rows, with `rule` and `message`."""

@@ -8,7 +8,7 @@ from functools import partial
 from ecompulse.epochs.backup import Backup
 from ecompulse.epochs.checkpoint import Checkpoint, Seal, remember_sinks
 from ecompulse.epochs.collect import collect
-from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserError
+from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, Unusable, UserError
 from ecompulse.epochs.persistence import Persistence, one_line
 from ecompulse.epochs.progress import Stopwatch
 from ecompulse.epochs.protocols import DataFile, EpochSink, Owner, Sink, TableSpec
@@ -32,14 +32,16 @@ class Publisher:
     attempts: int
 
     def open(self) -> None:
-        """Prepare sinks and backup; UserError when one cannot be, JobError when the backup does not answer."""
+        """Prepare sinks and backup; UserError when one cannot be, JobError when one does not answer in the end."""
         for sink in self.sinks:
-            sink.open(self.tables, self.owner)
+            self.persist(partial(sink.open, self.tables, self.owner), self.attempts, Counter(), "publish", JobError)
         remember_sinks(self.checkpoint.store, [sink.name for sink in self.sinks])  # none that has refused us
         if self.backup is None:
             return
         try:
             self.persist(self.backup.open, self.attempts, Counter(), "backup")
+        except Unusable as error:
+            raise Unusable(f"--checkpoint_backup: {error}") from error
         except OSError as error:
             raise JobError(f"--checkpoint_backup: {self.backup.target.root}: {one_line(error)}") from error
 
@@ -89,6 +91,8 @@ class Publisher:
             self.persist(offer, self.attempts, watch.retries, kind)
         except (Superseded, UserError, StateDamaged):
             raise
+        except Unusable as error:
+            raise Unusable(f"{place}: epoch {seal.epoch} is sealed, and waits until this is mended: {error}") from error
         except Exception as error:
             tried = watch.retries[kind] - before + 1
             said = f"{place}: epoch {seal.epoch} is sealed, and was offered {tried} times: {one_line(error)}"

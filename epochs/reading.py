@@ -12,6 +12,7 @@ from ecompulse.epochs.counted import FACTS, CountedDoFn, fact
 from ecompulse.epochs.latency import add_ages, ages
 from ecompulse.epochs.protocols import DEAD_LETTERS, EVENTS, Reader, Split
 from ecompulse.epochs.steps import Step, reach
+from ecompulse.kernels.event import HEADER
 from ecompulse.kernels.step import Clock
 
 Decode = Callable[[pl.DataFrame, Clock], Mapping[str, pl.DataFrame]]
@@ -22,9 +23,6 @@ The events of a source of several partitions keep `source` and `partition` of th
 
 JOINED_ROWS: Final = 50_000
 """Rows from which decoding is at its fastest."""
-
-HEADER: Final = "header"
-"""Column of raw rows of CSV: the header of their file, the same in every row of a batch."""
 
 _PLACE: Final = ("source", "partition")
 

@@ -2,8 +2,9 @@
 
 import json
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -13,16 +14,20 @@ from ecompulse.epochs.checkpoint import (
     SINKS,
     Seal,
     commit_name,
+    epoch_of,
     last_commit,
+    load_commit,
     load_seal,
     positions_after,
     read_meta,
     seal_name,
+    sealed,
     state_files,
     used_sinks,
 )
 from ecompulse.epochs.errors import StateDamaged, UserError
 from ecompulse.epochs.protocols import Store
+from ecompulse.epochs.records import sign
 from ecompulse.epochs.replay import FOLDER as REPLAYED
 from ecompulse.epochs.runs import HI, LO, SHARD, Run, RunRef, digest, latest
 from ecompulse.epochs.state import Head, read_verified
@@ -33,21 +38,20 @@ from ecompulse.kernels.hashing import shard_of_fingerprint
 def verify(store: Store, outputs: Store | None = None) -> Iterator[str]:
     """What is wrong with a checkpoint, one line each; nothing when all is well.
 
-    Every state file that the last commit needs is read and compared with its seal; with `outputs`, also the
-    files of an epoch that is sealed but not yet published.
+    Every seal and commit that is kept is read, and every state file that the last commit needs is compared with its
+    seal; with `outputs`, also the files of an epoch that is sealed but not yet published.
     """
     read_meta(store)
     last = last_commit(store)
     if last == 0:
         return
-    seal = load_seal(store, last)
-    if seal is None:
-        yield f"{seal_name(last)} is missing"
+    broken = list(_broken_records(store, last))
+    yield from broken
+    needed = {seal_name(last), seal_name(last + 1)}
+    if any(name in line for line in broken for name in needed):
         return
-    for shards in seal.state.values():
-        for head in shards.values():
-            for runs in head["tables"].values():
-                yield from (line for run in runs for line in _damage(store, run["file"], run["sha256"]))
+    for name, sha256 in state_files(sealed(store, last)).items():
+        yield from _damage(store, name, sha256)
     pending = load_seal(store, last + 1)
     if pending and outputs:
         for files in pending.files.values():
@@ -55,11 +59,24 @@ def verify(store: Store, outputs: Store | None = None) -> Iterator[str]:
                 yield from _damage(outputs, file["path"], file["sha256"])
 
 
-def _damage(store: Store, name: str, sha256: str) -> Iterator[str]:
+def _broken_records(store: Store, last: int) -> Iterator[str]:
+    """Seals and commits that are damaged, or that the last commit needs and that are missing."""
+    reads: list[Callable[[], object]] = [lambda: positions_after(store, last)]  # seals down to a snapshot
+    reads += [partial(load_seal, store, epoch_of(name)) for name in store.list("seals")]
+    reads += [partial(load_commit, store, epoch_of(name)) for name in store.list("commits")]
+    found = dict.fromkeys(line for read in reads for line in _damaged(read))
+    yield from found
+
+
+def _damaged(read: Callable[[], object]) -> Iterator[str]:
     try:
-        read_verified(store, name, sha256)
+        read()
     except StateDamaged as error:
         yield str(error)
+
+
+def _damage(store: Store, name: str, sha256: str) -> Iterator[str]:
+    yield from _damaged(lambda: read_verified(store, name, sha256))
 
 
 def fork(source: Store, target: Store, epoch: int | None) -> str:
@@ -161,7 +178,7 @@ def _plant(
     meta = {"id": identity, "format": FORMAT, "settings": dict(settings), **kin}
     planted = replace(seal, positions=positions, snapshot=True, files={})
     target.create(seal_name(seal.epoch), planted.dump())
-    target.create(commit_name(seal.epoch), json.dumps({"batchId": seal.epoch}).encode())
+    target.create(commit_name(seal.epoch), sign({"batchId": seal.epoch}))
     if not target.create("meta.json", json.dumps(meta, sort_keys=True).encode()):
         raise UserError(f"--to: {target.root}: there is a checkpoint already")
     return identity

@@ -9,8 +9,9 @@ import polars as pl
 from ecompulse.epochs.errors import JobError
 from ecompulse.epochs.protocols import EVENTS
 from ecompulse.epochs.replay import LETTERS
-from ecompulse.io.files.reader import csv_header
+from ecompulse.io.files.layout import head_of
 from ecompulse.io.files.records import suffix_of
+from ecompulse.kernels.decode import Rule
 
 _KAFKA: Final = "kafka://"
 
@@ -24,12 +25,14 @@ class Chosen:
         protected: number of those in which the privacy policy hid something.
         updates: number of those that are rows of an update stream.
         headless: number of rows of CSV whose file is gone, and its header with it.
+        cut: number of those of which only the first bytes were kept.
     """
 
     letters: pl.DataFrame
     protected: int = 0
     updates: int = 0
     headless: int = 0
+    cut: int = 0
 
 
 def choose(rows: pl.DataFrame, settings: Mapping[str, Any], files: Collection[str]) -> Chosen:
@@ -44,7 +47,8 @@ def choose(rows: pl.DataFrame, settings: Mapping[str, Any], files: Collection[st
     places = zip(rows["source"], rows["partition"], strict=True)
     is_event = [_is_event(source, partition, settings) for source, partition in places]
     events = rows.filter(pl.Series(is_event, dtype=pl.Boolean))
-    whole = events.filter(~pl.col("protected"))
+    clear = events.filter(~pl.col("protected"))
+    whole = clear.filter(pl.col("rule") != Rule.ROW_TOO_LARGE.value)
     headers = {source: _header(source, files) for source in whole["source"].unique()}
     letters = whole.with_columns(
         pl.col("source").replace_strict(headers, return_dtype=pl.String).alias("header"),
@@ -53,9 +57,10 @@ def choose(rows: pl.DataFrame, settings: Mapping[str, Any], files: Collection[st
     headed = letters.filter(pl.col("header").is_null() | (pl.col("header") != ""))
     return Chosen(
         headed.select(LETTERS.names()),
-        protected=events.height - whole.height,
+        protected=events.height - clear.height,
         updates=rows.height - events.height,
         headless=letters.height - headed.height,
+        cut=clear.height - whole.height,
     )
 
 
@@ -75,6 +80,6 @@ def _header(source: str, files: Collection[str]) -> str | None:
     if source not in files or suffix_of(source) != ".csv":
         return None
     try:
-        return csv_header(source)[0]
+        return head_of(source, whole=True).header
     except (OSError, JobError):
         return ""

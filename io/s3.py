@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from ecompulse.epochs.errors import JobError, UserError
+from ecompulse.epochs.errors import JobError, Unusable, UserError
+from ecompulse.io.aws import may_pass
 
 TEMPORARY: Final = ".tmp-"
 """Start of the last part of names that are no content: `list` leaves them out."""
@@ -37,7 +38,11 @@ _BOUNDS: Final = {"connect_timeout": "5s", "timeout": "60s", "max_retries": "4",
 
 
 class StoreError(JobError):
-    """The bucket cannot be used, for now or at all. One line, without credentials."""
+    """The bucket does not answer, or has a fault of its own; it may be over soon. One line, without credentials."""
+
+
+class StoreRefused(StoreError, Unusable):  # noqa: N818  # it has refused
+    """The bucket is not there, or closed to us."""
 
 
 @dataclass(frozen=True)
@@ -162,9 +167,9 @@ class S3Store:
             if code == "NoSuchKey" or (code == _GONE and name):
                 raise FileNotFoundError(where) from None
             said = str(error.response["Error"].get("Message") or code).splitlines()[0]
-            raise StoreError(f"{where}: {_REASONS.get(code, said)}") from error
+            raise _fault(error)(f"{where}: {_REASONS.get(code, said)}") from error
         except BotoCoreError as error:
-            raise StoreError(f"{where}: {' '.join(str(error).split()).rstrip('.')}") from error
+            raise _fault(error)(f"{where}: {' '.join(str(error).split()).rstrip('.')}") from error
 
 
 def open_s3(uri: str, endpoint: str | None) -> S3Store:
@@ -214,6 +219,10 @@ def _client(endpoint: str | None, _process: int) -> Any:
     session = boto3.session.Session()
     region = session.region_name or ("us-east-1" if endpoint else None)
     return session.client("s3", endpoint_url=endpoint, region_name=region, config=settings)
+
+
+def _fault(error: Exception) -> type[StoreError]:
+    return StoreError if may_pass(error) else StoreRefused
 
 
 def _patiently() -> Retrying:

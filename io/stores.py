@@ -4,13 +4,14 @@ import contextlib
 import os
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import Store
+from ecompulse.io.disk import fault
 from ecompulse.io.s3 import TEMPORARY, open_s3
 
 UNFINISHED: Final = 3600.0
@@ -34,32 +35,42 @@ def open_store(uri: str, s3_endpoint: str | None = None) -> Store:
 
 @dataclass(frozen=True)
 class LocalStore:
-    """A directory. What was written is on the disk when a call returns."""
+    """A directory. What was written is on the disk when a call returns.
+
+    Faults of the disk are JobError with the path, Unusable where waiting would not help.
+    """
 
     root: str
 
     def create(self, name: str, data: bytes) -> bool:
         """Write once: the complete file appears under its name by link(), or not at all."""
         target = self._path(name)
-        temporary = self._write_temporary(target, data)
-        try:
-            os.link(temporary, target)
-        except FileExistsError:
-            return False
-        finally:
-            temporary.unlink()
-        _sync_folder(target.parent)
+        with _writing(target):
+            temporary = self._write_temporary(target, data)
+            try:
+                os.link(temporary, target)
+            except FileExistsError:
+                return False
+            finally:
+                temporary.unlink()
+            _sync_folder(target.parent)
         return True
 
     def put(self, name: str, data: bytes) -> None:
         """Write or replace, atomically."""
         target = self._path(name)
-        self._write_temporary(target, data).replace(target)
-        _sync_folder(target.parent)
+        with _writing(target):
+            self._write_temporary(target, data).replace(target)
+            _sync_folder(target.parent)
 
     def get(self, name: str) -> bytes:
         """Content; FileNotFoundError when absent."""
-        return self._path(name).read_bytes()
+        try:
+            return self._path(name).read_bytes()
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise fault(str(self._path(name)), error) from None
 
     def list(self, prefix: str) -> list[str]:
         """Names below the folder, sorted; files still being written are left out."""
@@ -108,11 +119,24 @@ class LocalStore:
         except FileNotFoundError:  # the folder is new, or was emptied and removed a moment ago
             target.parent.mkdir(parents=True, exist_ok=True)
             handle = temporary.open("xb")
-        with handle:
-            handle.write(data)
-            handle.flush()
-            os.fsync(handle.fileno())
+        try:
+            with handle:
+                handle.write(data)
+                handle.flush()
+                os.fsync(handle.fileno())
+        except OSError:
+            temporary.unlink(missing_ok=True)  # of a full disk not even a part stays
+            raise
         return temporary
+
+
+@contextlib.contextmanager
+def _writing(target: Path) -> Iterator[None]:
+    """JobError, with the path, for a fault of the disk; Unusable where waiting would not help."""
+    try:
+        yield
+    except OSError as error:
+        raise fault(str(target), error) from None
 
 
 def _sync_folder(folder: Path) -> None:

@@ -17,6 +17,8 @@ TIME: Final = pl.Datetime("ms", "UTC")
 
 MAX_FIELD_BYTES: Final = 64 * 1024
 MAX_ROW_BYTES: Final = 1024 * 1024
+KEPT_ROW_BYTES: Final = 64 * 1024
+"""Of a row that is larger, a dead letter keeps so many of its first bytes."""
 MIN_EVENT_TIME_MS: Final = 631_152_000_000  # 1990-01-01T00:00:00Z
 MAX_FUTURE_MS: Final = 5 * 60 * 1000
 
@@ -103,6 +105,15 @@ FRAME_SCHEMA: Final = pl.Schema({**EVENT_SCHEMA, **POSITION_SCHEMA})
 
 RAW_SCHEMA: Final = pl.Schema({"raw": pl.Binary(), **POSITION_SCHEMA})
 """Columns of a batch as read, before decoding: one row per message, line or record."""
+
+HEADER: Final = "header"
+LENGTH: Final = "length"
+"""Columns that rows as read may have besides: the header of their CSV file, the same in every row of a batch; the bytes
+of a row of which `raw` holds only the first, because it is too large."""
+
+TAKEN: Final = frozenset((*RAW_SCHEMA, HEADER, LENGTH))
+OWN: Final = "\x00"
+"""What a column of a file has before its name where that is TAKEN by rows as read, or begins with it."""
 
 DEAD_LETTER_SCHEMA: Final = pl.Schema(
     {"raw": pl.Binary(), **POSITION_SCHEMA, "rule": pl.String(), "message": pl.String(), "seen_at": TIME}

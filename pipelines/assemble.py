@@ -30,7 +30,7 @@ from ecompulse.io.sinks.warehouse import WarehouseSink
 from ecompulse.io.stores import LocalStore, open_store
 from ecompulse.runners.engine import executor, new_pipeline
 from pipelines.flags import Options
-from pipelines.launch import WallClock
+from pipelines.launch import WallClock, patience
 from pipelines.places import absolute, checkpoint_of, open_place, trigger_of, warehouse_of
 from pipelines.report import Report, reporter
 from pipelines.spark import check_workers, spark_settings
@@ -53,8 +53,9 @@ def assemble(job: Job, sources: Sequence[Source], options: Options, stop: thread
     check_workers(pipeline.runner, job.name, options)
     with _held(store), _exporting(job, outputs, options) as exporter:
         if backup:
-            require_restored(store, backup)
-        checkpoint = open_checkpoint(store, settings_of(job, sources, options))
+            patience(job.name, options)(partial(require_restored, store, backup))
+        settings = settings_of(job, sources, options)
+        checkpoint = patience(job.name, options)(partial(open_checkpoint, store, settings))
         refuse_sinks(store, [sink.name for sink in sinks])
         for place in (store, outputs, backup):
             if isinstance(place, LocalStore):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from ecompulse.epochs.backup import restore
-from ecompulse.epochs.checkpoint import last_commit, load_seal, newest_incarnation, read_meta, used_sinks
+from ecompulse.epochs.checkpoint import last_commit, load_seal, newest_incarnation, read_meta, sealed, used_sinks
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.progress import iso
 from ecompulse.epochs.protocols import Store
@@ -29,7 +29,7 @@ def _command(argv: Sequence[str]) -> int:
     parser = ToolParser(prog="python -m pipelines.checkpoint", description="Look at a checkpoint, or make one from it.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb, text in (
-        ("inspect", "show epoch, watermark, positions and keyed state"),
+        ("inspect", "show epoch, watermark, positions and keyed state, or what verify finds wrong"),
         ("verify", "read every file that the last commit needs and compare it with its seal"),
         ("fork", "start a new checkpoint from a committed epoch; it insists on other sinks"),
         ("reshard", "write a new checkpoint with another number of shards; it takes the old one's place"),
@@ -73,10 +73,11 @@ def _inspect(store: Store, *, by_shard: bool) -> int:
         ("incarnation", newest_incarnation(store)),
         ("committed epoch", epoch),
     ]
-    seal = load_seal(store, epoch)
-    if seal is None:
+    wrong = list(verify(store))
+    if wrong or not epoch:
         print_facts(facts)
-        return 0
+        return _say(wrong)
+    seal = sealed(store, epoch)
     pending = load_seal(store, epoch + 1)
     facts += [
         ("sealed, not committed", pending.epoch if pending else "none"),
@@ -114,13 +115,17 @@ def _state_table(state: dict[str, dict[str, dict[str, object]]], *, by_shard: bo
 
 
 def _verify(store: Store) -> int:
-    wrong = list(verify(store))
-    for line in wrong:
-        print(line)
-    if wrong:
+    if _say(list(verify(store))):
         return 1
     print(f"checkpoint {store.root}: all files of epoch {last_commit(store)} are what was sealed")
     return 0
+
+
+def _say(wrong: Sequence[str]) -> int:
+    """Print what is wrong, if anything is; the exit status."""
+    for line in wrong:
+        print(line)
+    return 1 if wrong else 0
 
 
 def _derive(store: Store, options: object) -> int:

@@ -124,6 +124,10 @@ def _say(chosen: Chosen, count: int, root: str, *, dry: bool) -> None:
         (before, "were queued before, or are above --limit"),
         (chosen.protected, "hold what the privacy policy hid: read them again where they came from"),
         (chosen.updates, "are rows of an update stream: put corrected rows into a new file of it"),
+        (
+            chosen.cut,
+            "are too large for a row, and only their first bytes were kept: read them again where they came from",
+        ),
         (chosen.headless, "are rows of CSV files that are gone, and their headers with them"),
     ):
         if number:

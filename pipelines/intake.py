@@ -8,10 +8,11 @@ from urllib.parse import quote
 
 import polars as pl
 
-from ecompulse.epochs.errors import UserError
+from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.epochs.plan import Operator
 from ecompulse.epochs.protocols import EVENTS, TableSpec
 from ecompulse.io.lookups.resources import check_resources, open_resources, take_usage
+from ecompulse.io.lookups.store import LookupFailed
 from ecompulse.kernels.anomalies.readings import METRIC_MAPPING, to_points
 from ecompulse.kernels.anomalies.readings import ROLE as KPIS
 from ecompulse.kernels.config import ConfigError
@@ -156,6 +157,8 @@ def open_intake(options: Options) -> Intake:
         check_resources(enrich)
     except ConfigError as error:
         raise UserError(f"--enrich: {error}") from None
+    except LookupFailed as error:
+        raise JobError(f"--enrich: {error}") from None
     return Intake(mapping, enrich, TotalQuality(options.quality_window))
 
 

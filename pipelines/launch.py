@@ -2,14 +2,17 @@
 
 import os
 import re
+import signal
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from ecompulse import end_at_once
 from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserError
 from ecompulse.io.signals import stop_on_signals
 from ecompulse.runners.quiet import quiet
@@ -23,10 +26,14 @@ if TYPE_CHECKING:
     from ecompulse.epochs.job import Job
     from ecompulse.epochs.protocols import Source
 
+Found = TypeVar("Found")
+
 DONE: Final = 0
 FAILED: Final = 1
 WRONG_USE: Final = 2
 INTERRUPTED: Final = 130
+_NAMED: Final = 3  # files of a kind, in lines for people
+_STARTS: Final = 5  # times that a service is asked at the start: some four seconds
 _MUCH_LATE: Final = 0.01  # share of late rows from which something is wrong with their order
 
 _WRAPPED: Final = re.compile(r" \[while running '[^']*'\]")  # what Beam adds to the text of a worker's error
@@ -57,11 +64,22 @@ class JobSpec:
 
 def main(spec: JobSpec, argv: Sequence[str] | None = None) -> int:
     """Run a job from the command line; returns the exit status."""
-    return guarded(spec.name, lambda: _run(spec, sys.argv[1:] if argv is None else argv))
+    return _guarded(spec.name, lambda: _run(spec, sys.argv[1:] if argv is None else argv))
 
 
 def guarded(program: str, body: Callable[[], int]) -> int:
-    """Run a command; a user's mistake or a failure that can be resumed is one line on the terminal."""
+    """Run a tool; a user's mistake or a failure that can be resumed is one line on the terminal."""
+    early = signal.getsignal(signal.SIGINT) is end_at_once
+    if early:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a tool cleans up behind it
+    try:
+        return _guarded(program, body)
+    finally:
+        if early:
+            signal.signal(signal.SIGINT, end_at_once)
+
+
+def _guarded(program: str, body: Callable[[], int]) -> int:
     quiet()
     try:
         return body()
@@ -92,15 +110,16 @@ def _run(spec: JobSpec, argv: Sequence[str]) -> int:
     if not options.source and spec.needs_events(options):
         raise UserError("--source: is required; see --help")
     check_places(spec.name, options)
-    job = spec.make(options)
-    sources = open_sources(spec, options)
-    check_topics(options)
-    check_services(job, options, writable=not options.check)
+    patiently = patience(spec.name, options)
+    job = patiently(partial(spec.make, options))
+    sources = patiently(partial(open_sources, spec, options))
+    patiently(partial(check_topics, options))
+    patiently(partial(check_services, job, options, writable=not options.check))
     if options.check:
         from pipelines.check import check
 
         return check(job, sources)
-    if is_fresh(spec.name, options):
+    if patiently(partial(is_fresh, spec.name, options)):
         from pipelines.check import check_headers
 
         check_headers(job, sources)
@@ -163,6 +182,8 @@ def _say_so() -> None:
 
 
 def _farewell(name: str, driver: "Driver", committed: int, *, shown: bool) -> int:
+    from ecompulse.epochs.protocols import REPLAY
+
     checkpoint = driver.checkpoint
     where = f"checkpoint {checkpoint.store.root} is at epoch {checkpoint.last_commit()}"
     if driver.stop.is_set():
@@ -177,13 +198,51 @@ def _farewell(name: str, driver: "Driver", committed: int, *, shown: bool) -> in
             "or raise --watermark_delay",
             file=sys.stderr,
         )
-    if not committed:
+    waiting = driver.planner.waiting
+    for path, size in list(waiting.items())[:_NAMED]:
+        print(f"{name}: {path}: its last {size:,} bytes wait for their line end; --drain reads them", file=sys.stderr)
+    if len(waiting) > _NAMED:
+        print(f"{name}: so do the last bytes of {len(waiting) - _NAMED:,} other files", file=sys.stderr)
+    if not committed and not checkpoint.last_commit():
+        places = ", ".join(source.uri for source in driver.sources if source.role != REPLAY)
+        print(f"{name}: no rows yet in {places}", file=sys.stderr)
+    elif not committed and not waiting:
         print(
             f"{name}: {where}, no new rows; a run from the beginning needs another --checkpoint, and --replace to take "
             "the place of these rows",
             file=sys.stderr,
         )
     return DONE
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Calls at the start what asks services: one that does not answer is asked again, and the user is told."""
+
+    program: str
+    attempts: int
+
+    def __call__(self, body: Callable[[], Found]) -> Found:
+        """What `body` returns, or its last error."""
+        from ecompulse.epochs.persistence import Persistence, may_pass
+
+        said = Counter[str]()
+
+        def ask() -> Found:
+            try:
+                return body()
+            except JobError as error:
+                if self.attempts > 1 and not said and may_pass(error):
+                    said.update(["said"])
+                    print(f"{self.program}: {error} (trying again)", file=sys.stderr)
+                raise
+
+        return Persistence(WallClock(), threading.Event())(ask, self.attempts, Counter(), "start", JobError)
+
+
+def patience(program: str, options: Options) -> Patience:
+    """As much as the start of a job has; with `--check` none."""
+    return Patience(program, 1 if options.check else min(_STARTS, options.publish_attempts))
 
 
 class WallClock:

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ecompulse.epochs.errors import UserError
+from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.epochs.protocols import Store
+from ecompulse.io.disk import obstacle
 from ecompulse.io.kafka.address import SCHEME
-from ecompulse.io.s3 import S3Store, StoreError
+from ecompulse.io.s3 import S3Store, StoreError, StoreRefused
 from ecompulse.io.stores import LocalStore, open_store
 from pipelines.flags import Options
 
@@ -46,6 +47,8 @@ def check_places(job: str, options: Options) -> None:
     """UserError, naming the flag, for a place that cannot be; nothing is made, no service is asked."""
     for flag, place in _stores(job, options):
         _check_directory(flag, place)
+    if options.lake != "none":
+        _check_lake(absolute(options.lake))
     for uri in options.sink:
         scheme, colon, rest = uri.partition(":")
         if uri.startswith(SCHEME):
@@ -58,11 +61,11 @@ def check_places(job: str, options: Options) -> None:
 
 
 def check_services(job: "Job", options: Options, *, writable: bool) -> None:
-    """UserError, naming the flag, for a bucket or database that does not answer, or into which we may not write.
+    """UserError, naming the flag, for a bucket or database that is not there, or into which we may not write.
 
-    Buckets are written to only when `writable` says so.
+    JobError for one that does not answer. Buckets are written to only when `writable` says so.
     """
-    if options.warehouse != "none" and not warehouse_of(options).startswith("sqlite"):
+    if options.warehouse != "none":
         from ecompulse.io.sinks.warehouse import WarehouseSink
 
         WarehouseSink(warehouse_of(options), LocalStore("")).check(job.tables)
@@ -71,8 +74,10 @@ def check_services(job: "Job", options: Options, *, writable: bool) -> None:
         if isinstance(store, S3Store):
             try:
                 store.check(writable=writable)
-            except StoreError as error:
+            except StoreRefused as error:
                 raise UserError(f"--{flag}: {error}") from None
+            except StoreError as error:
+                raise JobError(f"--{flag}: {error}") from None
 
 
 def open_place(flag: str, place: str, options: Options) -> Store:
@@ -114,9 +119,18 @@ def _check_directory(flag: str, place: str) -> None:
     if isinstance(store, S3Store):
         return
     root = Path(store.root)
-    there = next(path for path in (root, *root.parents) if path.exists())
-    if not there.is_dir():
-        raise UserError(f"--{flag}: {root}: {there} is a file, not a directory")
+    wrong = f"{root} is a file, not a directory" if root.is_file() else obstacle(root)
+    if wrong:
+        raise UserError(f"--{flag}: {root}: {wrong}")
+
+
+def _check_lake(place: str) -> None:
+    from ecompulse.io.delta.lake import check_place
+
+    try:
+        check_place(place)
+    except UserError as error:
+        raise UserError(f"--lake: {error}") from None
 
 
 def _check_url(url: str) -> None:

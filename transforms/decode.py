@@ -28,7 +28,8 @@ IGNORED: Final = "ignored"
 class DecodeRows:
     """Raw rows to good events and dead letters, one or the other for every row, and counts of data quality.
 
-    A dead letter is identified by its content and rule, and kept with its raw bytes, or as the privacy policy says.
+    A dead letter is identified by where it was read, its content and its rule, and kept with its raw bytes, or as the
+    privacy policy says.
 
     Attributes:
         mapping: of foreign fields; None for the event itself.
@@ -62,7 +63,7 @@ class DecodeRows:
             policy = self.enrich.steps.pii
             key = self.resources(self.enrich).pii_key if policy.active else None
             dead = protect_dead_letters(dead, policy, key, self.mapping.sources() if self.mapping else None)
-        identity = row_id(pl.col("raw").bin.encode("hex"), "rule")
+        identity = row_id("source", "partition", "offset", pl.col("raw").bin.encode("hex"), "rule")
         dead = dead.with_columns(protected=dead["raw"].ne_missing(raw), id=identity)
         kept = self.reshape(events) if self.reshape else events
         return {

@@ -1,13 +1,27 @@
 """The tables of a lake, in a directory or a bucket, by name."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
 from ecompulse.epochs.errors import UserError
 from ecompulse.io.s3 import S3Store, StoreError, open_s3, storage_options
+
+_UNNAMED: Final = re.compile(r"[\[\]\\\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
+"""What deltalake takes for something else in a path, though the file system does not."""
+
+
+def check_place(place: str) -> None:
+    """UserError for a place below which deltalake would not find what it has written."""
+    if _UNNAMED.search(place):
+        raise UserError(
+            f"{place!r}: Delta tables cannot be below a path with a square bracket, a backslash, a control character "
+            "or % before two hex digits; choose another place"
+        )
 
 
 @dataclass(frozen=True)
@@ -21,6 +35,9 @@ class Lake:
 
     root: str
     endpoint: str | None = None
+
+    def __post_init__(self) -> None:
+        check_place(self.root)
 
     def names(self) -> list[str]:
         """Of all tables, sorted; UserError when a bucket cannot be listed."""

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -11,16 +11,25 @@ from deltalake import DeltaTable
 
 from ecompulse.epochs.errors import JobError
 from ecompulse.epochs.protocols import Store
+from ecompulse.io.delta.partitions import in_log
 
 _NO_STATS: Final = -1
+_PARTITION: Final = "partition."
 
 
 @dataclass(frozen=True)
 class Added:
-    """A data file: path below the table, and its rows; -1 where the table's log does not say."""
+    """A data file.
+
+    Attributes:
+        path: below the table.
+        rows: -1 where the table's log does not say.
+        values: of the columns by which the table is partitioned, as the log has them.
+    """
 
     path: str
     rows: int
+    values: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def snapshot(table: DeltaTable) -> list[Added]:
@@ -30,8 +39,15 @@ def snapshot(table: DeltaTable) -> list[Added]:
         return []
     ordered = actions.sort("modification_time", "path")
     rows = ordered["num_records"] if "num_records" in ordered.columns else pl.repeat(None, ordered.height, eager=True)
+    names = table.metadata().partition_columns
+    values = ordered.select(pl.col(_PARTITION + name).alias(name) for name in names).rows() or [()] * ordered.height
     return [
-        Added(path, _NO_STATS if count is None else count) for path, count in zip(ordered["path"], rows, strict=True)
+        Added(
+            unquote(path),
+            _NO_STATS if count is None else count,
+            {name: in_log(value) for name, value in zip(names, of_file, strict=True)},
+        )
+        for path, count, of_file in zip(ordered["path"], rows, values, strict=True)
     ]
 
 
@@ -53,7 +69,11 @@ def added_by(store: Store, version: int, place: str) -> list[Added]:
             "only a table that is appended to can be followed"
         )
     adds = [action["add"] for action in actions if "add" in action]
-    return [Added(unquote(add["path"]), _records(add)) for add in adds if add.get("dataChange", True)]
+    return [
+        Added(unquote(add["path"]), _records(add), add.get("partitionValues") or {})
+        for add in adds
+        if add.get("dataChange", True)
+    ]
 
 
 def _records(add: Mapping[str, Any]) -> int:

@@ -11,7 +11,10 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.epochs.protocols import EVENTS, Backlog, Split
+from ecompulse.io.delta.lake import check_place
 from ecompulse.io.delta.log import Added, added_by, snapshot
+from ecompulse.io.delta.partitions import columns, kinds_of
+from ecompulse.io.files.parquet import read_rows
 from ecompulse.io.files.reader import positioned
 from ecompulse.io.s3 import S3Store, StoreError, address_options, storage_options
 from ecompulse.io.stores import open_store
@@ -73,10 +76,11 @@ class DeltaSource:
         """Raise UserError when there is no table, or none that can be read file by file."""
         store = open_store(self.uri, self.endpoint)
         try:
+            check_place(self.uri)
             if isinstance(store, S3Store):
                 store.check(writable=False)
             features = set(self._table().protocol().reader_features or ())
-        except (StoreError, JobError) as error:
+        except (StoreError, JobError, UserError) as error:
             raise UserError(f"--source: {str(error).removeprefix('--source: ')}") from None
         if features & _NOT_READ:
             raise UserError(f"--source: {self.uri}: a table with {', '.join(features & _NOT_READ)} cannot be followed")
@@ -92,7 +96,7 @@ class DeltaSource:
 
     def reader(self) -> "DeltaReader":
         """The worker's side."""
-        return DeltaReader(self._address)
+        return DeltaReader(self._address, kinds_of(self._table().schema()))
 
     def plan(self, positions: Mapping[str, Any], max_rows: int, tops: Mapping[int, int], *, whole: bool) -> Backlog:
         """The next rows, version by version, file by file."""
@@ -108,7 +112,7 @@ class DeltaSource:
                 if max_rows <= 0 or begun >= self.max_files:
                     return self._backlog(splits, positions, at, sum(max(file.rows, 1) for file in files[at.file :]))
                 end = min(rows, at.row + max_rows)
-                splits += self._splits(files[at.file].path, at.row, end)
+                splits += self._splits(files[at.file], at.row, end)
                 begun, max_rows = begun + 1, max_rows - (end - at.row)
                 done = end == rows
                 at = Cursor(at.table, at.version, at.base, at.file + done, 0 if done else end)
@@ -146,12 +150,13 @@ class DeltaSource:
         return found
 
     def _scan(self, path: str) -> pl.LazyFrame:
-        return pl.scan_parquet(f"{self.uri}/{path}", storage_options=self._address)
+        return pl.scan_parquet(f"{self.uri}/{path}", glob=False, storage_options=self._address)
 
-    def _splits(self, path: str, start: int, end: int) -> list[Split]:
+    def _splits(self, file: Added, start: int, end: int) -> list[Split]:
+        uri, most = f"{self.uri}/{file.path}", _SPLIT_ROWS
         return [
-            Split(self.index, 0, f"{self.uri}/{path}", at, min(at + _SPLIT_ROWS, end), min(_SPLIT_ROWS, end - at))
-            for at in range(start, end, _SPLIT_ROWS)
+            Split(self.index, 0, uri, at, min(at + most, end), min(most, end - at), values=file.values)
+            for at in range(start, end, most)
         ]
 
     def _table(self) -> DeltaTable:
@@ -173,15 +178,18 @@ class DeltaSource:
 
 @dataclass(frozen=True)
 class DeltaReader:
-    """Reads rows of a data file, with the columns that stand in its path (`column=value`)."""
+    """Reads rows of a data file, with the columns by which the table is partitioned.
 
-    options: dict[str, str] | None = None
+    Attributes:
+        options: of the bucket.
+        kinds: type of each column.
+    """
+
+    options: dict[str, str] | None
+    kinds: Mapping[str, str]
 
     def read(self, split: Split) -> Iterator[pl.DataFrame]:
         """The rows with their position; JobError when the file is gone, by a vacuum for instance."""
-        try:
-            scan = pl.scan_parquet(split.uri, hive_partitioning=True, storage_options=self.options)
-            frame = scan.slice(split.start, split.end - split.start).collect()
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise JobError(f"{split.uri}: cannot be read: {str(error).splitlines()[0]}") from None
-        yield positioned(frame, split, pl.Series(range(split.start, split.start + frame.height), dtype=pl.Int64))
+        rows = read_rows(split.uri, split.start, split.end, self.options)
+        rows = rows.with_columns(**columns(split.values, self.kinds))
+        yield positioned(rows, split, pl.int_range(split.start, split.start + rows.height, eager=True))

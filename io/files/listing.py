@@ -2,6 +2,7 @@
 
 import glob
 import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,39 +15,82 @@ SUFFIXES: Final = (".jsonl", ".ndjson", ".json", ".csv", ".parquet")
 
 @dataclass(frozen=True)
 class Listed:
-    """A file as listed: its absolute path and size in bytes."""
+    """A file as listed.
+
+    Attributes:
+        path: absolute.
+        size: bytes.
+        mtime: when it was last written, ns.
+        inode: device and inode, as long as it is there the same under any name.
+    """
 
     path: str
     size: int
-    modified: float
+    mtime: int
+    inode: str
+
+    @property
+    def modified(self) -> float:
+        """When it was last written, in seconds."""
+        return self.mtime / 1e9
 
 
 def list_files(pattern: str, order: str) -> list[Listed]:
     """The files of a path, folder or glob, sorted by `order` (`name` or `mtime`, then name).
 
-    Folders give the files below them that have a known suffix; hidden ones and those still being written
-    (`.` or `_` first) are passed over. UserError for a single file of a suffix that is not known.
+    Folders give the files below them that have a known suffix, also through links; hidden ones and those still being
+    written (`.` or `_` first) are passed over. A glob that matches folders means them. A file with several names is
+    read once. UserError for a single file of a suffix that is not known.
     """
-    path = Path(pattern)
-    if path.is_dir():
-        names = [str(found) for found in path.rglob("*") if found.is_file()]
-        names = [name for name in names if suffix_of(name) in SUFFIXES and not _hidden(name, pattern)]
-    elif path.is_file():
-        names = [pattern]
-    else:
-        names = [name for name in glob.glob(pattern, recursive=True) if Path(name).is_file()]  # noqa: PTH207  # absolute patterns
-    for name in names:
-        if suffix_of(name) not in SUFFIXES:
-            raise UserError(f"--source: {name}: unknown kind of file; known are {' '.join(SUFFIXES)}, each also .gz")
-    listed = []
+    matched = [pattern] if os.path.lexists(pattern) else glob.glob(pattern, recursive=True)  # noqa: PTH207  # absolute
+    names: list[str] = []
+    for name in matched:
+        if Path(name).is_dir():
+            names += _below(name)
+        elif Path(name).is_file():
+            if suffix_of(name) not in SUFFIXES:
+                raise UserError(
+                    f"--source: {name}: unknown kind of file; known are {' '.join(SUFFIXES)}, each also .gz"
+                )
+            names.append(name)
+    listed = _once(_with_status(names))
+    return sorted(listed, key=lambda file: (file.mtime if order == "mtime" else 0, file.path))
+
+
+def _below(folder: str) -> Iterator[str]:
+    """Files of a known suffix; a linked folder is entered, but none twice, so that no ring of links is endless."""
+    entered = set[str]()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        folders[:] = [] if real in entered else sorted(name for name in folders if not name.startswith((".", "_")))
+        if real not in entered:
+            yield from (
+                os.path.join(place, name)  # noqa: PTH118  # of large folders
+                for name in names
+                if not name.startswith((".", "_")) and suffix_of(name) in SUFFIXES
+            )
+        entered.add(real)
+
+
+def _with_status(names: Iterable[str]) -> Iterator[Listed]:
     for name in names:
         try:
             status = os.stat(name)  # noqa: PTH116  # one call per file of large folders
-        except FileNotFoundError:
+        except FileNotFoundError:  # a link to nowhere, or just gone
             continue
-        listed.append(Listed(str(Path(name).absolute()), status.st_size, status.st_mtime))
-    return sorted(listed, key=lambda file: (file.modified if order == "mtime" else 0, file.path))
+        if os.path.isfile(name):  # noqa: PTH113
+            yield Listed(os.path.abspath(name), status.st_size, status.st_mtime_ns, f"{status.st_dev}:{status.st_ino}")  # noqa: PTH100
 
 
-def _hidden(name: str, base: str) -> bool:
-    return any(part.startswith((".", "_")) for part in Path(name).relative_to(base).parts)
+def _once(files: Iterable[Listed]) -> list[Listed]:
+    """Each file under one name: its own rather than a link's."""
+    found: dict[str, Listed] = {}
+    for file in files:
+        other = found.setdefault(file.inode, file)
+        if other.path != file.path and (_is_link(other), other.path) > (_is_link(file), file.path):
+            found[file.inode] = file
+    return list(found.values())
+
+
+def _is_link(file: Listed) -> bool:
+    return os.path.realpath(file.path) != file.path

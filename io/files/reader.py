@@ -8,11 +8,12 @@ import polars as pl
 
 from ecompulse.epochs.errors import JobError
 from ecompulse.epochs.protocols import Split
-from ecompulse.io.files.records import OpenFile, record_ends, suffix_of, to_rows
-from ecompulse.kernels.event import POSITION_SCHEMA
+from ecompulse.io.files.layout import head_of
+from ecompulse.io.files.parquet import read_rows
+from ecompulse.io.files.records import CHUNK, Layout, OpenFile, is_compressed, suffix_of, to_rows
+from ecompulse.kernels.event import LENGTH, MAX_ROW_BYTES, POSITION_SCHEMA
 
 BATCH_ROWS: Final = 50_000
-_HEADER_BYTES: Final = 1024 * 1024
 
 
 class FileReader:
@@ -21,28 +22,20 @@ class FileReader:
     def read(self, split: Split) -> Iterator[pl.DataFrame]:
         """Batches of at most `BATCH_ROWS` rows.
 
-        Text gives `raw` and the position; CSV also a column `header`, the same in every row; Parquet gives the
-        file's own columns and the position.
+        Text gives `raw` and the position; CSV also a column `header`, the same in every row; a record that is too large
+        to be held its first bytes, and a column `length`. Parquet gives the file's own columns (`parquet.read_rows`)
+        and the position.
         """
         if suffix_of(split.uri) == ".parquet":
-            yield self._rows(split)
+            rows = read_rows(split.uri, split.start, split.end)
+            yield positioned(rows, split, pl.int_range(split.start, split.start + rows.height, eager=True))
             return
-        quoted = suffix_of(split.uri) == ".csv"
-        data = _read(split.uri, split.start, split.end - split.start)
-        raw, offset = to_rows(data, split.start, quoted=quoted)
-        frame = positioned(pl.DataFrame({"raw": raw}), split, offset)
-        if quoted:
-            frame = frame.with_columns(header=pl.lit(csv_header(split.uri)[0]))
+        head = head_of(split.uri, whole=True)
+        frame = _huge(split) if split.end - split.start > CHUNK else _lines(split, head.layout)
+        if head.layout.quoted:
+            frame = frame.with_columns(header=pl.lit(head.header))
         batches = max(1, -(-frame.height // BATCH_ROWS))
         yield from frame.iter_slices(max(1, -(-frame.height // batches)))  # alike: a small rest costs like a large one
-
-    @staticmethod
-    def _rows(split: Split) -> pl.DataFrame:
-        try:
-            frame = pl.scan_parquet(split.uri).slice(split.start, split.end - split.start).collect()
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise JobError(f"{split.uri}: cannot be read: {error}") from None
-        return positioned(frame, split, pl.Series(range(split.start, split.start + frame.height), dtype=pl.Int64))
 
 
 def positioned(frame: pl.DataFrame, split: Split, offset: pl.Series) -> pl.DataFrame:
@@ -55,19 +48,17 @@ def positioned(frame: pl.DataFrame, split: Split, offset: pl.Series) -> pl.DataF
     return frame.with_columns(**position)
 
 
-def csv_header(path: str) -> tuple[str, int]:
-    """The first record of a CSV file without its line end, and where the second begins (bytes).
+def _lines(split: Split, layout: Layout) -> pl.DataFrame:
+    data = _read(split.uri, split.start, split.end - split.start)
+    raw, offset = to_rows(data, split.start, layout)
+    return positioned(pl.DataFrame({"raw": raw}), split, offset)
 
-    The position is 0 while a growing file has no complete header yet.
-    """
-    handle = OpenFile(path)
-    try:
-        data = handle.read(0, _HEADER_BYTES)
-    finally:
-        handle.close()
-    ends, _ = record_ends(data, quoted=True, inside=False)
-    end = int(ends[0]) if len(ends) else 0
-    return data[:end].decode("utf-8-sig", errors="replace").rstrip("\r\n"), end
+
+def _huge(split: Split) -> pl.DataFrame:
+    """The one record of a range that nobody can hold: its first bytes, enough to be refused, and its length."""
+    data = _read(split.uri, split.start, MAX_ROW_BYTES + 1)
+    frame = pl.DataFrame({"raw": [data], LENGTH: [split.end - split.start]})
+    return positioned(frame, split, pl.Series([split.start]))
 
 
 _last: dict[str, OpenFile] = {}
@@ -76,7 +67,7 @@ _one_at_a_time: Final = threading.Lock()
 
 def _read(path: str, start: int, size: int) -> bytes:
     """Bytes of a file."""
-    if path.endswith(".gz"):
+    if is_compressed(path):
         data = _decompress(path, start, size)
     else:
         handle = OpenFile(path)

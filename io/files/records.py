@@ -6,59 +6,68 @@ Positions are offsets into the decompressed content, so that plain and gzip file
 import gzip
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
 from ecompulse.epochs.errors import JobError
+from ecompulse.io.files.quoting import Positions, outside_quotes
 
 CHUNK: Final = 24 * 1024 * 1024  # bytes read at a time: some 50,000 events, where decoding is at its fastest
 NEWLINE: Final = ord("\n")
 RETURN: Final = ord("\r")
-QUOTE: Final = ord('"')
+_SHORT: Final = 2  # bytes of CR LF
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the records of a text file are told apart.
+
+    Attributes:
+        quoted: line ends inside quotes are none.
+        newline: the byte that ends a line: LF, after a CR or not, or CR alone.
+    """
+
+    quoted: bool = False
+    newline: int = NEWLINE
+
+    def ends(self, chunk: bytes, *, ended: bool) -> Positions:
+        """Offsets just after each record in the chunk, which begins with one.
+
+        With `ended` nothing follows, so that a last record needs no line end.
+        """
+        if not chunk:
+            return np.zeros(0, dtype=np.int64)
+        data = np.frombuffer(chunk, dtype=np.uint8)
+        ends = np.flatnonzero(data == self.newline)
+        if self.quoted:
+            ends = outside_quotes(data, ends, self.newline, ended=ended)
+        if ended and (not len(ends) or ends[-1] + 1 < len(chunk)):
+            ends = np.append(ends, len(chunk) - 1)
+        return ends + 1
+
+    def blank(self, chunk: bytes, ends: Positions) -> int:
+        """How many of the records with these ends are blank lines, which are no records."""
+        data = np.frombuffer(chunk, dtype=np.uint8)
+        starts = np.concatenate([np.zeros(1, dtype=np.int64), ends[:-1]])
+        short = np.flatnonzero(ends - starts <= _SHORT)
+        first, last, lengths = data[starts[short]], data[ends[short] - 1], (ends - starts)[short]
+        alone = (lengths == 1) & ((first == self.newline) | (first == RETURN))
+        return int(np.count_nonzero(alone | ((lengths == _SHORT) & (first == RETURN) & (last == NEWLINE))))
 
 
 def is_compressed(path: str) -> bool:
     """Whether the file is read through gzip."""
-    return path.endswith(".gz")
+    return path.lower().endswith(".gz")
 
 
 def suffix_of(path: str) -> str:
-    """The format's suffix: `.jsonl`, `.csv` or `.parquet`, with or without `.gz`."""
-    return Path(path.removesuffix(".gz")).suffix
-
-
-def record_ends(chunk: bytes, *, quoted: bool, inside: bool) -> tuple[npt.NDArray[np.int64], bool]:
-    """Offsets just after each record end in the chunk, and whether it ends inside quotes.
-
-    With `quoted`, a line end counts only outside quotes: after an even number of quotes since the file's start;
-    `inside` says how the chunk begins.
-    """
-    data = np.frombuffer(chunk, dtype=np.uint8)
-    ends = np.flatnonzero(data == NEWLINE)
-    if not quoted:
-        return ends + 1, False
-    quotes = np.flatnonzero(data == QUOTE)
-    odd = (np.searchsorted(quotes, ends) + inside) % 2
-    return ends[odd == 0] + 1, bool((len(quotes) + inside) % 2)
-
-
-def count_blank(chunk: bytes, ends: npt.NDArray[np.int64], start: int, before: bytes) -> int:
-    """How many of the records that end in the chunk are blank lines, which are no records.
-
-    The first begins at `start` (bytes from the chunk's start, not above 0); `before` is the byte ahead of the chunk.
-    """
-    if not len(ends):
-        return 0
-    starts = np.concatenate([np.array([start], dtype=np.int64), ends[:-1]])
-    lengths = ends - starts
-    data = np.frombuffer(before + chunk, dtype=np.uint8)
-    first_bytes = data[np.maximum(starts + len(before), 0)]
-    return int(np.count_nonzero((lengths == 1) | ((lengths == 2) & (first_bytes == RETURN))))  # noqa: PLR2004  # CR LF
+    """The format's suffix in lower case: `.jsonl`, `.csv` or `.parquet`, with or without `.gz`."""
+    return Path(path.lower().removesuffix(".gz")).suffix
 
 
 class OpenFile:
@@ -103,46 +112,50 @@ class OpenFile:
 
 
 def scan(
-    handle: OpenFile, start: int, max_records: int, *, quoted: bool, whole: bool
+    handle: OpenFile, start: int, max_records: int, layout: Layout, *, whole: bool
 ) -> Iterator[tuple[int, int, int, int]]:
-    """Ranges (start, end, records, blank lines) of complete records from `start`, each within a chunk or so.
+    """Ranges (start, end, records, blank lines) of complete records from `start`, each within `CHUNK` bytes.
 
-    Blank lines are no records, and count towards `max_records` all the same. A last record without its line end is
-    included only when `whole` says that the file is complete. `start` must be the start of a record.
+    A record that has no end within so many bytes is a range of its own, which is larger: nobody holds it. Blank lines
+    are no records, and count towards `max_records` all the same. A last record without its line end is included only
+    when `whole` says that the file is complete. `start` must be the start of a record.
     """
-    pending_start, inside = start, False
-    position, before = start, b""
     while max_records > 0:
-        chunk = handle.read(position, CHUNK)
-        if not chunk:
-            break
-        ends, inside = record_ends(chunk, quoted=quoted, inside=inside)
-        taken = min(len(ends), max_records)
-        if taken:
-            end = position + int(ends[taken - 1])
-            blank = count_blank(chunk, ends[:taken], pending_start - position, before)
-            yield pending_start, end, taken - blank, blank
-            max_records -= taken
-            pending_start = end
-        position, before = position + len(chunk), chunk[-1:]
-    carried = position - pending_start
-    if whole and max_records > 0 and carried:
-        blank = int(carried == 1 and before == b"\r")
-        yield pending_start, position, 1 - blank, blank
+        data = handle.read(start, CHUNK)
+        last = len(data) < CHUNK
+        ends = layout.ends(data, ended=last and whole)[:max_records]
+        if len(ends):
+            end, blank = int(ends[-1]), layout.blank(data, ends)
+            yield start, start + end, len(ends) - blank, blank
+            max_records -= len(ends)
+            start += end
+        elif last or not (after := _next_line(handle, start + len(data), layout.newline, whole=whole)):
+            return
+        else:
+            yield start, after, 1, 0
+            max_records -= 1
+            start = after
 
 
-def to_rows(data: bytes, start: int, *, quoted: bool) -> tuple[pl.Series, pl.Series]:
+def _next_line(handle: OpenFile, at: int, newline: int, *, whole: bool) -> int | None:
+    """Where the next line begins, found without holding what is before; None where none ends."""
+    while data := handle.read(at, CHUNK):
+        found = data.find(newline)
+        if found >= 0:
+            return at + found + 1
+        at += len(data)
+    return at if whole else None
+
+
+def to_rows(data: bytes, start: int, layout: Layout) -> tuple[pl.Series, pl.Series]:
     """The records of a range as (raw Binary without line end, position Int64); blank lines are no records."""
-    ends, _ = record_ends(data, quoted=quoted, inside=False)
-    if not len(ends) or ends[-1] != len(data):
-        ends = np.append(ends, len(data))
-    starts = np.concatenate([np.zeros(1, dtype=np.int64), ends[:-1]])
+    ends = layout.ends(data, ended=True)
     offsets = np.concatenate([np.zeros(1, dtype=np.int64), ends])
     array = pa.LargeBinaryArray.from_buffers(
         pa.large_binary(), len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(data)]
     )
-    frame = pl.DataFrame({"raw": pl.Series(values=array), "offset": starts + start})
-    for ending in (b"\n", b"\r"):
+    frame = pl.DataFrame({"raw": pl.Series(values=array), "offset": offsets[:-1] + start})
+    for ending in (bytes((layout.newline,)), b"\r"):
         frame = frame.with_columns(
             raw=pl.when(pl.col("raw").bin.ends_with(ending))
             .then(pl.col("raw").bin.slice(0, pl.col("raw").bin.size() - 1))

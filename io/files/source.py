@@ -4,16 +4,20 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import polars as pl
+from typing import Any, Final
 
 from ecompulse.epochs.errors import JobError, UserError
-from ecompulse.epochs.protocols import EVENTS, Backlog, Split
+from ecompulse.epochs.protocols import EVENTS, WAITING, Backlog, Split
+from ecompulse.io.files import parquet
+from ecompulse.io.files.identity import MOVED, identity, is_same, renamed
+from ecompulse.io.files.layout import head_of
 from ecompulse.io.files.listing import Listed, list_files
-from ecompulse.io.files.reader import FileReader, csv_header
+from ecompulse.io.files.parquet import UNREADABLE, count_rows
+from ecompulse.io.files.reader import FileReader
 from ecompulse.io.files.records import OpenFile, is_compressed, scan, suffix_of
 from ecompulse.kernels.decode.csv_rows import CsvHeaderError, column_names
+
+_UNKNOWN: Final[Mapping[str, Any]] = {"at": 0, "size": -1}
 
 
 @dataclass
@@ -21,8 +25,9 @@ class FileSource:
     """A path, folder or glob of files.
 
     What is remembered of a file is `{"at": position, "size": bytes}`: decompressed bytes read so far (rows, for
-    Parquet), and its size when it was last looked at. Plain text files may grow; compressed and Parquet files
-    must be complete when they appear.
+    Parquet), and its size when it was last looked at and all that is complete was taken, else -1; and what tells
+    whether it is still the same (`identity`). Plain text files may grow; compressed and Parquet files must be complete
+    when they appear.
 
     Attributes:
         uri: as given.
@@ -37,7 +42,7 @@ class FileSource:
     order: str = "name"
     max_files: int = 1000
     role: str = EVENTS
-    _open: dict[str, OpenFile] = field(default_factory=dict)
+    _open: dict[tuple[str, str], OpenFile] = field(default_factory=dict)
 
     def check(self) -> None:
         """Raise UserError when nothing is there to read."""
@@ -60,15 +65,14 @@ class FileSource:
         return FileReader()
 
     def plan(self, positions: Mapping[str, Any], max_rows: int, tops: Mapping[int, int], *, whole: bool) -> Backlog:
-        """The next complete records, file by file; JobError when a file shrank or vanished unread."""
+        """The next complete records, file by file; JobError when a file vanished unread, or is another one now."""
         del tops  # one partition: nothing to weigh
         files = list_files(self.uri, self.order)
-        self._check_known(files, positions)
+        remembered, changed = self._remembered(files, positions)
         splits: list[Split] = []
-        changed: dict[str, Any] = {}
         left = begun = 0
         for file in files:
-            known = positions.get(file.path, {"at": 0, "size": -1})
+            known = remembered.get(file.path, _UNKNOWN)
             if file.size == known["size"] and (not whole or known.get("whole", False) or is_closed(file.path)):
                 continue
             if max_rows <= 0 or begun >= self.max_files:
@@ -80,12 +84,15 @@ class FileSource:
             splits += taken
             size = file.size if complete else known["size"]
             left += 0 if complete else file.size
-            changed[file.path] = {"at": at, "size": size, **({"whole": True} if whole and complete else {})}
+            mark = {"at": at, "size": size, **identity(file, file.size if is_closed(file.path) else at)}
+            changed[file.path] = {**mark, **({"whole": True} if whole and complete else {})}
         changed = {path: mark for path, mark in changed.items() if positions.get(path) != mark}
         ended = frozenset({0} if not left else ())
         read = {split.uri for split in splits}
         written = max((round(file.modified * 1000) for file in files if file.path in read), default=None)
-        return Backlog(splits, changed, ended, frozenset({0}), left, written=written)
+        waits = _waiting({**positions, **changed})
+        notes = {WAITING: waits} if waits else {}
+        return Backlog(splits, changed, ended, frozenset({0}), left, notes, written=written)
 
     def _take(self, file: Listed, at: int, max_rows: int, *, whole: bool) -> tuple[list[Split], int, bool]:
         """Ranges of one file, the position after them, and whether all that is complete was taken."""
@@ -93,13 +100,13 @@ class FileSource:
             return self._take_rows(file, at, max_rows)
         taken: list[Split] = []
         lines = 0
-        quoted = suffix_of(file.path) == ".csv"
-        if quoted and at == 0:
-            at = csv_header(file.path)[1]
-            if at == 0:
-                return [], 0, True
-        handle = self._open.pop(file.path, None) or OpenFile(file.path)
-        ranges = scan(handle, at, max_rows, quoted=quoted, whole=whole or is_closed(file.path))
+        whole = whole or is_closed(file.path)
+        head = head_of(file.path, whole=whole)
+        at = at or head.start
+        if head.layout.quoted and not at:
+            return [], 0, True
+        handle = self._open.pop((file.path, file.inode), None) or OpenFile(file.path)
+        ranges = scan(handle, at, max_rows, head.layout, whole=whole)
         for start, end, records, blank in ranges:
             taken.append(Split(self.index, 0, file.path, start, end, records))
             at, lines = end, lines + records + blank
@@ -107,14 +114,11 @@ class FileSource:
         if complete:
             handle.close()
         else:
-            self._open[file.path] = handle  # a decompressor goes on where it stopped
+            self._open[file.path, file.inode] = handle  # a decompressor goes on where it stopped
         return taken, at, complete
 
     def _take_rows(self, file: Listed, at: int, max_rows: int) -> tuple[list[Split], int, bool]:
-        try:
-            total = pl.scan_parquet(file.path).select(pl.len()).collect().item()
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise JobError(f"{file.path}: is no complete Parquet file: {error}") from None
+        total = count_rows(file.path)
         end = min(total, at + max_rows)
         step = 50_000  # rows a worker reads at a time
         taken = [
@@ -123,33 +127,55 @@ class FileSource:
         ]
         return taken, end, end == total
 
-    def _check_known(self, files: list[Listed], positions: Mapping[str, Any]) -> None:
-        sizes = {file.path: file.size for file in files}
-        single = Path(self.uri).absolute()
-        for path, known in positions.items():
-            size = sizes.get(path)
-            if size is None:
-                if known["size"] < 0 or str(single) == path:
-                    raise JobError(f"--source: {path} vanished before it was read to its end")
-            elif size < known["size"] or (size < known["at"] and not is_closed(path)):
-                raise JobError(
-                    f"--source: {path} shrank from {max(known['size'], known['at'])} to {size} bytes; "
-                    "a file may only grow"
-                )
-            elif size != known["size"] >= 0 and is_closed(path):
-                raise JobError(f"--source: {path} changed after it was read; give new data a new file name")
+    def _remembered(
+        self, files: list[Listed], positions: Mapping[str, Any]
+    ) -> tuple[dict[str, Mapping[str, Any]], dict[str, Any]]:
+        """What is known of each file, by the name that it has now, and what changes by that."""
+        moved = renamed(files, positions)
+        changed: dict[str, Any] = {former: {**positions[former], MOVED: path} for path, former in moved.items()}
+        changed |= {path: positions[former] for path, former in moved.items()}
+        remembered = {path: known for path, known in {**positions, **changed}.items() if MOVED not in known}
+        listed = {file.path: file for file in files}
+        for path, known in remembered.items():
+            if path in listed:
+                _check_same(listed[path], known)
+            elif known["size"] < 0 or str(Path(self.uri).absolute()) == path:
+                raise JobError(f"--source: {path} vanished before it was read to its end")
+        return remembered, changed
+
+
+def _waiting(positions: Mapping[str, Any]) -> dict[str, int]:
+    """Bytes, by file, at the end of files that are no complete row yet."""
+    return {
+        path: known["size"] - known["at"]
+        for path, known in positions.items()
+        if known["size"] > known["at"] and MOVED not in known and not known.get("whole") and not is_closed(path)
+    }
+
+
+def _check_same(file: Listed, known: Mapping[str, Any]) -> None:
+    """JobError when a file is not the one that was begun."""
+    path, closed = file.path, is_closed(file.path)
+    if not closed and file.size < max(known["size"], known["at"]):
+        was = max(known["size"], known["at"])
+        raise JobError(f"--source: {path} shrank from {was} to {file.size} bytes; a file may only grow")
+    if (closed and file.size != known["size"] >= 0) or not is_same(file, known):
+        raise JobError(
+            f"--source: {path} changed after it was {'read' if known['size'] >= 0 else 'begun'}: it does not begin as "
+            "it did; give new data a new file name"
+        )
 
 
 def columns_of(path: str) -> list[str]:
     """Columns of a file; none where rows name their fields themselves, or nothing is there yet."""
     try:
         if suffix_of(path) == ".parquet":
-            return list(pl.read_parquet_schema(path))
-        header, end = csv_header(path) if suffix_of(path) == ".csv" else ("", 0)
-        return column_names(header) if end else []
+            return parquet.column_names(path)
+        head = head_of(path, whole=False) if suffix_of(path) == ".csv" else None
+        return column_names(head.header) if head and head.start else []
     except CsvHeaderError as error:
         raise UserError(f"--source: {path}: {error}") from None
-    except (pl.exceptions.PolarsError, OSError, JobError):  # whatever is wrong is said when it is read
+    except (*UNREADABLE, JobError):  # whatever is wrong is said when it is read
         return []
 
 

@@ -9,6 +9,7 @@ import polars as pl
 from ecompulse.epochs.protocols import Owner
 from ecompulse.epochs.reconcile import HOLDINGS_SCHEMA
 from ecompulse.io.holders.lake import owned
+from ecompulse.io.tabular import read_table
 
 
 @dataclass(frozen=True)
@@ -31,5 +32,5 @@ class JsonLinesHolder:
         """Rows of the owner."""
         paths = [Path(self.root, f"{table}-{identity[:8]}.jsonl") for identity in owner.lineage]
         types = {**HOLDINGS_SCHEMA, "job": pl.String(), "instance": pl.String()}
-        frames = [pl.read_ndjson(path, schema=types) for path in paths if path.exists() and path.stat().st_size]
+        frames = [read_table(path, types) for path in paths if path.exists() and path.stat().st_size]
         return owned(pl.concat(frames), owner) if frames else None

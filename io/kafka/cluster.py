@@ -23,6 +23,8 @@ from ecompulse.io.kafka.settings import ClientSettings
 CONNECT_MS: Final = 10_000
 """How long the first contact may take."""
 
+NOBODY: Final = "nobody answers there; are host and port right, and is the broker up?"
+
 REQUEST_MS: Final = 30_000
 
 LARGEST_RECORD: Final = 8 * 1024 * 1024
@@ -59,7 +61,7 @@ class Offsets:
 class Cluster:
     """Asks the brokers; connects at the first question and stays connected.
 
-    UserError, naming `flag`, when the brokers cannot be reached or refuse us at the first contact; JobError later.
+    UserError, naming `flag`, when the brokers refuse us at the first contact; JobError when nobody answers, and later.
     """
 
     def __init__(self, servers: str, settings: ClientSettings, flag: str) -> None:
@@ -94,8 +96,8 @@ class Cluster:
                 )
             except (KafkaError, OSError, ValueError) as error:
                 why = refusal(reasons, str(error), login=self._settings.login)
-        if self._met:
-            raise JobError(f"{self.where}: {why}")  # it was there: the address is no mistake
+        if self._met or why == NOBODY:  # it was there, or comes back: the address need not be a mistake
+            raise JobError(f"{self.where}: {why}")
         raise UserError(f"{self.where}: {why}")
 
     def topics(self, names: Sequence[str]) -> dict[str, Topic]:
@@ -213,7 +215,7 @@ def refusal(heard: Sequence[str], otherwise: str, *, login: bool) -> str:
         "Authentication": closed,
         "socket disconnected": closed,
         "frame length": closed,
-        "Unable to bootstrap": "nobody answers there; are host and port right, and is the broker up?",
+        "Unable to bootstrap": NOBODY,
     }
     said = " ".join([*heard, otherwise])
     return next((text for sign, text in signs.items() if sign in said), otherwise.splitlines()[0])

@@ -11,7 +11,7 @@ from ecompulse.epochs.errors import StateDamaged, UserError
 from ecompulse.epochs.protocols import EVENTS, Backlog, Split
 from ecompulse.epochs.watermark import shares
 from ecompulse.io.kafka.address import Address, parse_address
-from ecompulse.io.kafka.reader import KafkaReader, open_client
+from ecompulse.io.kafka.reader import KafkaReader, default_client, open_client
 from ecompulse.io.kafka.settings import ClientSettings
 from ecompulse.io.kafka.start import LATEST, Start
 
@@ -113,7 +113,7 @@ class KafkaSource:
                 self._try(topic, partition, offsets.first)
 
     def _try(self, topic: str, partition: int, offset: int) -> None:
-        client = open_client("python", self.address.servers, self.reading.settings)
+        client = open_client(self.reading.client or default_client(), self.address.servers, self.reading.settings)
         try:
             next(client.read(topic, partition, offset, offset + 1), None)
         finally:

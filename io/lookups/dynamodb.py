@@ -11,6 +11,7 @@ import tenacity
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ecompulse.io.aws import may_pass
 from ecompulse.io.lookups.store import LookupFailed, LookupSpec, check_options
 from ecompulse.io.lookups.values import declared_columns, typed_rows
 
@@ -63,10 +64,13 @@ class DynamoStore:
 
         Raises:
             ValueError: one line: no such table, another key, no access, no credentials.
+            LookupFailed: it does not answer, for now.
         """
         try:
             self.fetch(pl.Series(["0"]))
         except LookupFailed as error:
+            if error.__cause__ is not None and may_pass(error.__cause__):
+                raise
             raise ValueError(str(error)) from None
 
     def fetch(self, keys: pl.Series) -> pl.DataFrame:

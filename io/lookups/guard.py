@@ -89,12 +89,15 @@ class GuardedStore:
             return replace(self._trouble, opened=self._breaker.opened)
 
     def check(self) -> None:
-        """Ask a server whether it is there, once; ValueError, one line, when not."""
-        if self._remote is not None:
-            try:
-                self._within(lambda _over: self._remote.check() if self._remote else None)
-            except LookupFailed as error:
-                raise ValueError(str(error)) from None
+        """Ask a server once: LookupFailed when it does not answer, ValueError when it will not let us in; one line."""
+        if self._remote is None:
+            return
+        try:
+            self._within(lambda _over: self._remote.check() if self._remote else None)
+        except LookupFailed as error:
+            if isinstance(error.__cause__, ValueError):
+                raise ValueError(str(error)) from None  # noqa: TRY004  # it was one
+            raise
 
     def fetch(self, keys: pl.Series) -> pl.DataFrame:
         """See Store."""

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -14,6 +14,7 @@ import polars as pl
 
 from ecompulse.epochs.errors import JobError
 from ecompulse.io.lookups.store import LookupFailed, LookupSpec, flat_type
+from ecompulse.io.tabular import read_table
 
 BATCH: Final = 1_000
 _WRITES: Final = 25  # items of one BatchWriteItem at the most
@@ -34,16 +35,8 @@ def read_rows(path: str, spec: LookupSpec, key: str) -> pl.DataFrame:
     """
     if not Path(path).is_file():
         raise ValueError(f"{path}: no such file")
-    readers: dict[str, Callable[[str], pl.DataFrame]] = {
-        ".csv": _read_csv,
-        ".jsonl": _read_lines,
-        ".parquet": pl.read_parquet,
-    }
-    read = readers.get(Path(path).suffix)
-    if read is None:
-        raise ValueError(f"{path}: is neither .csv nor .jsonl nor .parquet")
     try:
-        rows = read(path)
+        rows = read_table(path)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise ValueError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
     names = [key, *(name for name in spec.chosen or rows.columns if name != key)]
@@ -173,11 +166,3 @@ def _plain(value: Any) -> str:
 def _batches(rows: pl.DataFrame, size: int) -> Iterator[list[dict[str, Any]]]:
     for part in rows.iter_slices(size):
         yield part.to_dicts()
-
-
-def _read_csv(path: str) -> pl.DataFrame:
-    return pl.read_csv(path, infer_schema=False)
-
-
-def _read_lines(path: str) -> pl.DataFrame:
-    return pl.read_ndjson(path, infer_schema_length=None)

@@ -1,6 +1,7 @@
 """Look-ups in Redis: one hash, or one text of JSON, per key."""
 
 import json
+import ssl
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -61,11 +62,14 @@ class RedisStore:
         """Read one key, as the look-up will.
 
         Raises:
-            ValueError: one line: no server, no access, no such database.
+            ValueError: one line: no access, no such database.
+            LookupFailed: there is no server, for now.
         """
         try:
             self.fetch(pl.Series(["ecompulse-check"]))
         except LookupFailed as error:
+            if may_pass(error.__cause__):
+                raise
             raise ValueError(str(error)) from None
 
     def fetch(self, keys: pl.Series) -> pl.DataFrame:
@@ -150,6 +154,14 @@ def failure(error: BaseException) -> str:
         return "an answer that is not Redis's"
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def may_pass(error: BaseException | None) -> bool:
+    """Whether an error may be gone at the next attempt: nobody answers, as long as it is not for what we sent."""
+    refused = redis.AuthenticationError | ssl.SSLError
+    chain = (error, getattr(error, "__cause__", None), getattr(error, "__context__", None))
+    passing = isinstance(error, redis.ConnectionError | redis.TimeoutError | OSError)
+    return passing and not any(isinstance(each, refused) for each in chain)
 
 
 def read_object(value: bytes | str) -> dict[str, Any] | None:

@@ -16,7 +16,8 @@ from ecompulse.io.lookups.functions import Computed
 from ecompulse.io.lookups.geo import open_networks, open_places
 from ecompulse.io.lookups.guard import GuardedStore, Policy
 from ecompulse.io.lookups.secrets import read_secret
-from ecompulse.io.lookups.store import KEY, Store, is_local, open_lookup, parse_spec
+from ecompulse.io.lookups.store import KEY, LookupFailed, Store, is_local, open_lookup, parse_spec
+from ecompulse.io.tabular import read_table
 from ecompulse.kernels.config import ConfigError
 from ecompulse.kernels.enrich import currency
 from ecompulse.kernels.enrich.config import CacheConfig, EnrichConfig, LookupStep, OnError
@@ -67,7 +68,8 @@ def check_resources(config: EnrichConfig) -> None:
     """Ask each look-up's server whether it is there and lets us in.
 
     Raises:
-        ConfigError: one line with the path of the setting and what the server, or its absence, says.
+        ConfigError: one line with the path of the setting and what the server says.
+        LookupFailed: the same of a server that does not answer, for now.
     """
     open_resources(config)
     for step in KEYED:
@@ -75,6 +77,8 @@ def check_resources(config: EnrichConfig) -> None:
         try:
             if store is not None:
                 store.check()
+        except LookupFailed as error:
+            raise LookupFailed(f"steps.{step}.lookup: {error}") from None
         except ValueError as error:
             raise ConfigError(f"steps.{step}.lookup", str(error)) from None
 
@@ -197,7 +201,7 @@ def _read_rates(path: str) -> pl.DataFrame:
         raise ValueError("is no file")
     try:
         # Text, not numbers: a rate must not pass through a float.
-        return pl.read_parquet(path) if path.endswith(".parquet") else pl.read_csv(path, infer_schema=False)
+        return read_table(path)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise ValueError(f"cannot be read: {str(error).splitlines()[0]}") from error
 

@@ -82,12 +82,12 @@ class TableStore:
 
 def open_parquet(spec: LookupSpec) -> TableStore:
     """`parquet:users.parquet?key=user_id`."""
-    return TableStore(spec, pl.read_parquet)
+    return TableStore(spec, lambda path: pl.read_parquet(path, glob=False, hive_partitioning=False))
 
 
 def open_jsonl(spec: LookupSpec) -> TableStore:
     """`jsonl:users.jsonl?key=user_id`: one JSON object a line; types are inferred from all lines."""
-    return TableStore(spec, lambda path: pl.read_ndjson(path, infer_schema_length=None))
+    return TableStore(spec, lambda path: pl.read_ndjson(path.read_bytes(), infer_schema_length=None))
 
 
 def _stamp(path: Path) -> tuple[int, int]:

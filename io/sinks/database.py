@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from ecompulse.epochs.errors import UserError
+from ecompulse.io.disk import obstacle
 
 SQLITE: Final = "sqlite"
 POSTGRESQL: Final = "postgresql"
@@ -30,6 +31,16 @@ TRANSACTION_SECONDS: Final = 300.0
 
 _CONNECT_SECONDS: Final = 10
 _NOISE: Final = re.compile(r"^(connection failed: )?(connection to server at .*? failed: )?((FATAL|ERROR): +)?")
+_LASTING_STATES: Final = ("28", "3D000", "3F000", "42501", "53100")
+"""Of PostgreSQL: no login, no such database or schema, no permission, disk full."""
+
+_LASTING_WORDS: Final = (
+    "unable to open", "readonly database", "is full", "disk I/O error", "not a database", "is malformed",
+    "password authentication failed", "does not exist", "no pg_hba.conf entry", "no password supplied", "certificate",
+    "does not support SSL", "invalid connection option", "invalid port number",
+)  # fmt: skip
+"""What SQLite says, and psycopg of connections that did not come about, when somebody must mend it."""
+
 _TRAILER: Final = ("multiple connection attempts failed", "- host:", "Is the server running")
 
 
@@ -50,6 +61,40 @@ def is_there(engine: sa.Engine) -> bool:
     """Whether there is a database; a file of SQLite is made on the first write, and would be made by looking."""
     database = engine.url.database
     return engine.dialect.name == POSTGRESQL or bool(database and Path(database).exists())
+
+
+def file_of(engine: sa.Engine) -> Path | None:
+    """The file of a database of SQLite; None where there is none."""
+    database = engine.url.database
+    local = engine.dialect.name == SQLITE and database and database != ":memory:"
+    return Path(str(database)) if local else None
+
+
+def identity_of(path: Path | None) -> tuple[int, int] | None:
+    """What tells a file from another of the same name; None when it is not there."""
+    try:
+        status = path.stat() if path else None
+    except FileNotFoundError:
+        return None
+    return (status.st_dev, status.st_ino) if status else None
+
+
+def check_file(path: Path) -> None:
+    """UserError when no database can be written at a path; nothing is made."""
+    wrong = f"{path} is a folder" if path.is_dir() else obstacle(path)
+    if wrong:
+        raise UserError(f"--warehouse: {path}: {wrong}")
+
+
+def may_pass(error: SQLAlchemyError) -> bool:
+    """Whether a database may have got over an error at the next attempt: it is busy, restarts, does not answer."""
+    cause = getattr(error, "orig", None)
+    if cause is None:
+        return isinstance(error, sa.exc.TimeoutError)
+    state = getattr(cause, "sqlstate", None)
+    if state:
+        return not state.startswith(_LASTING_STATES)
+    return not any(text in str(cause) for text in _LASTING_WORDS)
 
 
 def shown_name(engine: sa.Engine) -> str:

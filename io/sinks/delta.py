@@ -15,12 +15,13 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from deltalake.transaction import AddAction
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from ecompulse.epochs.errors import JobError, UserError
+from ecompulse.epochs.errors import JobError, Unusable, UserError
 from ecompulse.epochs.protocols import NOBODY, DataFile, Owner, Store, TableSpec
 from ecompulse.epochs.state import read_verified
 from ecompulse.epochs.steps import Step, reach
 from ecompulse.epochs.tables import DATE, stored_schema
 from ecompulse.io.delta.ownership import claim, other_owner
+from ecompulse.io.disk import fault, is_lasting
 
 _CHECKPOINT_INTERVAL: Final = "100"  # commits between Delta's own checkpoints: readers list that many at most
 _DRAWING: Final = re.compile(r"\x1b\[[0-9;]*m|\u21b3")
@@ -69,7 +70,8 @@ class DeltaSink:
             try:
                 self._open(spec, schema)
             except (DeltaError, OSError) as error:
-                raise UserError(f"--lake: {self._uri(spec.name)}: {_line(error)}") from None
+                wrong = Unusable if _lasts(error) else UserError if isinstance(error, DeltaError) else JobError
+                raise wrong(f"--lake: {self._uri(spec.name)}: {_line(error)}") from None
 
     def _open(self, spec: TableSpec, schema: Schema) -> None:
         if "://" not in self.root:
@@ -95,7 +97,8 @@ class DeltaSink:
         try:
             self._commit(table, epoch, files)
         except (DeltaError, OSError) as error:
-            raise JobError(f"--lake: {self._uri(table.name)}: {_line(error)}") from error
+            wrong = Unusable if _lasts(error) else JobError
+            raise wrong(f"--lake: {self._uri(table.name)}: {_line(error)}") from error
         self._settled.add(table.name)
         reach(Step.LAKE_COMMITTED)
 
@@ -155,6 +158,8 @@ class DeltaSink:
 
     def _newest(self, table: str) -> DeltaTable:
         """The newest version; of a table that was committed to before only what has come since is read."""
+        if not self._is_there(table):
+            raise Unusable(f"--lake: {self._uri(table)}: was removed under the running job")
         known = self._tables.pop(table, None)
         if known is None:
             known = DeltaTable(self._uri(table), storage_options=self.options)
@@ -172,6 +177,10 @@ class DeltaSink:
             configuration={"delta.checkpointInterval": _CHECKPOINT_INTERVAL},
             storage_options=self.options,
         )
+
+    def _is_there(self, table: str) -> bool:
+        """Whether the table's log is there, where that can be seen at once."""
+        return "://" in self.root or Path(self._uri(table), "_delta_log").is_dir()
 
     def _uri(self, table: str) -> str:
         return f"{self.root}/{table}"
@@ -209,6 +218,13 @@ def _add(table: str, file: DataFile) -> AddAction:
         data_change=True,
         stats=json.dumps(stats),
     )
+
+
+def _lasts(error: Exception) -> bool:
+    """Whether a disk is full, or closed to us."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return isinstance(fault("", error), Unusable)
+    return is_lasting(str(error))
 
 
 def _line(error: Exception) -> str:

@@ -3,16 +3,17 @@
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from ecompulse.epochs.errors import JobError, UserError
+from ecompulse.epochs.errors import JobError, Unusable, UserError
 from ecompulse.epochs.protocols import DataFile, Owner, Store, TableSpec
 from ecompulse.epochs.state import read_verified
 from ecompulse.epochs.steps import Step, reach
+from ecompulse.io.disk import fault
 from ecompulse.io.sinks.lines import json_lines
 from ecompulse.io.stores import LocalStore
 
@@ -34,6 +35,7 @@ class JsonLinesSink:
     root: str
     outputs: Store
     _suffix: str = ""
+    _written: set[str] = field(default_factory=set)
 
     @property
     def name(self) -> str:
@@ -55,6 +57,8 @@ class JsonLinesSink:
             return
         ledgers, name = LocalStore(self.root), f"{table.name}{self._suffix}"
         entries = ledgers.list(f"{name}.ledger")
+        if name in self._written and not entries:
+            raise Unusable(f"--sink: {self.name}: {table.name}: its ledger was removed under the running job")
         last: dict[str, Any] = json.loads(ledgers.get(entries[-1])) if entries else {"epoch": 0, "bytes": 0}
         if last["epoch"] >= epoch:
             return
@@ -66,7 +70,8 @@ class JsonLinesSink:
             ledgers.create(f"{name}.ledger/{epoch:08d}", json.dumps(whole).encode())
             ledgers.delete(entries)
         except OSError as error:
-            raise JobError(f"--sink: {self.name}: {table.name}: {error.strerror}") from error
+            raise fault(f"--sink: {self.name}: {table.name}", error) from error
+        self._written.add(name)
         reach(Step.JSONL_RECORDED)
 
     def _lines(self, files: Sequence[DataFile]) -> bytes:

@@ -7,14 +7,26 @@ from typing import Final
 
 import polars as pl
 import sqlalchemy as sa
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
-from ecompulse.epochs.errors import JobError, UserError
+from ecompulse.epochs.errors import JobError, Unusable, UserError
 from ecompulse.epochs.protocols import NOBODY, DataFile, Owner, Store, TableSpec
 from ecompulse.epochs.state import read_verified
 from ecompulse.epochs.steps import Step, reach
 from ecompulse.epochs.tables import stored_schema
-from ecompulse.io.sinks.database import POSTGRESQL, bounded, is_there, open_engine, reason, shown_name
+from ecompulse.io.disk import fault
+from ecompulse.io.sinks.database import (
+    POSTGRESQL,
+    bounded,
+    check_file,
+    file_of,
+    identity_of,
+    is_there,
+    may_pass,
+    open_engine,
+    reason,
+    shown_name,
+)
 from ecompulse.io.sinks.warehouse_rows import inserted, stage, standing, upsert_rows, upsert_staged
 from ecompulse.io.sinks.warehouse_schema import LEDGER, LEDGER_TABLE, ensure, lock, migrate, table_of, versioned
 
@@ -42,6 +54,7 @@ class WarehouseSink:
     _owner: Owner = NOBODY
     _tables: dict[str, sa.Table] = field(default_factory=dict)
     _settled: set[str] = field(default_factory=set)
+    _file: tuple[int, int] | None = None  # that was written to
 
     def __post_init__(self) -> None:
         """UserError for a URL that names no database that is supported."""
@@ -61,15 +74,15 @@ class WarehouseSink:
         self.check(tables)
         if not is_there(self._engine):
             return
+        self._file = identity_of(file_of(self._engine))
         try:
             with self._engine.connect() as connection, bounded(connection, 30):
                 if versioned(connection):
                     for table in tables:
                         self._foreign(connection, table.name)
-        except OperationalError as error:  # somebody else has the database for now
-            raise JobError(f"--warehouse: {self.name}: {reason(error)}") from None
         except SQLAlchemyError as error:
-            raise UserError(f"--warehouse: {self.name}: {reason(error)}") from None
+            wrong = JobError if may_pass(error) else UserError
+            raise wrong(f"--warehouse: {self.name}: {reason(error)}") from None
 
     def _foreign(self, connection: sa.Connection, table: str) -> list[str]:
         """Checkpoints whose rows of our job and instance are there and are to be replaced.
@@ -95,14 +108,18 @@ class WarehouseSink:
         return foreign
 
     def check(self, tables: Sequence[TableSpec]) -> None:
-        """UserError when PostgreSQL cannot be reached or does not let us write; nothing is written."""
+        """UserError when a database does not let us in or write, JobError when it does not answer; writes nothing."""
         if self._engine.dialect.name != POSTGRESQL:
+            path = file_of(self._engine)
+            if path is not None:
+                check_file(path)
             return
         try:
             with self._engine.connect() as connection, bounded(connection, 30):
                 lacking = _lacking(connection, [LEDGER, *(table.name for table in tables if table.warehouse)])
         except SQLAlchemyError as error:
-            raise UserError(f"--warehouse: {self.name}: {reason(error)}") from None
+            wrong = JobError if may_pass(error) else UserError
+            raise wrong(f"--warehouse: {self.name}: {reason(error)}") from None
         if lacking:
             raise UserError(f"--warehouse: {self.name}: {lacking}")
 
@@ -115,12 +132,15 @@ class WarehouseSink:
         frame = pl.concat(frames) if frames else pl.DataFrame(schema=stored_schema(table))
         try:
             self._write(table, epoch, standing(frame, revised=table.revised))
-        except (SQLAlchemyError, JobError) as error:
-            cause = reason(error) if isinstance(error, SQLAlchemyError) else error
-            raise JobError(f"--warehouse: {self.name}: table {table.name}: {cause}") from error
+        except SQLAlchemyError as error:
+            wrong = JobError if may_pass(error) else Unusable
+            raise wrong(f"--warehouse: {self.name}: table {table.name}: {reason(error)}") from error
+        except JobError as error:
+            raise type(error)(f"--warehouse: {self.name}: table {table.name}: {error}") from error
         self._settled.add(table.name)
 
     def _write(self, table: TableSpec, epoch: int, rows: pl.DataFrame) -> None:
+        self._check_there()
         with self._engine.connect() as connection, bounded(connection), connection.begin():
             target = self._table(connection, table)
             published = self._published(connection, table.name)
@@ -142,7 +162,20 @@ class WarehouseSink:
                 upsert_rows(connection, target, rows, revised=table.revised)
             reach(Step.WAREHOUSE_BEFORE_COMMIT)
         self._tables[table.name] = target
+        self._file = identity_of(file_of(self._engine))
         reach(Step.WAREHOUSE_COMMITTED)
+
+    def _check_there(self) -> None:
+        """Unusable when the file that was written to is gone: SQLite would go on writing into what nobody can find."""
+        path = file_of(self._engine)
+        if path is None:
+            return
+        if self._file is not None and identity_of(path) != self._file:
+            raise Unusable("it was removed or replaced under the running job")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise fault(str(path.parent), error) from None
 
     def _table(self, connection: sa.Connection, spec: TableSpec) -> sa.Table:
         """The table in the database, made or widened when need be, the first time that it is written."""

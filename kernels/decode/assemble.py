@@ -17,7 +17,9 @@ from ecompulse.kernels.event import (
     DTYPES,
     EVENT_SCHEMA,
     FRAME_SCHEMA,
+    KEPT_ROW_BYTES,
     MAX_FIELD_BYTES,
+    MAX_ROW_BYTES,
     Field,
     Kind,
 )
@@ -82,7 +84,7 @@ def _exact_frame(good: list[dict[str, Any]], batch: Batch) -> pl.DataFrame:
 def _dead(bad: list[tuple[int, BrokenRule]], batch: Batch, plan: Plan) -> tuple[pl.DataFrame, pl.Series]:
     rows = pl.Series([row for row, _ in bad], dtype=pl.Int64)
     frame = batch.positions[rows].with_columns(
-        raw=batch.raw(rows),
+        raw=_first_bytes(batch.raw(rows)),
         rule=pl.Series([broken.rule.value for _, broken in bad], dtype=pl.String),
         message=pl.Series([broken.message for _, broken in bad], dtype=pl.String),
         seen_at=_utc(pl.lit(plan.now_ms, pl.Int64)),
@@ -90,6 +92,12 @@ def _dead(bad: list[tuple[int, BrokenRule]], batch: Batch, plan: Plan) -> tuple[
     times = pl.Series("event_time", [broken.event_time_ms for _, broken in bad], dtype=pl.Int64)
     as_times = times.to_frame().select(_utc(pl.col("event_time"))).to_series()
     return frame.select(DEAD_LETTER_SCHEMA.names()), as_times
+
+
+def _first_bytes(raw: pl.Series) -> pl.Series:
+    """Rows as letters keep them: of one that is too large its beginning."""
+    large = raw.bin.size() > MAX_ROW_BYTES
+    return raw.zip_with(~large.fill_null(value=False), raw.bin.head(KEPT_ROW_BYTES)) if large.any() else raw
 
 
 def _screen(batch: Batch, plan: Plan) -> pl.DataFrame:

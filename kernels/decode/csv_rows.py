@@ -59,7 +59,7 @@ def csv_batch(rows: pl.DataFrame, header: str, plan: Plan, delimiter: str = ",")
     sorted_out = sort_columns(source, plan)
 
     def record(row: int) -> Record:
-        content = checked_text(raw[row])
+        content = checked_text(rows, row)
         return record_of(_exact(content, names, delimiter), content, plan)
 
     return Batch(

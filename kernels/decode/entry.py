@@ -9,10 +9,9 @@ from ecompulse.kernels.decode.csv_rows import csv_batch
 from ecompulse.kernels.decode.json_rows import few_json_rows, json_batch
 from ecompulse.kernels.decode.plan import plan_for
 from ecompulse.kernels.decode.typed_rows import typed_batch
-from ecompulse.kernels.event import RAW_SCHEMA
+from ecompulse.kernels.event import HEADER, LENGTH, RAW_SCHEMA
 from ecompulse.kernels.mapping import Mapping
 
-HEADER = "header"
 FEW = 50
 """Rows that are judged one by one: columns cost ten milliseconds, however few rows they have."""
 
@@ -28,7 +27,7 @@ class Form(StrEnum):
 def decode(rows: pl.DataFrame, now_ms: int, mapping: Mapping | None = None, form: Form | None = None) -> Decoded:
     """Events and dead letters of a frame in the form that it has, or that `form` says it has.
 
-    `RAW_SCHEMA` is JSON; with a column `header` more (String, the same in every row) it is CSV; anything else
+    `RAW_SCHEMA` is JSON; with a column `header` more it is CSV; anything else
     is columns.
     """
     form = form or form_of(rows)
@@ -42,7 +41,7 @@ def decode(rows: pl.DataFrame, now_ms: int, mapping: Mapping | None = None, form
 
 def form_of(rows: pl.DataFrame) -> Form:
     """The form of a frame, by its columns."""
-    if rows.schema.get("raw") != pl.Binary or set(rows.columns) - {*RAW_SCHEMA, HEADER}:
+    if rows.schema.get("raw") != pl.Binary or set(rows.columns) - {*RAW_SCHEMA, HEADER, LENGTH}:
         return Form.COLUMNS
     return Form.CSV if HEADER in rows.columns else Form.JSON
 

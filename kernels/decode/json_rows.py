@@ -13,7 +13,7 @@ from ecompulse.kernels.decode.members import members_of
 from ecompulse.kernels.decode.plan import PROPERTIES, Plan
 from ecompulse.kernels.decode.rules import BrokenRule, Rule, shown
 from ecompulse.kernels.decode.strict_json import parse
-from ecompulse.kernels.event import MAX_ROW_BYTES, POSITION_SCHEMA
+from ecompulse.kernels.event import LENGTH, MAX_ROW_BYTES, POSITION_SCHEMA
 
 # DuckDB takes trailing commas, and the separator of signatures must not come out of an escape.
 _ODD: Final = r",[ \t\r\n]*[}\]]|\\u001[fF]"
@@ -56,7 +56,7 @@ def few_json_rows(rows: pl.DataFrame, plan: Plan) -> Batch:
     raw = rows["raw"]
 
     def record(row: int) -> Record:
-        content = checked_text(raw[row])
+        content = checked_text(rows, row)
         return record_of(parse(content, object_only=True), content, plan)
 
     return Batch(
@@ -79,15 +79,16 @@ def utf8(raw: pl.Series) -> pl.Series:
         return duck.decode_utf8(raw)
 
 
-def checked_text(raw: bytes | None) -> str:
-    """A row's text.
+def checked_text(rows: pl.DataFrame, row: int) -> str:
+    """The text of one of the rows (`RAW_SCHEMA`).
 
     Raises:
         BrokenRule: row_too_large, invalid_utf8.
     """
-    raw = raw or b""
+    raw: bytes = rows["raw"][row] or b""
     if len(raw) > MAX_ROW_BYTES:
-        raise BrokenRule(Rule.ROW_TOO_LARGE, f"the row has {len(raw)} bytes, more than {MAX_ROW_BYTES}")
+        length = rows[LENGTH][row] if LENGTH in rows.columns else len(raw)
+        raise BrokenRule(Rule.ROW_TOO_LARGE, f"the row has {length} bytes, more than {MAX_ROW_BYTES}")
     try:
         return raw.decode()
     except UnicodeDecodeError as error:

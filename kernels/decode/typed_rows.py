@@ -1,6 +1,7 @@
 """Rows of typed columns (Parquet) as columns of cells."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,10 +16,12 @@ from ecompulse.kernels.decode.properties import join_objects
 from ecompulse.kernels.decode.rules import BrokenRule, Rule
 from ecompulse.kernels.decode.sorting import json_text, sort_columns
 from ecompulse.kernels.decode.strict_json import parse
-from ecompulse.kernels.event import MAX_ROW_BYTES, POSITION_SCHEMA
+from ecompulse.kernels.event import MAX_ROW_BYTES, OWN, POSITION_SCHEMA
 from ecompulse.kernels.mapping import TimeReading
 
 _ISO: Final = "%Y-%m-%dT%H:%M:%S%.3f"
+_FINER: Final = {"us": "%Y-%m-%dT%H:%M:%S%.6f", "ns": "%Y-%m-%dT%H:%M:%S%.9f"}
+_NS_PER_MS: Final = 1_000_000
 _WRAPPER: Final = '{"v":'
 
 
@@ -56,7 +59,7 @@ class _Rows:
             raise BrokenRule(Rule.ROW_TOO_LARGE, f"the row has more than {MAX_ROW_BYTES} bytes")
         if self.not_text[row]:
             raise BrokenRule(Rule.INVALID_UTF8, "a column of bytes is not UTF-8")
-        values = {name: _value(cells, row) for name, cells in self.columns.items()}
+        values = {name: _value(name, cells, row) for name, cells in self.columns.items()}
         content = self.content(pl.Series([row]))[0] if self.plan.hashes_ids else ""
         return record_of(values, content, self.plan)
 
@@ -64,11 +67,13 @@ class _Rows:
 def typed_batch(rows: pl.DataFrame, plan: Plan) -> tuple[Batch, Plan]:
     """The batch of rows with any columns beside `POSITION_SCHEMA`, and the plan with times as they are typed.
 
-    A row's raw form, for dead letters and the hash, is its JSON object without nulls, keys sorted.
+    Columns may be escaped (`OWN`). A row's raw form, for dead letters and the hash, is its JSON object without nulls,
+    keys sorted.
     """
-    plan = _typed_times(rows, plan)
-    columns = {name: _cells(rows[name]) for name in rows.columns if name not in POSITION_SCHEMA}
-    typed = _Rows(columns, _large(columns, rows.height), _not_text(rows, columns), plan)
+    own = {name.removeprefix(OWN): rows[name] for name in rows.columns if name not in POSITION_SCHEMA}
+    plan = _typed_times(own, plan)
+    columns = {name: _cells(column) for name, column in own.items()}
+    typed = _Rows(columns, _large(columns, rows.height), _not_text(own, columns, rows.height), plan)
     found = sort_columns(columns, plan)
     batch = Batch(
         positions=rows.select(POSITION_SCHEMA.names()).cast(POSITION_SCHEMA),
@@ -90,25 +95,28 @@ def _large(columns: dict[str, Cells], height: int) -> pl.Series:
     return pl.select(pl.sum_horizontal(sizes) > MAX_ROW_BYTES).to_series()
 
 
-def _typed_times(rows: pl.DataFrame, plan: Plan) -> Plan:
+def _typed_times(own: Mapping[str, pl.Series], plan: Plan) -> Plan:
     """A column of times is read as such, whatever format the mapping gives to text."""
-    column = next((name for name, field in plan.sources.items() if field == "event_time"), None)
-    if column not in rows.columns or not isinstance(rows.schema[column], pl.Datetime):
+    column = next((name for name, field in plan.sources.items() if field == "event_time"), "")
+    if column not in own or not isinstance(own[column].dtype, pl.Datetime):
         return plan
     mapping = plan.mapping.with_time(TimeReading(zone=plan.mapping.time.zone))
     return Plan(mapping, plan.now_ms, plan.typed)
 
 
-def _value(cells: Cells, row: int) -> Any:
+def _value(name: str, cells: Cells, row: int) -> Any:
     cell = cells.at(row)
-    return None if cell is None else cell.text if cell.quoted else parse(cell.text)
+    try:
+        return None if cell is None else cell.text if cell.quoted else parse(cell.text)
+    except BrokenRule as broken:
+        raise BrokenRule(broken.rule, f"{name}: {broken.message}") from None
 
 
-def _not_text(rows: pl.DataFrame, columns: dict[str, Cells]) -> pl.Series:
-    bad = all_of(False, rows.height)
+def _not_text(own: Mapping[str, pl.Series], columns: dict[str, Cells], height: int) -> pl.Series:
+    bad = all_of(False, height)
     for name, cells in columns.items():
-        if rows.schema[name] == pl.Binary:
-            bad |= rows[name].is_not_null() & cells.text.is_null()
+        if own[name].dtype == pl.Binary:
+            bad |= own[name].is_not_null() & cells.text.is_null()
     return bad
 
 
@@ -120,35 +128,50 @@ def _cells(column: pl.Series) -> Cells:
 def _text(column: pl.Series) -> tuple[pl.Series, bool]:
     """A typed column as text, and whether that is a string (else JSON text)."""
     dtype = column.dtype
-    if dtype == pl.Null:
-        return nothing(column.len()), True
-    if dtype == pl.Binary:
-        return utf8(column), True
-    if isinstance(dtype, pl.Datetime):
-        return _iso(column, dtype), True
+    if isinstance(dtype, pl.BaseExtension):
+        return _text(column.ext.storage())
     if dtype.is_nested():
         return _nested(column), False
-    text = column.cast(pl.String)
-    if dtype.is_float():
-        text = text.str.replace("inf", "Infinity", literal=True)
-    return text, not (dtype.is_numeric() or dtype == pl.Boolean)
+    if dtype.is_numeric() or dtype == pl.Boolean:
+        text = column.cast(pl.String)
+        return text.str.replace("inf", "Infinity", literal=True) if dtype.is_float() else text, False
+    return _characters(column), True
+
+
+def _characters(column: pl.Series) -> pl.Series:
+    """A column of strings, bytes or times as strings."""
+    dtype = column.dtype
+    if dtype == pl.Null:
+        return nothing(column.len())
+    if dtype == pl.Binary:
+        return utf8(column)
+    if isinstance(dtype, pl.Datetime):
+        return _iso(column, dtype)
+    return column.dt.to_string("iso") if isinstance(dtype, pl.Duration) else column.cast(pl.String)
 
 
 def _iso(column: pl.Series, dtype: pl.Datetime) -> pl.Series:
-    if dtype.time_zone:
-        return column.dt.convert_time_zone("UTC").dt.strftime(_ISO + "Z")
-    return column.dt.strftime(_ISO)
+    """ISO 8601 in milliseconds, and finer in rows where there is anything finer to tell."""
+    zone = "Z" if dtype.time_zone else ""
+    moments = column.dt.convert_time_zone("UTC") if zone else column
+    text = moments.dt.strftime(_ISO + zone)
+    fine = (moments.dt.nanosecond() % _NS_PER_MS != 0).fill_null(value=False)
+    return text.zip_with(~fine, moments.dt.strftime(_FINER[dtype.time_unit] + zone)) if fine.any() else text
 
 
 def _nested(column: pl.Series) -> pl.Series:
     """JSON text of structs and lists; Polars writes NaN as null and no bytes, so those go through Python."""
     if not all(leaf in (pl.String, pl.Boolean) or leaf.is_integer() for leaf in _leaves(column.dtype)):
-        texts = [None if item is None else json.dumps(item, default=str) for item in column.to_list()]
+        texts = [None if item is None else json.dumps(item, default=_plain) for item in column.to_list()]
         return pl.Series(texts, dtype=pl.String)
     value = pl.col("v")
     wrapped = pl.struct("v").struct.json_encode()
     text = wrapped.str.strip_prefix(_WRAPPER).str.strip_suffix("}")
     return column.alias("v").to_frame().select(pl.when(value.is_not_null()).then(text)).to_series()
+
+
+def _plain(value: Any) -> str:
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
 
 
 def _leaves(dtype: Any) -> list[Any]:

@@ -109,8 +109,16 @@ def test_the_place_that_a_letter_claims_to_come_from_is_not_opened(shop, tmp_pat
     from ecompulse.io import letters  # noqa: PLC0415
 
     opened = []
-    monkeypatch.setattr(letters, "csv_header", lambda path: opened.append(path) or ("", 0))
-    row = {"raw": b"a,b", "source": source, "partition": 0, "offset": 0, "job": "j", "protected": False}
+    monkeypatch.setattr(letters, "head_of", lambda path, **_: opened.append(path))
+    row = {
+        "raw": b"a,b",
+        "source": source,
+        "partition": 0,
+        "offset": 0,
+        "job": "j",
+        "protected": False,
+        "rule": "wrong_type",
+    }
     frame = pl.DataFrame([row]).with_columns(seen_at=pl.lit(0).cast(pl.Datetime("us", "UTC")))
     chosen = letters.choose(frame, {"job": "j", "sources": ["/in"]}, {"/in/1.csv"})
     assert chosen.letters["header"].to_list() == [None]

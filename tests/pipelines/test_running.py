@@ -68,6 +68,24 @@ def test_a_second_run_says_that_nothing_is_left_and_new_rows_go_on(shop):
     assert shop.tables()["lake enriched_events"].height == 240
 
 
+def test_what_waits_for_its_line_end_is_named_and_nothing_is_said_to_be_finished(shop):
+    whole, last = write_lines(shop.source / "1.jsonl", events(50)), shop.source / "2.jsonl"
+    last.write_text("\n".join(events(3, start=50)))
+    waits = f"event_enrichment: {last}: its last {len(last.read_text().splitlines()[2])} bytes wait for their line end"
+    for _ in range(2):
+        status, said = shop.run_here(QUIET)
+        assert (status, said) == (0, f"{waits}; --drain reads them\n")
+    assert shop.run_here(QUIET, "--drain") == (0, "")
+    assert shop.run_here(QUIET)[1].count("no new rows") == 1
+    assert whole.exists()
+
+
+def test_a_first_run_without_rows_says_where_it_looked(shop):
+    for path in shop.source.iterdir():
+        path.unlink()
+    assert shop.run_here(QUIET) == (0, f"event_enrichment: no rows yet in {shop.source}\n")
+
+
 def test_progress_off_a_terminal_is_json_lines_only(shop):
     status, out, said = command("pipelines.event_enrichment", *shop.arguments("--max_records_per_epoch=80"))
     assert (status, said) == (0, "")

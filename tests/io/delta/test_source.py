@@ -129,6 +129,11 @@ def test_a_table_in_a_bucket(moto, monkeypatch):
     assert [frame.height for frame in read(source, positions, 2)] == [2, 2, 1]
     append(place, [5], storage_options(place, endpoint))
     assert pl.concat(read(source, positions, 100))["n"].to_list() == [5]
+    rows = pl.DataFrame({"n": range(7), "p": ["a b", "a+b", "50%", "x:y", "p/q", "é", "%20"]})
+    other = f"s3://{bucket}/a b/t+é 5%"
+    write_deltalake(other, rows, partition_by=["p"], storage_options=storage_options(other, endpoint))
+    found = pl.concat(read(open_source(other, 0, order="name", max_files=9, s3_endpoint=endpoint), {}, 100))
+    assert found.sort("n").select("n", "p").equals(rows)
     with pytest.raises(UserError, match=f"--source: s3://{bucket}/gone: there is no Delta table"):
         open_source(f"s3://{bucket}/gone", 0, order="name", max_files=9, s3_endpoint=endpoint)
     with pytest.raises(UserError, match="--source: s3://nowhere/t: there is no such bucket"):

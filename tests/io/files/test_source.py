@@ -1,8 +1,5 @@
 import gzip
 import os
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from unittest import mock
 
 import polars as pl
 import pytest
@@ -11,8 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.epochs.errors import JobError, UserError
-from ecompulse.io.files.listing import list_files
-from ecompulse.io.files.records import OpenFile, record_ends, scan, to_rows
 from ecompulse.io.files.source import FileSource
 from ecompulse.io.sources import open_source
 from pipelines import event_enrichment
@@ -168,37 +163,6 @@ def test_what_is_not_there_or_not_known_is_one_line(tmp_path):
         open_source("ftp://host/x", 0, order="name", max_files=10)
 
 
-@given(st.binary(max_size=300), st.integers(0, 300))
-def test_record_ends_do_not_depend_on_chunks(data, cut):
-    """Scanning in two chunks finds the same ends as in one."""
-    whole, _ = record_ends(data, quoted=True, inside=False)
-    first, inside = record_ends(data[:cut], quoted=True, inside=False)
-    second, _ = record_ends(data[cut:], quoted=True, inside=inside)
-    assert [*first, *(second + min(cut, len(data)))] == list(whole)
-
-
-def test_rows_know_their_position():
-    raw, offset = to_rows(b"aa\n\nb\r\n", 100, quoted=False)
-    assert raw.to_list() == [b"aa", b"b"]
-    assert offset.to_list() == [100, 104]
-
-
-@given(st.lists(st.sampled_from([b"a", b"\n", b"\r", b"\r\n", b'"', b"bc"]), max_size=30).map(b"".join), st.data())
-def test_a_plan_counts_the_records_that_are_read(data, choice):
-    chunk, limit = choice.draw(st.integers(1, 8)), choice.draw(st.integers(1, 5))
-    quoted, at = choice.draw(st.booleans()), 0
-    with TemporaryDirectory() as folder, mock.patch("ecompulse.io.files.records.CHUNK", chunk):
-        path = Path(folder, "a.csv")
-        path.write_bytes(data)
-        while ranges := list(scan(OpenFile(str(path)), at, limit, quoted=quoted, whole=True)):
-            for start, end, records, blank in ranges:
-                assert (start, at) == (at, start), "ranges follow each other"
-                assert to_rows(data[start:end], start, quoted=quoted)[0].len() == records
-                assert records + blank <= limit
-                at = end
-    assert at == len(data)
-
-
 def test_csv_files_of_other_columns_are_read_by_their_own_headers(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     time, folder = "2026-03-01T00:00:00Z", tmp_path / "in"
@@ -211,11 +175,3 @@ def test_csv_files_of_other_columns_are_read_by_their_own_headers(tmp_path, monk
         ("a", "u1", "red shoes"),
         ("b", "u2", "blue hat"),
     ]
-
-
-def test_scan_stops_at_the_limit(tmp_path):
-    path = tmp_path / "a.jsonl"
-    path.write_bytes(b"a\n" * 10)
-    ranges = list(scan(OpenFile(str(path)), 4, 3, quoted=False, whole=False))
-    assert ranges == [(4, 10, 3, 0)]
-    assert list_files(str(path), "name")[0].size == 20

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
-from ecompulse.epochs.errors import UserError
+from ecompulse.epochs.errors import JobError
 from ecompulse.io.kafka.settings import ClientSettings
 from ecompulse.io.kafka.streams import TopicStreams, keys_of
 from ecompulse.simulator.produce import produce
@@ -63,7 +63,7 @@ def test_a_second_sender_uses_the_topics_that_are_there(topics: Topics) -> None:
 
 def test_brokers_that_are_not_there_are_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ecompulse.io.kafka.cluster.CONNECT_MS", 300)
-    with pytest.raises(UserError, match=r"--kafka: kafka://127.0.0.1:1: nobody answers there"):
+    with pytest.raises(JobError, match=r"--kafka: kafka://127.0.0.1:1: nobody answers there"):
         TopicStreams("127.0.0.1:1", "", ClientSettings())
 
 

@@ -227,5 +227,5 @@ def test_epochs_without_rows_cost_no_transaction(topics: Topics, prefix: str, tm
 
 def test_a_broker_that_is_not_there_is_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ecompulse.io.kafka.cluster.CONNECT_MS", 500)
-    with pytest.raises(UserError, match=r"^--sink: kafka://127.0.0.1:1: nobody answers there; .*$"):
+    with pytest.raises(JobError, match=r"^--sink: kafka://127.0.0.1:1: nobody answers there; .*$"):
         open_sink("127.0.0.1:1", "", tmp_path)

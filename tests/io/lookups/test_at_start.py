@@ -1,4 +1,7 @@
-"""What is wrong with a look-up is one line when the job starts, exit status 2, no secret, and nothing is made."""
+"""What is wrong with a look-up is one line when the job starts, no secret, and nothing is made.
+
+The exit status is 2 for what the user must change, 1 for a server that does not answer.
+"""
 
 import pytest
 
@@ -42,8 +45,9 @@ def test_one_line(shop, rows, moto, lookup, message):
     enrich.write_text(
         f"steps: {{user: {{lookup: '{lookup.format(**facts)}', columns: {{tier: text}}, deadline: 1m, retries: 0}}}}"
     )
-    status, said = shop.run_here(f"--enrich={enrich}")
-    assert status == 2
+    passing = "Connection refused" in message or "endpoint" in message or ".invalid" in message
+    status, said = shop.run_here(f"--enrich={enrich}", "--publish_attempts=1")
+    assert status == (1 if passing else 2)
     assert said.startswith("event_enrichment: --enrich: steps.user.lookup: ")
     assert message in said
     assert said.count("\n") == 1

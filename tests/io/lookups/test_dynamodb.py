@@ -118,5 +118,5 @@ def test_what_is_wrong_is_one_line(client, moto, monkeypatch):
         opened(moto, "a/b")
     with pytest.raises(ValueError, match="unknown option ednpoint"):
         opened(moto, "users", "&ednpoint=x")
-    with pytest.raises(ValueError, match="Could not connect to the endpoint"):
+    with pytest.raises(LookupFailed, match="Could not connect to the endpoint"):
         opened(moto, "users", "&endpoint=http://127.0.0.1:1").check()

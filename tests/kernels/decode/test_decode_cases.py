@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from ecompulse.kernels.decode import Rule, decode, decode_json
-from ecompulse.kernels.event import DEAD_LETTER_SCHEMA, FRAME_SCHEMA, RAW_SCHEMA
+from ecompulse.kernels.event import DEAD_LETTER_SCHEMA, FRAME_SCHEMA, KEPT_ROW_BYTES, RAW_SCHEMA
 
 pytestmark = pytest.mark.usefixtures("few")
 
@@ -92,6 +92,10 @@ CASES = [
 ]  # fmt: skip
 
 
+def kept(rule, row):
+    return row[:KEPT_ROW_BYTES] if rule == Rule.ROW_TOO_LARGE else row
+
+
 @pytest.mark.parametrize(("rule", "row", "message"), CASES, ids=[f"{rule}-{i}" for i, (rule, _, _) in enumerate(CASES)])
 def test_a_bad_row_among_good_ones_is_one_dead_letter(rule, row, message):
     decoded = decode_json(frame([good(event_id="a"), row, good(event_id="b")]), NOW)
@@ -102,7 +106,7 @@ def test_a_bad_row_among_good_ones_is_one_dead_letter(rule, row, message):
     assert letter["rule"] == rule
     assert message in letter["message"]
     assert len(letter["message"]) < 250
-    assert (letter["raw"], letter["source"], letter["partition"], letter["offset"]) == (row, "f", 3, 101)
+    assert (letter["raw"], letter["source"], letter["partition"], letter["offset"]) == (kept(rule, row), "f", 3, 101)
     assert letter["seen_at"] == datetime.fromtimestamp(NOW / 1000, UTC)
 
 
@@ -116,7 +120,7 @@ def test_all_cases_at_once():
     decoded = decode(frame([value for row in rows for value in (good(), row)]), NOW)
     assert decoded.events.height == len(CASES)
     assert decoded.dead["rule"].to_list() == [rule for rule, _, _ in CASES]
-    assert decoded.dead["raw"].to_list() == rows
+    assert decoded.dead["raw"].to_list() == [kept(rule, row) for rule, row, _ in CASES]
 
 
 @pytest.mark.parametrize(

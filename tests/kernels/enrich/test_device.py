@@ -56,6 +56,23 @@ def test_each_agent_is_parsed_once_and_kept(events):
     assert [sorted(call) for call in calls] == [sorted([CHROME, "curl/8.5.0"])]
 
 
+@pytest.mark.parametrize("start", [CHROME, PHONE, "HTC_", "curl/8.5.0", "", "x1"])
+@pytest.mark.parametrize(
+    "rest", [" " * 64_000, " Mozilla/5.0 (Linux; Android 9; " * 2_000, "\N{COMBINING ACUTE ACCENT}" * 32_000]
+)
+def test_only_the_beginning_of_a_long_agent_is_read(events, start, rest):
+    read = []
+
+    def noted(agents: pl.Series) -> pl.DataFrame:
+        read.extend(agents)
+        return parse_agents(agents)
+
+    batch = events([{"user_agent": start + rest}, {"user_agent": start}])
+    found = device.apply(batch, CachedLookup(Computed(AGENT, noted), "fail"))
+    assert sorted(read) == sorted([(start + rest)[: device.LONGEST], start])
+    assert found["user_agent"].to_list() == batch["user_agent"].to_list()
+
+
 def test_crawler_search_equals_the_package_s_own(shared_data):
     import crawleruseragents  # noqa: PLC0415
 

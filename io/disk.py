@@ -1,0 +1,42 @@
+"""What a disk has to say: faults of files in a line, and whether a place could be made at all."""
+
+import errno
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+from ecompulse.epochs.errors import JobError, Unusable
+
+_PASSING: Final = frozenset(
+    {
+        errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE,
+        errno.ETIMEDOUT,
+    }
+)  # fmt: skip
+_TOLD: Final = re.compile(r"\(os error (\d+)\)")
+"""How libraries written in Rust repeat the number of a fault."""
+
+
+def fault(where: str, error: OSError) -> JobError:
+    """An error of the file system as one line with the place; Unusable where waiting would not help."""
+    said = error.strerror or str(error).splitlines()[0]
+    return (JobError if error.errno in _PASSING else Unusable)(f"{where}: {said}")
+
+
+def is_lasting(text: str) -> bool:
+    """Whether a library repeats a fault of the disk that waiting would not mend: no space, no permission."""
+    found = _TOLD.search(text)
+    return found is not None and int(found[1]) not in _PASSING | {errno.ENOENT}
+
+
+def obstacle(path: Path) -> str | None:
+    """Why no file or folder could be made or written at a path, in words; None when nothing is in the way."""
+    try:
+        there = next(each for each in (path, *path.parents) if each.exists())
+    except OSError as error:
+        return error.strerror
+    if there != path and not there.is_dir():
+        return f"{there} is a file, not a directory"
+    wanted = os.W_OK | os.X_OK if there.is_dir() else os.W_OK
+    return None if os.access(there, wanted) else f"{there}: permission denied"
