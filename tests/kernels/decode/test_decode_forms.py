@@ -170,3 +170,18 @@ def test_a_dead_row_of_columns_decodes_again_once_it_is_mended():
     mended = dead.with_columns(raw=pl.lit(dead["raw"][0].replace(b'"x"', b"2"))).select(RAW_SCHEMA.names())
     again = decode_json(mended, NOW, parse_mapping("help: lenient"))
     assert again.events.select("event_id", "user_id", "price", "offset").rows() == [("b", "8", Decimal(2), 1)]
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_a_currency_is_kept_in_capitals(few):
+    texts = ["eur", "Eur", "EUR", "€", "euro", ""] * (1 if few else 20)
+    rows = [json.dumps({"event_id": "e", "event_type": "x", "event_time": TIME, "user_id": "u", "currency": t}).encode()
+            for t in texts]  # fmt: skip
+    expected = ["EUR", "EUR", "EUR", "€", "euro", ""] * (1 if few else 20)
+    assert decode_json(frame(rows), NOW).events["currency"].to_list() == expected
+    mapping = parse_mapping("default_currency: usd\nvalues: {currency: [eur, usd]}")
+    decoded = decode_json(frame(rows), NOW, mapping)
+    assert set(decoded.events["currency"]) == {"EUR"}
+    assert decoded.dead.height == len(texts) // 2
+    constant = parse_mapping("constants: {currency: gbp}")
+    assert set(decode_csv(frame([f"e,x,{TIME},u,1,,".encode()]), HEADER, NOW, constant).events["currency"]) == {"GBP"}
