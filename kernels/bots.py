@@ -1,6 +1,6 @@
 """What happens to events of bots before visitors are looked at."""
 
-from typing import Literal
+from typing import Final, Literal
 
 import polars as pl
 
@@ -8,19 +8,27 @@ from ecompulse.kernels.quality_totals import PARTIAL_SCHEMA
 
 Bots = Literal["exclude", "include", "segment"]
 
+ACCOUNTS: Final = ("bots", "bots_bought")
+"""Where events of bots end that are left out: purchases apart."""
+
 _IS_BOT = (pl.col("device_class") == "bot").fill_null(value=False)
 
 
 def divide_bots(events: pl.DataFrame, bots: Bots) -> dict[str, pl.DataFrame]:
-    """Enriched events with the column `device` for segments: `kept`, and the `bots` that `exclude` leaves out.
+    """Enriched events with the column `device` for segments: `kept`, and what `exclude` leaves out.
+
+    That is `bots`, and apart from them `bots_bought`: their purchases, which are money that nobody will see.
 
     `include` hides what they are.
     """
     device = pl.col("device_class")
     if bots == "include":
         device = pl.when(_IS_BOT).then(pl.lit("other")).otherwise(device)
-    named, out = events.with_columns(device=device), bots == "exclude"
-    return {"kept": named.filter(~_IS_BOT) if out else named, "bots": named.filter(_IS_BOT) if out else named.clear()}
+    named = events.with_columns(device=device)
+    if bots != "exclude":
+        return {"kept": named, "bots": named.clear(), "bots_bought": named.clear()}
+    out, bought = named.filter(_IS_BOT), (pl.col("event_type") == "purchase").fill_null(value=False)
+    return {"kept": named.filter(~_IS_BOT), "bots": out.filter(~bought), "bots_bought": out.filter(bought)}
 
 
 def count_bots(events: pl.DataFrame, window_ms: int) -> pl.DataFrame:

@@ -15,8 +15,11 @@ from ecompulse.kernels.config import ConfigError, nearest, parse_config
 from ecompulse.kernels.event import BY_NAME, FIELDS, Kind
 
 _SHIPPED: Final = "ecompulse.kernels.mappings"
-_ZONED: Final = re.compile(r"%[:#]?z|%\+")
-_CURRENCY: Final = re.compile(r"[A-Z]{3}")
+_DIRECTIVE: Final = re.compile(r"\.?%[-_0]?(?:\.?[0-9]?f|:{0,3}#?z|.)", re.DOTALL)
+_ZONED: Final = frozenset(("%z", "%:z", "%#z", "%+", "%s"))
+"""Directives that say which moment it is, whatever the zone; seconds since 1970 do."""
+CURRENCY: Final = "[A-Za-z]{3}"
+"""A code of a currency; it is kept in capitals, which ISO 4217 and rates have."""
 _MAX_MINOR_DIGITS: Final = 4
 
 
@@ -25,7 +28,7 @@ class TimeReading:
     """How event_time is written.
 
     Attributes:
-        format: of chrono's strftime (`%Y-%m-%d %H:%M:%S UTC`); none = ISO 8601.
+        format: of chrono's strftime (`%Y-%m-%d %H:%M:%S UTC`), with `.%f` as Python has it; none = ISO 8601.
         zone: IANA name, of times written without one; none = such a time is refused.
         unit: of a time written as a number since 1970: `s`, `ms`, `us` or `ns`.
     """
@@ -42,13 +45,23 @@ class TimeReading:
                 raise ConfigError("zone", f"{self.zone!r} is no zone such as UTC or Europe/Paris") from None
         if self.format is None:
             return
-        zoned = bool(_ZONED.search(self.format))
+        directives = _DIRECTIVE.findall(self.format)
+        if any(found.lstrip(".") == "%f" and found != ".%f" for found in directives):
+            raise ConfigError(
+                "format", "%f is read after a point only (.%f); elsewhere say how long it is (%3f %6f %9f)"
+            )
+        zoned = any(found.lstrip(".") in _ZONED for found in directives)
         if zoned and self.zone:
             raise ConfigError("zone", "the format reads a zone already; leave one of them out")
         if not zoned and not self.zone:
             raise ConfigError("zone", "required, since the format reads no zone (%z)")
-        if not _reads_itself(self.format, zoned=zoned):
+        if not _reads_itself(self.layout, zoned=zoned):
             raise ConfigError("format", f"{self.format!r} does not read a date (chrono's %Y %m %d %H %M %S %.f %z ...)")
+
+    @property
+    def layout(self) -> str:
+        """The format as Polars reads it: to chrono a bare `%f` is a number of nanoseconds, to Python a fraction."""
+        return _DIRECTIVE.sub(lambda found: "%.f" if found[0] == ".%f" else found[0], self.format or "")
 
 
 def _reads_itself(layout: str, *, zoned: bool) -> bool:
@@ -115,8 +128,13 @@ class Mapping:
         for name, digits in self.minor_digits.items():
             if not 0 <= digits <= _MAX_MINOR_DIGITS:
                 raise ConfigError(f"minor_digits.{name}", f"must be 0 to {_MAX_MINOR_DIGITS}, not {digits}")
-        if self.default_currency is not None and not _CURRENCY.fullmatch(self.default_currency):
-            raise ConfigError("default_currency", f"{self.default_currency!r} is no code such as EUR")
+        if self.default_currency is not None:
+            if not re.fullmatch(CURRENCY, self.default_currency):
+                raise ConfigError("default_currency", f"{self.default_currency!r} is no code such as EUR")
+            object.__setattr__(self, "default_currency", in_capitals(self.default_currency))
+        if "currency" in self.values:
+            codes = tuple(in_capitals(code) for code in self.values["currency"])
+            object.__setattr__(self, "values", {**self.values, "currency": codes})
 
     def _check_kind(self, part: str, kind: Kind) -> None:
         for name in getattr(self, part):
@@ -147,6 +165,11 @@ class Mapping:
     def with_time(self, time: TimeReading) -> "Mapping":
         """The same with another reading of event_time."""
         return replace(self, time=time)
+
+
+def in_capitals(currency: str) -> str:
+    """A currency as it is kept."""
+    return currency.upper() if re.fullmatch(CURRENCY, currency) else currency
 
 
 EVENT: Final = Mapping(help="the event itself", lenient=False)

@@ -10,7 +10,6 @@ import polars as pl
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import EVENTS, Source
 from ecompulse.kernels.decode import Decoded, decode
-from ecompulse.kernels.decode.csv_rows import CsvHeaderError
 from ecompulse.kernels.event import EVENT_SCHEMA
 from ecompulse.kernels.mapping import Mapping
 from pipelines.headers import check_columns
@@ -64,11 +63,8 @@ def first_rows(source: Source) -> pl.DataFrame | None:
 
 
 def decode_with(mapping: Mapping | None, rows: pl.DataFrame) -> Decoded:
-    """Good rows and dead letters, as a run at this moment would have them; UserError for a wrong CSV header."""
-    try:
-        return decode(rows, time.time_ns() // 1_000_000, mapping)
-    except CsvHeaderError as error:
-        raise UserError(f"--source: {rows['source'][0]}: {error}") from None
+    """Good rows and dead letters, as a run at this moment would have them."""
+    return decode(rows, time.time_ns() // 1_000_000, mapping)
 
 
 def check_headers(job: "Job", sources: Sequence[Source]) -> None:

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ecompulse.kernels.bots import ACCOUNTS as BOTS
+
 Report = Callable[[Mapping[str, Any]], None]
 
 
@@ -51,7 +53,7 @@ def _told_apart(progress: Mapping[str, Any]) -> str:
 def late_line(progress: Mapping[str, Any]) -> str | None:
     """What to say of an epoch all of whose events came too late; None for any other."""
     late, good = progress["sink"]["tables"].get("late_events", 0), progress["counts"].get("events", 0)
-    if not late or late < good - progress["accounts"].get("bots", 0):
+    if not late or late < good - sum(progress["accounts"].get(account, 0) for account in BOTS):
         return None
     return (
         f"epoch {progress['batchId']}: all {late:,} events were late: they are before the watermark, "

@@ -8,6 +8,7 @@ import polars as pl
 
 from ecompulse.epochs.plan import Operator
 from ecompulse.epochs.protocols import EVENTS
+from ecompulse.kernels.bots import ACCOUNTS as BOTS
 from ecompulse.kernels.bots import Bots, count_bots, divide_bots
 from ecompulse.kernels.dedup import Deduplicate
 from ecompulse.kernels.enrich.joins import Joins
@@ -68,9 +69,10 @@ class Visitors:
         taken = self.intake.read(scope)
         enriched = self.intake.enriched(taken.events)
         bots = enriched | "CountBots" >> map_frames(count_bots, self.intake.quality.window_ms)
-        divided = enriched | "Bots" >> split_frames(divide_bots, ("kept", "bots"), self.bots)
+        divided = enriched | "Bots" >> split_frames(divide_bots, ("kept", *BOTS), self.bots)
         scope.follow(EVENTS)
-        scope.account("bots", divided["bots"])
+        for account in BOTS:
+            scope.account(account, divided[account])
         taken = Taken(divided["kept"], [*taken.quality, bots])
         taken = self._first_copies(scope, taken) if self.dedup else taken
         scope.account(COUNTED, taken.events)

@@ -58,6 +58,7 @@ def _csv_head(path: str, handle: OpenFile, *, whole: bool) -> Head:
         if len(data) == _MOST and _first_end(data) is None:
             raise JobError(f"{path}: has no CSV header: its first line does not end within {MAX_ROW_BYTES:,} bytes")
     start = len(_BOM) if data.startswith(_BOM) else 0
+    start = len(data) - len(data[start:].lstrip(b"\r\n"))  # blank lines are no header
     end, newline = _first_end(data[start:]) or (len(data) - start if whole else 0, NEWLINE)
     header = data[start : start + end].decode("utf-8", errors="replace").rstrip("\r\n")
     return Head(Layout(quoted=True, newline=newline), start + end if end else 0, header)

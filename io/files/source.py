@@ -15,7 +15,7 @@ from ecompulse.io.files.listing import Listed, list_files
 from ecompulse.io.files.parquet import UNREADABLE, count_rows
 from ecompulse.io.files.reader import FileReader
 from ecompulse.io.files.records import OpenFile, is_compressed, scan, suffix_of
-from ecompulse.kernels.decode.csv_rows import CsvHeaderError, column_names
+from ecompulse.kernels.decode.csv_rows import column_names
 
 _UNKNOWN: Final[Mapping[str, Any]] = {"at": 0, "size": -1}
 
@@ -173,8 +173,6 @@ def columns_of(path: str) -> list[str]:
             return parquet.column_names(path)
         head = head_of(path, whole=False) if suffix_of(path) == ".csv" else None
         return column_names(head.header) if head and head.start else []
-    except CsvHeaderError as error:
-        raise UserError(f"--source: {path}: {error}") from None
     except (*UNREADABLE, JobError):  # whatever is wrong is said when it is read
         return []
 

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from ecompulse.io.lookups.store import KEY, LookupFailed, Store, is_local, open_
 from ecompulse.io.tabular import read_table
 from ecompulse.kernels.config import ConfigError
 from ecompulse.kernels.enrich import currency
-from ecompulse.kernels.enrich.config import CacheConfig, EnrichConfig, LookupStep, OnError
+from ecompulse.kernels.enrich.config import CacheConfig, DeviceStep, EnrichConfig, LookupStep, OnError
 from ecompulse.kernels.enrich.device import AGENT, parse_agents
 from ecompulse.kernels.enrich.enrichment import KEYED, Resources
 from ecompulse.kernels.enrich.lookup import FOUND_STATUS
@@ -58,7 +59,7 @@ def open_resources(config: EnrichConfig, guard: Guard = GuardedStore) -> Resourc
         networks=_opened(
             "geo.asn_database", geo.asn_database if geo.enabled else None, open_networks, geo.on_error, geo.cache
         ),
-        agents=_agents(steps.device.max_rows) if steps.device.enabled else None,
+        agents=_agents(steps.device) if steps.device.enabled else None,
         rates=_open_rates(steps.currency.rates if steps.currency.enabled else None, steps.currency.base),
         pii_key=_read_key(steps.pii.key) if steps.pii.active else None,
     )
@@ -175,12 +176,12 @@ def _opened(
         return _shared[key]
 
 
-def _agents(max_rows: int) -> CachedLookup:
-    key = ("device", "user_agent", max_rows)
-    config = CacheConfig(ttl=_FOREVER, negative_ttl=_FOREVER, max_rows=max_rows)
+def _agents(step: DeviceStep) -> CachedLookup:
+    key = ("device", "user_agent", step)
+    config = CacheConfig(ttl=_FOREVER, negative_ttl=_FOREVER, max_rows=step.max_rows)
     with _lock:
         if key not in _shared:
-            _shared[key] = CachedLookup(Computed(AGENT, parse_agents), "fail", config)
+            _shared[key] = CachedLookup(Computed(AGENT, partial(parse_agents, own=step.own_agents)), "fail", config)
         return _shared[key]
 
 

@@ -24,6 +24,7 @@ from ecompulse.kernels.event import (
     Kind,
 )
 from ecompulse.kernels.hashing import row_id
+from ecompulse.kernels.mapping import CURRENCY
 
 _ROW = "_row"
 _CERTAIN = "_certain"
@@ -142,6 +143,8 @@ def _finished(
 ) -> tuple[pl.Expr, pl.Expr]:
     """What the mapping adds: hashes as ids, event names, a default currency; and no empty identities."""
     allowed = plan.mapping.values.get(field.name)
+    if field.name == "currency":
+        value = pl.when(value.str.contains(f"^{CURRENCY}$")).then(value.str.to_uppercase()).otherwise(value)
     if allowed:
         check = check & (value.is_in(list(allowed)) | value.is_null())
     if field.name in IDENTITIES:

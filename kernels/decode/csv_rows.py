@@ -20,34 +20,33 @@ _QUOTED: Final = r'"(?:[^"]|"")*"'
 _ROW: Final = "_row"
 
 
-class CsvHeaderError(ValueError):
-    """A header that cannot name columns."""
-
-
 def column_names(header: str, delimiter: str = ",") -> list[str]:
-    """The columns of a header line.
+    """The columns of a header line, each of another name: whatever it says, its rows are read.
 
-    Raises:
-        CsvHeaderError: for an empty one, broken quotes, or a name given twice.
+    Columns without a name are called by their number (`column_3` is the third), those of a name that an earlier one has
+    get a number after it (`price_2`).
     """
+    line = header.removeprefix("\ufeff")
     try:
-        names = _fields(header.removeprefix("\ufeff"), delimiter)
-    except csv.Error as error:
-        raise CsvHeaderError(f"CSV header {shown(header)}: {error}") from None
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise CsvHeaderError(f"CSV header names {shown(twice[0])} twice; rename one of the columns")
-    if not any(names):
-        raise CsvHeaderError("CSV header names no column")
+        given = _fields(line, delimiter, strict=False)
+    except csv.Error:  # a name longer than any cell
+        given = line.split(delimiter)
+    names: list[str] = []
+    taken, turns, seen = set(given), dict[str, int](), set[str]()
+    for number, name in enumerate(given, start=1):
+        new = plain = name or f"column_{number}"
+        if not name or name in seen:
+            while new in taken:
+                turns[plain] = turns.get(plain, 1) + 1
+                new = f"{plain}_{turns[plain]}"
+        seen.add(name)
+        taken.add(new)
+        names.append(new)
     return names
 
 
 def csv_batch(rows: pl.DataFrame, header: str, plan: Plan, delimiter: str = ",") -> Batch:
-    """The batch of rows (`RAW_SCHEMA`) with one record each, without the header. An empty cell is absent.
-
-    Raises:
-        CsvHeaderError: for a wrong header; never for a record.
-    """
+    """The batch of rows (`RAW_SCHEMA`) with one record each, without the header. An empty cell is absent."""
     names = column_names(header, delimiter)
     raw = rows["raw"]
     text = utf8(raw).str.strip_suffix("\n").str.strip_suffix("\r")
@@ -122,7 +121,7 @@ def _exact(content: str, names: list[str], delimiter: str) -> dict[str, str | No
         BrokenRule: broken_csv, field_too_large.
     """
     try:
-        values = _fields(content.removesuffix("\n").removesuffix("\r"), delimiter)
+        values = _fields(content.removesuffix("\n").removesuffix("\r"), delimiter, strict=True)
     except csv.Error as error:
         rule = Rule.FIELD_TOO_LARGE if "field larger" in str(error) else Rule.BROKEN_CSV
         raise BrokenRule(rule, f"{shown(content)}: {error}") from None
@@ -132,5 +131,5 @@ def _exact(content: str, names: list[str], delimiter: str) -> dict[str, str | No
     return {name: value or None for name, value in zip(names, values, strict=True)}
 
 
-def _fields(line: str, delimiter: str) -> list[str]:
-    return next(csv.reader([line], delimiter=delimiter, strict=True), [""]) or [""]
+def _fields(line: str, delimiter: str, *, strict: bool) -> list[str]:
+    return next(csv.reader([line], delimiter=delimiter, strict=strict), [""]) or [""]

@@ -27,15 +27,15 @@ class Form(StrEnum):
 def decode(rows: pl.DataFrame, now_ms: int, mapping: Mapping | None = None, form: Form | None = None) -> Decoded:
     """Events and dead letters of a frame in the form that it has, or that `form` says it has.
 
-    `RAW_SCHEMA` is JSON; with a column `header` more it is CSV; anything else
-    is columns.
+    `RAW_SCHEMA` is JSON; with a column `header` more it is CSV; anything else is columns.
     """
     form = form or form_of(rows)
     if form is Form.JSON:
         return decode_json(rows, now_ms, mapping)
     if form is Form.CSV:
-        header = "" if rows.is_empty() else rows[HEADER][0]
-        return decode_csv(rows, header, now_ms, mapping) if header else _nothing(rows, now_ms, mapping)
+        if rows.is_empty():
+            return _nothing(rows, now_ms, mapping)
+        return decode_csv(rows, rows[HEADER][0], now_ms, mapping)
     return decode_columns(rows, now_ms, mapping)
 
 
@@ -63,9 +63,6 @@ def decode_csv(
     """Decode rows (`RAW_SCHEMA`) of one CSV record each (RFC 4180), the header not among them.
 
     An empty cell is absent; text that parses is a number; `properties` holds the text of a JSON object.
-
-    Raises:
-        CsvHeaderError: for a header that names no columns, or one twice; never for a record.
     """
     plan = plan_for(mapping, now_ms, typed=False)
     return assemble(csv_batch(rows, header, plan, delimiter), plan)

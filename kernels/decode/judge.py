@@ -11,6 +11,7 @@ from ecompulse.kernels.decode.rules import BrokenRule, Rule, shown
 from ecompulse.kernels.decode.strict_json import canonical, literal, parse
 from ecompulse.kernels.event import Field, Kind
 from ecompulse.kernels.hashing import ID_DIGITS
+from ecompulse.kernels.mapping import in_capitals
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ def _value(field: Field, record: Record, plan: Plan) -> Value | None:
     try:
         check_size(cell.text)
         value = CONVERSIONS[field.kind].exact(cell, plan.readings[field.name])
+        value = in_capitals(str(value)) if field.name == "currency" else value
         _check_allowed(value, plan.mapping.values.get(field.name))
     except BrokenRule as broken:
         value_shown = shown(f'"{cell.text}"' if cell.quoted else cell.text)

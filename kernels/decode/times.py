@@ -15,21 +15,23 @@ from ecompulse.kernels.mapping import TimeReading
 
 ISO_TEXT: Final = (
     r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
-    r"[T ](?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,9})?)?"
+    r"[Tt ](?:[01][0-9]|2[0-3]):[0-5][0-9](?::(?:[0-5][0-9]|60)(?:\.[0-9]{1,9})?)?"
 )
-ZONE_TEXT: Final = r"(?:Z|[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?)"
+ZONE_TEXT: Final = r"(?:[Zz]|[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?)"
 
 _ISO: Final = re.compile(
-    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?"
-    r"(Z|[+-][0-9]{2}(?::?[0-5][0-9])?)?"
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?"
+    r"([Zz]|[+-][0-9]{2}(?::?[0-5][0-9])?)?"
 )
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PER_MS: Final = {"ms": 1, "us": 1_000, "ns": 1_000_000}
 _SECOND_MS: Final = 1_000
+_LAST, _LEAP = 59, 60  # seconds of a minute
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 _ISO_LAYOUT: Final = "%Y-%m-%dT%H:%M:%S%.f"
-_WITH_SECONDS: Final = ISO_TEXT.removesuffix("?")
+_WITH_SECONDS: Final = ISO_TEXT.removesuffix("?").replace("[Tt ]", "[T ]").replace("|60", "")
+_ZONE: Final = ZONE_TEXT.replace("Zz", "Z")
 # A double holds 16 digits of this size apart, so 6 decimals of a second come through it unchanged.
 _PLAIN_SECONDS: Final = r"^[0-9]{9,10}(?:\.[0-9]{1,6})?$"
 _PLAIN_EPOCH: Final = r"^[0-9]{9,18}$"
@@ -68,21 +70,25 @@ def _iso(text: str, time: TimeReading) -> int:
     year, month, day, hour, minute, second, fraction, zone = found.groups()
     if zone is None and time.zone is None:
         raise BrokenRule(Rule.WRONG_TYPE, "has no zone (Z or +hh:mm)")
+    seconds = int(second or 0)
+    if seconds > _LEAP:
+        raise BrokenRule(Rule.WRONG_TYPE, "is no time: second must be in 0..59, or 60 where one is inserted")
     try:
         moment = datetime(
-            int(year), int(month), int(day), int(hour), int(minute), int(second or 0), tzinfo=_offset(zone)
+            int(year), int(month), int(day), int(hour), int(minute), min(seconds, _LAST), tzinfo=_offset(zone)
         )
     except ValueError as error:
         raise BrokenRule(Rule.WRONG_TYPE, f"is no time: {error}") from None
     fraction_ms = int((fraction or "")[:3].ljust(3, "0"))
-    since = (moment - _EPOCH) // _MILLISECOND + fraction_ms
+    # Clocks that count since 1970 know no inserted second: it is the first of the next minute.
+    since = (moment - _EPOCH) // _MILLISECOND + fraction_ms + max(seconds - _LAST, 0) * _SECOND_MS
     if zone is None:
         return _localised(since, time)
     return since
 
 
 def _offset(zone: str | None) -> timezone:
-    if zone is None or zone == "Z":
+    if zone in {None, "Z", "z"}:
         return UTC
     digits = zone[1:].replace(":", "").ljust(4, "0")
     offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
@@ -121,7 +127,7 @@ def _in_zone(wall: pl.Expr, zone: str) -> pl.Expr:
 
 
 def _formatted(text: pl.Expr, time: TimeReading) -> pl.Expr:
-    parsed = text.str.to_datetime(time.format, time_unit="ms", strict=False)
+    parsed = text.str.to_datetime(time.layout, time_unit="ms", strict=False)
     return _in_zone(parsed, time.zone) if time.zone else parsed.dt.convert_time_zone("UTC")
 
 
@@ -144,7 +150,7 @@ def screen_time(text: pl.Expr, quoted: pl.Expr, reading: Reading) -> tuple[pl.Ex
 def _screen_iso(text: pl.Expr, time: TimeReading) -> tuple[pl.Expr, pl.Expr]:
     joined = text.str.replace(" ", "T", literal=True)
     zoned = joined.str.to_datetime(_ISO_LAYOUT + "%#z", time_unit="ms", strict=False)
-    plain = text.str.contains(f"^{_WITH_SECONDS}{ZONE_TEXT}$")
+    plain = text.str.contains(f"^{_WITH_SECONDS}{_ZONE}$")
     if time.zone is None:
         return zoned, plain
     wall = joined.str.to_datetime(_ISO_LAYOUT, time_unit="ms", strict=False)

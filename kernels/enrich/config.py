@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
+import polars as pl
+
 from ecompulse.kernels.config import ConfigError, Duration, parse_config
 
 OnError = Literal["degrade", "stale", "fail"]
@@ -116,10 +118,22 @@ class DeviceStep:
     Attributes:
         enabled: false: nulls, status `off`.
         max_rows: different user agents kept parsed per process.
+        own_agents: regular expressions of apps of the shop: an agent that matches one is never a bot.
     """
 
     enabled: bool = True
     max_rows: int = 100_000
+    own_agents: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for number, pattern in enumerate(self.own_agents):
+            try:
+                pl.Series(["agent"]).str.contains(pattern)
+            except pl.exceptions.PolarsError as error:
+                reason = str(error).strip().splitlines()[-1]
+                raise ConfigError(f"own_agents[{number}]", f"{pattern!r} is no regular expression: {reason}") from None
+            if not pattern:
+                raise ConfigError(f"own_agents[{number}]", "is empty, which matches every agent")
 
 
 @dataclass(frozen=True)

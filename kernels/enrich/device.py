@@ -5,6 +5,7 @@ kept by the cache that is given to `apply`; parsing is done here, on columns of 
 """
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from typing import Final
 
@@ -35,6 +36,20 @@ BOT, DESKTOP, MOBILE, TABLET, OTHER = "bot", "desktop", "mobile", "tablet", "oth
 _DECLARED: Final = r"(?i)\+https?://|crawler|spider|(?:^|[^a-z])bot\b|[a-tv-z]bot/\d"
 """How an honest robot names itself, for those on no list yet; `CUBOT/1` is a telephone."""
 
+LIBRARIES: Final = frozenset(
+    {
+        "Python-urllib", "python-requests", "aiohttp", "httpx", "Go-http-client", "okhttp", r"AHC\/", "Jetty",
+        "^Apache-HttpClient", "axios", "HttpUrlConnection", "node-fetch", r"sindresorhus\/got", "CustomAsyncHttpClient",
+    }
+)  # fmt: skip
+"""Patterns of the list that are HTTP libraries, which apps are built with: by themselves they are no robots."""
+
+_LIBRARY: Final = r"(?i)^(?:java|python-urllib3?)/"
+"""The same for those that `ua-parser` calls spiders."""
+
+_BROWSER: Final = r"^Mozilla/"
+"""Only browsers hold to Android's rule that a telephone says `Mobile`; an app says whatever it says."""
+
 _TELEVISION: Final = r"(?i)\btv\b|smart-?tv|appletv|googletv|hbbtv|bravia|aft[a-z]\b|playstation|xbox|nintendo|roku"
 _TABLET: Final = r"(?i)ipad|tablet|kindle|silk/|\bKF[A-Z]{2,5}\b|playbook"
 _MOBILE: Final = r"(?i)mobile|iphone|ipod|windows phone|opera mini|blackberry|bb10|symbian"
@@ -51,8 +66,10 @@ def apply(events: pl.DataFrame, agents: Finder | None) -> pl.DataFrame:
     return pl.concat([events, resolve(read, agents).rename(renames)], how="horizontal")
 
 
-def parse_agents(agents: pl.Series) -> pl.DataFrame:
+def parse_agents(agents: pl.Series, own: Sequence[str] = ()) -> pl.DataFrame:
     """`key` and the columns of AGENT for user agents (unique, no nulls), row by row.
+
+    What matches one of the regular expressions `own` is a person with an app of ours, never a robot.
 
     A tablet is told from a telephone by Android's rule (no `Mobile` token); an iPad that asks for desktop pages
     says that it is a Macintosh, and is believed.
@@ -69,7 +86,8 @@ def parse_agents(agents: pl.Series) -> pl.DataFrame:
         },
         schema_overrides=dict.fromkeys(("family", "browser", "browser_version", "os", "os_version"), pl.String),
     )
-    frame = frame.with_columns(is_crawler(agents).alias("listed"))
+    ours = agents.str.contains("|".join(f"(?:{pattern})" for pattern in own)) if own else pl.lit(value=False)
+    frame = frame.with_columns(_found(agents, LIBRARIES).alias("listed"), ours=ours)
     return frame.select(KEY, _device_class().alias("class"), *list(AGENT)[1:])
 
 
@@ -79,7 +97,11 @@ def is_crawler(agents: pl.Series) -> pl.Series:
     Most patterns are plain texts and are searched all at once (Aho-Corasick: 1 us an agent, where one regular
     expression over all of them takes 100 us).
     """
-    texts, pattern = _crawler_patterns()
+    return _found(agents, frozenset())
+
+
+def _found(agents: pl.Series, left_out: frozenset[str]) -> pl.Series:
+    texts, pattern = _crawler_patterns(left_out)
     return agents.str.contains_any(list(texts)) | agents.str.contains(pattern)
 
 
@@ -87,14 +109,13 @@ def _device_class() -> pl.Expr:
     agent = pl.col(KEY)
     android = agent.str.contains(r"(?i)android")
     mobile = agent.str.contains(_MOBILE)
+    spider = (pl.col("family") == "Spider").fill_null(value=False) & ~agent.str.contains(_LIBRARY)
     return (
-        pl.when(
-            pl.col("listed") | (pl.col("family") == "Spider").fill_null(value=False) | agent.str.contains(_DECLARED)
-        )
+        pl.when((pl.col("listed") | spider | agent.str.contains(_DECLARED)) & ~pl.col("ours"))
         .then(pl.lit(BOT))
         .when(agent.str.contains(_TELEVISION))
         .then(pl.lit(OTHER))
-        .when(agent.str.contains(_TABLET) | (android & ~mobile))
+        .when(agent.str.contains(_TABLET) | (android & ~mobile & agent.str.contains(_BROWSER)))
         .then(pl.lit(TABLET))
         .when(mobile | android)
         .then(pl.lit(MOBILE))
@@ -105,9 +126,10 @@ def _device_class() -> pl.Expr:
 
 
 @cache
-def _crawler_patterns() -> tuple[tuple[str, ...], str]:
+def _crawler_patterns(left_out: frozenset[str]) -> tuple[tuple[str, ...], str]:
     """Patterns that are plain texts, and one regular expression of the others."""
-    patterns = [str(entry["pattern"]) for entry in crawleruseragents.CRAWLER_USER_AGENTS_DATA]
+    listed = (str(entry["pattern"]) for entry in crawleruseragents.CRAWLER_USER_AGENTS_DATA)
+    patterns = [pattern for pattern in listed if pattern not in left_out]
     plain = [p for p in patterns if not re.search(r"(?<!\\)[.^$*+?{}\[\]()|]|\\\w", p)]
     others = [p for p in patterns if p not in set(plain)]
     texts = tuple(re.sub(r"\\(\W)", r"\1", p) for p in plain)

@@ -51,9 +51,10 @@ _FOLLOWED: Final = Table(
 class FollowVisits:
     """Marks where visits and carts begin; the marks are counted as events by metrics.
 
-    A visit begins with an event of a visitor that comes more than `gap` after the one before; payments and refunds are
-    no visits. A cart begins with an add_to_cart when no other came within `horizon` before it, or a purchase came in
-    between; it was bought if a purchase follows within `horizon` of its beginning (one at the same ms follows).
+    A visit begins with an event of a visitor that comes `gap` or more after the one before, as a session does; payments
+    and refunds are no visits. A cart begins with an add_to_cart when no other came within `horizon` before it, or a
+    purchase came in between; it was bought if a purchase follows within `horizon` of its beginning (one at the same ms
+    follows).
 
     When: a visit once the watermark has passed its first event, a cart once it has passed the beginning and
     `horizon`: a metric of carts needs a `lag` of at least the horizon. So marks depend on the events alone. Late
@@ -141,7 +142,7 @@ class FollowVisits:
         goes_on = (of == pl.col("bout")) & (moment - last <= self.horizon)
         bought = (buyer == pl.col("person")) & (sale - moment <= self.horizon)
         return rows.with_columns(
-            visit=(moment - before > self.gap).fill_null(value=True),
+            visit=(moment - before >= self.gap).fill_null(value=True),
             cart=adds & ~goes_on.fill_null(value=False),
             bought=bought.fill_null(value=False),
         )

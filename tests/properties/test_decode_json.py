@@ -74,19 +74,21 @@ def constant(name: str) -> Any:
 
 def iso(text: str) -> int:
     found = re.fullmatch(
-        r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:(?<=:\d\d:\d\d)\.(\d{1,9}))?(Z|[+-]\d\d(?::?\d\d)?)", text
+        r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d(?::\d\d)?)(?:(?<=:\d\d:\d\d)\.(\d{1,9}))?([Zz]|[+-]\d\d(?::?\d\d)?)", text
     )
     if not found or not text.isascii():
         raise Bad("wrong_type")
     day, clock, fraction, zone = found.groups()
-    zone = "+00:00" if zone == "Z" else (zone + ":00" if len(zone) == 3 else zone)
+    inserted = clock.endswith(":60") and len(clock) == len("00:00:60")
+    clock = clock[:-2] + "59" if inserted else clock
+    zone = "+00:00" if zone in "Zz" else (zone + ":00" if len(zone) == 3 else zone)
     if ":" not in zone:
         zone = zone[:3] + ":" + zone[3:]
     try:
         moment = datetime.fromisoformat(f"{day}T{clock}{zone}")
     except ValueError:
         raise Bad("wrong_type") from None
-    return (moment - EPOCH) // timedelta(milliseconds=1) + int((fraction or "0").ljust(3, "0")[:3])
+    return (moment - EPOCH) // timedelta(milliseconds=1) + 1000 * inserted + int((fraction or "0").ljust(3, "0")[:3])
 
 
 def integer(value: Any) -> int:
@@ -166,6 +168,8 @@ def oracle(raw: bytes) -> dict[str, Any]:
             values[name] = READ[KINDS[name]](row[name]) if name in row else None
     for name in ("user_id", "anonymous_id"):
         values[name] = values[name] or None
+    if values["currency"] and re.fullmatch("[A-Za-z]{3}", values["currency"]):
+        values["currency"] = values["currency"].upper()
     if values["user_id"] is None and values["anonymous_id"] is None:
         raise Bad("missing_required")
     inner = row.get("properties", {})
@@ -276,6 +280,8 @@ event_time = (
             "1989-12-31T23:59:59Z",
             "2023-12-31T00:00:00Z",
             "2023-01-01T00:00:60Z",
+            "2023-01-01t00:00:61.5z",
+            "2023-01-01t00:00:00.5z",
             "2023-01-01T24:00:00Z",
             "2023-01-01T00:00:00.123456789+05",
             "2023-1-1T00:00:00Z",

@@ -194,6 +194,12 @@ def test_a_row_that_never_ends_is_one_row_once_the_file_is_whole(tmp_path):
         assert rows_of(path)[LENGTH].to_list() == [None, 3 * MAX_ROW_BYTES]
 
 
+def test_blank_lines_before_a_header_are_no_header(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(f"\r\n\n{HEADER}\nx\n".encode())
+    assert rows_of(path).select("raw", "header").rows() == [(b"x", HEADER)]
+
+
 def test_a_header_without_end_is_said(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(b"x" * (MAX_ROW_BYTES + 100_000))

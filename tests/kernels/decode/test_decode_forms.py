@@ -6,9 +6,11 @@ from decimal import Decimal
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ecompulse.kernels.decode import Form, Rule, decode, decode_columns, decode_csv, decode_json
-from ecompulse.kernels.decode.csv_rows import CsvHeaderError
+from ecompulse.kernels.decode.csv_rows import column_names
 from ecompulse.kernels.event import FRAME_SCHEMA, KEPT_ROW_BYTES, RAW_SCHEMA
 from ecompulse.kernels.mapping import parse_mapping
 
@@ -68,10 +70,35 @@ def test_a_csv_record_among_others(record, price, properties):
         assert event["properties"] == properties
 
 
-@pytest.mark.parametrize("header", ["a,b,a", "", '"a', ","])
-def test_a_header_that_names_no_columns_is_refused(header):
-    with pytest.raises(CsvHeaderError, match="CSV header"):
-        decode_csv(frame([]), header, NOW)
+@pytest.mark.parametrize(
+    ("header", "names"),
+    [
+        ("a,b,a", ["a", "b", "a_2"]),
+        ("a,a,a_2,a", ["a", "a_3", "a_2", "a_4"]),
+        ("", ["column_1"]),
+        (",x,", ["column_1", "x", "column_3"]),
+        ("column_2,,", ["column_2", "column_2_2", "column_3"]),
+        ('"a', ["a"]),
+        ('a,5" disk,"b"x', ["a", '5" disk', "bx"]),
+        ("x" * 200_000 + ",y", ["x" * 200_000, "y"]),
+    ],
+)
+def test_a_header_of_any_kind_names_columns(header, names):
+    assert column_names(header) == names
+
+
+@given(st.lists(st.sampled_from(["", "a", "a_2", "a_3", "column_1", "column_2"]), min_size=1, max_size=6))
+def test_names_are_distinct_and_those_that_stand_alone_are_kept(given_names):
+    names = column_names(",".join(given_names))
+    assert len(set(names)) == len(names) == len(given_names)
+    for name, given_name in zip(names, given_names, strict=True):
+        assert name == given_name or not given_name or given_names.count(given_name) > 1
+
+
+def test_cells_of_columns_with_odd_names_are_kept():
+    record = f"e,search,{TIME},u,one,two,three".encode()
+    [properties] = decode_csv(frame([record]), "event_id,event_type,event_time,user_id,x,,x", NOW).events["properties"]
+    assert json.loads(properties) == {"x": "one", "column_6": "two", "x_2": "three"}
 
 
 def test_a_column_of_one_and_a_header_with_a_mark():
@@ -143,3 +170,18 @@ def test_a_dead_row_of_columns_decodes_again_once_it_is_mended():
     mended = dead.with_columns(raw=pl.lit(dead["raw"][0].replace(b'"x"', b"2"))).select(RAW_SCHEMA.names())
     again = decode_json(mended, NOW, parse_mapping("help: lenient"))
     assert again.events.select("event_id", "user_id", "price", "offset").rows() == [("b", "8", Decimal(2), 1)]
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_a_currency_is_kept_in_capitals(few):
+    texts = ["eur", "Eur", "EUR", "€", "euro", ""] * (1 if few else 20)
+    rows = [json.dumps({"event_id": "e", "event_type": "x", "event_time": TIME, "user_id": "u", "currency": t}).encode()
+            for t in texts]  # fmt: skip
+    expected = ["EUR", "EUR", "EUR", "€", "euro", ""] * (1 if few else 20)
+    assert decode_json(frame(rows), NOW).events["currency"].to_list() == expected
+    mapping = parse_mapping("default_currency: usd\nvalues: {currency: [eur, usd]}")
+    decoded = decode_json(frame(rows), NOW, mapping)
+    assert set(decoded.events["currency"]) == {"EUR"}
+    assert decoded.dead.height == len(texts) // 2
+    constant = parse_mapping("constants: {currency: gbp}")
+    assert set(decode_csv(frame([f"e,x,{TIME},u,1,,".encode()]), HEADER, NOW, constant).events["currency"]) == {"GBP"}

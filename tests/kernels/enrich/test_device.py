@@ -7,8 +7,10 @@ import pytest
 
 from ecompulse.io.lookups.cache import CachedLookup
 from ecompulse.io.lookups.functions import Computed
+from ecompulse.kernels.config import ConfigError
 from ecompulse.kernels.enrich import device
-from ecompulse.kernels.enrich.device import AGENT, is_crawler, parse_agents
+from ecompulse.kernels.enrich.config import parse_enrich
+from ecompulse.kernels.enrich.device import AGENT, LIBRARIES, is_crawler, parse_agents
 
 BLINK = "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0"
 CHROME = f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {BLINK} Safari/537.36"
@@ -27,6 +29,13 @@ EXAMPLES = [
     ("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", "bot", "Googlebot", None),
     ("SomethingNobodyListed/0.1 (+https://example.com/about)", "bot", None, None),
     ("curl/8.5.0", "bot", "curl", None),
+    ("ShopApp/5.2.1 (Android 14; Pixel 8) okhttp/4.12.0", "mobile", "okhttp", "Android"),
+    ("okhttp/4.12.0", "other", None, None),
+    ("Dalvik/2.1.0 (Linux; U; Android 13; SM-G991B)", "mobile", None, "Android"),
+    ("Java/17.0.1", "other", None, None),
+    ("python-requests/2.31.0", "other", None, None),
+    ("Go-http-client/2.0 (+https://example.com/crawl)", "bot", None, None),
+    ("Mozilla/5.0 (compatible; SemrushBot/7~bl) okhttp/4", "bot", None, None),
     ("gibberish", "other", None, None),
     ("", "other", None, None),
 ]
@@ -38,6 +47,18 @@ def test_examples(agent, kind, browser, system):
     assert (row["key"], row["class"]) == (agent, kind)
     assert browser is None or row["browser"] == browser
     assert system is None or row["os"] == system
+
+
+def test_apps_of_the_shop_are_never_bots():
+    agents = pl.Series(["ShopBot/1.0 (+https://shop.example)", "curl/8.5.0", "NewBot/1"])
+    assert parse_agents(agents)["class"].to_list() == ["bot"] * 3
+    assert parse_agents(agents, ("^Shop", r"^curl/8\.")).get_column("class").to_list() == ["other", "other", "bot"]
+
+
+@pytest.mark.parametrize(("pattern", "said"), [("(", "is no regular expression"), ("", "is empty")])
+def test_a_wrong_pattern_of_an_app_is_named(pattern, said):
+    with pytest.raises(ConfigError, match=said):
+        parse_enrich(f"steps: {{device: {{own_agents: ['x', '{pattern}']}}}}")
 
 
 def test_each_agent_is_parsed_once_and_kept(events):
@@ -94,7 +115,7 @@ def test_accuracy_on_the_shared_lists(shared_data):
 
 def _crawlers(data):
     entries = json.loads((data / "agents" / "crawler-user-agents.json").read_text())
-    return [text for entry in entries for text in entry.get("instances", [])]
+    return [text for entry in entries if entry["pattern"] not in LIBRARIES for text in entry.get("instances", [])]
 
 
 def _browsers(data):

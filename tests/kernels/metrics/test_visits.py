@@ -3,13 +3,16 @@
 import json
 
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecompulse.kernels.event import FRAME_SCHEMA
+from ecompulse.kernels.event import FRAME_SCHEMA, TIME
 from ecompulse.kernels.metrics.binding import bind
 from ecompulse.kernels.metrics.definition import standard_metrics
 from ecompulse.kernels.metrics.visits import FollowVisits, as_events, condensed
+from ecompulse.kernels.rows import conform
+from ecompulse.kernels.sessions.kernel import Sessionize
 from support.examples import examples
 from support.harness import run_kernel
 from support.metric_runs import by_window, ms, one_step, plain
@@ -31,7 +34,7 @@ def walk(events):
         mine.sort(key=lambda e: (e["at"], e["event_type"] == "purchase"))
         seen = added = None
         for e in mine:
-            if seen is None or e["at"] - seen > KERNEL.gap:
+            if seen is None or e["at"] - seen >= KERNEL.gap:
                 visits.add((visitor, e["at"]))
             seen = e["at"]
             if e["event_type"] == "purchase":
@@ -87,3 +90,21 @@ def test_marks_are_counted_by_the_standard_metrics():
         "cart_abandonment_rate": 0.5,
         "sessions_started": 1.0,
     }
+
+
+@pytest.mark.parametrize("distance", [1, KERNEL.gap - 1, KERNEL.gap, KERNEL.gap + 1])
+def test_a_visit_begins_where_a_session_does(distance):
+    moments = [0, distance, 2 * distance, 2 * distance + 1]
+    events = pl.DataFrame({"event_time": moments, "offset": range(4)}).with_columns(
+        pl.col("event_time").cast(TIME),
+        visitor=pl.lit("a"),
+        event_type=pl.lit("page_view"),
+        event_id=pl.col("offset").cast(pl.String),
+        source=pl.lit("s"),
+        partition=pl.lit(0),
+    )
+    marks = run_kernel(KERNEL, events.with_columns(user_id="visitor"))["marks"]
+    sessions = Sessionize(gap=KERNEL.gap)
+    begun = run_kernel(sessions, conform(events, pl.Schema({**FRAME_SCHEMA, **sessions.inputs})))["sessions"]
+    assert sorted(marks["event_time"]) == sorted(begun["start"])
+    assert marks.height == (3 if distance >= KERNEL.gap else 1)
