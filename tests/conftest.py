@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from support.examples import NIGHT, STANDARD, tried
+from support.skips import REQUIRED, skipped
 
 pytest_plugins = ["services.fixtures"]
 
@@ -47,7 +48,20 @@ def _weight(item: pytest.Item) -> int:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name the tests that take long and have no mark that says why."""
+    """Name the tests that take long and have no mark that says why, and the reasons of those that were skipped."""
     for report in terminalreporter.getreports("passed"):
         if report.when == "call" and report.duration > LONG and "heavy" not in report.keywords:
             terminalreporter.write_line(f"took {report.duration:.0f} s, without the mark `heavy`: {report.nodeid}")
+    table, others = skipped(terminalreporter.getreports("skipped"))
+    for reason, tests in table.items():
+        terminalreporter.write_line(f"skipped {tests:4}: {reason}")
+    for line in others:
+        terminalreporter.write_line(f"skipped for a reason that support/skips.py does not know: {line}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where everything is to be run, a test that was skipped for a reason that `skips` does not know is a failure."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get(REQUIRED) == "1" and reporter is not None and skipped(reporter.getreports("skipped"))[1]:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

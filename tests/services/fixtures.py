@@ -11,12 +11,10 @@ from typing import Final
 import pytest
 
 from services.server import Server, Unavailable, exclusive
+from support.skips import REQUIRED
 
 RUN: Final = "ECOMPULSE_SERVICES_RUN"
 """Environment variable: the run's shared folder; workers inherit it from the controller."""
-
-REQUIRED: Final = "ECOMPULSE_REQUIRE_SERVICES"
-"""Environment variable: when set to 1, a server that cannot be had fails its tests."""
 
 MODULES: Final = {"kafka": "kafka", "redis": "redis", "postgres": "postgres", "moto": "s3"}
 """Fixture to module of this package."""

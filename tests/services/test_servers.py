@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from services import fixtures
-from services.fixtures import REQUIRED, missing
+from services.fixtures import missing
 from services.server import Server, Unavailable, free_port, listening
+from support.skips import REQUIRED
 
 SERVE = "import http.server, sys; http.server.test(http.server.SimpleHTTPRequestHandler, port=int(sys.argv[1]))"
 
