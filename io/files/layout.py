@@ -7,6 +7,8 @@ from ecompulse.io.files.records import NEWLINE, RETURN, Layout, OpenFile, suffix
 from ecompulse.kernels.event import MAX_ROW_BYTES
 
 _LOOK: Final = 64 * 1024
+_GLANCE: Final = 256
+_JSON: Final = frozenset((".json", ".jsonl", ".ndjson"))
 _MOST: Final = MAX_ROW_BYTES + _LOOK
 _ENDS: Final = (NEWLINE, RETURN)
 _BOM: Final = b"\xef\xbb\xbf"
@@ -38,6 +40,25 @@ def head_of(path: str, *, whole: bool) -> Head:
         return _csv_head(path, handle, whole=whole) if suffix_of(path) == ".csv" else _lines_head(handle)
     finally:
         handle.close()
+
+
+def document_hint(path: str) -> str | None:
+    """What to say of a JSON file that is one document, an array or an object over several lines; None for rows."""
+    if suffix_of(path) not in _JSON:
+        return None
+    handle = OpenFile(path)
+    try:
+        first = handle.read(0, _GLANCE).removeprefix(_BOM).lstrip()
+    except JobError:  # said when it is read
+        return None
+    finally:
+        handle.close()
+    if not first.startswith(b"[") and first.split(b"\n", 1)[0].strip() != b"{":
+        return None
+    step = "'.[]'" if first.startswith(b"[") else "."
+    return (
+        f"{path}: is one JSON document, not an object per line: its lines will be dead letters; jq -c {step} makes rows"
+    )
 
 
 def _lines_head(handle: OpenFile) -> Head:

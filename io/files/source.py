@@ -1,6 +1,7 @@
 """Files as a source: one partition, its files in order, an offset is (file, position)."""
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,13 +11,14 @@ from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.epochs.protocols import EVENTS, WAITING, Backlog, Split
 from ecompulse.io.files import parquet
 from ecompulse.io.files.identity import MOVED, identity, is_same, renamed
-from ecompulse.io.files.layout import head_of
+from ecompulse.io.files.layout import document_hint, head_of
 from ecompulse.io.files.listing import Listed, list_files
 from ecompulse.io.files.parquet import UNREADABLE, count_rows
 from ecompulse.io.files.reader import FileReader
 from ecompulse.io.files.records import OpenFile, is_compressed, scan, suffix_of
 from ecompulse.kernels.decode.csv_rows import column_names
 
+_LOOKED_AT: Final = 20  # files, at each start
 _UNKNOWN: Final[Mapping[str, Any]] = {"at": 0, "size": -1}
 
 
@@ -45,9 +47,12 @@ class FileSource:
     _open: dict[tuple[str, str], OpenFile] = field(default_factory=dict)
 
     def check(self) -> None:
-        """Raise UserError when nothing is there to read."""
-        if not list_files(self.uri, self.order) and not Path(self.uri).is_dir():
+        """Raise UserError when nothing is there to read; say which of the first files hold no rows."""
+        files = list_files(self.uri, self.order)
+        if not files and not Path(self.uri).is_dir():
             raise UserError(f"--source: {self.uri}: no such file, and no file matches it")
+        for hint in filter(None, (document_hint(file.path) for file in files[:_LOOKED_AT])):
+            sys.stderr.write(f"--source: {hint}\n")
 
     def reads(self) -> frozenset[str]:
         """Files, by their real paths."""
