@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from typing import Final, Literal
-from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from ecompulse.kernels.config import ConfigError, nearest, parse_config
 from ecompulse.kernels.event import BY_NAME, FIELDS, Kind
+from ecompulse.kernels.zones import is_zone
 
 _SHIPPED: Final = "ecompulse.kernels.mappings"
 _DIRECTIVE: Final = re.compile(r"\.?%[-_0]?(?:\.?[0-9]?f|:{0,3}#?z|.)", re.DOTALL)
@@ -38,11 +38,8 @@ class TimeReading:
     unit: Literal["s", "ms", "us", "ns"] = "ms"
 
     def __post_init__(self) -> None:
-        if self.zone is not None:
-            try:
-                ZoneInfo(self.zone)
-            except (KeyError, ValueError, OSError):
-                raise ConfigError("zone", f"{self.zone!r} is no zone such as UTC or Europe/Paris") from None
+        if self.zone is not None and not is_zone(self.zone):
+            raise ConfigError("zone", f"{self.zone!r} is no zone such as UTC or Europe/Paris")
         if self.format is None:
             return
         directives = _DIRECTIVE.findall(self.format)

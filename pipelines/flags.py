@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NoReturn
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 import yaml
 
@@ -75,10 +74,12 @@ def whole(text: str) -> int:
 
 def zone(text: str) -> str:
     """A time zone by its IANA name."""
-    try:
-        ZoneInfo(text)
-    except (ValueError, OSError, KeyError):
-        raise ValueError(f"{text!r} is no time zone such as UTC or Europe/Berlin") from None
+    if text == "UTC":
+        return text
+    from ecompulse.kernels.zones import is_zone
+
+    if not is_zone(text):
+        raise ValueError(f"{text!r} is no time zone such as UTC or Europe/Berlin")
     return text
 
 

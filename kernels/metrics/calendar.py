@@ -5,12 +5,15 @@ as long as any other there. A midnight that the clock skips is the first moment 
 is the earlier.
 """
 
+from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import polars as pl
 
 from ecompulse.kernels.metrics.definition import DAY_MS, Window
 
+_LONGEST_LEAP: Final = timedelta(days=1)
 LAST_MS: Final = 253_402_300_799_000  # 9999-12-31T23:59:59Z: as far as calendars go
 
 
@@ -28,11 +31,19 @@ def to_axis(moment: pl.Expr, timezone: str) -> pl.Expr:
 def from_axis(day: pl.Expr, timezone: str) -> pl.Expr:
     """A beginning of a local day on the axis (ms) to UTC ms."""
     midnight = day.cast(pl.Datetime("ms"))
-    exact = midnight.dt.replace_time_zone(timezone, ambiguous="earliest", non_existent="null")
-    # The clock never skips more than an hour at midnight in any zone in use.
-    later = midnight + pl.duration(hours=1)
-    skipped = later.dt.replace_time_zone(timezone, ambiguous="earliest", non_existent="null")
-    return pl.coalesce(exact, skipped).dt.convert_time_zone("UTC").dt.epoch("ms")
+    first = midnight.map_batches(partial(_first_moments, timezone=timezone), return_dtype=pl.Datetime("ms", timezone))
+    return first.dt.convert_time_zone("UTC").dt.epoch("ms")
+
+
+def _first_moments(midnight: pl.Series, timezone: str) -> pl.Series:
+    """Midnights of a zone; the first moment after one that the clock skips, which it may do by 30 minutes to a day."""
+    found = midnight.dt.replace_time_zone(timezone, ambiguous="earliest", non_existent="null")
+    later = midnight
+    while found.null_count() > midnight.null_count() and (later - midnight).max() < _LONGEST_LEAP:  # type: ignore[operator]  # of durations
+        later = later.dt.offset_by("15m")
+        after = later.dt.replace_time_zone(timezone, ambiguous="earliest", non_existent="null")
+        found = found.zip_with(found.is_not_null(), after)
+    return found
 
 
 def last_end(moment: pl.Expr, window: Window, timezone: str) -> pl.Expr:

@@ -168,6 +168,8 @@ class Saying:
         found = pl.concat([newly, again, early]).unique(["sid", "index"], keep="first", maintain_order=True)
         start, end = self._bounds(pl.col("index"))
         found = found.with_columns(start=start, end=end).sort("sid", "index")
+        if self._daily:  # no window begins with a day that a zone skipped: the next one begins at the same moment
+            found = found.filter(~pl.col("daily") | (self._bounds(pl.col("index") + 1)[0] != pl.col("start")))
         return found.select("sid", *_DEF, "window", "start", "end", "final")
 
     @staticmethod

@@ -155,6 +155,21 @@ def test_days_are_those_of_the_timezone(zone, day, hours):
     assert all(k[3] - k[2] == 60 * MINUTE for k in rows if k[1] == "1h")
 
 
+@pytest.mark.parametrize("fill", [0, 3])
+def test_a_day_that_a_zone_skipped_is_no_window_and_takes_nothing_from_its_neighbours(fill):
+    yaml = "metrics: {n: {measure: count, windows: [tumbling 1d, sliding 2d/1d]}}"
+    plan = bind(parse_metrics(yaml), FRAME_SCHEMA, fill=fill, timezone="Pacific/Apia")
+    leap, day = 1_325_239_200_000, 24 * 60  # 2011-12-30T10:00Z, where 29 December becomes the 31st
+    events = at(-2 * day, -day, -1, 0, 1, day, base=leap)
+    metrics, late = run_metrics(plan, [(events, -1), (events.clear(), leap), (events.clear(), END_OF_TIME)])
+    assert late.is_empty()
+    final = latest(metrics)
+    assert metrics.group_by("id").agg(pl.col("window_end").n_unique())["window_end"].to_list() == [1] * final.height
+    assert (final["window_start"] < final["window_end"]).all()
+    days = {(k[2] - leap) // (day * MINUTE): int(r["value"]) for k, r in by_window(metrics).items() if k[1] == "1d"}
+    assert {number: days[number] for number in (-2, -1, 0, 1)} == {-2: 1, -1: 2, 0: 2, 1: 1}
+
+
 def test_state_of_another_definition_is_dropped_and_begins_anew():
     plan = bind(parse_metrics(ONE), FRAME_SCHEMA, fill=0)
     shards = Shards(CombineSlices.of(plan))
