@@ -61,7 +61,7 @@ def _huge(split: Split) -> pl.DataFrame:
     return positioned(frame, split, pl.Series([split.start]))
 
 
-_last: dict[str, OpenFile] = {}
+_last: dict[tuple[str, int, int], OpenFile] = {}
 _one_at_a_time: Final = threading.Lock()
 
 
@@ -83,10 +83,14 @@ def _read(path: str, start: int, size: int) -> bytes:
 def _decompress(path: str, start: int, size: int) -> bytes:
     """Bytes of a compressed file; the last one stays open, since the next range, of any thread, often goes on in it."""
     with _one_at_a_time:
-        handle = _last.pop(path, None) or OpenFile(path)
+        opened = OpenFile(path)
+        key = opened.identity  # another file may have the name by now
+        handle = _last.pop(key, opened)
+        if handle is not opened:
+            opened.close()
         for other in _last.values():
             other.close()
         _last.clear()
         data = handle.read(start, size)
-        _last[path] = handle
+        _last[key] = handle
         return data

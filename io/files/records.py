@@ -4,6 +4,7 @@ Positions are offsets into the decompressed content, so that plain and gzip file
 """
 
 import gzip
+import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -89,6 +90,12 @@ class OpenFile:
             return gzip.open(self.path) if is_compressed(self.path) else Path(self.path).open("rb")  # type: ignore[return-value]  # GzipFile reads and seeks alike
         except OSError as error:
             raise JobError(f"{self.path}: cannot be read: {error.strerror or error}") from None
+
+    @property
+    def identity(self) -> tuple[str, int, int]:
+        """Which file it is: path, inode, and when it was last written (ns)."""
+        status = os.fstat(self._handle.fileno())
+        return self.path, status.st_ino, status.st_mtime_ns
 
     def read(self, start: int, size: int) -> bytes:
         """Up to `size` bytes from `start`; fewer only at the end."""

@@ -43,3 +43,12 @@ def test_a_file_of_blank_lines_has_no_rows(tmp_path):
     source = FileSource(str(path), 0)
     backlog = source.plan({}, 100, {}, whole=False)
     assert sum(batch.height for split in backlog.splits for batch in source.reader().read(split)) == 0
+
+
+def test_a_compressed_file_that_takes_the_name_of_another_is_read_itself(tmp_path):
+    path, reader = tmp_path / "log.jsonl.gz", FileSource(str(tmp_path), 0).reader()
+    for content in (b"one\n", b"two\n"):
+        (tmp_path / "new").write_bytes(gzip.compress(content))
+        (tmp_path / "new").replace(path)
+        [split] = FileSource(str(path), 0).plan({}, 10, {}, whole=False).splits
+        assert [batch["raw"].to_list() for batch in reader.read(split)] == [[content.strip()]]
