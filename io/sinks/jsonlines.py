@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from ecompulse.epochs.errors import JobError, Unusable, UserError
+from ecompulse.epochs.errors import Unusable, UserError
 from ecompulse.epochs.protocols import DataFile, Owner, Store, TableSpec
 from ecompulse.epochs.state import read_verified
 from ecompulse.epochs.steps import Step, reach
@@ -80,11 +80,11 @@ class JsonLinesSink:
 
 
 def write_at(path: Path, start: int, data: bytes) -> None:
-    """Write at a place of a file (bytes), durably; the file is made when it is missing, JobError when it is shorter."""
+    """Write at a place of a file (bytes), durably; the file is made when it is missing, Unusable when it is shorter."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         if os.fstat(handle).st_size < start:
-            raise JobError(f"{path} was cut: it has fewer than the {start} bytes that its ledger says")
+            raise Unusable(f"{path} was cut: it has fewer than the {start} bytes that its ledger says")
         view = memoryview(data)
         while view:
             written = os.pwrite(handle, view, start)

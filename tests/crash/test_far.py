@@ -117,6 +117,7 @@ def test_a_driver_on_a_bucket_that_sleeps_while_its_successor_runs_changes_nothi
     assert_frame_equal(script.table("totals"), toy_answer)
 
 
+@pytest.mark.heavy("a database of its own, started twice")
 def test_a_warehouse_that_is_killed_and_comes_back_stops_nothing(tmp_path, source, answer, moto):
     with postgres_server.own(tmp_path / "server") as server:
         shop = FarShop.on(Shop(tmp_path, source, FLAGS), moto, server.facts["url"])
@@ -153,6 +154,7 @@ def test_a_warehouse_that_stays_away_stops_the_job_with_a_line(tmp_path, source,
         check(shop, answer)
 
 
+@pytest.mark.heavy("a bucket that hangs until clients give it up")
 def test_a_bucket_that_does_not_answer_for_a_while_stops_nothing(tmp_path, source, answer, postgres):
     moto = s3.start(tmp_path / "moto")
     try:

@@ -68,6 +68,7 @@ def audited(shop: LiveShop) -> int:
     return audit.main([place, f"--s3_endpoint={shop.endpoint}", f"--warehouse={shop.warehouse}"])
 
 
+@pytest.mark.heavy("the whole job with all services, in two processes")
 @pytest.mark.parametrize("step", nightly(STEPS, PUSH))
 def test_killed_at_a_step_and_started_again(shop: LiveShop, step: Step) -> None:
     more(shop)
@@ -79,6 +80,7 @@ def test_killed_at_a_step_and_started_again(shop: LiveShop, step: Step) -> None:
     check(shop)
 
 
+@pytest.mark.heavy("a driver that sleeps, and its successor with all services")
 @pytest.mark.parametrize("step", nightly(ASLEEP, [Step.KAFKA_WRITTEN]))
 def test_asleep_at_a_step_while_a_successor_commits(shop: LiveShop, step: Step) -> None:
     more(shop)
@@ -95,6 +97,7 @@ def test_asleep_at_a_step_while_a_successor_commits(shop: LiveShop, step: Step) 
     check(shop)
 
 
+@pytest.mark.heavy("the whole job with all services, twice")
 def test_a_checkpoint_that_is_lost_and_made_anew_replaces_what_was_there(
     servers: Servers, tmp_path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

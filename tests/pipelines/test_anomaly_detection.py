@@ -63,6 +63,7 @@ def test_planted_frauds_are_found_within_the_hour_once_labels_have_come(scores):
     assert flagged.height - hits.height <= BUDGET // 2
 
 
+@pytest.mark.heavy("a whole job three times, and a broker")
 @pytest.mark.slow
 def test_labels_of_a_topic_and_of_a_table_are_those_of_the_file(shop, kafka, tmp_path):
     ids = sorted({match for file in shop.files() for match in PAYMENT.findall(file.read_text(errors="ignore"))})

@@ -70,6 +70,7 @@ def test_broker_killed_inside_a_transaction(own: Server, tmp_path: Path, step: S
     assert sorted(numbers) == list(range(ROWS, 4 * ROWS))
 
 
+@pytest.mark.heavy("a broker of its own, started twice")
 @pytest.mark.parametrize("client", ["python", "confluent"])
 def test_reader_goes_on_after_its_broker_was_restarted(own: Server, client: str) -> None:
     if client == "confluent":
