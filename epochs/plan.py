@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from ecompulse.epochs.checkpoint import Seal
-from ecompulse.epochs.protocols import EVENTS, REPLAY, WAITING, Backlog, Source, Split
+from ecompulse.epochs.protocols import EVENTS, REPLAY, UNREADABLE, WAITING, Backlog, Source, Split
 from ecompulse.epochs.totals import Totals
 from ecompulse.epochs.watermark import Seen, WatermarkPolicy, shares
 from ecompulse.kernels.step import END_OF_TIME, Clock, Kernel
@@ -181,12 +181,14 @@ class Planner:
         self._operators = operators
         self._policy = policy
         self._drain = drain
+        self.unreadable: dict[str, str] = {}  # files that were set aside when a source was last asked, and why
         self.waiting: dict[str, int] = {}  # bytes, by file, that were no complete row when a source was last asked
 
     def draft(self, at: Position, now: int, max_rows: int) -> Draft | None:
         """The next epoch; None when there is no new row and no window would close."""
         now = max(now, at.now)
         backlogs = self._backlogs(at, max_rows)
+        self.unreadable = {path: why for backlog in backlogs for path, why in backlog.notes.get(UNREADABLE, {}).items()}
         self.waiting = {path: size for backlog in backlogs for path, size in backlog.notes.get(WAITING, {}).items()}
         seen = dict(at.seen)
         ended: set[str] = set()

@@ -49,6 +49,7 @@ class Split:
         rows: number of rows, an upper bound where the source has gaps.
         exact: whether there are just so many rows.
         values: of columns that are the same in all its rows and not in the file, as text: a table's partition.
+        fault: why a file cannot be read, if the range stands for a dead letter of it.
     """
 
     source: int
@@ -59,6 +60,7 @@ class Split:
     rows: int
     exact: bool = True
     values: Mapping[str, str | None] = field(default_factory=dict)
+    fault: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,9 @@ class Backlog:
     notes: Mapping[str, Any] = field(default_factory=dict)
     written: int | None = None
 
+
+UNREADABLE: Final = "unreadable"
+"""Note of a source: why files are not read, by file."""
 
 WAITING: Final = "waiting"
 """Note of a source: bytes, by file, that are no complete row yet."""

@@ -26,6 +26,7 @@ class Chosen:
         updates: number of those that are rows of an update stream.
         headless: number of rows of CSV whose file is gone, and its header with it.
         cut: number of those of which only the first bytes were kept.
+        files: number of those that stand for a file.
     """
 
     letters: pl.DataFrame
@@ -33,6 +34,7 @@ class Chosen:
     updates: int = 0
     headless: int = 0
     cut: int = 0
+    files: int = 0
 
 
 def choose(rows: pl.DataFrame, settings: Mapping[str, Any], files: Collection[str]) -> Chosen:
@@ -48,7 +50,8 @@ def choose(rows: pl.DataFrame, settings: Mapping[str, Any], files: Collection[st
     is_event = [_is_event(source, partition, settings) for source, partition in places]
     events = rows.filter(pl.Series(is_event, dtype=pl.Boolean))
     clear = events.filter(~pl.col("protected"))
-    whole = clear.filter(pl.col("rule") != Rule.ROW_TOO_LARGE.value)
+    rows_of = clear.filter(pl.col("rule") != Rule.UNREADABLE_FILE.value)
+    whole = rows_of.filter(pl.col("rule") != Rule.ROW_TOO_LARGE.value)
     headers = {source: _header(source, files) for source in whole["source"].unique()}
     letters = whole.with_columns(
         pl.col("source").replace_strict(headers, return_dtype=pl.String).alias("header"),
@@ -60,7 +63,8 @@ def choose(rows: pl.DataFrame, settings: Mapping[str, Any], files: Collection[st
         protected=events.height - clear.height,
         updates=rows.height - events.height,
         headless=letters.height - headed.height,
-        cut=clear.height - whole.height,
+        cut=rows_of.height - whole.height,
+        files=clear.height - rows_of.height,
     )
 
 

@@ -19,10 +19,12 @@ def open_source(
     role: str = EVENTS,
     reading: Reading | None = None,
     s3_endpoint: str | None = None,
+    on_bad_file: str = "quarantine",
 ) -> Source:
     """The source for topics, a table, path, folder or glob; UserError when nothing is there or the scheme is not known.
 
-    `reading` is of topics, `order` and `max_files` (begun per epoch) are of files, `s3_endpoint` of tables in buckets.
+    `reading` is of topics; `order`, `max_files` (begun per epoch) and `on_bad_file` are of files; `s3_endpoint` is of
+    tables in buckets.
     """
     scheme, separator, rest = uri.partition("://")
     if uri.startswith(SCHEME):
@@ -34,7 +36,7 @@ def open_source(
     if is_table(place):
         source = DeltaSource(place.rstrip("/"), index, max_files, role, s3_endpoint)
     else:
-        source = FileSource(place, index, order, max_files, role)
+        source = FileSource(place, index, order, max_files, role, on_bad_file)
     source.check()
     return source
 

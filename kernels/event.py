@@ -122,5 +122,8 @@ DEAD_LETTER_SCHEMA: Final = pl.Schema(
 STORED_LETTER_SCHEMA: Final = pl.Schema({"id": pl.String(), **DEAD_LETTER_SCHEMA, "protected": pl.Boolean()})
 """A dead letter as it is stored; `protected`: the privacy policy changed `raw`, which is not what was read."""
 
+FAULT: Final = "fault"
+"""Column of rows that each stand for a file which cannot be read: what is wrong with it."""
+
 ORDER: Final = ("event_time", "source", "partition", "offset")
 """The total order that every kernel sorts by first."""

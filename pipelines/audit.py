@@ -7,11 +7,21 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from ecompulse.epochs.checkpoint import epoch_of, last_commit, load_seal, read_meta, sealed, used_sinks
+from ecompulse.epochs.checkpoint import (
+    epoch_of,
+    last_commit,
+    load_seal,
+    positions_after,
+    read_meta,
+    seal_name,
+    sealed,
+    used_sinks,
+)
 from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.epochs.protocols import Holder, Owner, Store
 from ecompulse.epochs.reconcile import HOLDINGS_SCHEMA, Comparison, Span, compare_all, compare_standing
 from ecompulse.epochs.totals import Totals
+from ecompulse.io.files.quarantine import set_aside
 from ecompulse.io.kafka.address import SCHEME
 from ecompulse.io.kafka.records import Naming
 from ecompulse.io.kafka.settings import load_settings
@@ -152,6 +162,9 @@ def _show_books(store: Store, books: Books) -> None:
         facts += [
             (f"  {name}", f"{rows:,}") for name, rows in sorted(totals.accounts.items(), key=lambda item: -item[1])
         ]
+    known = positions_after(store, span.last) if seal_name(span.last) in store.list("seals") else []
+    bad = {path: why for positions in known for path, why in set_aside(positions).items()}
+    facts += [(f"  {path}", f"set aside until it changes: {why}") for path, why in sorted(bad.items())]
     print_facts(facts)
     print()
 

@@ -85,6 +85,13 @@ COMMON: Final[tuple[Flag, ...]] = (
     ),
     Flag("file_order", INPUT, "order of the files of one source", default="name", choices=("name", "mtime")),
     Flag(
+        "on_bad_file",
+        INPUT,
+        "what to do with a damaged or incomplete file: quarantine (a dead letter, tried again when it changes) or stop",
+        default="quarantine",
+        choices=("quarantine", "stop"),
+    ),
+    Flag(
         "check",
         RUN,
         "validate flags, mapping and files, decode 100 rows, show them, touch nothing",

@@ -128,6 +128,7 @@ def _say(chosen: Chosen, count: int, root: str, *, dry: bool) -> None:
             chosen.cut,
             "are too large for a row, and only their first bytes were kept: read them again where they came from",
         ),
+        (chosen.files, "are files that could not be read, which are read by themselves when they change"),
         (chosen.headless, "are rows of CSV files that are gone, and their headers with them"),
     ):
         if number:

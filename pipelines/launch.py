@@ -147,7 +147,14 @@ def open_sources(spec: JobSpec, options: Options) -> list["Source"]:
     def opened(index: int, role: str, uri: str) -> "Source":
         try:
             return open_source(
-                uri, index, order=order, max_files=files, role=role, reading=reading, s3_endpoint=options.s3_endpoint
+                uri,
+                index,
+                order=order,
+                max_files=files,
+                role=role,
+                reading=reading,
+                s3_endpoint=options.s3_endpoint,
+                on_bad_file=options.on_bad_file,
             )
         except UserError as error:
             raise UserError(str(error).replace("--source:", f"--{flag_of(role)}:", 1)) from None
@@ -198,6 +205,8 @@ def _farewell(name: str, driver: "Driver", committed: int, *, shown: bool) -> in
             "or raise --watermark_delay",
             file=sys.stderr,
         )
+    for path, why in list(driver.planner.unreadable.items())[:_NAMED]:
+        print(f"{name}: {path}: {why}; it is tried again when it changes", file=sys.stderr)
     waiting = driver.planner.waiting
     for path, size in list(waiting.items())[:_NAMED]:
         print(f"{name}: {path}: its last {size:,} bytes wait for their line end; --drain reads them", file=sys.stderr)

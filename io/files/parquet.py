@@ -9,17 +9,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ecompulse.epochs.errors import JobError
+from ecompulse.io.files.records import UnreadableFile
 from ecompulse.kernels.event import OWN, TAKEN
 
 UNREADABLE: Final = (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException, OSError)
 
 
 def count_rows(path: str) -> int:
-    """Rows of a file, by its footer; JobError when it has none."""
+    """Rows of a file, by its footer; UnreadableFile when it has none."""
     try:
         return int(pq.read_metadata(path).num_rows)
     except UNREADABLE as error:
-        raise JobError(f"{path}: is no complete Parquet file: {error}") from None
+        raise UnreadableFile(f"{path}: is no complete Parquet file: {_line(error)}") from None
 
 
 def column_names(path: str) -> list[str]:
@@ -68,4 +69,8 @@ def _known(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _unreadable(uri: str, error: BaseException) -> JobError:
-    return JobError(f"{uri}: cannot be read: {(str(error).splitlines() or [type(error).__name__])[0]}")
+    return UnreadableFile(f"{uri}: cannot be read: {_line(error)}")
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

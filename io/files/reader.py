@@ -10,6 +10,7 @@ from ecompulse.epochs.errors import JobError
 from ecompulse.epochs.protocols import Split
 from ecompulse.io.files.layout import head_of
 from ecompulse.io.files.parquet import read_rows
+from ecompulse.io.files.quarantine import letter_row
 from ecompulse.io.files.records import CHUNK, Layout, OpenFile, is_compressed, suffix_of, to_rows
 from ecompulse.kernels.event import LENGTH, MAX_ROW_BYTES, POSITION_SCHEMA
 
@@ -24,8 +25,11 @@ class FileReader:
 
         Text gives `raw` and the position; CSV also a column `header`, the same in every row; a record that is too large
         to be held its first bytes, and a column `length`. Parquet gives the file's own columns (`parquet.read_rows`)
-        and the position.
+        and the position. A range that stands for a file that cannot be read gives one row (`letter_row`).
         """
+        if split.fault:
+            yield positioned(letter_row(split), split, pl.Series([split.start]))
+            return
         if suffix_of(split.uri) == ".parquet":
             rows = read_rows(split.uri, split.start, split.end)
             yield positioned(rows, split, pl.int_range(split.start, split.start + rows.height, eager=True))

@@ -24,6 +24,10 @@ RETURN: Final = ord("\r")
 _SHORT: Final = 2  # bytes of CR LF
 
 
+class UnreadableFile(JobError):  # noqa: N818  # of a file
+    """A file is damaged, incomplete, or closed to us: it would be the same again until it changes."""
+
+
 @dataclass(frozen=True)
 class Layout:
     """How the records of a text file are told apart.
@@ -88,6 +92,8 @@ class OpenFile:
     def _open(self) -> IO[bytes]:
         try:
             return gzip.open(self.path) if is_compressed(self.path) else Path(self.path).open("rb")  # type: ignore[return-value]  # GzipFile reads and seeks alike
+        except PermissionError as error:
+            raise UnreadableFile(f"{self.path}: cannot be read: {error.strerror}") from None
         except OSError as error:
             raise JobError(f"{self.path}: cannot be read: {error.strerror or error}") from None
 
@@ -107,8 +113,10 @@ class OpenFile:
             if not known and back:
                 self._handle.seek(start)  # gzip: forward by decompressing, backward from the start
             data = known + self._handle.read(size - len(known))
-        except (OSError, EOFError, zlib.error) as error:
-            raise JobError(f"{self.path}: damaged or incomplete: {error}") from None
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise UnreadableFile(f"{self.path}: damaged or incomplete: {error}") from None
+        except OSError as error:
+            raise JobError(f"{self.path}: cannot be read: {error.strerror or error}") from None
         self.position = start + len(data)
         self._kept = data if is_compressed(self.path) else b""
         return data

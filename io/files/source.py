@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from ecompulse.epochs.errors import JobError, UserError
-from ecompulse.epochs.protocols import EVENTS, WAITING, Backlog, Split
+from ecompulse.epochs.protocols import EVENTS, UNREADABLE, WAITING, Backlog, Split
 from ecompulse.io.files import parquet
 from ecompulse.io.files.identity import MOVED, identity, is_same, renamed
 from ecompulse.io.files.layout import document_hint, head_of
 from ecompulse.io.files.listing import Listed, list_files
-from ecompulse.io.files.parquet import UNREADABLE, count_rows
+from ecompulse.io.files.parquet import UNREADABLE as DAMAGED
+from ecompulse.io.files.parquet import count_rows, read_rows
+from ecompulse.io.files.quarantine import BAD, bad_mark, check_continued, is_set_aside, letter_of, set_aside
 from ecompulse.io.files.reader import FileReader
-from ecompulse.io.files.records import OpenFile, is_compressed, scan, suffix_of
+from ecompulse.io.files.records import OpenFile, UnreadableFile, is_compressed, scan, suffix_of
 from ecompulse.kernels.decode.csv_rows import column_names
 
 _LOOKED_AT: Final = 20  # files, at each start
@@ -37,6 +39,8 @@ class FileSource:
         order: `name` or `mtime`.
         max_files: files begun per epoch at the most.
         role: see `Source`.
+        on_bad_file: `quarantine` sets a file aside that cannot be read, with a dead letter, until it changes; `stop`
+            raises.
     """
 
     uri: str
@@ -44,6 +48,9 @@ class FileSource:
     order: str = "name"
     max_files: int = 1000
     role: str = EVENTS
+    on_bad_file: str = "quarantine"
+    _tried: dict[str, tuple[int, int]] = field(default_factory=dict)  # ranges of rows planned last, by file
+    _aside: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # files set aside since the last epoch
     _open: dict[tuple[str, str], OpenFile] = field(default_factory=dict)
 
     def check(self) -> None:
@@ -78,13 +85,27 @@ class FileSource:
         left = begun = 0
         for file in files:
             known = remembered.get(file.path, _UNKNOWN)
+            if is_set_aside(file, known) or (BAD in known and is_set_aside(file, self._aside.get(file.path, {}))):
+                continue
             if file.size == known["size"] and (not whole or known.get("whole", False) or is_closed(file.path)):
                 continue
             if max_rows <= 0 or begun >= self.max_files:
                 left += file.size - max(known["size"], 0)
                 continue
             begun += 1
-            taken, at, complete = self._take(file, known["at"], max_rows, whole=whole)
+            taken: list[Split] = []
+            try:
+                check_continued(file, known)
+                at, complete = self._take(file, known["at"], max_rows, taken, whole=whole)
+            except UnreadableFile as error:
+                if self.on_bad_file == "stop":
+                    raise
+                at = taken[-1].end if taken else known["at"]
+                why = str(error).removeprefix(f"{file.path}: ")
+                changed[file.path] = self._aside[file.path] = bad_mark(file, at, why)
+                splits += taken if BAD in known else [*taken, letter_of(self.index, file.path, at, why)]
+                max_rows -= sum(split.rows for split in taken) + 1
+                continue
             max_rows -= sum(split.rows for split in taken)
             splits += taken
             size = file.size if complete else known["size"]
@@ -95,21 +116,25 @@ class FileSource:
         ended = frozenset({0} if not left else ())
         read = {split.uri for split in splits}
         written = max((round(file.modified * 1000) for file in files if file.path in read), default=None)
-        waits = _waiting({**positions, **changed})
-        notes = {WAITING: waits} if waits else {}
+        now, there = {**positions, **changed}, {file.path for file in files}
+        notes = {name: said for name, said in ((WAITING, _waiting(now)), (UNREADABLE, set_aside(now, there))) if said}
         return Backlog(splits, changed, ended, frozenset({0}), left, notes, written=written)
 
-    def _take(self, file: Listed, at: int, max_rows: int, *, whole: bool) -> tuple[list[Split], int, bool]:
-        """Ranges of one file, the position after them, and whether all that is complete was taken."""
+    def _take(self, file: Listed, at: int, max_rows: int, taken: list[Split], *, whole: bool) -> tuple[int, bool]:
+        """Add ranges of one file; the position after them, and whether all that is complete was taken.
+
+        UnreadableFile, with what is good before added, when the file is damaged there.
+        """
+        if is_closed(file.path) and not file.size:
+            raise UnreadableFile(f"{file.path}: is empty")
         if suffix_of(file.path) == ".parquet":
-            return self._take_rows(file, at, max_rows)
-        taken: list[Split] = []
+            return self._take_rows(file, at, max_rows, taken)
         lines = 0
         whole = whole or is_closed(file.path)
         head = head_of(file.path, whole=whole)
         at = at or head.start
         if head.layout.quoted and not at:
-            return [], 0, True
+            return 0, True
         handle = self._open.pop((file.path, file.inode), None) or OpenFile(file.path)
         ranges = scan(handle, at, max_rows, head.layout, whole=whole)
         for start, end, records, blank in ranges:
@@ -120,17 +145,20 @@ class FileSource:
             handle.close()
         else:
             self._open[file.path, file.inode] = handle  # a decompressor goes on where it stopped
-        return taken, at, complete
+        return at, complete
 
-    def _take_rows(self, file: Listed, at: int, max_rows: int) -> tuple[list[Split], int, bool]:
+    def _take_rows(self, file: Listed, at: int, max_rows: int, taken: list[Split]) -> tuple[int, bool]:
         total = count_rows(file.path)
         end = min(total, at + max_rows)
+        again = self._tried.get(file.path) == (file.mtime, at)  # the run has failed: perhaps by this file
+        self._tried[file.path] = file.mtime, at
         step = 50_000  # rows a worker reads at a time
-        taken = [
-            Split(self.index, 0, file.path, start, min(start + step, end), min(step, end - start))
-            for start in range(at, end, step)
-        ]
-        return taken, end, end == total
+        for start in range(at, end, step):
+            stop = min(start + step, end)
+            if again:
+                read_rows(file.path, start, stop)
+            taken.append(Split(self.index, 0, file.path, start, stop, stop - start))
+        return end, end == total
 
     def _remembered(
         self, files: list[Listed], positions: Mapping[str, Any]
@@ -142,6 +170,8 @@ class FileSource:
         remembered = {path: known for path, known in {**positions, **changed}.items() if MOVED not in known}
         listed = {file.path: file for file in files}
         for path, known in remembered.items():
+            if BAD in known:
+                continue
             if path in listed:
                 _check_same(listed[path], known)
             elif known["size"] < 0 or str(Path(self.uri).absolute()) == path:
@@ -178,7 +208,7 @@ def columns_of(path: str) -> list[str]:
             return parquet.column_names(path)
         head = head_of(path, whole=False) if suffix_of(path) == ".csv" else None
         return column_names(head.header) if head and head.start else []
-    except (*UNREADABLE, JobError):  # whatever is wrong is said when it is read
+    except (*DAMAGED, JobError):  # whatever is wrong is said when it is read
         return []
 
 

@@ -8,8 +8,9 @@ from ecompulse.kernels.decode.assemble import Decoded, assemble
 from ecompulse.kernels.decode.csv_rows import csv_batch
 from ecompulse.kernels.decode.json_rows import few_json_rows, json_batch
 from ecompulse.kernels.decode.plan import plan_for
+from ecompulse.kernels.decode.rules import Rule
 from ecompulse.kernels.decode.typed_rows import typed_batch
-from ecompulse.kernels.event import HEADER, LENGTH, RAW_SCHEMA
+from ecompulse.kernels.event import DEAD_LETTER_SCHEMA, FAULT, HEADER, LENGTH, RAW_SCHEMA, TIME
 from ecompulse.kernels.mapping import Mapping
 
 FEW = 50
@@ -22,6 +23,7 @@ class Form(StrEnum):
     JSON = "json"
     CSV = "csv"
     COLUMNS = "columns"
+    FAULTS = "faults"
 
 
 def decode(rows: pl.DataFrame, now_ms: int, mapping: Mapping | None = None, form: Form | None = None) -> Decoded:
@@ -36,11 +38,15 @@ def decode(rows: pl.DataFrame, now_ms: int, mapping: Mapping | None = None, form
         if rows.is_empty():
             return _nothing(rows, now_ms, mapping)
         return decode_csv(rows, rows[HEADER][0], now_ms, mapping)
+    if form is Form.FAULTS:
+        return _faults(rows, now_ms, mapping)
     return decode_columns(rows, now_ms, mapping)
 
 
 def form_of(rows: pl.DataFrame) -> Form:
     """The form of a frame, by its columns."""
+    if set(rows.columns) == {*RAW_SCHEMA, FAULT}:
+        return Form.FAULTS
     if rows.schema.get("raw") != pl.Binary or set(rows.columns) - {*RAW_SCHEMA, HEADER, LENGTH}:
         return Form.COLUMNS
     return Form.CSV if HEADER in rows.columns else Form.JSON
@@ -77,6 +83,17 @@ def decode_columns(rows: pl.DataFrame, now_ms: int, mapping: Mapping | None = No
     return assemble(batch, plan)
 
 
+def _faults(rows: pl.DataFrame, now_ms: int, mapping: Mapping | None) -> Decoded:
+    """Rows that stand for files which cannot be read: dead letters all."""
+    dead = rows.with_columns(
+        pl.lit(Rule.UNREADABLE_FILE.value).alias("rule"),
+        pl.col(FAULT).alias("message"),
+        pl.lit(now_ms, pl.Int64).cast(TIME).alias("seen_at"),
+    )
+    times = pl.Series([None] * rows.height, dtype=TIME)
+    return Decoded(_nothing(rows, now_ms, mapping).events, dead.select(DEAD_LETTER_SCHEMA.names()), times)
+
+
 def _nothing(rows: pl.DataFrame, now_ms: int, mapping: Mapping | None) -> Decoded:
-    """No rows of CSV: there is no header to read them by."""
+    """No rows."""
     return decode_json(rows.select(RAW_SCHEMA.names()).clear(), now_ms, mapping)

@@ -19,6 +19,7 @@ class Rule(StrEnum):
 
     help: str
 
+    UNREADABLE_FILE = "unreadable_file", "no row, but a file that cannot be read; it is tried again when it changes"
     ROW_TOO_LARGE = "row_too_large", "the row is over 1 MiB; its letter keeps the first 64 KiB and the length"
     INVALID_UTF8 = "invalid_utf8", "the row is not UTF-8"
     BROKEN_JSON = "broken_json", "the row is not JSON (RFC 8259), or nested over 100 levels"

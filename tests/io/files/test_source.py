@@ -128,7 +128,7 @@ def test_a_compressed_file_that_is_cut_off_is_an_error(tmp_path):
     path = tmp_path / "a.jsonl.gz"
     path.write_bytes(gzip.compress(b"one\n" * 1000)[:-12])
     with pytest.raises(JobError, match="damaged or incomplete"):
-        consume(FileSource(str(path), 0))
+        consume(FileSource(str(path), 0, on_bad_file="stop"))
 
 
 def test_a_compressed_file_that_changed_is_an_error(tmp_path):
