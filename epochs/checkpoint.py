@@ -50,6 +50,7 @@ class Seal:
         models: what is known of models that learn, for progress.
         accounts: where the rows that were read are, by name (see `Scope.account`).
         upserted: tables of which a warehouse holds one row per id.
+        loaded: per operator, bytes of state that workers read in this epoch, for progress.
         totals: rows since the checkpoint's first epoch, for the audit of its sinks (see `totals`).
     """
 
@@ -75,6 +76,7 @@ class Seal:
     models: dict[str, float] = field(default_factory=dict)
     accounts: dict[str, int] = field(default_factory=dict)
     upserted: list[str] = field(default_factory=list)
+    loaded: dict[str, int] = field(default_factory=dict)
     totals: dict[str, Any] = field(default_factory=dict)
 
     def dump(self) -> bytes:

@@ -258,6 +258,7 @@ class Driver:
             snapshot=snapshot,
             partitions=partitions,
             state=manifest.state,
+            loaded=manifest.loaded,
             files=manifest.files,
             counts=manifest.counts,
             backlog=sum(backlog.left for backlog in draft.backlogs),

@@ -132,7 +132,7 @@ class StepShard(CountedDoFn):
         self._count(step, batch.height)
         yield from tagged(step.outputs)
         after = state.apply(self._kernel.name, shard, found["attempt"], step.changes)
-        yield self._head(shard, after)
+        yield self._head(shard, after, state.loaded)
 
     def _count(self, step: Step, came: int) -> None:
         """What went out, and what the kernel says of rows that did not; JobError when that leaves rows unexplained."""
@@ -143,8 +143,8 @@ class StepShard(CountedDoFn):
         for name in step.balance.keys() - step.outputs.keys():
             self.went(step.balance[name], name)
 
-    def _head(self, shard: int, head: Head) -> Any:
-        told = {"operator": self._kernel.name, "shard": shard, "head": head.dump()}
+    def _head(self, shard: int, head: Head, loaded: int = 0) -> Any:
+        told = {"operator": self._kernel.name, "shard": shard, "head": head.dump(), "loaded": loaded}
         return beam.pvalue.TaggedOutput(FACTS, fact(told))
 
 

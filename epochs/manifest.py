@@ -25,6 +25,7 @@ class Manifest:
         counts: rows read (`input`) and rows per decoded output.
         splits: by index of the split in the plan, the rows of each time that it was told.
         shards: per operator and shard, how often it was told.
+        loaded: per operator, bytes of state that workers read, since they did not have them.
         nodes: per node of the pipeline, rows that came `in` and went `out` by tag.
         ages: events by bucket of their age when the epoch was planned (see `latency`).
         lookups: what look-ups did (see `usage`).
@@ -39,6 +40,7 @@ class Manifest:
     counts: dict[str, int] = field(default_factory=dict)
     splits: dict[str, list[int]] = field(default_factory=dict)
     shards: dict[str, dict[str, int]] = field(default_factory=dict)
+    loaded: dict[str, int] = field(default_factory=dict)
     nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
     ages: dict[str, int] = field(default_factory=dict)
     lookups: dict[str, Any] = field(default_factory=dict)
@@ -69,6 +71,7 @@ class Manifest:
             self.state.setdefault(operator, {})[shard] = fact["head"]
             times = self.shards.setdefault(operator, {})
             times[shard] = times.get(shard, 0) + 1
+            self.loaded[operator] = self.loaded.get(operator, 0) + fact["loaded"]
         elif "lookups" in fact:
             add_usage(self.lookups, fact)
         elif "models" in fact:

@@ -66,7 +66,9 @@ def describe(
         "processedRowsPerSecond": round(rows / running, 1),
         "durationMs": {**watch.durations, "total": watch.total},
         "eventTime": {"watermark": iso(seal.watermark)},
-        "stateOperators": [_operator(name, shards) for name, shards in sorted(seal.state.items())],
+        "stateOperators": [
+            _operator(name, shards, seal.loaded.get(name, 0)) for name, shards in sorted(seal.state.items())
+        ],
         "sources": [
             {
                 "description": source.uri,
@@ -93,12 +95,13 @@ def describe(
     }
 
 
-def _operator(name: str, shards: dict[str, Any]) -> dict[str, Any]:
+def _operator(name: str, shards: dict[str, Any], loaded: int) -> dict[str, Any]:
     runs = [run for head in shards.values() if head for runs in head["tables"].values() for run in runs]
     return {
         "operatorName": name,
         "numRowsTotal": sum(run["rows"] for run in runs),
         "stateBytes": sum(run["bytes"] for run in runs),
+        "loadedBytes": loaded,
         "numShards": len(shards),
         "numRuns": len(runs),
     }

@@ -106,6 +106,7 @@ class ShardState:
         self._store = store
         self._runs: dict[str, list[Run]] = {}
         self._asked: tuple[pl.Series, pl.Series, Prints] | None = None
+        self.loaded = 0  # bytes read from the store, since no step of this process had them
 
     def at(self, clock: Clock) -> "ShardState":
         """The same state under a later clock."""
@@ -213,6 +214,7 @@ class ShardState:
             if self._store is None:
                 raise StateDamaged(f"{ref.file}: no store to read it from")
             run = Run.load(read_verified(self._store, ref.file, ref.sha256))
+            self.loaded += ref.bytes
             _cache.put(ref.file, run)
         return run
 
