@@ -71,7 +71,7 @@ def _steps(text: str) -> dict[str, Callable[[], object]]:
         "device, once parsed": lambda: device.apply(events, found),
         "campaign": lambda: campaign.apply(events, CampaignStep()),
         "pii": lambda: pii.apply(events, _POLICY, "key"),
-        "dead letters under a policy": lambda: protect_dead_letters(letters, _POLICY, "key"),
+        "dead letters under a policy": lambda: protect_dead_letters(letters, letters["message"], _POLICY, "key"),
     }
 
 

@@ -4,7 +4,9 @@ Names and units follow Prometheus' conventions: base units, `_total` for what on
 A driver shows what it has seen itself: after a restart counters begin at 0, as Prometheus expects of a process.
 """
 
+import errno
 import io
+import socket
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
@@ -20,6 +22,8 @@ from ecompulse.epochs.usage import STATES
 
 MOST_SERIES: Final = 1_000
 """Series of KPIs that are shown, whatever the job makes: the first that come; others are only counted."""
+
+LOCAL: Final = "127.0.0.1"
 
 DURATIONS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60, 120)
 
@@ -56,14 +60,21 @@ class Exporter:
             "risk_scores": partial(self._rows, "transactions_total", "Transactions by decision.", ("decision",)),
         }
 
-    def serve(self, address: str) -> Callable[[], None]:
-        """Listen on `PORT` or `HOST:PORT`; returns what ends it. UserError when that cannot be."""
-        host, _, port = address.rpartition(":")
+    def serve(self, address: str, host: str | None = None) -> Callable[[], None]:
+        """Listen on `HOST:PORT`, or on `PORT` of `host`; returns what ends it. UserError when that cannot be.
+
+        Without a host only this machine is answered: KPIs and what they are of are not for everybody.
+        """
+        own, _, port = address.rpartition(":")
+        if own and host:
+            raise UserError(f"--metrics_host: {host}: --metrics_port={address} names a host already")
+        listening = (own or host or LOCAL).removeprefix("[").removesuffix("]")
         try:
-            server, thread = start_http_server(int(port), host or "0.0.0.0", self.registry)  # noqa: S104  # as exporters do; HOST:PORT narrows it
+            server, thread = start_http_server(int(port), listening, self.registry)
         except (OSError, ValueError, OverflowError) as error:
+            given = f"--metrics_host: {host}" if host and _is_of_host(error) else f"--metrics_port: {address}"
             reason = error.strerror if isinstance(error, OSError) else "give PORT or HOST:PORT"
-            raise UserError(f"--metrics_port: {address}: {reason}") from None
+            raise UserError(f"{given}: {reason}") from None
 
         def end() -> None:
             server.shutdown()
@@ -148,3 +159,8 @@ class Exporter:
         if name not in self._counters:
             self._counters[name] = Counter(f"ecompulse_{name}", text, ["job", *labels], registry=self.registry)
         self._counters[name].labels(self._job, *labels.values()).inc(value)
+
+
+def _is_of_host(error: Exception) -> bool:
+    """No name of a host, or no address of this machine."""
+    return isinstance(error, socket.gaierror) or getattr(error, "errno", None) == errno.EADDRNOTAVAIL

@@ -27,6 +27,8 @@ _NAMES: Final = {
 }  # fmt: skip
 _UNITS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}  # ms
 _DURATION: Final = re.compile(r"(\d+)\s*(ms|s|m|h|d)")
+_MISREAD: Final = re.compile(r"\b(alias|tag) '.*'")
+"""What YAML took for an alias or a tag may be a secret that nobody quoted."""
 
 
 class ConfigError(ValueError):
@@ -127,7 +129,8 @@ def parse_yaml(text: str, path: str = "") -> object:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise ConfigError(path, f"{where}{error.problem or error}") from None
+        problem = _MISREAD.sub(r"\1", error.problem or "is broken")
+        raise ConfigError(path, f"{where}{problem}") from None
     except yaml.YAMLError as error:
         raise ConfigError(path, " ".join(str(error).split())) from None
 

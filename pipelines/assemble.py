@@ -105,7 +105,7 @@ def _exporting(job: Job, outputs: Store, options: Options) -> Iterator["Exporter
     from ecompulse.io.prometheus import Exporter
 
     exporter = Exporter(job.name, outputs)
-    end = exporter.serve(options.metrics_port)
+    end = exporter.serve(options.metrics_port, options.metrics_host)
     try:
         yield exporter
     finally:

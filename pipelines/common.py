@@ -221,6 +221,12 @@ COMMON: Final[tuple[Flag, ...]] = (
     ),
     Flag("metrics_port", RUN, "PORT or HOST:PORT of a Prometheus endpoint (/metrics)", shown="off"),
     Flag(
+        "metrics_host",
+        RUN,
+        "address that it listens on; 0.0.0.0 is every one of this machine, to whoever can reach it",
+        shown="127.0.0.1",
+    ),
+    Flag(
         "runner",
         RUN,
         "Beam runner: LocalRunner (in this process, all cores), DirectRunner (Beam's own in one process), PrismRunner, "

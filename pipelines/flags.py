@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 from urllib.parse import urlsplit
 
-import yaml
-
 from ecompulse.epochs.errors import UserError
 from ecompulse.io.kafka.start import parse_start
+from ecompulse.kernels.config import ConfigError, parse_yaml
 
 _UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -210,11 +209,11 @@ def _typed(flag: Flag) -> Callable[[str], Any]:
 
 def _load(path: str) -> dict[str, Any]:
     try:
-        loaded = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        loaded = parse_yaml(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"--config: {path}: {error.strerror}") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"--config: {path} is no YAML: {' '.join(str(error).split())}") from None
+    except ConfigError as error:
+        raise UserError(f"--config: {path} is no YAML: {error.message}") from None
     if not isinstance(loaded, dict):
         raise UserError(f"--config: {path}: wants `flag: value` lines")
     return {str(key).lstrip("-"): value for key, value in loaded.items()}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from ecompulse import end_at_once
 from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserError
+from ecompulse.epochs.masking import without_secrets
 from ecompulse.io.signals import stop_on_signals
 from ecompulse.runners.quiet import quiet
 from pipelines.common import COMMON
@@ -95,7 +96,7 @@ def _guarded(program: str, body: Callable[[], int]) -> int:
         text = _WRAPPED.sub("", str(error)).strip()
         if not foreseen:
             text = f"{type(error).__name__}: {text.splitlines()[0] if text else 'no message'}"
-        print(f"{program}: {text}{_advice(error)}", file=sys.stderr)
+        print(f"{program}: {without_secrets(text)}{_advice(error)}", file=sys.stderr)
         return WRONG_USE if isinstance(error, UserError) else FAILED
 
 
@@ -243,7 +244,7 @@ class Patience:
             except JobError as error:
                 if self.attempts > 1 and not said and may_pass(error):
                     said.update(["said"])
-                    print(f"{self.program}: {error} (trying again)", file=sys.stderr)
+                    print(f"{self.program}: {without_secrets(str(error))} (trying again)", file=sys.stderr)
                 raise
 
         return Persistence(WallClock(), threading.Event())(ask, self.attempts, Counter(), "start", JobError)

@@ -62,7 +62,9 @@ class DecodeRows:
         if dead.height:
             policy = self.enrich.steps.pii
             key = self.resources(self.enrich).pii_key if policy.active else None
-            dead = protect_dead_letters(dead, policy, key, self.mapping.sources() if self.mapping else None)
+            dead = protect_dead_letters(
+                dead, decoded.bare, policy, key, self.mapping.sources() if self.mapping else None
+            )
         identity = row_id("source", "partition", "offset", pl.col("raw").bin.encode("hex"), "rule")
         dead = dead.with_columns(protected=dead["raw"].ne_missing(raw), id=identity)
         kept = self.reshape(events) if self.reshape else events

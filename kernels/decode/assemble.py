@@ -37,11 +37,13 @@ class Decoded(NamedTuple):
         events: good rows in their order (`FRAME_SCHEMA`).
         dead: the others in their order (`DEAD_LETTER_SCHEMA`).
         dead_times: event time of each dead row as far as it could be read and believed (`TIME`).
+        bare: the message of each dead row without anything that the row says (String).
     """
 
     events: pl.DataFrame
     dead: pl.DataFrame
     dead_times: pl.Series
+    bare: pl.Series
 
 
 def assemble(batch: Batch, plan: Plan) -> Decoded:
@@ -82,7 +84,7 @@ def _exact_frame(good: list[dict[str, Any]], batch: Batch) -> pl.DataFrame:
     return frame.hstack(batch.positions[frame[_ROW]])
 
 
-def _dead(bad: list[tuple[int, BrokenRule]], batch: Batch, plan: Plan) -> tuple[pl.DataFrame, pl.Series]:
+def _dead(bad: list[tuple[int, BrokenRule]], batch: Batch, plan: Plan) -> tuple[pl.DataFrame, pl.Series, pl.Series]:
     rows = pl.Series([row for row, _ in bad], dtype=pl.Int64)
     frame = batch.positions[rows].with_columns(
         raw=_first_bytes(batch.raw(rows)),
@@ -92,7 +94,8 @@ def _dead(bad: list[tuple[int, BrokenRule]], batch: Batch, plan: Plan) -> tuple[
     )
     times = pl.Series("event_time", [broken.event_time_ms for _, broken in bad], dtype=pl.Int64)
     as_times = times.to_frame().select(_utc(pl.col("event_time"))).to_series()
-    return frame.select(DEAD_LETTER_SCHEMA.names()), as_times
+    bare = pl.Series("bare", [broken.bare for _, broken in bad], dtype=pl.String)
+    return frame.select(DEAD_LETTER_SCHEMA.names()), as_times, bare
 
 
 def _first_bytes(raw: pl.Series) -> pl.Series:

@@ -12,7 +12,7 @@ from ecompulse.kernels.decode.cells import Cells
 from ecompulse.kernels.decode.json_rows import checked_text, utf8
 from ecompulse.kernels.decode.judge import Record, record_of
 from ecompulse.kernels.decode.plan import Plan
-from ecompulse.kernels.decode.rules import BrokenRule, Rule, shown
+from ecompulse.kernels.decode.rules import BrokenRule, Rule
 from ecompulse.kernels.decode.sorting import sort_columns
 from ecompulse.kernels.event import MAX_ROW_BYTES, POSITION_SCHEMA
 
@@ -124,10 +124,9 @@ def _exact(content: str, names: list[str], delimiter: str) -> dict[str, str | No
         values = _fields(content.removesuffix("\n").removesuffix("\r"), delimiter, strict=True)
     except csv.Error as error:
         rule = Rule.FIELD_TOO_LARGE if "field larger" in str(error) else Rule.BROKEN_CSV
-        raise BrokenRule(rule, f"{shown(content)}: {error}") from None
+        raise BrokenRule(rule, f"{{}}: {error}", content) from None
     if len(values) != len(names):
-        message = f"{shown(content)} has {len(values)} columns, the header {len(names)}"
-        raise BrokenRule(Rule.BROKEN_CSV, message)
+        raise BrokenRule(Rule.BROKEN_CSV, f"{{}} has {len(values)} columns, the header {len(names)}", content)
     return {name: value or None for name, value in zip(names, values, strict=True)}
 
 

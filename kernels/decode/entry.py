@@ -91,7 +91,8 @@ def _faults(rows: pl.DataFrame, now_ms: int, mapping: Mapping | None) -> Decoded
         pl.lit(now_ms, pl.Int64).cast(TIME).alias("seen_at"),
     )
     times = pl.Series([None] * rows.height, dtype=TIME)
-    return Decoded(_nothing(rows, now_ms, mapping).events, dead.select(DEAD_LETTER_SCHEMA.names()), times)
+    events = _nothing(rows, now_ms, mapping).events
+    return Decoded(events, dead.select(DEAD_LETTER_SCHEMA.names()), times, rows[FAULT])
 
 
 def _nothing(rows: pl.DataFrame, now_ms: int, mapping: Mapping | None) -> Decoded:

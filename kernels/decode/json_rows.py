@@ -11,7 +11,7 @@ from ecompulse.kernels.decode.cells import Cells
 from ecompulse.kernels.decode.judge import Record, record_of
 from ecompulse.kernels.decode.members import members_of
 from ecompulse.kernels.decode.plan import PROPERTIES, Plan
-from ecompulse.kernels.decode.rules import BrokenRule, Rule, shown
+from ecompulse.kernels.decode.rules import BrokenRule, Rule
 from ecompulse.kernels.decode.strict_json import parse
 from ecompulse.kernels.event import LENGTH, MAX_ROW_BYTES, POSITION_SCHEMA
 
@@ -57,7 +57,7 @@ def few_json_rows(rows: pl.DataFrame, plan: Plan) -> Batch:
 
     def record(row: int) -> Record:
         content = checked_text(rows, row)
-        return record_of(parse(content, object_only=True), content, plan)
+        return record_of(parse(content, object_only=True, names=plan.sources), content, plan)
 
     return Batch(
         positions=rows.select(POSITION_SCHEMA.names()),
@@ -92,8 +92,8 @@ def checked_text(rows: pl.DataFrame, row: int) -> str:
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
-        near = shown(raw[max(error.start - 20, 0) : error.start + 20].decode("latin-1"))
-        raise BrokenRule(Rule.INVALID_UTF8, f"byte {error.start} is not UTF-8, near {near}") from None
+        near = raw[max(error.start - 20, 0) : error.start + 20].decode("latin-1")
+        raise BrokenRule(Rule.INVALID_UTF8, f"byte {error.start} is not UTF-8, near {{}}", near) from None
 
 
 def _cells(columns: pl.DataFrame, escaped: pl.Series) -> dict[str, Cells]:

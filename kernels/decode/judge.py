@@ -7,7 +7,7 @@ from typing import Any
 from ecompulse.kernels.decode.cells import Cell
 from ecompulse.kernels.decode.conversions import CONVERSIONS, Value, check_size
 from ecompulse.kernels.decode.plan import COLUMN_FIELDS, IDENTITIES, PROPERTIES, Plan
-from ecompulse.kernels.decode.rules import BrokenRule, Rule, shown
+from ecompulse.kernels.decode.rules import BrokenRule, Rule
 from ecompulse.kernels.decode.strict_json import canonical, literal, parse
 from ecompulse.kernels.event import Field, Kind
 from ecompulse.kernels.hashing import ID_DIGITS
@@ -89,8 +89,7 @@ def _value(field: Field, record: Record, plan: Plan) -> Value | None:
         value = in_capitals(str(value)) if field.name == "currency" else value
         _check_allowed(value, plan.mapping.values.get(field.name))
     except BrokenRule as broken:
-        value_shown = shown(f'"{cell.text}"' if cell.quoted else cell.text)
-        raise BrokenRule(broken.rule, f"{named}: {value_shown} {broken.message}") from None
+        raise broken.under(named, f'"{cell.text}"' if cell.quoted else cell.text) from None
     return None if value == "" and field.name in IDENTITIES else value
 
 
@@ -105,12 +104,12 @@ def _merged(record: Record, plan: Plan) -> str | None:
         return None
     both = sorted(given.keys() & record.unknown.keys()) if given else []
     if both:
-        raise BrokenRule(Rule.DUPLICATE_KEY, f"properties: unknown field {shown(both[0])} is in properties too")
+        raise BrokenRule(Rule.DUPLICATE_KEY, "properties: unknown field {} is in properties too", both[0])
     merged = canonical({**(given or {}), **record.unknown})
     try:
         check_size(merged)
     except BrokenRule as broken:
-        raise BrokenRule(broken.rule, f"properties: {shown(merged)} {broken.message}") from None
+        raise broken.under(PROPERTIES, merged) from None
     return merged
 
 
@@ -121,10 +120,10 @@ def _given(value: Any, *, lenient: bool) -> dict[str, Any] | None:
             value = parse(value)
         except BrokenRule as broken:
             rule = Rule.WRONG_TYPE if broken.rule is Rule.BROKEN_JSON else broken.rule
-            raise BrokenRule(rule, f"properties: {broken.message}") from None
+            raise broken.under(PROPERTIES, rule=rule) from None
     if value is None or isinstance(value, dict):
         return value
-    raise BrokenRule(Rule.WRONG_TYPE, f"properties: {shown(canonical(value))} is not an object")
+    raise BrokenRule(Rule.WRONG_TYPE, "properties: {} is not an object", canonical(value))
 
 
 def _readable_time(record: Record, plan: Plan) -> int | None:

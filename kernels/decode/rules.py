@@ -1,10 +1,14 @@
 """The rules an event is held to, each with its text: a row that breaks one becomes a dead letter of that name."""
 
+from collections.abc import Container, Sequence
 from enum import StrEnum
 from typing import Final, Self
 
 SHOWN_CHARS: Final = 80
 """A message shows at most this much of the value."""
+
+HIDDEN: Final = "***"
+"""What stands for a value where none may be told."""
 
 MAX_DEPTH: Final = 100
 """Levels of nesting of a JSON row, the row itself being the first."""
@@ -54,20 +58,35 @@ class BrokenRule(Exception):  # noqa: N818  # it names what the row broke, no fa
     Attributes:
         rule: which one.
         message: one line that names the field and shows its value.
+        bare: the same with nothing that the row says: no value, and no key that only the row knows.
         event_time_ms: the row's event time (UTC ms) if that much could be read.
     """
 
-    def __init__(self, rule: Rule, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, rule: Rule, text: str, *told: str, names: Container[str] = ()) -> None:
+        """`text` is ours, with `{}` for each of `told`, which is of the row; `bare` tells only what is in `names`."""
         self.rule = rule
-        self.message = message
+        self.message = _filled(text, [shown(value) for value in told])
+        self.bare = _filled(text, [shown(value) if value in names else HIDDEN for value in told])
         self.event_time_ms: int | None = None
+        super().__init__(self.message)
+
+    def under(self, name: str, *value: str, rule: Rule | None = None) -> Self:
+        """The same of a field, and of its value if there is one: `name: value message`."""
+        found = type(self)(rule or self.rule, "")
+        found.message = " ".join((f"{name}:", *map(shown, value), self.message))
+        found.bare = " ".join((f"{name}:", *[HIDDEN] * len(value), self.bare))
+        return found
 
 
 def shown(text: str) -> str:
     """A value as messages show it: one line, cut to `SHOWN_CHARS`."""
     cut = text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + "..."
     return cut.encode("unicode_escape", "backslashreplace").decode("ascii") if _is_odd(cut) else cut
+
+
+def _filled(text: str, told: Sequence[str]) -> str:
+    first, *others = text.split("{}", len(told))
+    return first + "".join(value + other for value, other in zip(told, others, strict=True))
 
 
 def _is_odd(text: str) -> bool:

@@ -6,10 +6,11 @@ pair, numbers beyond a double, any depth. Its `json.dumps` with sorted keys is t
 
 import json
 import re
+from collections.abc import Container
 from typing import Any, Final, Self
 
 from ecompulse.kernels.decode.numbers import MAX_DIGITS
-from ecompulse.kernels.decode.rules import MAX_DEPTH, BrokenRule, Rule, shown
+from ecompulse.kernels.decode.rules import MAX_DEPTH, BrokenRule, Rule
 
 _INFINITY: Final = float("inf")
 _LONG_NUMBER: Final = re.compile(f"[0-9]{{{MAX_DIGITS}}}")
@@ -71,8 +72,10 @@ _PLAIN_DECODER: Final = json.JSONDecoder(parse_constant=_refuse)
 _PLAIN_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
-def parse(text: str, depth: int = MAX_DEPTH, *, object_only: bool = False) -> Any:
+def parse(text: str, depth: int = MAX_DEPTH, *, object_only: bool = False, names: Container[str] = ()) -> Any:
     """The value of a JSON text: dict, list, str, int, Real, bool or None.
+
+    Keys that are among `names` are known without the text, so that no message need hide them.
 
     Raises:
         BrokenRule: the first of broken_json, not_an_object (with `object_only`), duplicate_key, not_finite,
@@ -84,28 +87,28 @@ def parse(text: str, depth: int = MAX_DEPTH, *, object_only: bool = False) -> An
         raise BrokenRule(Rule.BROKEN_JSON, f"nested deeper than {depth} levels") from None
     except ValueError as error:
         raise BrokenRule(Rule.BROKEN_JSON, str(error)) from None
-    found = _survey(value, depth)
+    found = _survey(value, depth, names)
     if "\\u" in text:
         _check_surrogates(value)
     if object_only and not isinstance(value, dict):
-        raise BrokenRule(Rule.NOT_AN_OBJECT, f"{shown(text)} is not an object")
+        raise BrokenRule(Rule.NOT_AN_OBJECT, "{} is not an object", text)
     for rule in (Rule.DUPLICATE_KEY, Rule.NOT_FINITE, Rule.OUT_OF_RANGE):
         if rule in found:
-            raise BrokenRule(rule, found[rule])
+            raise found[rule]
     return value
 
 
-def _survey(value: Any, depth: int) -> dict[Rule, str]:
+def _survey(value: Any, depth: int, names: Container[str]) -> dict[Rule, BrokenRule]:
     """What is wrong in a parsed value, by rule, walking it level by level."""
     level, number = [("", value)], 0
-    found: dict[Rule, str] = {}
+    found: dict[Rule, BrokenRule] = {}
     while level:
         number += 1
         if number > depth and any(isinstance(item, dict | list) for _, item in level):
             raise BrokenRule(Rule.BROKEN_JSON, f"nested deeper than {depth} levels")
         below: list[tuple[str, Any]] = []
         for name, item in level:
-            _judge(name, item, found)
+            _judge(name, item, names, found)
             if isinstance(item, dict):
                 below += [(name or key, part) for key, part in item.items()]
             elif isinstance(item, list):
@@ -114,14 +117,17 @@ def _survey(value: Any, depth: int) -> dict[Rule, str]:
     return found
 
 
-def _judge(name: str, item: Any, found: dict[Rule, str]) -> None:
-    where = f"{name}: " if name else ""
+def _judge(name: str, item: Any, names: Container[str], found: dict[Rule, BrokenRule]) -> None:
     if isinstance(item, _Twice):
-        found.setdefault(Rule.DUPLICATE_KEY, f"{where}key {json.dumps(item.key)} is given twice")
+        rule, text, told = Rule.DUPLICATE_KEY, 'key "{}" is given twice', item.key
     elif isinstance(item, _NotFinite):
-        found.setdefault(Rule.NOT_FINITE, f"{where}{float(item)} is not a finite number")
+        rule, text, told = Rule.NOT_FINITE, "{} is not a finite number", str(float(item))
     elif isinstance(item, Real) and abs(item) == _INFINITY:
-        found.setdefault(Rule.OUT_OF_RANGE, f"{where}{shown(item.literal)} does not fit a double")
+        rule, text, told = Rule.OUT_OF_RANGE, "{} does not fit a double", item.literal
+    else:
+        return
+    where = (name,) if name else ()
+    found.setdefault(rule, BrokenRule(rule, "{}: " * len(where) + text, *where, told, names=names))
 
 
 def _check_surrogates(value: Any) -> None:

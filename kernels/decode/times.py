@@ -78,7 +78,7 @@ def _iso(text: str, time: TimeReading) -> int:
             int(year), int(month), int(day), int(hour), int(minute), min(seconds, _LAST), tzinfo=_offset(zone)
         )
     except ValueError as error:
-        raise BrokenRule(Rule.WRONG_TYPE, f"is no time: {error}") from None
+        raise BrokenRule(Rule.WRONG_TYPE, "is no time: {}", str(error)) from None
     fraction_ms = int((fraction or "")[:3].ljust(3, "0"))
     # Clocks that count since 1970 know no inserted second: it is the first of the next minute.
     since = (moment - _EPOCH) // _MILLISECOND + fraction_ms + max(seconds - _LAST, 0) * _SECOND_MS

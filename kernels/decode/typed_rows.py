@@ -109,7 +109,7 @@ def _value(name: str, cells: Cells, row: int) -> Any:
     try:
         return None if cell is None else cell.text if cell.quoted else parse(cell.text)
     except BrokenRule as broken:
-        raise BrokenRule(broken.rule, f"{name}: {broken.message}") from None
+        raise broken.under(name) from None
 
 
 def _not_text(own: Mapping[str, pl.Series], columns: dict[str, Cells], height: int) -> pl.Series:

@@ -5,27 +5,28 @@ import hmac
 import json
 import math
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import polars as pl
 
 from ecompulse.kernels.enrich.config import IDENTIFIERS, Action, PiiStep
-from ecompulse.kernels.enrich.pii import EMAIL, MASK, hide_emails, protect
-
-_ADDRESS: Final = r"(?i)\b\d{1,3}(?:\.\d{1,3}){3}\b|\b[0-9a-f]{1,4}(?::[0-9a-f]{0,4}){2,7}"
-_QUOTED: Final = r"'[^']*'|\"[^\"]*\""
+from ecompulse.kernels.enrich.pii import hide_emails, protect
 
 
 def protect_dead_letters(
-    letters: pl.DataFrame, policy: PiiStep, key: str | None, aliases: Mapping[str, str] | None = None
+    letters: pl.DataFrame,
+    bare: pl.Series,
+    policy: PiiStep,
+    key: str | None,
+    aliases: Mapping[str, str] | None = None,
 ) -> pl.DataFrame:
     """Dead letters (DEAD_LETTER_SCHEMA) as they may be stored; the same schema, rows and order.
 
     `raw` that is a JSON object with no key given twice keeps its form, with the policy applied to its fields, at
     any depth; anything else becomes `{"redacted":true,"bytes":length,"hash":...}`: keyed HMAC-SHA256 if there
     is a key, else SHA-256. A redacted row cannot be replayed from here; its position says where to read it
-    again. In `message`, quoted values, emails and addresses are masked. `aliases` maps raw names to the event's
-    where a mapping is in force. Python sees each letter: dead letters are few.
+    again. `message` becomes that of `bare`, which tells no value at all. `aliases` maps raw names to the event's where
+    a mapping is in force. Python sees each letter: dead letters are few.
     """
     if not policy.active:
         return letters
@@ -34,11 +35,9 @@ def protect_dead_letters(
         if name.rpartition(".")[2] in names:
             names[alias] = names[name.rpartition(".")[2]]
     raw = [None if row is None else protect_raw(row, names, policy.emails, key) for row in letters["raw"]]
-    message = letters["message"].str.replace_all(_QUOTED, f"'{MASK}'")
-    message = message.str.replace_all(EMAIL, MASK).str.replace_all(_ADDRESS, MASK)
     return letters.with_columns(
         pl.Series("raw", raw, dtype=pl.Binary()),
-        message.alias("message"),
+        bare.alias("message"),
     )
 
 

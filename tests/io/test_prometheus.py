@@ -141,6 +141,53 @@ def test_a_port_that_is_taken_is_one_clear_line(tmp_path: Path, capsys: pytest.C
     assert capsys.readouterr().err == f"event_enrichment: --metrics_port: {address}: Address already in use\n"
 
 
+def reached(where: str, port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex((where, port)) == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "host", "near", "far"),
+    [
+        ("{}", None, True, False), ("{}", "0.0.0.0", True, True), ("{}", "127.0.0.2", False, True),  # noqa: S104
+        ("0.0.0.0:{}", None, True, True), ("127.0.0.2:{}", None, False, True), (":{}", None, True, False),
+        ("{}", "localhost", True, False),
+    ],
+)  # fmt: skip
+def test_only_this_machine_is_answered_unless_a_host_is_given(
+    tmp_path: Path, address: str, host: str | None, near: bool, far: bool
+) -> None:
+    port = free_port()
+    end = Exporter("toy", LocalStore(str(tmp_path))).serve(address.format(port), host)
+    try:
+        assert (reached("127.0.0.1", port), reached("127.0.0.2", port)) == (near, far)
+    finally:
+        end()
+
+
+@pytest.mark.parametrize(
+    ("address", "host", "said"),
+    [
+        ("1.2.3.4:9100", "127.0.0.1", "--metrics_host: 127.0.0.1: --metrics_port=1.2.3.4:9100 names a host already"),
+        ("9100", "192.0.2.1", "--metrics_host: 192.0.2.1: Cannot assign requested address"),
+        ("9100", "no host", "--metrics_host: no host: "),
+        ("x", "127.0.0.1", "--metrics_port: x: give PORT or HOST:PORT"),
+    ],
+)
+def test_a_host_that_cannot_be_is_refused(tmp_path: Path, address: str, host: str, said: str) -> None:
+    with pytest.raises(UserError) as error:
+        Exporter("toy", LocalStore(str(tmp_path))).serve(address, host)
+    assert str(error.value).startswith(said)
+
+
+def test_a_job_is_told_its_host(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "events.jsonl").write_text(line(1))
+    flags = [f"--source={tmp_path / 'events.jsonl'}", f"--metrics_port={free_port()}", "--metrics_host=192.0.2.1"]
+    flags += ["--warehouse=none", f"--checkpoint={tmp_path / 'c'}", f"--lake={tmp_path / 'l'}"]
+    assert event_enrichment.main(flags) == 2
+    assert "event_enrichment: --metrics_host: 192.0.2.1: " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("address", ["x", "99999999", ":"])
 def test_an_address_that_is_none_is_refused(tmp_path: Path, address: str) -> None:
     with pytest.raises(UserError, match="--metrics_port: "):

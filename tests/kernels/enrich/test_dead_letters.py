@@ -20,6 +20,10 @@ def letters(raws, message="quantity: 'a@b.com' from 10.0.0.7 is no number"):
     return pl.DataFrame(rows, schema=DEAD_LETTER_SCHEMA, orient="row")
 
 
+def protected(given, policy=POLICY, key=KEY, aliases=None):
+    return protect_dead_letters(given, pl.repeat("bare", given.height, eager=True), policy, key, aliases)
+
+
 def test_a_decodable_letter_keeps_its_form():
     event = {
         "ip": "1.2.3.4",
@@ -28,14 +32,14 @@ def test_a_decodable_letter_keeps_its_form():
         "phone": 123,
         "deep": [{"phone": "1", "note": "a@b.com"}],
     }
-    found = protect_dead_letters(letters([json.dumps(event).encode()]), POLICY, KEY)
+    found = protected(letters([json.dumps(event).encode()]))
     safe = json.loads(found["raw"][0])
     assert safe["card_id"] != "c1"
     assert len(safe["card_id"]) == 64
     del safe["card_id"]
     assert safe == {"ip": None, "quantity": "many", "phone": "***", "deep": [{"phone": "***", "note": "***"}]}
     assert found.drop("raw", "message").equals(letters([b""]).drop("raw", "message"))
-    assert found["message"][0] == "quantity: '***' from *** is no number"
+    assert found["message"][0] == "bare"
 
 
 @pytest.mark.parametrize(
@@ -46,7 +50,7 @@ def test_a_decodable_letter_keeps_its_form():
     ],
 )  # fmt: skip
 def test_what_cannot_be_decoded_keeps_length_and_hash(raw):
-    found = protect_dead_letters(letters([raw]), POLICY, KEY)["raw"][0]
+    found = protected(letters([raw]))["raw"][0]
     assert found == redacted(raw, KEY)
     assert json.loads(found)["bytes"] == len(raw)
     assert json.loads(redacted(raw, None))["hash"] != json.loads(found)["hash"]
@@ -54,18 +58,18 @@ def test_what_cannot_be_decoded_keeps_length_and_hash(raw):
 
 def test_untouched_bytes_stay_as_they_are():
     raw = b'{ "event_type" : "view", "price": 1.10, "odd": NaN }'
-    assert protect_dead_letters(letters([raw, None]), POLICY, KEY)["raw"].to_list() == [raw, None]
-    assert protect_dead_letters(letters([b"a@b.com"]), PiiStep(), None)["raw"][0] == b"a@b.com"
+    assert protected(letters([raw, None]))["raw"].to_list() == [raw, None]
+    assert protected(letters([b"a@b.com"]), PiiStep(), None)["raw"][0] == b"a@b.com"
 
 
 def test_names_of_a_mapping_are_followed():
     raw = json.dumps({"client_address": "1.2.3.4", "x": 1}).encode()
-    found = protect_dead_letters(letters([raw]), POLICY, KEY, aliases={"client_address": "ip"})
+    found = protected(letters([raw]), aliases={"client_address": "ip"})
     assert json.loads(found["raw"][0]) == {"client_address": None, "x": 1}
 
 
 @given(st.lists(st.binary(max_size=30), max_size=4))
 def test_any_bytes_are_taken(raws):
-    found = protect_dead_letters(letters(raws), POLICY, KEY)
+    found = protected(letters(raws))
     assert found.height == len(raws)
     assert found.schema == DEAD_LETTER_SCHEMA
