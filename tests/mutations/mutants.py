@@ -88,7 +88,7 @@ MUTANTS: Final = (
         "the head of a shard is lost",
         "epochs/keyed.py",
         '        after = state.apply(self._kernel.name, shard, found["attempt"], step.changes)\n'
-        "        yield self._head(shard, after)",
+        "        yield self._head(shard, after, state.loaded)",
         '        state.apply(self._kernel.name, shard, found["attempt"], step.changes)\n'
         "        yield self._head(shard, head.passed(clock.watermark))",
         _ENGINE,
