@@ -14,6 +14,9 @@ _PASSING: Final = frozenset(
         errno.ETIMEDOUT,
     }
 )  # fmt: skip
+PRIVATE_FILE: Final = 0o600
+PRIVATE_FOLDER: Final = 0o700
+
 _TOLD: Final = re.compile(r"\(os error (\d+)\)")
 """How libraries written in Rust repeat the number of a fault."""
 
@@ -22,6 +25,17 @@ def fault(where: str, error: OSError) -> JobError:
     """An error of the file system as one line with the place; Unusable where waiting would not help."""
     said = error.strerror or str(error).splitlines()[0]
     return (JobError if error.errno in _PASSING else Unusable)(f"{where}: {said}")
+
+
+def make_private(root: Path, folder: Path | None = None) -> None:
+    """Make a root, and a folder below it, for the user alone; safe to repeat.
+
+    What is there keeps its mode, and folders above the root are made as usual: others may keep theirs in them.
+    """
+    root.parent.mkdir(parents=True, exist_ok=True)
+    below = (folder or root).relative_to(root).parts
+    for depth in range(len(below) + 1):
+        root.joinpath(*below[:depth]).mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
 
 
 def is_lasting(text: str) -> bool:

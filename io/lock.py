@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from ecompulse.epochs.errors import JobError
+from ecompulse.io.disk import PRIVATE_FILE, make_private
 
 BEAT: Final = 1.0  # seconds
 STALE: Final = 8.0  # seconds without a beat after which a driver counts as stopped
@@ -31,9 +32,9 @@ class DriverLock:
 
     def acquire(self) -> None:
         """Take the lock; JobError when another driver is alive."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_private(self._path.parent)
         while True:
-            handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:

@@ -7,27 +7,28 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import Store
-from ecompulse.io.disk import fault
+from ecompulse.io.disk import PRIVATE_FILE, fault, make_private
 from ecompulse.io.s3 import TEMPORARY, open_s3
 
 UNFINISHED: Final = 3600.0
 """Seconds after which a file that is still being written was left by a writer that is dead."""
 
 
-def open_store(uri: str, s3_endpoint: str | None = None) -> Store:
+def open_store(uri: str, s3_endpoint: str | None = None, *, private: bool = True) -> Store:
     """The store for a directory or `s3://bucket/prefix`; UserError for a scheme that is not known.
 
-    `s3_endpoint` is the URL of an S3 server other than AWS. Nothing is asked of a server yet.
+    `s3_endpoint` is the URL of an S3 server other than AWS, `private` is for a LocalStore. Nothing is asked of a server
+    yet.
     """
     scheme, separator, rest = uri.partition("://")
     if not separator:
-        return LocalStore(str(Path(uri).absolute()))
+        return LocalStore(str(Path(uri).absolute()), private)
     if scheme == "file":
-        return LocalStore(rest)
+        return LocalStore(rest, private)
     if scheme == "s3":
         return open_s3(uri, s3_endpoint)
     raise UserError(f"{uri}: no store for {scheme}://; use a directory or s3://BUCKET/PREFIX")
@@ -38,9 +39,15 @@ class LocalStore:
     """A directory. What was written is on the disk when a call returns.
 
     Faults of the disk are JobError with the path, Unusable where waiting would not help.
+
+    Attributes:
+        root: the directory.
+        private: whether what is made, from the root down, is for the user alone (files 0600, folders 0700), as personal
+            data in clear must be; else the umask says who may read.
     """
 
     root: str
+    private: bool = True
 
     def create(self, name: str, data: bytes) -> bool:
         """Write once: the complete file appears under its name by link(), or not at all."""
@@ -111,14 +118,23 @@ class LocalStore:
     def _path(self, name: str) -> Path:
         return Path(self.root, name)
 
-    @staticmethod
-    def _write_temporary(target: Path, data: bytes) -> Path:
+    def _make(self, folder: Path) -> None:
+        if self.private:
+            make_private(Path(self.root), folder)
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def _open_new(self, path: Path) -> IO[bytes]:
+        mode = PRIVATE_FILE if self.private else 0o666
+        return open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode))
+
+    def _write_temporary(self, target: Path, data: bytes) -> Path:
         temporary = target.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
         try:
-            handle = temporary.open("xb")
+            handle = self._open_new(temporary)
         except FileNotFoundError:  # the folder is new, or was emptied and removed a moment ago
-            target.parent.mkdir(parents=True, exist_ok=True)
-            handle = temporary.open("xb")
+            self._make(target.parent)
+            handle = self._open_new(temporary)
         try:
             with handle:
                 handle.write(data)

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import Final, TextIO
 
+from ecompulse.io.terminal import say
+
 COMMANDS: Final = {
     "event_enrichment": "enrich events with user, product, place and device",
     "session_analytics": "sessions, funnels, abandonment",
@@ -31,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments:
             near = difflib.get_close_matches(arguments[0], COMMANDS, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            print(f"ecompulse: {arguments[0]}: no such command{hint}", file=sys.stderr)
+            say(f"ecompulse: {arguments[0]}: no such command{hint}")
         _usage(sys.stderr)
         return 2
     return int(importlib.import_module(f"pipelines.{arguments[0]}").main(arguments[1:]))

@@ -27,6 +27,7 @@ from ecompulse.io.kafka.records import Naming
 from ecompulse.io.kafka.settings import load_settings
 from ecompulse.io.s3 import StoreError
 from ecompulse.io.stores import open_store
+from ecompulse.io.terminal import say
 from pipelines.flags import web_address
 from pipelines.launch import guarded
 from pipelines.places import absolute
@@ -96,13 +97,13 @@ def audit(options: argparse.Namespace) -> int:
     if rows and not options.brief:
         print_table(pl.DataFrame(rows, schema=["table", "sink", "sealed", "there"], orient="row"), rows=1000)
     for line in differences:
-        print(f"DIFFERS  {line}")
+        say(f"DIFFERS  {line}", sys.stdout)
     tables = len({table for table, *_ in rows})
     where = (
         f"in {_counted(tables, 'table')} of {_counted(len(holders), 'sink')}" if holders else "but no sink was compared"
     )
     whole = f"{sum(books.totals.read.values()):,} rows read, every one is accounted for, {where}"
-    print(f"{books.owner.name}: {_counted(len(differences), 'difference') if differences else whole}")
+    say(f"{books.owner.name}: {_counted(len(differences), 'difference') if differences else whole}", sys.stdout)
     return 1 if differences else 0
 
 
@@ -204,7 +205,7 @@ def _compare(table: str, holders: Sequence[Holder], books: Books) -> Iterator[tu
         elif rows["revision"].null_count() == rows.height:
             yield holder.name, compare_all(rows, expected, by_epoch, books.span)
         else:
-            print(f"{table} in {holder.name}: not compared, since no sink here keeps its revisions")
+            say(f"{table} in {holder.name}: not compared, since no sink here keeps its revisions", sys.stdout)
 
 
 def _there(rows: pl.DataFrame | None) -> pl.DataFrame:

@@ -1,5 +1,6 @@
 """`--check`: what the first rows of each source become, without touching anything."""
 
+import sys
 import time
 from collections.abc import Sequence
 from itertools import islice
@@ -9,6 +10,7 @@ import polars as pl
 
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import EVENTS, Source
+from ecompulse.io.terminal import say
 from ecompulse.kernels.decode import Decoded, decode
 from ecompulse.kernels.event import EVENT_SCHEMA
 from ecompulse.kernels.mapping import Mapping
@@ -35,7 +37,7 @@ def check(job: "Job", sources: Sequence[Source]) -> int:
     if intake is None:
         raise UserError(f"--check: {job.name} is no job whose rows can be shown")
     for source in sources:
-        print(f"{source.uri}: the first rows as {source.role}")
+        say(f"{source.uri}: the first rows as {source.role}", sys.stdout)
         mapping = intake.mapping_of(source.role)
         check_columns(source, mapping, flag_of(source.role))
         rows = first_rows(source)
@@ -49,7 +51,7 @@ def check(job: "Job", sources: Sequence[Source]) -> int:
                 f"--{flag_of(source.role)}: {source.uri}: none of the first {rows.height} rows is good: "
                 f"{decoded.dead['message'][0]}{'; see --mapping' if source.role == EVENTS else ''}"
             )
-    print(f"{job.name}: flags, mapping and files are good; nothing was written")
+    say(f"{job.name}: flags, mapping and files are good; nothing was written", sys.stdout)
     return 0
 
 
@@ -83,7 +85,7 @@ def _intake(job: Any) -> "Intake | None":
 
 
 def _show(decoded: Decoded, rows: int) -> None:
-    print(f"  {rows} rows: {decoded.events.height} good, {decoded.dead.height} dead letters")
+    say(f"  {rows} rows: {decoded.events.height} good, {decoded.dead.height} dead letters", sys.stdout)
     if decoded.events.height:
         print_table(mapped_columns(decoded.events), rows=len(EVENT_SCHEMA))
     if decoded.dead.height:

@@ -14,6 +14,7 @@ from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.surgery import fork, reshard, verify
 from ecompulse.io.s3 import StoreError
 from ecompulse.io.stores import open_store
+from ecompulse.io.terminal import say
 from pipelines.flags import web_address
 from pipelines.launch import guarded
 from pipelines.places import absolute
@@ -117,14 +118,14 @@ def _state_table(state: dict[str, dict[str, dict[str, object]]], *, by_shard: bo
 def _verify(store: Store) -> int:
     if _say(list(verify(store))):
         return 1
-    print(f"checkpoint {store.root}: all files of epoch {last_commit(store)} are what was sealed")
+    say(f"checkpoint {store.root}: all files of epoch {last_commit(store)} are what was sealed", sys.stdout)
     return 0
 
 
 def _say(wrong: Sequence[str]) -> int:
     """Print what is wrong, if anything is; the exit status."""
     for line in wrong:
-        print(line)
+        say(line, sys.stdout)
     return 1 if wrong else 0
 
 
@@ -133,7 +134,7 @@ def _derive(store: Store, options: object) -> int:
     target = open_store(absolute(values["to"]), values["s3_endpoint"])
     if values["verb"] == "restore":
         last = restore(store, target)
-        print(f"checkpoint {target.root} is at epoch {last}; run the job with --checkpoint={target.root}")
+        say(f"checkpoint {target.root} is at epoch {last}; run the job with --checkpoint={target.root}", sys.stdout)
         return 0
     if values["verb"] == "fork":
         identity = fork(store, target, values["epoch"])
@@ -141,7 +142,7 @@ def _derive(store: Store, options: object) -> int:
         if values["num_shards"] < 1:
             raise UserError("--num_shards: must be above zero")
         identity = reshard(store, target, values["num_shards"])
-    print(f"checkpoint {target.root} (id {identity}) goes on from {store.root}")
+    say(f"checkpoint {target.root} (id {identity}) goes on from {store.root}", sys.stdout)
     return 0
 
 

@@ -13,6 +13,7 @@ from ecompulse.io.delta.lake import Lake
 from ecompulse.io.letters import Chosen, choose
 from ecompulse.io.sinks.lines import json_lines
 from ecompulse.io.stores import open_store
+from ecompulse.io.terminal import say
 from pipelines.flags import web_address
 from pipelines.launch import guarded
 from pipelines.places import absolute
@@ -119,7 +120,7 @@ def _say(chosen: Chosen, count: int, root: str, *, dry: bool) -> None:
     before = (
         due(chosen.letters, chosen.letters.clear().select("source", "partition", "offset", "seen_at")).height - count
     )
-    print(f"{count:,} dead letters {'would be' if dry else 'are'} queued in {root}/replay")
+    say(f"{count:,} dead letters {'would be' if dry else 'are'} queued in {root}/replay", sys.stdout)
     for number, why in (
         (before, "were queued before, or are above --limit"),
         (chosen.protected, "hold what the privacy policy hid: read them again where they came from"),
@@ -132,7 +133,7 @@ def _say(chosen: Chosen, count: int, root: str, *, dry: bool) -> None:
         (chosen.headless, "are rows of CSV files that are gone, and their headers with them"),
     ):
         if number:
-            print(f"{number:,} {why}")
+            say(f"{number:,} {why}", sys.stdout)
     if count and not dry:
         print("run the job on this checkpoint, with what was mended: it reads them with its next epoch")
 

@@ -10,6 +10,7 @@ import polars as pl
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.plan import Operator
 from ecompulse.epochs.protocols import EVENTS, TableSpec
+from ecompulse.io.terminal import say
 from ecompulse.kernels.enrich.joins import REFERRED, Joins, unmatched
 from ecompulse.kernels.enrich.versions import KEYS, version_columns
 from ecompulse.kernels.hashing import row_id
@@ -114,7 +115,7 @@ def make(options: Options) -> EventEnrichment:
     columns = unmatched(pl.DataFrame(schema=event)).schema
     spec = TableSpec("enriched_events", pl.Schema({"id": pl.String(), **columns}), "event_time", key=PERSON)
     if joins.versions:
-        print(f"event_enrichment: joins wait {options.join_wait} ms of event time for versions", file=sys.stderr)
+        say(f"event_enrichment: joins wait {options.join_wait} ms of event time for versions")
     return EventEnrichment(intake, joins, spec)
 
 

@@ -1,12 +1,12 @@
 """Whether the columns of the input are those that the mapping names, before any row is read by it."""
 
-import sys
 from collections.abc import Sequence
 from itertools import islice
 from typing import Final
 
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import Source
+from ecompulse.io.terminal import say
 from ecompulse.kernels.config import nearest
 from ecompulse.kernels.mapping import EVENT, Mapping
 
@@ -27,7 +27,7 @@ def check_columns(source: Source, mapping: Mapping | None, flag: str) -> None:
         if lacking and not number:
             raise UserError(f"--{flag}: {name}: {lacking}")
         if lacking:
-            print(f"--{flag}: {name}: {lacking}; its rows will be dead letters", file=sys.stderr)
+            say(f"--{flag}: {name}: {lacking}; its rows will be dead letters")
 
 
 def lack(columns: Sequence[str], mapping: Mapping) -> str | None:

@@ -6,6 +6,7 @@ from typing import Final
 
 from ecompulse.epochs.errors import UserError
 from ecompulse.io.delta.lake import Lake
+from ecompulse.io.terminal import say
 from pipelines.flags import web_address
 from pipelines.launch import guarded
 from pipelines.tool import ToolParser
@@ -46,12 +47,12 @@ def maintain(argv: Sequence[str]) -> int:
         table = lake.table(name)
         if options.verb == "compact":
             done = table.optimize.compact()
-            print(f"{name}: {done['numFilesRemoved']} files became {done['numFilesAdded']}")
+            say(f"{name}: {done['numFilesRemoved']} files became {done['numFilesAdded']}", sys.stdout)
         else:
             gone = table.vacuum(
                 options.keep_hours, dry_run=False, enforce_retention_duration=options.keep_hours >= _WEEK, full=True
             )
-            print(f"{name}: {len(gone)} files removed")
+            say(f"{name}: {len(gone)} files removed", sys.stdout)
     return 0
 
 

@@ -16,6 +16,7 @@ from ecompulse import end_at_once
 from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserError
 from ecompulse.epochs.masking import without_secrets
 from ecompulse.io.signals import stop_on_signals
+from ecompulse.io.terminal import say
 from ecompulse.runners.quiet import quiet
 from pipelines.common import COMMON
 from pipelines.flags import Flag, Options, parse
@@ -96,7 +97,7 @@ def _guarded(program: str, body: Callable[[], int]) -> int:
         text = _WRAPPED.sub("", str(error)).strip()
         if not foreseen:
             text = f"{type(error).__name__}: {text.splitlines()[0] if text else 'no message'}"
-        print(f"{program}: {without_secrets(text)}{_advice(error)}", file=sys.stderr)
+        say(f"{program}: {without_secrets(text)}{_advice(error)}")
         return WRONG_USE if isinstance(error, UserError) else FAILED
 
 
@@ -133,7 +134,7 @@ def _run(spec: JobSpec, argv: Sequence[str]) -> int:
         status = _farewell(spec.name, driver, committed, shown=is_live(options.progress))
         advice = spec.advice(options, driver.totals)
         if advice and status == DONE:
-            print(f"{spec.name}: {advice}", file=sys.stderr)
+            say(f"{spec.name}: {advice}")
         return status
 
 
@@ -195,32 +196,30 @@ def _farewell(name: str, driver: "Driver", committed: int, *, shown: bool) -> in
     checkpoint = driver.checkpoint
     where = f"checkpoint {checkpoint.store.root} is at epoch {checkpoint.last_commit()}"
     if driver.stop.is_set():
-        print(f"{name}: interrupted; {where}", file=sys.stderr)
+        say(f"{name}: interrupted; {where}")
         return INTERRUPTED
     read, late, dead = (driver.totals[name] for name in ("input", "late_events", "dead_letters"))
     if dead and shown:
-        print(f"{name}: {dead:,} of {read:,} rows are dead letters; `deadletters list` says why", file=sys.stderr)
+        say(f"{name}: {dead:,} of {read:,} rows are dead letters; `deadletters list` says why")
     if late > read * _MUCH_LATE:
-        print(
+        say(
             f"{name}: {late:,} of {read:,} rows were late; read files in the order of their events (--file_order), "
             "or raise --watermark_delay",
-            file=sys.stderr,
         )
     for path, why in list(driver.planner.unreadable.items())[:_NAMED]:
-        print(f"{name}: {path}: {why}; it is tried again when it changes", file=sys.stderr)
+        say(f"{name}: {path}: {why}; it is tried again when it changes")
     waiting = driver.planner.waiting
     for path, size in list(waiting.items())[:_NAMED]:
-        print(f"{name}: {path}: its last {size:,} bytes wait for their line end; --drain reads them", file=sys.stderr)
+        say(f"{name}: {path}: its last {size:,} bytes wait for their line end; --drain reads them")
     if len(waiting) > _NAMED:
-        print(f"{name}: so do the last bytes of {len(waiting) - _NAMED:,} other files", file=sys.stderr)
+        say(f"{name}: so do the last bytes of {len(waiting) - _NAMED:,} other files")
     if not committed and not checkpoint.last_commit():
         places = ", ".join(source.uri for source in driver.sources if source.role != REPLAY)
-        print(f"{name}: no rows yet in {places}", file=sys.stderr)
+        say(f"{name}: no rows yet in {places}")
     elif not committed and not waiting:
-        print(
+        say(
             f"{name}: {where}, no new rows; a run from the beginning needs another --checkpoint, and --replace to take "
             "the place of these rows",
-            file=sys.stderr,
         )
     return DONE
 
@@ -244,7 +243,7 @@ class Patience:
             except JobError as error:
                 if self.attempts > 1 and not said and may_pass(error):
                     said.update(["said"])
-                    print(f"{self.program}: {without_secrets(str(error))} (trying again)", file=sys.stderr)
+                    say(f"{self.program}: {without_secrets(str(error))} (trying again)")
                 raise
 
         return Persistence(WallClock(), threading.Event())(ask, self.attempts, Counter(), "start", JobError)

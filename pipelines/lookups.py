@@ -7,6 +7,7 @@ from dataclasses import replace
 from ecompulse.epochs.errors import UserError
 from ecompulse.io.lookups.loading import declared_as, load_dynamodb, load_redis, read_rows
 from ecompulse.io.lookups.store import LookupSpec, parse_spec
+from ecompulse.io.terminal import say
 from pipelines.launch import guarded
 from pipelines.tool import ToolParser
 
@@ -29,7 +30,7 @@ def load(argv: Sequence[str]) -> int:
     except ValueError as error:
         raise UserError(str(error)) from None
     columns = ", ".join(f"{name}: {kind}" for name, kind in declared_as(rows, options.key).items())
-    print(f"{spec}: {done:,} rows; for --enrich: columns: {{{columns}}}")
+    say(f"{spec}: {done:,} rows; for --enrich: columns: {{{columns}}}", sys.stdout)
     return 0
 
 

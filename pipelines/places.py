@@ -81,9 +81,9 @@ def check_services(job: "Job", options: Options, *, writable: bool) -> None:
 
 
 def open_place(flag: str, place: str, options: Options) -> Store:
-    """The store of a flag's directory or URI; UserError names the flag."""
+    """The store of a flag's directory or URI; UserError names the flag. A lake is for others, too."""
     try:
-        return open_store(place, options.s3_endpoint)
+        return open_store(place, options.s3_endpoint, private=flag != "lake")
     except UserError as error:
         raise UserError(f"--{flag}: {error}") from None
 

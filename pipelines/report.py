@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ecompulse.io.terminal import printable, say
 from ecompulse.kernels.bots import ACCOUNTS as BOTS
 
 Report = Callable[[Mapping[str, Any]], None]
@@ -30,7 +31,7 @@ def _unread(show: Report) -> Report:
 
     def shown(progress: Mapping[str, Any]) -> None:
         if line := late_line(progress):
-            print(line, file=sys.stderr)
+            say(line)
         try:
             show(progress)
         except BrokenPipeError:
@@ -68,4 +69,4 @@ def _line(progress: Mapping[str, Any]) -> None:
         f"{progress['sink']['numOutputRows']:,} out, {progress['processedRowsPerSecond']:,.0f} rows/s, "
         f"{progress['durationMs']['total']:,} ms, watermark {watermark}"
     )
-    print(f"\r\x1b[K{text}", end="" if progress["backlog"] else "\n", flush=True)
+    print(f"\r\x1b[K{printable(text)}", end="" if progress["backlog"] else "\n", flush=True)

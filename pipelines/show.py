@@ -8,7 +8,7 @@ import polars as pl
 
 from ecompulse.epochs.errors import UserError
 from ecompulse.io.delta.lake import Lake
-from ecompulse.io.sinks.lines import flat, json_lines
+from ecompulse.io.sinks.lines import csv, json_lines
 from pipelines.flags import web_address
 from pipelines.launch import guarded
 from pipelines.tool import ToolParser, print_table
@@ -28,7 +28,12 @@ def show(argv: Sequence[str]) -> int:
     parser.add_argument("--limit", type=int, default=20, help="rows at the most [20]")
     parser.add_argument("--where", help="SQL condition, such as \"event_type = 'purchase'\" [none]")
     parser.add_argument("--columns", help="columns, separated by commas [all]")
-    parser.add_argument("--format", choices=("table", "json", "csv"), default="table", help="[table]")
+    parser.add_argument(
+        "--format",
+        choices=("table", "json", "csv"),
+        default="table",
+        help="csv: with a ' before texts that a spreadsheet would run [table]",
+    )
     options = parser.parse_args(argv)
     lake = Lake(options.lake.rstrip("/"), options.s3_endpoint)
     if options.table is None:
@@ -40,7 +45,7 @@ def show(argv: Sequence[str]) -> int:
     if options.format == "json":
         print(json_lines(frame).decode(), end="")
     elif options.format == "csv":
-        print(flat(frame).write_csv(), end="")
+        print(csv(frame), end="")
     else:
         print_table(frame, rows=options.limit)
     return 0

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ecompulse.epochs.errors import UserError
 from ecompulse.runners.engine import SPARK
-from pipelines.places import absolute, checkpoint_of, warehouse_of
+from pipelines.places import absolute, checkpoint_of, open_place, warehouse_of
 
 if TYPE_CHECKING:
     from ecompulse.runners.spark import SparkSettings
@@ -58,20 +58,19 @@ def check_workers(runner: Any, job: str, options: "Options") -> None:
     if local and not options.shared_filesystem:
         flag, place = next(iter(local.items()))
         raise UserError(f"--{flag}: {place} is on this machine's disk; give --shared_filesystem if all workers see it")
-    _probe(runner, {flag: place for flag, place in local.items() if flag != "source"})
+    _probe(runner, {flag: place for flag, place in local.items() if flag != "source"}, options)
 
 
-def _probe(runner: Any, folders: dict[str, str]) -> None:
+def _probe(runner: Any, folders: dict[str, str], options: "Options") -> None:
     content = uuid.uuid4().hex.encode()
     files = {flag: Path(folder, f".probe-{uuid.uuid4().hex}") for flag, folder in folders.items()}
     try:
-        for path in files.values():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+        for flag, path in files.items():  # with the modes of what the job will write there
+            open_place(flag, str(path.parent), options).put(path.name, content)
         unseen = runner.unreadable({str(path): content for path in files.values()})
     finally:
         for path in files.values():
             path.unlink(missing_ok=True)
     for flag, path in files.items():
         if str(path) in unseen:
-            raise UserError(f"--{flag}: {path.parent}: workers do not see this folder, so it is not shared")
+            raise UserError(f"--{flag}: {path.parent}: workers do not see this folder, or run as another user")

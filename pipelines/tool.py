@@ -1,12 +1,15 @@
 """What the command-line tools share: verbs with flags, tables on the terminal."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import polars as pl
+from polars.datatypes import DataTypeClass
 
 from ecompulse.epochs.errors import UserError
+from ecompulse.io.terminal import ESCAPES, printable, say
 
 
 class ToolParser(argparse.ArgumentParser):
@@ -29,11 +32,38 @@ def print_table(frame: pl.DataFrame, *, rows: int = 50) -> None:
         tbl_formatting="ASCII_BORDERS_ONLY_CONDENSED",
         float_precision=4,
     ):
-        print(frame)
+        print(printable_frame(frame))
 
 
 def print_facts(facts: Sequence[tuple[str, Any]]) -> None:
     """Names and values, aligned."""
     width = max(len(name) for name, _ in facts)
     for name, value in facts:
-        print(f"{name:<{width}}  {value}")
+        say(f"{name:<{width}}  {value}", sys.stdout)
+
+
+def printable_frame(frame: pl.DataFrame) -> pl.DataFrame:
+    """`printable` for all texts of a frame, those within lists and structs too, and for the names of its columns."""
+    columns = enumerate(frame.schema.items())
+    return frame.select(_printable(pl.nth(at), dtype).alias(printable(name)) for at, (name, dtype) in columns)
+
+
+def _printable(values: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    if isinstance(dtype, pl.Categorical | pl.Enum):
+        values, dtype = values.cast(pl.String), pl.String()
+    if isinstance(dtype, pl.String):
+        return values.str.replace_many(ESCAPES)
+    if isinstance(dtype, pl.Array):
+        values, dtype = values.arr.to_list(), pl.List(dtype.inner)
+    if isinstance(dtype, pl.List):
+        return values.list.eval(_printable(pl.element(), _instance(dtype.inner)))
+    if isinstance(dtype, pl.Struct) and dtype.fields:
+        fields = [
+            _printable(values.struct.field(each.name), _instance(each.dtype)).alias(each.name) for each in dtype.fields
+        ]
+        return pl.when(values.is_not_null()).then(pl.struct(fields))
+    return values
+
+
+def _instance(dtype: DataTypeClass | pl.DataType) -> pl.DataType:
+    return dtype() if isinstance(dtype, DataTypeClass) else dtype

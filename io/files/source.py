@@ -1,7 +1,6 @@
 """Files as a source: one partition, its files in order, an offset is (file, position)."""
 
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from ecompulse.io.files.parquet import count_rows, read_rows
 from ecompulse.io.files.quarantine import BAD, bad_mark, check_continued, is_set_aside, letter_of, set_aside
 from ecompulse.io.files.reader import FileReader
 from ecompulse.io.files.records import OpenFile, UnreadableFile, is_compressed, scan, suffix_of
+from ecompulse.io.terminal import say
 from ecompulse.kernels.decode.csv_rows import column_names
 
 _LOOKED_AT: Final = 20  # files, at each start
@@ -59,7 +59,7 @@ class FileSource:
         if not files and not Path(self.uri).is_dir():
             raise UserError(f"--source: {self.uri}: no such file, and no file matches it")
         for hint in filter(None, (document_hint(file.path) for file in files[:_LOOKED_AT])):
-            sys.stderr.write(f"--source: {hint}\n")
+            say(f"--source: {hint}")
 
     def reads(self) -> frozenset[str]:
         """Files, by their real paths."""

@@ -1,6 +1,5 @@
 """Topics as a source: one source partition for each of Kafka's, explicit ranges up to the last stable offset."""
 
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from ecompulse.io.kafka.address import Address, parse_address
 from ecompulse.io.kafka.reader import KafkaReader, default_client, open_client
 from ecompulse.io.kafka.settings import ClientSettings
 from ecompulse.io.kafka.start import LATEST, Start
+from ecompulse.io.terminal import say
 
 if TYPE_CHECKING:
     from ecompulse.io.kafka.cluster import Cluster, Offsets
@@ -190,7 +190,7 @@ class KafkaSource:
         for text, rows in since.items():
             if text not in self._told and (self.reading.bounded or now - self._blocked[text] > HANGS_AFTER):
                 self._told.add(text)
-                sys.stderr.write(f"--source: {text} holds up {rows:,} offsets; they are read once it has ended\n")
+                say(f"--source: {text} holds up {rows:,} offsets; they are read once it has ended")
 
     def _ids(self, positions: Mapping[str, Any]) -> dict[Part, str]:
         """All partitions that there are, with the ids of their topics."""
@@ -241,7 +241,7 @@ class KafkaSource:
             raise StateDamaged(f"--source: {loss}; --on_lost_offsets=continue goes on without them")
         if loss not in self._told:
             self._told.add(loss)
-            sys.stderr.write(f"--source: {loss}; going on without them\n")
+            say(f"--source: {loss}; going on without them")
 
     def _begin(self, fresh: list[Part], begun: set[str], offsets: Mapping[Part, "Offsets"]) -> dict[Part, int]:
         """First offsets of partitions that the checkpoint does not know; decided once in the life of this driver."""

@@ -55,7 +55,7 @@ class JsonLinesSink:
         """Write the epoch's rows, once."""
         if not files:
             return
-        ledgers, name = LocalStore(self.root), f"{table.name}{self._suffix}"
+        ledgers, name = LocalStore(self.root, private=False), f"{table.name}{self._suffix}"
         entries = ledgers.list(f"{name}.ledger")
         if name in self._written and not entries:
             raise Unusable(f"--sink: {self.name}: {table.name}: its ledger was removed under the running job")

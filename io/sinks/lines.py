@@ -1,6 +1,7 @@
-"""Rows as text: JSON lines, and the flat columns that CSV needs."""
+"""Rows as text: JSON lines, and CSV that a spreadsheet opens without running anything."""
 
 import json
+from typing import Final
 
 import polars as pl
 import polars.selectors as cs
@@ -8,16 +9,30 @@ import polars.selectors as cs
 _BYTES_AS_TEXT = cs.binary().bin.encode("base64")
 """Bytes (the raw form of dead letters) as base64, as in protobuf's JSON: nothing is lost, whatever they are."""
 
+_FORMULA: Final = r"\A[=+\-@\t\r\n\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]"
+"""How a cell begins that a spreadsheet takes for a formula, or strips until it is one; also in full width."""
+
+_AS_TEXT: Final = "'$0"
+
 
 def json_lines(frame: pl.DataFrame) -> bytes:
     """One JSON object per row; bytes are base64."""
     return frame.with_columns(_BYTES_AS_TEXT).write_ndjson().encode()
 
 
-def flat(frame: pl.DataFrame) -> pl.DataFrame:
-    """Columns that CSV can hold: bytes as base64, structs and lists as JSON text, null stays null."""
+def csv(frame: pl.DataFrame) -> str:
+    """CSV with a header: bytes as base64, structs and lists as JSON text, null as nothing.
+
+    Texts, and names of columns, that a spreadsheet would take for a formula have a `'` before them; numbers and times
+    are as they are.
+    """
     nested = [_as_json(column) for column in frame.select(cs.nested())]
-    return frame.with_columns(_BYTES_AS_TEXT, *nested)
+    texts = cs.string() | cs.categorical() | cs.enum()
+    flat = frame.with_columns(_BYTES_AS_TEXT, *nested).with_columns(
+        texts.cast(pl.String).str.replace(_FORMULA, _AS_TEXT)
+    )
+    flat.columns = pl.Series(flat.columns, dtype=pl.String).str.replace(_FORMULA, _AS_TEXT).to_list()
+    return flat.write_csv()
 
 
 def _as_json(column: pl.Series) -> pl.Series:

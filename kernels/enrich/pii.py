@@ -7,6 +7,7 @@ can try out addresses. Email addresses are hashed in lower case.
 from typing import Final
 
 import polars as pl
+import polars.selectors as cs
 import polars_hash as _plh  # noqa: F401  # registers the `chash` namespace of expressions
 
 from ecompulse.kernels.config import ConfigError, nearest
@@ -44,7 +45,16 @@ def apply(events: pl.DataFrame, policy: PiiStep, key: str | None) -> pl.DataFram
     events = events.with_columns(_properties(events["properties"], policy, key))
     if policy.emails is not None:
         events = events.with_columns(_emails(events, policy.emails, key))
-    return events.with_columns(pl.lit(OK).alias(status))
+    return _forgotten(events).with_columns(pl.lit(OK).alias(status))
+
+
+def _forgotten(events: pl.DataFrame) -> pl.DataFrame:
+    """The same frame without what it no longer shows: columns share memory, which would be written with them.
+
+    Texts of Polars are views of buffers, and a file of a frame may hold whole buffers, with texts that were hidden.
+    """
+    texts = events.select(cs.string())
+    return events.with_columns(pl.DataFrame(texts.to_arrow(compat_level=pl.CompatLevel.oldest())).get_columns())
 
 
 def check_policy(policy: PiiStep, schema: pl.Schema) -> None:

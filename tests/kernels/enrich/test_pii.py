@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import io
 import json
 
 import polars as pl
@@ -10,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.kernels.config import ConfigError
+from ecompulse.kernels.decode import decode
 from ecompulse.kernels.enrich import pii
 from ecompulse.kernels.enrich.config import PiiStep
 from ecompulse.kernels.enrich.properties import protect_property
-from ecompulse.kernels.event import FRAME_SCHEMA
+from ecompulse.kernels.enrich.status import status_column
+from ecompulse.kernels.event import FRAME_SCHEMA, RAW_SCHEMA
 from support.examples import examples
 
 KEY = "a key of sixteen or more"
@@ -140,3 +143,37 @@ def test_a_hashed_property_is_the_hash_of_its_text(events):
 def test_a_policy_that_cannot_be_is_refused(fields, message):
     with pytest.raises(ConfigError, match=message):
         pii.check_policy(policy(fields=fields), FRAME_SCHEMA)
+
+
+@pytest.mark.parametrize("action", ["mask", "hash", "drop"])
+@pytest.mark.parametrize("count", [2, 20, 300])
+def test_nothing_of_what_is_hidden_goes_into_files_with_the_buffers_of_a_frame(action, count):
+    """Columns of one decoded batch share memory, and Polars writes buffers whole when little of them is unused."""
+    fields = ("url", "query", "referrer", "user_agent", "category")
+    address = "clear.person@example.org"
+    rows = [
+        {
+            "event_id": f"e{number}", "event_type": "page_view", "event_time": "2026-03-01T10:00:00Z", "user_id": "u",
+            **{name: f"https://shop.example/{name}/{number}?to={address}" for name in fields},
+            "properties": {"secret": "a-clear-property"},
+        }
+        for number in range(count)
+    ]  # fmt: skip
+    raw = pl.DataFrame(
+        {
+            "raw": [json.dumps(row).encode() for row in rows],
+            "source": "s",
+            "partition": 0,
+            "offset": range(count),
+        },
+        schema=RAW_SCHEMA,
+    )
+    decoded = decode(raw, 1_800_000_000_000, None).events
+    assert decoded.height == count
+    safe = pii.apply(decoded, policy(emails=action, fields={"properties.secret": action}), KEY)
+    for write in (safe.write_ipc, safe.write_ipc_stream):
+        written = io.BytesIO()
+        write(written)
+        assert address.encode() not in written.getvalue()
+        assert b"a-clear-property" not in written.getvalue()
+    assert safe.drop(status_column("pii")).schema == decoded.schema
