@@ -20,6 +20,7 @@ from ecompulse.kernels.dedup import Deduplicate
 from ecompulse.kernels.enrich.config import EnrichConfig, parse_enrich
 from ecompulse.kernels.enrich.enrichment import KEYED, enriched_schema
 from ecompulse.kernels.enrich.joins import REFERRED
+from ecompulse.kernels.enrich.pii import apply_to_versions
 from ecompulse.kernels.enrich.versions import KEYS, TYPES, change_mapping, to_versions
 from ecompulse.kernels.event import FRAME_SCHEMA, STORED_LETTER_SCHEMA
 from ecompulse.kernels.fraud.labels import LABEL_MAPPING, to_labels
@@ -92,7 +93,7 @@ class Intake:
 
     def read_changes(self, scope: "Scope", step: str, columns: pl.Schema) -> "Taken":
         """The same for a step's update stream: its versions."""
-        return self._read(scope, f"{step}_updates", partial(to_versions, step=step, columns=columns))
+        return self._read(scope, f"{step}_updates", partial(_versions, step=step, columns=columns, enrich=self.enrich))
 
     def read_labels(self, scope: "Scope") -> "Taken":
         """The same for labels of transactions (LABELLED_SCHEMA)."""
@@ -180,3 +181,10 @@ def at_endpoint(enrich: EnrichConfig, endpoint: str | None) -> EnrichConfig:
             separator = "&" if "?" in text else "?"
             steps = replace(steps, **{name: replace(section, lookup=f"{text}{separator}endpoint={quote(endpoint)}")})
     return replace(enrich, steps=steps)
+
+
+def _versions(changes: pl.DataFrame, step: str, columns: pl.Schema, enrich: EnrichConfig) -> pl.DataFrame:
+    """Versions of decoded changes, under the privacy policy."""
+    policy = enrich.steps.pii
+    key = open_resources(enrich).pii_key if policy.active else None
+    return apply_to_versions(to_versions(changes, step, columns), policy, key)

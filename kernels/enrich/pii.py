@@ -25,6 +25,9 @@ EMAIL: Final = (
 """Something like an email address, also as it stands in the query of a URL. What delimits URLs and texts (`/ ? & =`
 and the like) is no part of it, though the standard allows it before the `@`."""
 
+VERSION_PREFIX: Final = "version_"
+"""Of a version's columns while they travel beside events."""
+
 _SUSPECT: Final = ["@", "%40"]
 _PROPERTY: Final = "properties."
 
@@ -41,11 +44,30 @@ def apply(events: pl.DataFrame, policy: PiiStep, key: str | None) -> pl.DataFram
     named = {name: action for name, action in policy.fields.items() if not name.startswith(_PROPERTY)}
     if policy.ip is not None:
         named = {"ip": policy.ip, **named}
-    events = events.with_columns(protect(events[name], action, key) for name, action in named.items())
+    # A column that only an update stream gives comes later, and protected: see `apply_to_versions`.
+    here = {name: action for name, action in named.items() if name in events.columns}
+    events = events.with_columns(protect(events[name], action, key) for name, action in here.items())
     events = events.with_columns(_properties(events["properties"], policy, key))
     if policy.emails is not None:
         events = events.with_columns(_emails(events, policy.emails, key))
     return _forgotten(events).with_columns(pl.lit(OK).alias(status))
+
+
+def apply_to_versions(versions: pl.DataFrame, policy: PiiStep, key: str | None) -> pl.DataFrame:
+    """Versions of an update stream (`to_versions`) under the policy; schema unchanged.
+
+    A column is treated as the enriched one that it becomes (`user_email` for `version_user_email`), and the key as that
+    of events, so that both still meet.
+    """
+    if not policy.active:
+        return versions
+    named = {column: policy.fields.get(column.removeprefix(VERSION_PREFIX)) for column in versions.columns}
+    versions = versions.with_columns(
+        protect(versions[column], action, key) for column, action in named.items() if action
+    )
+    if policy.emails is not None:
+        versions = versions.with_columns(_emails(versions, policy.emails, key))
+    return _forgotten(versions)
 
 
 def _forgotten(events: pl.DataFrame) -> pl.DataFrame:

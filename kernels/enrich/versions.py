@@ -10,6 +10,7 @@ from typing import Final
 import polars as pl
 
 from ecompulse.kernels.enrich.lookup import prefixed
+from ecompulse.kernels.enrich.pii import VERSION_PREFIX
 from ecompulse.kernels.event import EVENT_SCHEMA, ORDER, TIME
 from ecompulse.kernels.mapping import Mapping as FieldMapping
 from ecompulse.kernels.temporal_join import FOUND
@@ -39,7 +40,9 @@ def change_mapping(step: str) -> FieldMapping:
 
 def version_columns(columns: Mapping[str, pl.DataType], step: str) -> pl.Schema:
     """Columns of a version as they travel beside events: `version_user_tier`."""
-    return pl.Schema({f"version_{name}": dtype for name, dtype in prefixed(pl.Schema(columns), f"{step}_").items()})
+    return pl.Schema(
+        {f"{VERSION_PREFIX}{name}": dtype for name, dtype in prefixed(pl.Schema(columns), f"{step}_").items()}
+    )
 
 
 def to_versions(changes: pl.DataFrame, step: str, columns: Mapping[str, pl.DataType]) -> pl.DataFrame:
@@ -74,8 +77,8 @@ def merge_versions(events: pl.DataFrame, step: str, columns: Mapping[str, pl.Dat
     values = [
         pl.when(found)
         .then(pl.col(name))
-        .otherwise(pl.col(name.removeprefix("version_")))
-        .alias(name.removeprefix("version_"))
+        .otherwise(pl.col(name.removeprefix(VERSION_PREFIX)))
+        .alias(name.removeprefix(VERSION_PREFIX))
         for name in version_columns(columns, step)
     ]
     status = pl.col("enrichment_status")
