@@ -131,7 +131,7 @@ class Driver:
 
     def _start(self) -> int:
         self._publisher.open()
-        at, pending = self._keep(self._found, Stopwatch())
+        at, pending = self._keep(self._position, Stopwatch())
         first = at.epoch
         if pending is not None:
             self._finish(pending, Stopwatch())
@@ -155,7 +155,7 @@ class Driver:
         while not self.stop.is_set() and self._epoch(at, rows=0):
             pass
 
-    def _found(self) -> tuple[Position, Seal | None]:
+    def _position(self) -> tuple[Position, Seal | None]:
         """Where the job is, and an epoch that was sealed but not committed."""
         last = self.checkpoint.last_commit()
         at = Position.start(len(self.sources))

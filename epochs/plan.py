@@ -188,8 +188,10 @@ class Planner:
         """The next epoch; None when there is no new row and no window would close."""
         now = max(now, at.now)
         backlogs = self._backlogs(at, max_rows)
-        self.unreadable = {path: why for backlog in backlogs for path, why in backlog.notes.get(UNREADABLE, {}).items()}
-        self.waiting = {path: size for backlog in backlogs for path, size in backlog.notes.get(WAITING, {}).items()}
+        self.unreadable, self.waiting = (
+            {path: note for backlog in backlogs for path, note in backlog.notes.get(kind, {}).items()}
+            for kind in (UNREADABLE, WAITING)
+        )
         seen = dict(at.seen)
         ended: set[str] = set()
         for index, backlog in enumerate(backlogs):

@@ -13,7 +13,6 @@ from ecompulse.epochs.protocols import EVENTS, Source
 from ecompulse.io.terminal import say
 from ecompulse.kernels.decode import Decoded, decode
 from ecompulse.kernels.event import EVENT_SCHEMA
-from ecompulse.kernels.mapping import Mapping
 from pipelines.headers import check_columns
 from pipelines.launch import flag_of
 from pipelines.tool import print_table
@@ -44,7 +43,7 @@ def check(job: "Job", sources: Sequence[Source]) -> int:
         if rows is None:
             print("  no complete row yet\n")
             continue
-        decoded = decode_with(mapping, rows)
+        decoded = decode(rows, time.time_ns() // 1_000_000, mapping)  # as a run at this moment would
         _show(decoded, rows.height)
         if decoded.events.is_empty():
             raise UserError(
@@ -62,11 +61,6 @@ def first_rows(source: Source) -> pl.DataFrame | None:
     found = (batch for split in splits for batch in reader.read(split) if batch.height)
     first = next(islice(found, 1), None)
     return None if first is None else first.head(ROWS)
-
-
-def decode_with(mapping: Mapping | None, rows: pl.DataFrame) -> Decoded:
-    """Good rows and dead letters, as a run at this moment would have them."""
-    return decode(rows, time.time_ns() // 1_000_000, mapping)
 
 
 def check_headers(job: "Job", sources: Sequence[Source]) -> None:

@@ -49,7 +49,7 @@ def run(tmp_path_factory):
     driver = script(root).driver()
     with mock.patch.object(Manifest, "add", remember):
         driver._publisher.open()
-        driver._epoch(driver._found()[0])
+        driver._epoch(driver._position()[0])
     [plan] = (root / "checkpoint" / "runs").glob("*/plan.json")
     return Plan.load(plan.read_bytes()), json.loads(json.dumps(facts)), driver.graph
 
