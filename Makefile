@@ -65,7 +65,8 @@ lint: setup ## ruff: format and rules
 
 types: setup ## mypy, strict, over all packages
 	@echo "types: mypy (about a minute the first time, seconds after that)"
-	@./scripts/types
+	@# Not from here: the folder io would stand before the standard library's module.
+	@cd scripts && ../$(PY) -m mypy --config-file=../pyproject.toml --cache-dir=../.mypy_cache
 
 docs: setup ## Write the generated parts of docs/ anew from the code
 	@$(PY) scripts/docs.py

@@ -1,23 +1,11 @@
-"""Packaging: folders at the top level become packages of the `ecompulse` namespace.
+"""Packaging: `ecompulse` and `pipelines`.
 
-`io` cannot be imported under that name (the standard library has it), so every room but
-`pipelines` is mapped to `ecompulse.<room>`. `ecompulse` itself is a package of one file: from a zip, such as
-`spark-submit --py-files` takes, Python imports no implicit namespace.
+The rooms of the project (`kernels`, `io`, and so on) stand at the top, and `ecompulse` has a link to each: `io` cannot
+be imported under that name, since the standard library has it. So Python, type checkers and editors find
+`ecompulse.<room>` in a checkout as it is.
 """
 
 from setuptools import find_packages, setup
-
-ROOMS = ("kernels", "transforms", "epochs", "io", "runners", "simulator")
-
-
-def packages() -> list[str]:
-    """Every package of the distribution, by the name it is imported under."""
-    names = ["ecompulse", "pipelines", *(f"pipelines.{sub}" for sub in find_packages("pipelines"))]
-    for room in ROOMS:
-        names.append(f"ecompulse.{room}")
-        names += [f"ecompulse.{room}.{sub}" for sub in find_packages(room)]
-    return names
-
 
 EXTRAS = {
     # With all codecs of batches: a topic has what its producers chose.
@@ -54,8 +42,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
-    package_dir={"ecompulse": "ecompulse", "pipelines": "pipelines", **{f"ecompulse.{room}": room for room in ROOMS}},
-    packages=packages(),
+    packages=find_packages(include=["ecompulse", "ecompulse.*", "pipelines"]),
     package_data={"": ["*.yaml", "*.json", "*.properties", "py.typed"]},
     install_requires=[
         "apache-beam>=2.77,<2.78",
@@ -78,7 +65,7 @@ setup(
         "xgboost>=3; sys_platform == 'darwin'",
     ],
     extras_require=EXTRAS,
-    entry_points={"console_scripts": ["ecompulse=pipelines.__main__:main"]},
+    entry_points={"console_scripts": ["ecompulse=ecompulse.cli.__main__:main"]},
     classifiers=[
         "License :: OSI Approved :: Apache Software License",
         "Programming Language :: Python :: 3.11",

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import table
+from ecompulse.cli.assemble import assemble
+from ecompulse.cli.config import open_intake
+from ecompulse.cli.job import JobSpec
+from ecompulse.cli.settings import read_settings
+from ecompulse.cli.sources import open_sources
 from ecompulse.runners.engine import IN_PROCESS, LOCAL
 from ecompulse.runners.quiet import quiet
 from pipelines import anomaly_detection, event_enrichment, realtime_metrics, session_analytics
-from pipelines.assemble import assemble
-from pipelines.common import COMMON
-from pipelines.flags import parse
-from pipelines.launch import JobSpec, open_sources
 
 EPOCHS = 12
 JOBS = (event_enrichment, session_analytics, realtime_metrics, anomaly_detection)
@@ -27,14 +28,15 @@ def event(number: int) -> str:
     return json.dumps({"event_id": f"e{number}", "event_type": "page_view", "event_time": at, "user_id": "u"}) + "\n"
 
 
-def epochs_of_one_row(spec: JobSpec, runner: str, folder: Path) -> list[dict[str, Any]]:
+def epochs_of_one_row(spec: JobSpec[Any], runner: str, folder: Path) -> list[dict[str, Any]]:
     """Progress of epochs of one row each, in one process, with the CPU ms of each as `cpu`."""
     (folder / "in").mkdir(parents=True)
     (folder / "in" / "a.jsonl").write_text("".join(event(number) for number in range(EPOCHS)))
     flags = [f"--source={folder / 'in'}", f"--lake={folder / 'lake'}", f"--checkpoint={folder / 'c'}"]
     flags += ["--warehouse=none", "--max_records_per_epoch=1", f"--runner={runner}"]
-    options = parse("", "", (*COMMON, *spec.flags), flags)
-    sources = open_sources(spec, options)
+    settings = read_settings("", "", spec.settings, flags)
+    intake = open_intake(settings.inputs, settings.lookups, settings.time)
+    sources = open_sources(settings)
     told: list[dict[str, Any]] = []
     used = [time.process_time()]
 
@@ -42,7 +44,8 @@ def epochs_of_one_row(spec: JobSpec, runner: str, folder: Path) -> list[dict[str
         used.append(time.process_time())
         told.append({**progress, "cpu": (used[-1] - used[-2]) * 1000})
 
-    with assemble(spec.make(options), sources, options, threading.Event()) as driver:
+    build = spec.make(settings, intake)
+    with assemble(spec.name, build, intake, sources, settings, threading.Event()) as driver:
         driver.report = report
         driver.start()
     return [progress for progress in told if progress["numInputRows"]]

@@ -20,8 +20,7 @@ from ecompulse.simulator.frauds import each_day
 from ecompulse.simulator.incidents import PriceError, SearchOutage, TrafficCollapse
 from ecompulse.simulator.settings import DAY_MS, HOUR_MS, Settings
 from ecompulse.simulator.shop import simulate
-from ecompulse.simulator.store import write
-from pipelines.demo import enrichment
+from ecompulse.simulator.store import enrichment, write
 
 SEEDS: Final = (1, 2, 3)
 FRAUD_DAYS: Final = 6

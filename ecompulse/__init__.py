@@ -1,9 +1,60 @@
-"""Real-time e-commerce jobs on Apache Beam: `ecompulse.kernels`, `.transforms`, `.epochs`, `.io`, `.runners`."""
+"""Real-time e-commerce jobs on Apache Beam.
+
+`import ecompulse as eco` gives what a job of your own is composed of; see examples/landing_pages.py. A name is imported
+when it is first used, so that Beam, which takes seconds, is imported when a job is built.
+"""
 
 import atexit
+import importlib
 import os
 import signal
 import sys
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from ecompulse.cli.launch import run as run
+    from ecompulse.epochs.keyed import Keyed as Keyed
+    from ecompulse.epochs.protocols import TableSpec as TableSpec
+    from ecompulse.scope import COUNTED as COUNTED
+    from ecompulse.scope import JobScope as JobScope
+    from ecompulse.transforms.aggregate import AggregateMetrics as AggregateMetrics
+    from ecompulse.transforms.enrich import EnrichEvents as EnrichEvents
+    from ecompulse.transforms.frames import map_frames as map_frames
+    from ecompulse.transforms.frames import split_frames as split_frames
+    from ecompulse.transforms.frames import union as union
+    from ecompulse.transforms.join import JoinEvents as JoinEvents
+    from ecompulse.transforms.score import ScoreTransactions as ScoreTransactions
+    from ecompulse.transforms.sessionize import SessionizeEvents as SessionizeEvents
+    from ecompulse.transforms.total import TotalPerWindow as TotalPerWindow
+
+_EXPORTS: Final = {
+    "run": "cli.launch",
+    "Keyed": "epochs.keyed",
+    "TableSpec": "epochs.protocols",
+    "TotalPerWindow": "transforms.total",
+    "COUNTED": "scope",
+    "JobScope": "scope",
+    "AggregateMetrics": "transforms.aggregate",
+    "EnrichEvents": "transforms.enrich",
+    "map_frames": "transforms.frames",
+    "split_frames": "transforms.frames",
+    "union": "transforms.frames",
+    "JoinEvents": "transforms.join",
+    "ScoreTransactions": "transforms.score",
+    "SessionizeEvents": "transforms.sessionize",
+}
+"""What the front door gives, and the module that has it."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'ecompulse' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"ecompulse.{_EXPORTS[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_EXPORTS})
+
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

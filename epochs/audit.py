@@ -14,8 +14,10 @@ import apache_beam as beam
 from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 
 from ecompulse.epochs.counted import FACTS, MAIN, CountedDoFn
+from ecompulse.epochs.keyed import StepShard
 from ecompulse.epochs.manifest import Manifest
-from ecompulse.epochs.plan import Plan
+from ecompulse.epochs.plan import Operator, Plan
+from ecompulse.epochs.protocols import TableSpec
 
 Term = tuple[str, str]
 """Rows that a node has handed on: its name, and the tag of its output."""
@@ -36,16 +38,18 @@ class Link:
 
 @dataclass(frozen=True)
 class Graph:
-    """What the audit knows of a job's pipeline.
+    """What a job's pipeline is to the driver and to the audit of its runs.
 
     Attributes:
+        tables: what the job writes.
+        operators: its keyed operators, each once.
         links: every node whose input is rows.
-        tables: the node that writes each table.
         accounts: where each row that was read ended, by name; together they are all rows that were read.
     """
 
+    tables: Sequence[TableSpec] = ()
+    operators: Sequence[Operator] = ()
     links: Sequence[Link] = ()
-    tables: Mapping[str, str] = field(default_factory=dict)
     accounts: Mapping[str, Sequence[Term]] = field(default_factory=dict)
 
     def balance(self, manifest: Manifest) -> dict[str, int]:
@@ -97,15 +101,21 @@ def _shards(plan: Plan, manifest: Manifest) -> Iterator[str]:
 
 def _files(manifest: Manifest, graph: Graph) -> Iterator[str]:
     """Every table's files hold the rows that came to be written, and no file is told twice."""
-    for table in sorted({*graph.tables, *manifest.files}):
+    writers = {spec.name: writer_of(spec.name) for spec in graph.tables}
+    for table in sorted({*writers, *manifest.files}):
         files = manifest.files.get(table, [])
         for path, times in Counter(file["path"] for file in files).items():
             if times > 1:
                 yield f"file {path} was told {times} times"
-        rows, node = manifest.written.get(table, 0), graph.tables.get(table)
+        rows, node = manifest.written.get(table, 0), writers.get(table)
         came = manifest.came(node) if node is not None else 0
         if rows != came:
             yield f"table {table}: {came} rows came to be written, its files hold {rows}"
+
+
+def writer_of(table: str) -> str:
+    """The node that writes a table."""
+    return f"Write {table}"
 
 
 def _links(manifest: Manifest, links: Iterable[Link]) -> Iterator[str]:
@@ -130,22 +140,40 @@ def _sum(manifest: Manifest, terms: Iterable[Term]) -> int:
 
 
 class Nodes(PipelineVisitor):
-    """Names the counted nodes of a pipeline, and finds what links them; the pipeline must not have been run."""
+    """Names the counted nodes of a pipeline, and finds what links them; the pipeline must not have been run.
+
+    Attributes:
+        facts: what each of them tells.
+        stepped: of each keyed operator, the PCollection that its steps read.
+    """
 
     def __init__(self) -> None:
         """Visit a pipeline with it."""
         self.facts: list[Any] = []
+        self.stepped: dict[str, Any] = {}
         self._inputs: dict[str, Any] = {}
+        self._outputs: dict[tuple[str, str], Any] = {}
+        self._read: set[int] = set()
 
     def visit_transform(self, transform_node: AppliedPTransform) -> None:
         """Take in a primitive."""
+        self._read.update(map(id, transform_node.inputs))
         fn = _fn(transform_node)
         if fn is None:
             return
         fn.node = _OWN.sub("", transform_node.full_label)
         self.facts.append(transform_node.outputs[FACTS])
+        made = {tag: made for tag, made in transform_node.outputs.items() if tag != FACTS and (tag or fn.main)}
+        self._outputs |= {(fn.node, tag or MAIN): frames for tag, frames in made.items()}
         if fn.audited:
             [self._inputs[fn.node]] = transform_node.inputs
+        if isinstance(fn, StepShard):
+            [self.stepped[fn.kernel.name]] = transform_node.inputs
+
+    def unread(self, known: Iterable[Any]) -> list[str]:
+        """Outputs that no transform reads, but those that are `known` to be needed for their number or for nothing."""
+        named = {*self._read, *map(id, known)}
+        return [f"{node}: {tag}" for (node, tag), made in self._outputs.items() if id(made) not in named]
 
     @property
     def links(self) -> list[Link]:

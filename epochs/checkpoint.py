@@ -13,12 +13,13 @@ outputs/                       output files of a job without a lake, until its s
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, Unusable, UserError
 from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.records import check, read_record, sign
+from ecompulse.epochs.telemetry import Telemetry
 
 FORMAT: Final = 1
 SINKS: Final = "sinks.json"
@@ -46,8 +47,7 @@ class Seal:
         notes: per source, what it said of itself beyond its ranges, for progress.
         rows: rows read by source partition; where a source has gaps, fewer than its ranges hold.
         ages: events by bucket of their age at `now`, for the latency that is known at the commit.
-        lookups: what look-ups did, for progress.
-        models: what is known of models that learn, for progress.
+        told: what parts of the job have told of themselves, for progress (see `telemetry`).
         accounts: where the rows that were read are, by name (see `Scope.account`).
         upserted: tables of which a warehouse holds one row per id.
         loaded: per operator, bytes of state that workers read in this epoch, for progress.
@@ -72,8 +72,7 @@ class Seal:
     notes: list[dict[str, Any]] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
     ages: dict[str, int] = field(default_factory=dict)
-    lookups: dict[str, Any] = field(default_factory=dict)
-    models: dict[str, float] = field(default_factory=dict)
+    told: Telemetry = field(default_factory=dict)
     accounts: dict[str, int] = field(default_factory=dict)
     upserted: list[str] = field(default_factory=list)
     loaded: dict[str, int] = field(default_factory=dict)
@@ -85,10 +84,14 @@ class Seal:
 
     @staticmethod
     def load(data: bytes) -> "Seal":
-        """The inverse of `dump`; ValueError for what is none."""
+        """The inverse of `dump`; ValueError for what is none.
+
+        What another version has sealed beyond these fields is passed over, so that one can go back to an older one.
+        """
+        known = {each.name for each in fields(Seal)}
         try:
-            return Seal(**check(data))
-        except TypeError as error:
+            return Seal(**{name: value for name, value in check(data).items() if name in known})
+        except (AttributeError, TypeError) as error:
             raise ValueError(f"is no seal: {error}") from None
 
 

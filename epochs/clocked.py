@@ -24,30 +24,35 @@ class MapUnderClock(beam.PTransform):
     def __init__(self, store: Store, operator: str, function: Callable[..., pl.DataFrame], *arguments: Any) -> None:
         """`store` has the plan; `operator` is the name of its kernel."""
         super().__init__()
-        self._fn = _Apply(store, operator, function, arguments)
+        self._fn = UnderClock(store, operator, function, arguments)
 
     def expand(self, frames: Any) -> Any:
         """One ParDo."""
         return frames | counted_frames(self._fn)
 
 
-class _Apply(CountedDoFn):
+class UnderClock(CountedDoFn):
+    """The DoFn of `MapUnderClock`."""
+
     def __init__(
         self, store: Store, operator: str, function: Callable[..., pl.DataFrame], arguments: tuple[Any, ...]
     ) -> None:
+        """`operator`: the one whose clock it is."""
         self._store = store
-        self._operator = operator
+        self.operator = operator
         self._function = function
         self._arguments = arguments
         self._clock = Clock(0, -1, 0)
 
     def start_bundle(self) -> None:
+        """Read the clock."""
         super().start_bundle()
         current = json.loads(self._store.get(CURRENT))
         plan = Plan.load(self._store.get(f"{current['folder']}/plan.json"))
-        self._clock = replace(plan.clock, watermark=plan.watermarks[self._operator])
+        self._clock = replace(plan.clock, watermark=plan.watermarks[self.operator])
 
     def process(self, element: pl.DataFrame) -> Iterable[pl.DataFrame]:
+        """Nothing for an empty frame."""
         self.came(element.height)
         found = self._function(element, self._clock, *self._arguments)
         if not found.is_empty():

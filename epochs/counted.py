@@ -32,10 +32,12 @@ class CountedDoFn(beam.DoFn):
 
     Attributes:
         node: name in the pipeline; empty outside an epoch.
+        main: whether rows go to its main output, and not only under tags.
         audited: whether what came in is compared with what was handed on; not so where other than rows comes in.
     """
 
     node: str = ""
+    main: bool = False
     audited: ClassVar = True
 
     _came: int
@@ -88,6 +90,7 @@ class CountedParDo(beam.PTransform):
     def __init__(self, fn: CountedDoFn, main: Any = None, tags: Mapping[str, Any] | None = None) -> None:
         """`main`: type of the main output; `tags`: type of each tagged one."""
         super().__init__()
+        fn.main = main is not None
         self._fn = fn
         self._main = main
         self._tags = {**(tags or {}), FACTS: FACT}

@@ -19,16 +19,16 @@ from ecompulse.epochs.latency import measure
 from ecompulse.epochs.manifest import Manifest, read_manifest
 from ecompulse.epochs.pace import FIRST_ROWS, next_limit
 from ecompulse.epochs.persistence import Persistence
-from ecompulse.epochs.plan import CURRENT, Draft, Operator, Plan, Planner, Position
-from ecompulse.epochs.progress import Stopwatch, describe
-from ecompulse.epochs.protocols import Owner, Sink, Source, TableSpec
+from ecompulse.epochs.plan import CURRENT, MOST_LAG, Draft, Plan, Planner, Position
+from ecompulse.epochs.progress import Stopwatch, progress_of
+from ecompulse.epochs.protocols import Owner, Sink, Source
 from ecompulse.epochs.publish import Publisher
 from ecompulse.epochs.replay import reads_as
 from ecompulse.epochs.steps import Step, reach
+from ecompulse.epochs.telemetry import Describe
 from ecompulse.epochs.totals import Totals
 
 SNAPSHOT_EVERY: Final = 20  # epochs between complete snapshots of source positions
-MOST_LAG: Final = 4  # epochs that an operator's watermark may be behind
 
 
 Kept = TypeVar("Kept")
@@ -91,14 +91,13 @@ class Driver:
         run: executes the job's pipeline for the plan that is current; returns when it is done.
         report: takes the progress of each epoch.
         backup: has each sealed epoch before a sink has.
-        graph: of the job's pipeline, by which each run is audited before its epoch is sealed.
+        graph: of the job's pipeline: its tables and operators, and what each run is audited by before it is sealed.
         committed: takes the seal of each committed epoch, to show what is in its files.
+        describe: how the progress shows what a part of the job tells, by its name; there is something of each.
         totals: rows read (`input`) and written per table since the start.
     """
 
     owner: Owner
-    tables: Sequence[TableSpec]
-    operators: Sequence[Operator]
     checkpoint: Checkpoint
     sources: Sequence[Source]
     planner: Planner
@@ -107,9 +106,10 @@ class Driver:
     clock: Clockwork
     settings: Settings
     report: Callable[[Mapping[str, Any]], None]
-    graph: Graph = field(default_factory=Graph)
+    graph: Graph
     backup: Backup | None = None
     committed: Callable[[Seal], None] = lambda _seal: None
+    describe: Mapping[str, Describe] = field(default_factory=dict)
     stop: threading.Event = field(default_factory=threading.Event)
     totals: Counter[str] = field(default_factory=Counter)
     _measured: Mapping[str, Any] = field(default_factory=dict)
@@ -223,10 +223,10 @@ class Driver:
             clock=draft.clock(epoch),
             splits=draft.splits,
             roles=[reads_as(self.sources[split.source].role) for split in draft.splits],
-            watermarks={operator.name: draft.watermark_of(operator, at) for operator in self.operators},
+            watermarks={operator.name: draft.watermark_of(operator, at) for operator in self.graph.operators},
             state={
                 operator.name: {str(shard): at.state.get(operator.name, {}).get(str(shard)) for shard in shards}
-                for operator in self.operators
+                for operator in self.graph.operators
             },
             measured=self._measured,
         )
@@ -267,10 +267,9 @@ class Driver:
             past=[watermark, *at.past][:MOST_LAG],
             drains=0 if draft.drain is None else at.drains + 1,
             ages=manifest.ages,
-            lookups=manifest.lookups,
-            models=manifest.models,
+            told=manifest.told,
             accounts=accounts,
-            upserted=[spec.name for spec in self.tables if spec.warehouse],
+            upserted=[spec.name for spec in self.graph.tables if spec.warehouse],
             totals=at.totals.plus(Totals(0, manifest.rows, accounts, manifest.written)).dump(),
         )
 
@@ -278,7 +277,7 @@ class Driver:
         """Save a sealed epoch, publish it into every sink, then commit it; safe to repeat."""
         self._publisher.save(seal, watch)
         self._publisher.publish(seal, watch)
-        progress = describe(seal, self.owner, watch, self.sources, self.sinks)
+        progress = progress_of(seal, self.owner, watch, self.sources, self.sinks, self.describe)
         self._measured = progress["measured"] = measure(seal.ages, seal.now, max(seal.now, self.clock.now()))
         with watch.phase("commit"):
             self._keep(partial(self.checkpoint.write_commit, seal.epoch, progress), watch)
@@ -299,4 +298,6 @@ class Driver:
     @property
     def _publisher(self) -> Publisher:
         attempts = self.settings.publish_attempts
-        return Publisher(self.checkpoint, self.owner, self.tables, self.sinks, self.backup, self._persist, attempts)
+        return Publisher(
+            self.checkpoint, self.owner, self.graph.tables, self.sinks, self.backup, self._persist, attempts
+        )

@@ -7,16 +7,19 @@ from ecompulse.epochs.plan import CURRENT
 from ecompulse.epochs.protocols import Store
 
 
-@dataclass(frozen=True)
+@dataclass
 class OwnStore:
     """A checkpoint's store in which CURRENT, the run that is on, is the driver's own.
 
     A driver that was stopped and wakes beside its successor writes and reads its own CURRENT: neither's workers
     can execute the other's plan, nor name files after it.
+
+    Attributes:
+        incarnation: the driver's; a pipeline is composed before it is known.
     """
 
     store: Store
-    incarnation: int
+    incarnation: int = 0
 
     @property
     def root(self) -> str:

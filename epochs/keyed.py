@@ -1,9 +1,10 @@
 """`Keyed`: the one place that knows both Beam and kernels."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
+from weakref import WeakKeyDictionary
 
 import apache_beam as beam
 import polars as pl
@@ -11,6 +12,7 @@ import polars as pl
 from ecompulse.epochs.coders import decode, encode
 from ecompulse.epochs.counted import FACTS, CountedDoFn, CountedParDo, fact
 from ecompulse.epochs.errors import JobError
+from ecompulse.epochs.plan import Operator
 from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.state import Head, ShardState
 from ecompulse.kernels.hashing import shard_of
@@ -39,33 +41,82 @@ class Binding:
     num_shards: int
 
 
+class Epoch(Protocol):
+    """What a pipeline that is run for epochs gives to the transforms in it; see `Scope`."""
+
+    @property
+    def store(self) -> Store:
+        """Of the checkpoint: where rows may wait within a run."""
+        ...
+
+    def bind(self, operator: Operator) -> Binding:
+        """The epoch's state of a keyed operator."""
+        ...
+
+    def stepped(self, kernel: Kernel, outputs: Mapping[str, Any]) -> None:
+        """Take notice of the outputs of an operator."""
+        ...
+
+
+_epochs: Final = WeakKeyDictionary[beam.Pipeline, Epoch]()
+
+
+def run_in_epochs(pipeline: beam.Pipeline, epoch: Epoch) -> None:
+    """From now on operators of this pipeline have state and a clock, those of the epoch."""
+    _epochs[pipeline] = epoch
+
+
+def epoch_of(frames: Any) -> Epoch | None:
+    """The epochs that a PCollection's pipeline is run for; None in a plain pipeline."""
+    return _epochs.get(frames.pipeline)
+
+
 class Keyed(beam.PTransform):
     """Steps a kernel over bounded frames: shards them by key, groups, steps each shard once.
 
     Input: a PCollection of frames with the kernel's input columns. Output: a dict of PCollections of frames, by
-    the kernel's output names. With a `Binding` the step goes on from the epoch's state under its clock. Without
-    one the input is the whole world: no state before, and all windows close at its end.
+    the kernel's output names. In a job's pipeline the step goes on from the epoch's state, under a watermark that
+    follows from where the input comes from (see `delays`). In a plain pipeline the input is the whole world: no state
+    before, and all windows close at its end.
 
     Only the columns of `kernel.inputs` are shuffled. An unbounded input is refused at construction.
     """
 
-    def __init__(self, kernel: Kernel, binding: Binding | None = None, num_shards: int = DEFAULT_SHARDS) -> None:
-        """`num_shards` is for use without a binding."""
+    def __init__(
+        self,
+        kernel: Kernel,
+        *,
+        lag: int | None = None,
+        every: int | None = None,
+        fixed: Mapping[str, Any] | None = None,
+        num_shards: int = DEFAULT_SHARDS,
+    ) -> None:
+        """See `Operator`; a `lag` of None follows from the input. `num_shards` is for a plain pipeline."""
         super().__init__()
-        self._kernel = kernel
-        self._binding = binding
-        self._num_shards = binding.num_shards if binding else num_shards
+        self._operator = Operator(kernel, lag, every=every, fixed=fixed or {})
+        self._num_shards = num_shards
+
+    def default_label(self) -> str:
+        """A name of its own for each operator."""
+        return f"Keyed {self._operator.name}"
 
     def expand(self, frames: Any) -> Any:
         """Shard, group, step."""
-        require_bounded(frames, self._kernel.name)
-        binding, kernel = self._binding, self._kernel
-        rows = frames | "Shard" >> CountedParDo(ShardRows(kernel, self._num_shards), SHARDED)
+        kernel = self._operator.kernel
+        require_bounded(frames, kernel.name)
+        epoch = epoch_of(frames)
+        binding = epoch.bind(self._operator) if epoch else None
+        rows = frames | "Shard" >> CountedParDo(
+            ShardRows(kernel, binding.num_shards if binding else self._num_shards), SHARDED
+        )
         inputs = (rows, binding.heads) if binding else (rows,)
         grouped = inputs | beam.Flatten() | beam.GroupByKey()
         step = StepShard(kernel, binding.store) if binding else StepWhole(kernel)
         stepped = grouped | "Step" >> CountedParDo(step, tags=dict.fromkeys(kernel.outputs, pl.DataFrame))
-        return {name: stepped[name] for name in kernel.outputs}
+        outputs = {name: stepped[name] for name in kernel.outputs}
+        if epoch:
+            epoch.stepped(kernel, outputs)
+        return outputs
 
 
 def require_bounded(frames: Any, name: str) -> None:
@@ -111,7 +162,7 @@ class StepShard(CountedDoFn):
 
     def __init__(self, kernel: Kernel, store: Store) -> None:
         """Settings only; state is loaded per element."""
-        self._kernel = kernel
+        self.kernel = kernel
         self._store = store
 
     def process(self, element: tuple[int, Iterable[bytes]]) -> Iterable[Any]:
@@ -119,32 +170,32 @@ class StepShard(CountedDoFn):
         shard, payloads = element
         frames, found = gather(payloads)
         if found is None:
-            raise JobError(f"{self._kernel.name}: the engine lost the head of shard {shard}")
+            raise JobError(f"{self.kernel.name}: the engine lost the head of shard {shard}")
         clock, head = Clock(**found["clock"]), Head.load(found["head"])
         due = head.due is not None and head.due <= clock.watermark
         if not frames and not due:
             yield self._head(shard, head.passed(clock.watermark))
             return
-        batch = whole(frames, self._kernel)
+        batch = whole(frames, self.kernel)
         self.came(batch.height)
-        state = ShardState(self._kernel, clock, head, self._store)
-        step = self._kernel.step(state, batch, clock)
+        state = ShardState(self.kernel, clock, head, self._store)
+        step = self.kernel.step(state, batch, clock)
         self._count(step, batch.height)
         yield from tagged(step.outputs)
-        after = state.apply(self._kernel.name, shard, found["attempt"], step.changes)
+        after = state.apply(self.kernel.name, shard, found["attempt"], step.changes)
         yield self._head(shard, after, state.loaded)
 
     def _count(self, step: Step, came: int) -> None:
         """What went out, and what the kernel says of rows that did not; JobError when that leaves rows unexplained."""
         if step.balance and (explained := sum(step.balance.values())) != came:
-            raise JobError(f"{self._kernel.name}: {came} rows came in, and {explained} are accounted for")
+            raise JobError(f"{self.kernel.name}: {came} rows came in, and {explained} are accounted for")
         for name, frame in step.outputs.items():
             self.went(frame.height, name)
         for name in step.balance.keys() - step.outputs.keys():
             self.went(step.balance[name], name)
 
     def _head(self, shard: int, head: Head, loaded: int = 0) -> Any:
-        told = {"operator": self._kernel.name, "shard": shard, "head": head.dump(), "loaded": loaded}
+        told = {"operator": self.kernel.name, "shard": shard, "head": head.dump(), "loaded": loaded}
         return beam.pvalue.TaggedOutput(FACTS, fact(told))
 
 

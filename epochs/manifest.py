@@ -10,7 +10,7 @@ import apache_beam as beam
 from ecompulse.epochs.errors import JobError
 from ecompulse.epochs.latency import add_ages
 from ecompulse.epochs.protocols import Store
-from ecompulse.epochs.usage import add_usage
+from ecompulse.epochs.telemetry import Telemetry, add_telemetry
 
 
 @dataclass
@@ -28,8 +28,7 @@ class Manifest:
         loaded: per operator, bytes of state that workers read, since they did not have them.
         nodes: per node of the pipeline, rows that came `in` and went `out` by tag.
         ages: events by bucket of their age when the epoch was planned (see `latency`).
-        lookups: what look-ups did (see `usage`).
-        models: what is known of models that learn, by name.
+        told: what parts of the job have told of themselves (see `telemetry`).
         dead: by source and rule, how many rows are dead letters, and the message of one.
     """
 
@@ -43,8 +42,7 @@ class Manifest:
     loaded: dict[str, int] = field(default_factory=dict)
     nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
     ages: dict[str, int] = field(default_factory=dict)
-    lookups: dict[str, Any] = field(default_factory=dict)
-    models: dict[str, float] = field(default_factory=dict)
+    told: Telemetry = field(default_factory=dict)
     dead: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def add(self, fact: dict[str, Any]) -> None:
@@ -72,10 +70,8 @@ class Manifest:
             times = self.shards.setdefault(operator, {})
             times[shard] = times.get(shard, 0) + 1
             self.loaded[operator] = self.loaded.get(operator, 0) + fact["loaded"]
-        elif "lookups" in fact:
-            add_usage(self.lookups, fact)
-        elif "models" in fact:
-            self.models.update(fact["models"])
+        elif "part" in fact:
+            add_telemetry(self.told, fact)
 
     @property
     def written(self) -> dict[str, int]:

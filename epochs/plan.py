@@ -12,6 +12,8 @@ from ecompulse.epochs.watermark import Seen, WatermarkPolicy, shares
 from ecompulse.kernels.step import END_OF_TIME, Clock, Kernel
 
 CURRENT: Final = "current.json"
+MOST_LAG: Final = 4
+"""Epochs whose watermarks a seal remembers; an operator's may be fewer behind."""
 UNKNOWN: Final = -1
 """Watermark (ms) of a clock while nothing is known: no row is late, no window closes."""
 
@@ -23,14 +25,15 @@ class Operator:
     Attributes:
         kernel: what it does.
         lag: epochs by which its watermark is behind. An operator that is fed by one that holds rows until the
-            watermark has passed them sees them one epoch later, and must not take them for late.
+            watermark has passed them sees them one epoch later, and must not take them for late. None: as many as
+            follow from its input.
         hold: ms of event time by which its watermark is behind, where rows were held for that long.
         every: ms of processing time after which it wants an epoch though no row came; None: never.
         fixed: settings, by flag, that its state depends on: a checkpoint made with others is refused.
     """
 
     kernel: Kernel
-    lag: int = 0
+    lag: int | None = None
     hold: int = 0
     every: int | None = None
     fixed: Mapping[str, Any] = field(default_factory=dict)
@@ -145,10 +148,11 @@ class Draft:
 
     def watermark_of(self, operator: Operator, at: Position) -> int:
         """Watermark (ms) that the operator's steps see in the epoch after `at`."""
-        if self.drain is not None and at.drains >= operator.lag:
+        lag = operator.lag or 0
+        if self.drain is not None and at.drains >= lag:
             return END_OF_TIME
         history = [self.watermark, *at.past]
-        found = history[operator.lag] if operator.lag < len(history) else None
+        found = history[lag] if lag < len(history) else None
         return UNKNOWN if found is None else max(UNKNOWN, found - operator.hold)
 
     def closes_until(self, operator: Operator) -> int:

@@ -2,14 +2,16 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from ecompulse.epochs.checkpoint import Seal
 from ecompulse.epochs.protocols import REPLAY, WAITING, Owner, Sink, Source
-from ecompulse.epochs.usage import describe_usage
+from ecompulse.epochs.telemetry import Describe
+
+_NOTHING: Final[Mapping[str, Mapping[str, Any]]] = {"counters": {}, "gauges": {}}
 
 
 class Stopwatch:
@@ -43,14 +45,15 @@ def iso(ms: int | None) -> str | None:
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def describe(
+def progress_of(
     seal: Seal,
     owner: Owner,
     watch: Stopwatch,
     sources: Sequence[Source],
     sinks: Sequence[Sink],
+    describe: Mapping[str, Describe],
 ) -> dict[str, Any]:
-    """The progress of a published epoch."""
+    """The progress of a published epoch; `describe` shows what each part of the job has told."""
     rows = seal.counts.get("input", 0)
     seconds = max(watch.total, 1) / 1000
     running = max(watch.durations.get("run", watch.total), 1) / 1000
@@ -90,8 +93,7 @@ def describe(
         "counts": seal.counts,
         "accounts": seal.accounts,
         "retries": {kind: watch.retries[kind] for kind in ("run", "checkpoint", "backup", "publish")},
-        "lookups": describe_usage(seal.lookups),
-        "models": seal.models,
+        **{part: shown(seal.told.get(part, _NOTHING)) for part, shown in describe.items()},
     }
 
 

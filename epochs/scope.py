@@ -1,7 +1,7 @@
 """`Scope`: an epoch's pipeline as a job composes it. The pipeline is built once and run for every epoch."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,21 +9,25 @@ from typing import Any
 import apache_beam as beam
 import polars as pl
 
-from ecompulse.epochs.audit import Graph, Nodes, Term, terms_of
+from ecompulse.epochs.audit import Graph, Nodes, Term, terms_of, writer_of
+from ecompulse.epochs.checkpoint import Checkpoint
 from ecompulse.epochs.clocked import MapUnderClock
 from ecompulse.epochs.coders import FrameCoder  # noqa: F401  # registers the coder of frames
 from ecompulse.epochs.counted import FACT, FACTS, CountedDoFn, CountedParDo, counted_frames, fact
-from ecompulse.epochs.keyed import HEAD, SHARDED, Binding
+from ecompulse.epochs.delays import resolve_delays
+from ecompulse.epochs.incarnation import OwnStore
+from ecompulse.epochs.keyed import HEAD, SHARDED, Binding, run_in_epochs
 from ecompulse.epochs.latency import measured
 from ecompulse.epochs.manifest import WriteManifest
-from ecompulse.epochs.plan import CURRENT, Plan
+from ecompulse.epochs.plan import CURRENT, Operator, Plan
 from ecompulse.epochs.protocols import EVENTS, Reader, Store, TableSpec
 from ecompulse.epochs.reading import Decode, ReadRows, grouped
 from ecompulse.epochs.tables import WriteTable
+from ecompulse.epochs.telemetry import telemetry
 from ecompulse.kernels.step import Clock, Kernel
 
 
-@dataclass(frozen=True)
+@dataclass
 class Workspace:
     """Where a job's workers read and write; picklable.
 
@@ -31,24 +35,30 @@ class Workspace:
         checkpoint: store of plans, manifests and state.
         outputs: store below which output files are written.
         job: name of the job.
-        checkpoint_id: id of the checkpoint.
         num_shards: shards of keyed state.
         instance: see `Owner`.
+        checkpoint_id: id of the checkpoint, once `open` has been called.
     """
 
-    checkpoint: Store
+    checkpoint: OwnStore
     outputs: Store
     job: str
-    checkpoint_id: str
     num_shards: int
     instance: str | None = None
+    checkpoint_id: str = ""
+
+    def open(self, checkpoint: Checkpoint) -> None:
+        """Learn whose epochs the pipeline will run; before the first of them."""
+        self.checkpoint.incarnation = checkpoint.incarnation
+        self.checkpoint_id = checkpoint.id
 
 
 class Scope:
-    """One job's pipeline under construction.
+    """One job's pipeline under construction: whatever is composed in it is what the driver knows of the job.
 
-    Every PCollection is bounded and holds frames. What the driver must know of a run (files, state, event times)
-    is collected as facts and ends in one manifest, written by the run itself.
+    Every PCollection is bounded and holds frames. A `Keyed` that is applied becomes an operator with state. A table
+    that is written becomes an output. What the driver must know of a run (files, state, event times) is collected as
+    facts and ends in one manifest, written by the run itself.
     """
 
     def __init__(self, pipeline: beam.Pipeline, space: Workspace, readers: Sequence[tuple[str, Reader]]) -> None:
@@ -58,12 +68,20 @@ class Scope:
         self._pipeline = pipeline
         self._writes: dict[str, tuple[TableSpec, list[Any]]] = {}
         self._accounts: dict[str, list[Any]] = {}
+        self._operators: dict[str, Operator] = {}
+        self._dropped: list[Any] = []
         self._root = pipeline | "Impulse" >> beam.Impulse()
+        run_in_epochs(pipeline, self)
 
     @property
     def store(self) -> Store:
         """Of the checkpoint: where rows may wait within a run."""
         return self._space.checkpoint
+
+    @property
+    def num_shards(self) -> int:
+        """Shards of keyed state."""
+        return self._space.num_shards
 
     @cached_property
     def _plan(self) -> Any:
@@ -83,10 +101,16 @@ class Scope:
         read = splits | f"Read {role}" >> CountedParDo(reading, tags=dict.fromkeys(outputs, pl.DataFrame))
         return {name: read[name] for name in outputs}
 
-    def state(self, kernel: Kernel) -> Binding:
-        """The epoch's state of a keyed operator."""
-        heads = self._planned(f"heads.{kernel.name}", SHARDED)
+    def bind(self, operator: Operator) -> Binding:
+        """Make an operator the job's, and give it the epoch's state; ValueError for a second of its name."""
+        if operator.name in self._operators:
+            raise ValueError(f"{operator.name}: is there twice; give the kernels different names")
+        self._operators[operator.name] = operator
+        heads = self._planned(f"heads.{operator.name}", SHARDED)
         return Binding(heads, self._space.checkpoint, self._space.num_shards)
+
+    def stepped(self, kernel: Kernel, outputs: Mapping[str, Any]) -> None:
+        """Take notice of the outputs of an operator; nothing here."""
 
     def under_clock(self, kernel: Kernel, function: Callable[..., pl.DataFrame], *arguments: Any) -> Any:
         """A transform that applies `function(frame, clock, *arguments)`, under the clock of a keyed operator."""
@@ -101,9 +125,9 @@ class Scope:
         """What the driver measured at the commit before this epoch (MEASURED_SCHEMA)."""
         return self._planned("measured") | "Measured" >> counted_frames(MakeMeasured())
 
-    def tell_models(self, frames: Any) -> None:
-        """Frames of names and values that the progress shows of models."""
-        frames | "Facts of models" >> CountedParDo(TellModels(), tags={})
+    def tell(self, part: str, frames: Any) -> None:
+        """Frames of names and values are gauges of a part, for the progress."""
+        frames | f"Tell {part}" >> CountedParDo(Tell(part), tags={})
 
     def account(self, name: str, frames: Any, *tags: str) -> None:
         """Say where rows that were read end: as these frames, or under other `tags` of the transform that makes them.
@@ -120,23 +144,34 @@ class Scope:
         """Write frames as this epoch's rows of a table; they become visible when the epoch is published."""
         self._writes.setdefault(spec.name, (spec, []))[1].extend(frames)
 
+    def drop(self, *frames: Any) -> None:
+        """Say that nobody needs these outputs."""
+        self._dropped += frames
+
     def finish(self) -> Graph:
-        """End the pipeline: all facts into one manifest; returns what its audit goes by."""
-        tables = {}
+        """End the pipeline: all facts into one manifest; returns what the driver goes by.
+
+        ValueError for an output that is made and neither read, written, accounted for nor dropped.
+        """
+        specs = []
         for spec, frames in self._writes.values():
             rows = tuple(frames) | f"Rows of {spec.name}" >> beam.Flatten() if len(frames) > 1 else frames[0]
-            tables[spec.name] = f"Write {spec.name}"
-            rows | tables[spec.name] >> CountedParDo(WriteTable(spec, self._space), tags={})
+            rows | writer_of(spec.name) >> CountedParDo(WriteTable(spec, self._space), tags={})
+            specs.append(spec)
         self._planned(FACTS, FACT)
         nodes = Nodes()
         self._pipeline.visit(nodes)
+        accounted = [frames for accounts in self._accounts.values() for frames, _ in accounts]
+        if unread := nodes.unread([*accounted, *self._dropped]):
+            raise ValueError(f"{', '.join(unread)}: is made and nobody reads it; write it, or drop it by Scope.drop")
         (
             tuple(nodes.facts)
             | "Flatten facts" >> beam.Flatten()
             | "Gather facts" >> beam.GroupByKey()
             | "WriteManifest" >> beam.ParDo(WriteManifest(self._space.checkpoint))
         )
-        return Graph(nodes.links, tables, {name: _terms(given) for name, given in self._accounts.items()})
+        operators = resolve_delays(self._operators, nodes.stepped)
+        return Graph(specs, operators, nodes.links, {name: _terms(given) for name, given in self._accounts.items()})
 
 
 def _terms(accounts: Iterable[tuple[Any, tuple[str, ...]]]) -> list[Term]:
@@ -214,10 +249,15 @@ class MakeMeasured(CountedDoFn):
         yield self.counted(measured(json.loads(element)))
 
 
-class TellModels(CountedDoFn):
+class Tell(CountedDoFn):
     """Frames of names and values to facts."""
+
+    def __init__(self, part: str) -> None:
+        """`part`: of the job; see `telemetry`."""
+        self._part = part
 
     def process(self, element: pl.DataFrame) -> Iterable[Any]:
         """One fact a frame."""
         self.came(element.height)
-        yield beam.pvalue.TaggedOutput(FACTS, fact({"models": dict(element.iter_rows())}))
+        gauges = {name: (0, value) for name, value in element.iter_rows()}
+        yield beam.pvalue.TaggedOutput(FACTS, fact(telemetry(self._part, {}, gauges)))

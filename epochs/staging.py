@@ -4,54 +4,61 @@ import io
 import json
 import uuid
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import apache_beam as beam
 import polars as pl
 
 from ecompulse.epochs.coders import decode, encode
 from ecompulse.epochs.counted import CountedDoFn, CountedParDo, counted_frames
+from ecompulse.epochs.keyed import epoch_of
 from ecompulse.epochs.plan import CURRENT
 from ecompulse.epochs.protocols import Store
+from ecompulse.epochs.runs import digest
 from ecompulse.kernels.rows import FILE, FILE_ROW
+
+_NAMED: Final = beam.typehints.Tuple[str, bytes]
+_REFERENCES: Final = b"r"
+_ROWS: Final = b"f"
 
 
 class StageRows(beam.PTransform):
-    """Frames to references: rows are written to files of the run; only `columns` and the reference go on.
+    """Frames to references: rows wait while only `columns` and the reference go on.
 
-    The files are the run's own and go when it is collected: a reference must not be kept in state.
+    Input: frames. Output: references, and in a plain pipeline the frames that wait, for `TakeRows`. In a job's pipeline
+    these are written to files of the run, which go when it is collected: a reference must not be kept in state.
     """
 
-    def __init__(self, store: Store, columns: Iterable[str]) -> None:
+    def __init__(self, columns: Iterable[str]) -> None:
         """`columns` go on beside the reference."""
         super().__init__()
-        self._store = store
         self._columns = list(columns)
 
-    def expand(self, frames: Any) -> Any:
+    def expand(self, frames: Any) -> tuple[Any, ...]:
         """One ParDo."""
-        return frames | counted_frames(_Stage(self._store, self._columns))
+        epoch = epoch_of(frames)
+        if epoch:
+            return (frames | counted_frames(_Stage(epoch.store, self._columns)),)
+        return (
+            frames | "Refer" >> counted_frames(_Refer(self._columns)),
+            frames | "Wait" >> beam.Map(_waiting).with_output_types(_NAMED),
+        )
 
 
 class TakeRows(beam.PTransform):
     """References to frames: the rows that are referred to, whole, with what the references carry beside.
 
-    Only references are shuffled, by file. Columns of the references replace staged ones of the same name.
+    Input: both outputs of `StageRows`, the references as they have become. In a job's pipeline only they are shuffled,
+    by file. Columns of the references replace staged ones of the same name.
     """
 
-    def __init__(self, store: Store) -> None:
-        """The store that the rows were staged in."""
-        super().__init__()
-        self._store = store
-
-    def expand(self, references: Any) -> Any:
+    def expand(self, staged: tuple[Any, ...]) -> Any:
         """Group by file, read once."""
-        return (
-            references
-            | "ByFile" >> CountedParDo(_ByFile(), beam.typehints.Tuple[str, bytes])
-            | beam.GroupByKey()
-            | "Take" >> counted_frames(_Take(self._store))
-        )
+        references, *waiting = staged
+        epoch = epoch_of(references)
+        asked = references | "ByFile" >> CountedParDo(_ByFile(), _NAMED)
+        inputs = (asked, *waiting) | beam.Flatten()
+        return inputs | beam.GroupByKey() | "Take" >> counted_frames(_Take(epoch.store if epoch else None))
 
 
 class _Stage(CountedDoFn):
@@ -70,8 +77,16 @@ class _Stage(CountedDoFn):
         buffer = io.BytesIO()
         element.write_ipc(buffer)
         self._store.put(_path(self._folder, name), buffer.getvalue())
-        row = pl.int_range(element.height, dtype=pl.UInt32).alias(FILE_ROW)
-        yield self.counted(element.select(self._columns).with_columns(pl.lit(name).alias(FILE), row))
+        yield self.counted(_referred(element, name, self._columns))
+
+
+class _Refer(CountedDoFn):
+    def __init__(self, columns: list[str]) -> None:
+        self._columns = columns
+
+    def process(self, element: pl.DataFrame) -> Iterable[pl.DataFrame]:
+        self.came(element.height)
+        yield self.counted(_referred(element, _name(encode(element)), self._columns))
 
 
 class _ByFile(CountedDoFn):
@@ -79,24 +94,48 @@ class _ByFile(CountedDoFn):
         self.came(element.height)
         for (name,), part in element.partition_by(FILE, as_dict=True, include_key=False).items():
             self.counted(part)
-            yield str(name), encode(part)
+            yield str(name), _REFERENCES + encode(part)
 
 
 class _Take(CountedDoFn):
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store | None) -> None:
         self._store = store
         self._folder = ""
 
     def start_bundle(self) -> None:
         super().start_bundle()
-        self._folder = _folder(self._store)
+        self._folder = _folder(self._store) if self._store else ""
 
     def process(self, element: tuple[str, Iterable[bytes]]) -> Iterable[pl.DataFrame]:
         name, parts = element
-        references = pl.concat([decode(part) for part in parts]).sort(FILE_ROW)
+        asked, rows = list[pl.DataFrame](), None
+        for part in parts:
+            if part[:1] == _REFERENCES:
+                asked.append(decode(part[1:]))
+            else:
+                rows = decode(part[1:])  # equal frames have one name: any of them will do
+        if not asked:
+            return
+        references = pl.concat(asked).sort(FILE_ROW)
         self.came(references.height)
-        staged = pl.read_ipc(io.BytesIO(self._store.get(_path(self._folder, name))))
+        staged = pl.read_ipc(io.BytesIO(self._store.get(_path(self._folder, name)))) if self._store else rows
+        assert staged is not None  # noqa: S101  # who refers to rows has let them wait
         yield self.counted(staged[references[FILE_ROW]].with_columns(references.drop(FILE_ROW).get_columns()))
+
+
+def _referred(frame: pl.DataFrame, name: str, columns: list[str]) -> pl.DataFrame:
+    row = pl.int_range(frame.height, dtype=pl.UInt32).alias(FILE_ROW)
+    return frame.select(columns).with_columns(pl.lit(name).alias(FILE), row)
+
+
+def _waiting(frame: pl.DataFrame) -> tuple[str, bytes]:
+    data = encode(frame)
+    return _name(data), _ROWS + data
+
+
+def _name(data: bytes) -> str:
+    """From the content: a runner may make a frame anew."""
+    return digest(data)
 
 
 def _folder(store: Store) -> str:

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 from ecompulse.epochs.checkpoint import Seal
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import Store
-from ecompulse.epochs.usage import STATES
+from ecompulse.io.lookups.usage import STATES
 
 MOST_SERIES: Final = 1_000
 """Series of KPIs that are shown, whatever the job makes: the first that come; others are only counted."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import ClassVar, Final
 
 import polars as pl
 
@@ -65,6 +65,7 @@ class ResolveIdentity:
     lapse: int = 30 * DAY_MS
     name: str = "identity"
     version: int = field(default=1, init=False)
+    holds: ClassVar = 0
 
     def __post_init__(self) -> None:
         check_columns(self.name, self.columns, NEEDED)

@@ -120,6 +120,9 @@ class Kernel(Protocol):
         inputs: columns that a step needs; only these are shuffled.
         tables: the state it keeps per shard.
         outputs: schema of each output; every step returns every output, empty if need be.
+
+    One that gives rows out later than in the step that brings them says so in a further attribute, `holds`: for how
+    long (ms of event time) after the watermark has come to them. Without it, or with None, it does not.
     """
 
     @property

@@ -105,6 +105,11 @@ class JoinVersions:
         return Table(name="held", schema=schema, key=ROW, due=DUE, shard_by=self.on)
 
     @property
+    def holds(self) -> int | None:
+        """Events wait for their version as long as that may take."""
+        return self.wait or None
+
+    @property
     def tables(self) -> Sequence[Table]:
         """`versions` by key; with a wait, `held` by row."""
         return (self._versions, self._held) if self.wait else (self._versions,)

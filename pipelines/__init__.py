@@ -1,3 +1,3 @@
-"""The four jobs and the command-line tools: composition only."""
+"""The four jobs, composition only; the tools under their old names."""
 
 import ecompulse  # noqa: F401  # from here on a signal ends the program quietly

@@ -3,50 +3,36 @@
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Literal
 
 import polars as pl
 
+import ecompulse as eco
+from ecompulse.cli.config import read_config
+from ecompulse.cli.flags import flag
+from ecompulse.cli.job import Build, JobSpec
+from ecompulse.cli.launch import main as launch
+from ecompulse.cli.settings import Settings
+from ecompulse.cli.values import count, duration
 from ecompulse.epochs.errors import UserError
-from ecompulse.epochs.plan import Operator
 from ecompulse.epochs.protocols import TableSpec
-from ecompulse.kernels.anomalies.kernel import DetectAnomalies
-from ecompulse.kernels.anomalies.matching import POINT_SCHEMA
+from ecompulse.intake import Intake
+from ecompulse.kernels.bots import Bots
 from ecompulse.kernels.config import ConfigError
+from ecompulse.kernels.dedup import Deduplicate
 from ecompulse.kernels.fraud.detection import FraudDetection
 from ecompulse.kernels.fraud.entity import FeatureSet, parse_features, standard_features
 from ecompulse.kernels.fraud.labels import ROLE as LABELS
 from ecompulse.kernels.fraud.labels import as_labelled
 from ecompulse.kernels.fraud.models.choice import Models, parse_models
+from ecompulse.kernels.fraud.quality import PART as MODELS
 from ecompulse.kernels.fraud.rules import Policy, parse_policy
 from ecompulse.kernels.fraud.transactions import uses
-from ecompulse.kernels.quality_totals import book_under
 from ecompulse.kernels.rows import DAY_MS
-from ecompulse.kernels.step import Kernel
-from pipelines import realtime_metrics
-from pipelines.config import read_config
-from pipelines.flags import Flag, Options, count, duration
-from pipelines.intake import Intake, Taken
-from pipelines.launch import JobSpec
-from pipelines.launch import main as launch
-from pipelines.points import (
-    KPI_FLAGS,
-    KpiStreams,
-    check_kpis,
-    detector,
-    further,
-    waits,
-    watched,
-    with_ticks,
-)
-from pipelines.visitors import LAG, Visitors
-
-if TYPE_CHECKING:
-    from ecompulse.epochs.scope import Scope
-    from pipelines.realtime_metrics import RealtimeMetrics
+from pipelines.kpis import KPI, KpiSettings, WatchKpis
+from pipelines.realtime_metrics import Metrics, defined_metrics, make_metrics
 
 FRAUD: Final = "fraud"
-KPI: Final = "kpi"
 _KINDS: Final = ("payment", "purchase")
 
 
@@ -58,30 +44,79 @@ def detectors(text: str) -> tuple[str, ...]:
     return found
 
 
-FLAGS: Final = (
-    Flag("detect", FRAUD, "fraud, kpi, or both", default=(FRAUD, KPI), parse=detectors, shown="fraud,kpi"),
-    Flag("transactions", FRAUD, "type of event that is a transaction", default="payment", choices=_KINDS),
-    Flag("labels", FRAUD, "files, Delta table or kafka://host:port/topic of labels: transaction_id, label (0 or 1), "
-         "label_time, source (chargeback or review)"),
-    Flag(
-        "label_horizon", FRAUD, "after which a transaction without label is legitimate", default=30 * DAY_MS,
-        parse=duration, shown="30d",
-    ),
-    Flag(
-        "label_wait", FRAUD, "from a label's time until it counts: as long as labels may take to be read",
-        default=DAY_MS, parse=duration, shown="1d",
-    ),
-    Flag("learn_every", FRAUD, "event time between versions of the models", default=600_000, parse=duration,
-         shown="10m"),
-    Flag("refit_every", FRAUD, "event time between looks at whether trees are grown anew", default=DAY_MS,
-         parse=duration, shown="1d"),
-    Flag("features", FRAUD, "YAML file of the entities and what is computed of them", shown="the standard ones"),
-    Flag("models", FRAUD, "YAML file of the models: which ones, and how they learn", shown="the standard ones"),
-    Flag("policy", FRAUD, "YAML file of rules, and of lists of whom to allow and deny"),
-    Flag("alerts_per_day", FRAUD, "flagged transactions per day of --timezone at the most", default=100, parse=count),
-    *KPI_FLAGS,
-    *realtime_metrics.FLAGS,
-)  # fmt: skip
+@dataclass(frozen=True)
+class AnomalySettings(KpiSettings):
+    """What is detected, what a transaction is, and how models learn."""
+
+    detect: tuple[str, ...] = flag(
+        FRAUD, "fraud, kpi, or both", (FRAUD, KPI), parse=detectors, metavar="DETECTORS", shown="fraud,kpi"
+    )
+    transactions: Literal["payment", "purchase"] = flag(
+        FRAUD, "type of event that is a transaction", "payment", choices=_KINDS
+    )
+    labels: str | None = flag(
+        FRAUD,
+        "files, Delta table or kafka://host:port/topic of labels: transaction_id, label (0 or 1), label_time, source "
+        "(chargeback or review)",
+        metavar="URI",
+    )
+    label_horizon: int = flag(
+        FRAUD, "after which a transaction without label is legitimate", 30 * DAY_MS, parse=duration, shown="30d"
+    )
+    label_wait: int = flag(
+        FRAUD,
+        "from a label's time until it counts: as long as labels may take to be read",
+        DAY_MS,
+        parse=duration,
+        shown="1d",
+    )
+    learn_every: int = flag(FRAUD, "event time between versions of the models", 600_000, parse=duration, shown="10m")
+    refit_every: int = flag(
+        FRAUD, "event time between looks at whether trees are grown anew", DAY_MS, parse=duration, shown="1d"
+    )
+    features: str | None = flag(
+        FRAUD,
+        "YAML file of the entities and what is computed of them",
+        metavar="FILE",
+        shown="the standard ones",
+    )
+    models: str | None = flag(
+        FRAUD, "YAML file of the models: which ones, and how they learn", metavar="FILE", shown="the standard ones"
+    )
+    policy: str | None = flag(FRAUD, "YAML file of rules, and of lists of whom to allow and deny", metavar="FILE")
+    alerts_per_day: int = flag(
+        FRAUD, "flagged transactions per day of --timezone at the most", 100, parse=count, metavar="ALERTS"
+    )
+
+    @property
+    def further(self) -> Sequence[tuple[str, str]]:
+        """Labels, and metrics that are read."""
+        return [*([] if self.labels is None else [(LABELS, self.labels)]), *self.read]
+
+    @property
+    def needs_events(self) -> bool:
+        """Unless only metrics are read."""
+        return FRAUD in self.detect or self.kpis is None
+
+    def advice(self, totals: Mapping[str, int]) -> str:
+        """What to try when rows came and no transaction was among them."""
+        if FRAUD not in self.detect or not totals.get("input") or totals.get("risk_scores"):
+            return ""
+        other = _KINDS[1 - _KINDS.index(self.transactions)]
+        rows = f"{totals['input']:,} rows"
+        return f"no {self.transactions} is out yet of {rows}; --transactions={other} scores {other}s"
+
+    def check(self, source: Sequence[str]) -> None:
+        """UserError for flags that do not go together."""
+        fraud, kpi = FRAUD in self.detect, KPI in self.detect
+        if self.labels and not fraud:
+            raise UserError("--labels: is of no use without --detect=fraud")
+        if self.kpis and not kpi:
+            raise UserError("--kpis: is of no use without --detect=kpi")
+        if self.kpis and source and not fraud:
+            raise UserError("--source: is of no use with --kpis and without --detect=fraud")
+        if self.kpis and self.metrics:
+            raise UserError("--metrics: is of no use with --kpis, which are computed already; see --kpi_metrics")
 
 
 @dataclass(frozen=True)
@@ -89,206 +124,107 @@ class AnomalyDetection:
     """Job 4: transactions scored, the few to look at, and incidents of metrics.
 
     Attributes:
-        visitors: events of visitors, with what either detector needs of them.
+        columns: what either detector needs of an event of a known visitor.
         fraud: None when it is not asked for.
-        metrics: computes the metrics that are watched; None when KPIs are not asked for.
-        anomalies: watches them.
-        kpis: which of the metrics, and whether another job has computed them.
+        metrics: computes the metrics that are watched; None when they are read, or not asked for.
+        kpis: watches metrics; None when they are not asked for.
+        labelled: whether labels are read.
     """
 
-    visitors: Visitors
+    columns: pl.Schema
     fraud: FraudDetection | None
-    metrics: "RealtimeMetrics | None"
-    anomalies: DetectAnomalies
+    metrics: Metrics | None
+    kpis: WatchKpis | None
     labelled: bool
-    kpis: KpiStreams
-    name: str = "anomaly_detection"
+    bots: Bots
+    dedup: Deduplicate | None
 
-    @property
-    def intake(self) -> Intake:
-        """How events are taken in."""
-        return self.visitors.intake
-
-    @property
-    def tables(self) -> Sequence[TableSpec]:
-        """Outputs."""
-        found = []
-        if self.fraud:
-            outputs = self.fraud.scores.outputs
-            found.append(TableSpec("risk_scores", outputs["risk_scores"], "event_time"))
-            found.append(
-                TableSpec("flagged_transactions", outputs["flagged_transactions"], "event_time", warehouse=True)
-            )
-        if self.metrics or self.kpis.given:
-            schema = self.anomalies.outputs["anomaly_alerts"]
-            found.append(TableSpec("anomaly_alerts", schema, "window_end", warehouse=True, ids=("incident_id",)))
-        if self.metrics:
-            found.append(self.metrics.late)
-        return (*found, *self.intake.tables)
-
-    @property
-    def operators(self) -> Sequence[Operator]:
-        """Keyed operators; what labels and transactions are let out by is an epoch ahead of what follows."""
-        found, lag = list(self.visitors.operators) if self._reads_events else [], LAG
-        if self.fraud:
-            found.append(Operator(self.fraud.labels))
-            behind: tuple[Kernel, ...] = (*self.fraud.chain, self.fraud.examples)
-            found += [Operator(kernel, LAG) for kernel in behind]
-            found.append(Operator(self.fraud.scores, LAG, fixed=self.fraud.fixed))
-        if self.metrics:
-            found += self.metrics.aggregating
-            lag = max(lag, found[-1].lag)
-            found.append(Operator(self.anomalies, found[-1].lag, every=self.kpis.every(self.anomalies)))
-        elif self.kpis.given:
-            found.append(Operator(self.anomalies, every=self.kpis.every(self.anomalies)))
-        return (*found, Operator(self.intake.quality, lag))
-
-    @property
-    def _reads_events(self) -> bool:
-        return self.fraud is not None or self.metrics is not None
-
-    def build(self, scope: "Scope") -> None:
+    def build(self, scope: "eco.JobScope") -> None:
         """Compose the pipeline."""
-        from ecompulse.transforms.frames import map_frames
-
-        given = self.intake.read_kpis(scope, self.kpis.watched) if self.kpis.given else None
-        if given:
-            points = given.events | "Points" >> map_frames(pl.DataFrame.select, POINT_SCHEMA.names())
-            self._raised(scope, points, given.events)
-        if given and not self._reads_events:
-            self.intake.finish(scope, given)
+        if self.kpis and not self.metrics:
+            self.kpis.of_input(scope)
+        if not self.fraud and not self.metrics:
             return
-        taken = self.visitors.people(scope)
-        taken.quality += given.quality if given else []
-        identified = self.visitors.identify(scope, taken.events) if self.visitors.columns else None
+        people = scope.people(self.bots, self.dedup)
+        visitors = scope.identify(people, self.columns) if self.columns else None
         if self.fraud:
-            labels = self.intake.read_labels(scope) if self.labelled else None
-            taken.quality += labels.quality if labels else []
-            found = self._scored(scope, identified, labels.events if labels else None)
-            quality = self.intake.quality
-            booked = found["quality"] | "Book labels" >> scope.under_clock(quality, book_under, quality.window_ms)
-            taken.quality.append(booked)
-        if self.metrics:
-            self._watched(scope, taken, identified)
-        self.intake.finish(scope, taken)
+            self._score(scope, self.fraud, visitors)
+        if self.metrics and self.kpis:
+            self.kpis.of_metrics(scope, self.metrics.compute(scope, people, visitors), people)
 
-    def _scored(self, scope: "Scope", identified: Any, labels: Any) -> Any:
-        from ecompulse.transforms.frames import map_frames
-        from ecompulse.transforms.score import ScoreTransactions
-
-        detection = self.fraud
-        assert detection is not None  # noqa: S101  # the caller asked
-        if labels is None:
-            labels = identified | "No labels" >> map_frames(_no_labels)
-        inputs = {"events": identified, "labels": labels}
-        found = inputs | "ScoreTransactions" >> ScoreTransactions(detection, scope.state)
-        for spec in self.tables:
-            if spec.name in found:
-                scope.write(spec, found[spec.name])
-        scope.tell_models(found["models"])
-        return found
-
-    def _watched(self, scope: "Scope", taken: Taken, identified: Any) -> None:
-        from ecompulse.kernels.anomalies.matching import read_points
-        from ecompulse.transforms.aggregate import AggregateMetrics
-        from ecompulse.transforms.frames import map_frames
-
-        assert self.metrics is not None  # noqa: S101  # the caller asked
-        streams = self.metrics.streams
-        inputs = {"events": taken.events, **({"visitors": identified} if streams.of_visitors else {})}
-        found = inputs | "AggregateMetrics" >> AggregateMetrics(streams, scope.state)
-        self.metrics.write_late(scope, taken, found["quality"])
-        points = found["metrics"] | "ReadPoints" >> map_frames(read_points, self.kpis.watched)
-        self._raised(scope, points, taken.events)
-
-    def _raised(self, scope: "Scope", points: Any, rows: Any) -> None:
-        """Incidents of points; `rows` are what they come from."""
-        from ecompulse.epochs.keyed import Keyed
-
-        state = scope.state(self.anomalies)
-        clocked = with_ticks(scope, points, rows, state.num_shards) if self.kpis.waits else points
-        raised = clocked | "DetectAnomalies" >> Keyed(self.anomalies, state)
-        [spec] = [table for table in self.tables if table.name == "anomaly_alerts"]
-        scope.write(spec, raised["anomaly_alerts"])
+    def _score(self, scope: "eco.JobScope", detection: FraudDetection, visitors: Any) -> None:
+        labels = scope.labels() if self.labelled else visitors | "No labels" >> eco.map_frames(_no_labels)
+        found = {"events": visitors, "labels": labels} | eco.ScoreTransactions(detection)
+        outputs = detection.scores.outputs
+        scope.write(TableSpec("risk_scores", outputs["risk_scores"], "event_time"), found["risk_scores"])
+        flagged = TableSpec("flagged_transactions", outputs["flagged_transactions"], "event_time", warehouse=True)
+        scope.write(flagged, found["flagged_transactions"])
+        scope.tell(MODELS, found["models"])
+        scope.booked("labels", found["quality"])
 
 
 def _no_labels(frame: pl.DataFrame) -> pl.DataFrame:
     return as_labelled(frame.clear())
 
 
-def make(options: Options) -> AnomalyDetection:
+def make(settings: Settings[AnomalySettings], intake: Intake) -> Build:
     """The job that a user asked for; UserError names what does not fit."""
-    metrics = realtime_metrics.make(options)
-    intake = metrics.intake
-    fraud = _fraud(options, intake) if FRAUD in options.detect else None
-    if options.labels and fraud is None:
-        raise UserError("--labels: is of no use without --detect=fraud")
-    check_kpis(options, fraud=fraud is not None, kpi=KPI in options.detect)
+    own = settings.own
+    own.check(settings.inputs.source)
+    metrics = make_metrics(own, settings, intake, defined_metrics(own))
+    fraud = _fraud(settings, intake) if FRAUD in own.detect else None
+    computed = metrics if KPI in own.detect and not own.kpis else None
+    kpis = None
+    if KPI in own.detect:
+        waits = settings.endless and not settings.epochs.drain
+        kpis = WatchKpis(own.detector(computed), own.watched(metrics), waits)
     schema = intake.schema()
-    wanted = dict(metrics.visitors.columns) if KPI in options.detect and not options.kpis else {}
-    wanted |= uses(schema) if fraud else {}
+    wanted = {*(computed.visitors if computed else ()), *(uses(schema) if fraud else ())}
     known = pl.Schema({**schema, "device": pl.String(), "country": pl.String(), "visitor": pl.String()})
     columns = pl.Schema({name: known[name] for name in known if name in wanted})
-    visitors = Visitors(intake, options.bots, columns, metrics.visitors.dedup)
-    kpis = KpiStreams(options.kpis is not None, watched(options, metrics), waits(options))
-    watching = metrics if KPI in options.detect and not kpis.given else None
-    return AnomalyDetection(visitors, fraud, watching, detector(options, watching), options.labels is not None, kpis)
+    dedup, labelled = own.deduplication(settings.time), own.labels is not None
+    return AnomalyDetection(columns, fraud, computed, kpis, labelled, own.bots, dedup).build
 
 
-def _fraud(options: Options, intake: Intake) -> FraudDetection:
+def _fraud(settings: Settings[AnomalySettings], intake: Intake) -> FraudDetection:
+    own, timezone = settings.own, settings.time.timezone
     features, policy, models = standard_features(), Policy(), Models()
-    flag = "--features"
+    named = "--features"
     try:
-        if options.features:
-            features = read_config(flag, options.features, parse_features)
-        features = FeatureSet(features.entities, options.timezone, features.night, features.surprising)
-        flag = "--policy"
-        if options.policy:
-            policy, flag = read_config(flag, options.policy, parse_policy), f"{flag}: {options.policy}"
+        if own.features:
+            features = read_config(named, own.features, parse_features)
+        features = FeatureSet(features.entities, timezone, features.night, features.surprising)
+        named = "--policy"
+        if own.policy:
+            policy, named = read_config(named, own.policy, parse_policy), f"{named}: {own.policy}"
             policy.check(features)
-        flag = "--models"
-        if options.models:
-            models = read_config(flag, options.models, parse_models)
-        flag = "--label_horizon, --learn_every"
+        named = "--models"
+        if own.models:
+            models = read_config(named, own.models, parse_models)
+        named = "--label_horizon, --learn_every"
         return FraudDetection(
             features=features,
-            kind=options.transactions,
+            kind=own.transactions,
             based=bool(intake.enrich.steps.currency.rates),
-            horizon=options.label_horizon,
-            wait=options.label_wait,
-            every=max(options.learn_every, 1),
-            refit=max(options.refit_every, 1),
-            margin=options.watermark_delay,
-            alerts_per_day=options.alerts_per_day,
-            timezone=options.timezone,
+            horizon=own.label_horizon,
+            wait=own.label_wait,
+            every=max(own.learn_every, 1),
+            refit=max(own.refit_every, 1),
+            margin=settings.time.watermark_delay,
+            alerts_per_day=own.alerts_per_day,
+            timezone=timezone,
             policy=policy,
             models=models,
         )
     except ConfigError as error:
-        raise UserError(f"{flag}: {error}") from None
-
-
-def label_streams(options: Options) -> list[tuple[str, str]]:
-    """Role and URI of the labels and metrics that a user gave."""
-    return [*([] if options.labels is None else [(LABELS, options.labels)]), *further(options)]
-
-
-def advice(options: Options, totals: Mapping[str, int]) -> str:
-    """What to try when rows came and no transaction was among them."""
-    if FRAUD not in options.detect or not totals.get("input") or totals.get("risk_scores"):
-        return ""
-    other = _KINDS[1 - _KINDS.index(options.transactions)]
-    return f"no {options.transactions} is out yet of {totals['input']:,} rows; --transactions={other} scores {other}s"
+        raise UserError(f"{named}: {error}") from None
 
 
 SPEC: Final = JobSpec(
     "anomaly_detection",
     "Fraud scores of transactions and anomalies of KPIs, from models that learn on the stream.",
-    FLAGS,
+    AnomalySettings,
     make,
-    label_streams,
-    lambda options: FRAUD in options.detect or options.kpis is None,
-    advice,
 )
 
 

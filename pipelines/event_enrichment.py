@@ -3,13 +3,19 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import polars as pl
 
+import ecompulse as eco
+from ecompulse.cli.flags import flag, switch
+from ecompulse.cli.job import Build, JobSpec
+from ecompulse.cli.launch import main as launch
+from ecompulse.cli.settings import JOINS, DedupSettings, Settings
+from ecompulse.cli.values import duration
 from ecompulse.epochs.errors import UserError
-from ecompulse.epochs.plan import Operator
 from ecompulse.epochs.protocols import EVENTS, TableSpec
+from ecompulse.intake import PERSON, Intake
 from ecompulse.io.terminal import say
 from ecompulse.kernels.enrich.joins import REFERRED, Joins, unmatched
 from ecompulse.kernels.enrich.versions import KEYS, version_columns
@@ -17,84 +23,55 @@ from ecompulse.kernels.hashing import row_id
 from ecompulse.kernels.interval_join import MatchPayments
 from ecompulse.kernels.rows import REFERENCE
 from ecompulse.kernels.temporal_join import JoinVersions
-from pipelines.common import DEDUP, JOINS
-from pipelines.flags import Flag, Options, duration
-from pipelines.intake import PERSON, Intake, deduplication, open_intake
-from pipelines.launch import JobSpec
-from pipelines.launch import main as launch
 
-if TYPE_CHECKING:
-    from ecompulse.epochs.scope import Scope
 
-FLAGS: Final = (
-    *DEDUP,
-    Flag("user_updates", JOINS, "files of changes to users: user_id, updated_at, columns; joined by time"),
-    Flag("product_updates", JOINS, "files of changes to products: product_id, updated_at, columns"),
-    Flag(
-        "join_wait",
-        JOINS,
-        "event time to wait for versions; 0s takes the best known now",
-        default=0,
-        parse=duration,
-        shown="0s",
-    ),
-    Flag("match_payments", JOINS, "join purchase lines with the payment of their order", default=False, switch=True),
-    Flag(
-        "payment_bound",
+@dataclass(frozen=True)
+class EnrichmentSettings(DedupSettings):
+    """Joins beside the steps of `--enrich`."""
+
+    user_updates: str | None = flag(
+        JOINS, "files of changes to users: user_id, updated_at, columns; joined by time", metavar="URI"
+    )
+    product_updates: str | None = flag(
+        JOINS, "files of changes to products: product_id, updated_at, columns", metavar="URI"
+    )
+    join_wait: int = flag(
+        JOINS, "event time to wait for versions; 0s takes the best known now", 0, parse=duration, shown="0s"
+    )
+    match_payments: bool = switch(JOINS, "join purchase lines with the payment of their order")
+    payment_bound: int = flag(
         JOINS,
         "event time between a purchase line and its payment at the most",
-        default=900_000,
+        900_000,
         parse=duration,
         shown="15m",
-    ),
-)
+    )
+
+    @property
+    def further(self) -> Sequence[tuple[str, str]]:
+        """The update streams."""
+        return [(f"{step}_updates", uri) for step in KEYS if (uri := getattr(self, f"{step}_updates")) is not None]
 
 
 @dataclass(frozen=True)
 class EventEnrichment:
     """Job 1: one enriched row per good event, one dead letter per bad one."""
 
-    intake: Intake
     joins: Joins
     enriched: TableSpec
-    name: str = "event_enrichment"
 
-    @property
-    def tables(self) -> Sequence[TableSpec]:
-        """Outputs."""
-        return (self.enriched, *self.intake.tables)
-
-    @property
-    def operators(self) -> Sequence[Operator]:
-        """Keyed operators; what follows a wait sees rows that much later, and an epoch later."""
-        joins = self.joins
-        found = [Operator(joins.dedup)] if joins.dedup else []
-        lag = hold = 0
-        for kernel, _ in joins.versions.values():
-            found.append(Operator(kernel, lag, hold))
-            lag, hold = lag + bool(kernel.wait), hold + kernel.wait
-        payments = [Operator(joins.payments, lag, hold)] if joins.payments else []
-        return (*found, *payments, *self.intake.operators)
-
-    def build(self, scope: "Scope") -> None:
+    def build(self, scope: "eco.JobScope") -> None:
         """Compose the pipeline."""
-        from ecompulse.transforms.frames import map_frames
-        from ecompulse.transforms.join import JoinEvents
-
-        taken = self.intake.read(scope)
-        inputs = {"events": self.intake.enriched(taken.events)}
+        inputs = {"events": scope.enriched()}
         for step, (_, columns) in self.joins.versions.items():
-            changes = self.intake.read_changes(scope, step, pl.Schema(columns))
-            inputs[step] = changes.events
-            taken.quality += changes.quality
-        joined = inputs | "JoinEvents" >> JoinEvents(self.joins, scope.store, scope.state)
-        taken.quality += joined["quality"]
-        enriched = joined["events"] | "Identify" >> map_frames(identified)
+            inputs[step] = scope.changes(step, pl.Schema(columns))
+        joined = inputs | eco.JoinEvents(self.joins)
+        scope.count(*joined["quality"])
+        enriched = joined["events"] | "Identify" >> eco.map_frames(identified)
+        scope.write(self.enriched, enriched)
         scope.follow(EVENTS)
         for account in (*joined["accounts"], (self.enriched.name, enriched)):
             scope.account(*account)
-        scope.write(self.enriched, enriched)
-        self.intake.finish(scope, taken)
 
 
 def identified(events: pl.DataFrame) -> pl.DataFrame:
@@ -102,37 +79,37 @@ def identified(events: pl.DataFrame) -> pl.DataFrame:
     return events.with_columns(id=row_id(pl.lit("enriched_events"), "event_id"))
 
 
-def make(options: Options) -> EventEnrichment:
+def make(settings: Settings[EnrichmentSettings], intake: Intake) -> Build:
     """The job that a user asked for; UserError names what does not fit."""
-    intake = open_intake(options)
-    event = intake.schema()
+    own, event = settings.own, intake.schema()
     referred = pl.Schema({**REFERRED, **REFERENCE})
     joins = Joins(
-        dedup=deduplication(options),
-        versions=_versions(options, intake, event if options.join_wait else referred),
-        payments=MatchPayments(event, options.payment_bound) if options.match_payments else None,
+        dedup=own.deduplication(settings.time),
+        versions=_versions(settings, intake, event if own.join_wait else referred),
+        payments=MatchPayments(event, own.payment_bound) if own.match_payments else None,
     )
     columns = unmatched(pl.DataFrame(schema=event)).schema
     spec = TableSpec("enriched_events", pl.Schema({"id": pl.String(), **columns}), "event_time", key=PERSON)
     if joins.versions:
-        say(f"event_enrichment: joins wait {options.join_wait} ms of event time for versions")
-    return EventEnrichment(intake, joins, spec)
+        say(f"event_enrichment: joins wait {own.join_wait} ms of event time for versions")
+    return EventEnrichment(joins, spec).build
 
 
-def _versions(options: Options, intake: Intake, carried: pl.Schema) -> dict[str, tuple[JoinVersions, pl.Schema]]:
+def _versions(
+    settings: Settings[EnrichmentSettings], intake: Intake, carried: pl.Schema
+) -> dict[str, tuple[JoinVersions, pl.Schema]]:
     versions = {}
-    for step, key in KEYS.items():
-        if not getattr(options, f"{step}_updates"):
-            continue
+    for role, _ in settings.own.further:
+        step = role.removesuffix("_updates")
         columns = intake.columns_of(step)
         if not columns:
-            raise UserError(f"--{step}_updates: give its columns as steps.{step}.columns in --enrich, or a look-up")
+            raise UserError(f"--{role}: give its columns as steps.{step}.columns in --enrich, or a look-up")
         kernel = JoinVersions(
-            on=key,
+            on=KEYS[step],
             values=version_columns(columns, step),
-            wait=options.join_wait,
+            wait=settings.own.join_wait,
             columns=carried,
-            retention=options.watermark_delay,
+            retention=settings.time.watermark_delay,
             prefix=f"{step}_",
             name=f"{step}_versions",
         )
@@ -141,17 +118,11 @@ def _versions(options: Options, intake: Intake, carried: pl.Schema) -> dict[str,
     return versions
 
 
-def update_streams(options: Options) -> list[tuple[str, str]]:
-    """Role and URI of the update streams that a user gave."""
-    return [(f"{step}_updates", uri) for step in KEYS if (uri := getattr(options, f"{step}_updates")) is not None]
-
-
 SPEC: Final = JobSpec(
     "event_enrichment",
     "Enrich shop events with user, product, place, device, campaign and currency.",
-    FLAGS,
+    EnrichmentSettings,
     make,
-    update_streams,
 )
 
 

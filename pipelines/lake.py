@@ -1,60 +1,8 @@
-"""`python -m pipelines.lake compact|vacuum`: keep the tables of a lake in shape."""
+"""`python -m pipelines.lake`: the same as `ecompulse lake`."""
 
 import sys
-from collections.abc import Sequence
-from typing import Final
 
-from ecompulse.epochs.errors import UserError
-from ecompulse.io.delta.lake import Lake
-from ecompulse.io.terminal import say
-from pipelines.flags import web_address
-from pipelines.launch import guarded
-from pipelines.tool import ToolParser
-
-_WEEK: Final = 168  # hours
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit status."""
-    return guarded("lake", lambda: maintain(sys.argv[1:] if argv is None else argv))
-
-
-def maintain(argv: Sequence[str]) -> int:
-    """Compact small files, or remove files that no version of the last days refers to.
-
-    Among those are files of runs that were never sealed, which no version ever referred to.
-    """
-    parser = ToolParser(prog="python -m pipelines.lake", description="Keep the tables of a lake in shape.")
-    parser.add_argument("verb", choices=("compact", "vacuum"))
-    parser.add_argument("tables", nargs="*", help="names of tables [all]")
-    parser.add_argument("--lake", default="./lake", help="directory or s3:// place of the Delta tables [./lake]")
-    parser.add_argument("--s3_endpoint", type=web_address, help="URL of an S3-compatible server [AWS]")
-    parser.add_argument(
-        "--keep_hours",
-        type=int,
-        default=_WEEK,
-        help="vacuum: keep what is younger than so many hours, the files of running jobs among it; jobs that stopped "
-        "before must have been run to their end [168]",
-    )
-    options = parser.parse_args(argv)
-    if options.keep_hours < 0:
-        raise UserError("--keep_hours: must not be below zero")
-    lake = Lake(options.lake.rstrip("/"), options.s3_endpoint)
-    names = options.tables or lake.names()
-    if not names:
-        raise UserError(f"--lake: {options.lake} holds no Delta table")
-    for name in names:
-        table = lake.table(name)
-        if options.verb == "compact":
-            done = table.optimize.compact()
-            say(f"{name}: {done['numFilesRemoved']} files became {done['numFilesAdded']}", sys.stdout)
-        else:
-            gone = table.vacuum(
-                options.keep_hours, dry_run=False, enforce_retention_duration=options.keep_hours >= _WEEK, full=True
-            )
-            say(f"{name}: {len(gone)} files removed", sys.stdout)
-    return 0
-
+from ecompulse.cli.lake import main
 
 if __name__ == "__main__":
     sys.exit(main())

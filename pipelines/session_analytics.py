@@ -4,84 +4,87 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+import ecompulse as eco
+from ecompulse.cli.config import read_config
+from ecompulse.cli.flags import flag, switch
+from ecompulse.cli.job import Build, JobSpec
+from ecompulse.cli.launch import main as launch
+from ecompulse.cli.settings import Settings, VisitorSettings
+from ecompulse.cli.values import duration
 from ecompulse.epochs.errors import UserError
-from ecompulse.epochs.plan import Operator
 from ecompulse.epochs.protocols import TableSpec
+from ecompulse.intake import Intake
 from ecompulse.kernels.abandonment import WatchCarts
+from ecompulse.kernels.bots import Bots
 from ecompulse.kernels.config import ConfigError
+from ecompulse.kernels.dedup import Deduplicate
 from ecompulse.kernels.funnels.definition import Funnel, parse_funnel, shipped_funnel
 from ecompulse.kernels.funnels.totals import TotalFunnels
 from ecompulse.kernels.funnels.track import TrackFunnels
-from ecompulse.kernels.quality_totals import count_late
 from ecompulse.kernels.sessions.kernel import Sessionize
-from ecompulse.kernels.sessions.totals import TotalTransitions
-from pipelines.common import BOTS, DEDUP
-from pipelines.config import read_config
-from pipelines.flags import Flag, Options, duration
-from pipelines.intake import deduplication, open_intake
-from pipelines.launch import JobSpec
-from pipelines.launch import main as launch
-from pipelines.visitors import COUNTED, LAG, Visitors
-
-if TYPE_CHECKING:
-    from ecompulse.epochs.scope import Scope
+from ecompulse.kernels.window_totals import TotalRows
 
 SESSIONS: Final = "sessions"
 
-FLAGS: Final = (
-    BOTS,
-    *DEDUP,
-    Flag(
-        "session_gap",
+
+@dataclass(frozen=True)
+class SessionSettings(VisitorSettings):
+    """What a session, a funnel and an abandoned cart are."""
+
+    session_gap: int = flag(
         SESSIONS,
         "silence that ends a session; a distance equal to it starts a new one",
-        default=1_800_000,
+        1_800_000,
         parse=duration,
         shown="30m",
-    ),
-    Flag(
-        "session_max",
+    )
+    session_max: int = flag(
+        SESSIONS, "longest session, 0s for any; a longer one is cut", 86_400_000, parse=duration, shown="24h"
+    )
+    session_updates: bool = switch(SESSIONS, "early revisions of open sessions")
+    funnel: str | None = flag(
         SESSIONS,
-        "longest session, 0s for any; a longer one is cut",
-        default=86_400_000,
-        parse=duration,
-        shown="24h",
-    ),
-    Flag("session_updates", SESSIONS, "early revisions of open sessions", default=False, switch=True),
-    Flag("funnel", SESSIONS, "YAML file of the funnel", shown="the mapping's, or view, cart, checkout, purchase"),
-    Flag(
-        "funnel_max_time",
-        SESSIONS,
-        "from the first stage to the last at the most",
-        parse=duration,
-        shown="as the funnel says: 1h",
-    ),
-    Flag(
-        "abandon_after",
-        SESSIONS,
-        "silence after which a cart is abandoned",
-        default=1_800_000,
-        parse=duration,
-        shown="30m",
-    ),
-)
+        "YAML file of the funnel",
+        metavar="FILE",
+        shown="the mapping's, or view, cart, checkout, purchase",
+    )
+    funnel_max_time: int | None = flag(
+        SESSIONS, "from the first stage to the last at the most", parse=duration, shown="as the funnel says: 1h"
+    )
+    abandon_after: int = flag(
+        SESSIONS, "silence after which a cart is abandoned", 1_800_000, parse=duration, shown="30m"
+    )
 
 
 @dataclass(frozen=True)
 class SessionAnalytics:
     """Job 2: sessions, funnels, page transitions and abandonment alerts of visitors."""
 
-    visitors: Visitors
     sessions: Sessionize
-    transitions: TotalTransitions
+    transitions: TotalRows
     funnels: TotalFunnels
-    name: str = "session_analytics"
+    bots: Bots
+    dedup: Deduplicate | None
+
+    def build(self, scope: "eco.JobScope") -> None:
+        """Compose the pipeline."""
+        visitors = scope.visitors(self.sessions.inputs, self.bots, self.dedup)
+        found = visitors | eco.SessionizeEvents(self.sessions)
+        scope.follow(eco.COUNTED)
+        scope.account("held", found["session_events"], "held")
+        scope.account("late_events", found["late_events"])
+        scope.account("session_events", found["session_events"])
+        transitions = found["transition_parts"] | eco.Keyed(self.transitions)
+        funnels = found["funnel_parts"] | eco.Keyed(self.funnels)
+        made = {**found, **transitions, **funnels}
+        for spec in self.tables:
+            scope.write(spec, made[spec.name])
 
     @property
     def tables(self) -> Sequence[TableSpec]:
-        """Outputs."""
+        """What it writes."""
         step = self.sessions.outputs
         return (
             TableSpec("sessions", step["sessions"], "start", warehouse=True, revised=True, key=("visitor",)),
@@ -89,74 +92,44 @@ class SessionAnalytics:
             TableSpec("funnels", self.funnels.outputs["funnels"], "window_start", warehouse=True, revised=True),
             TableSpec("abandonment_alerts", step["abandonment_alerts"], "abandoned_at", warehouse=True, revised=True),
             TableSpec("page_transitions", self.transitions.outputs["page_transitions"], "window_start"),
-            TableSpec("late_events", step["late_events"], "event_time"),
-            *self.visitors.intake.tables,
         )
 
-    @property
-    def operators(self) -> Sequence[Operator]:
-        """Keyed operators."""
-        behind = (self.sessions, self.transitions, self.funnels, self.visitors.intake.quality)
-        return (*self.visitors.operators, *(Operator(kernel, LAG) for kernel in behind))
 
-    def build(self, scope: "Scope") -> None:
-        """Compose the pipeline."""
-        from ecompulse.epochs.keyed import Keyed
-        from ecompulse.transforms.frames import map_frames
-        from ecompulse.transforms.sessionize import SessionizeEvents
-
-        taken = self.visitors.read(scope)
-        found = taken.events | SessionizeEvents(self.sessions, scope.state(self.sessions))
-        scope.follow(COUNTED)
-        for account in (
-            ("held", found["session_events"], "held"),
-            ("late_events", found["late_events"]),
-            ("session_events", found["session_events"]),
-        ):
-            scope.account(*account)
-        parts = found["transition_parts"] | "TotalTransitions" >> Keyed(self.transitions, scope.state(self.transitions))
-        funnels = found["funnel_parts"] | "TotalFunnels" >> Keyed(self.funnels, scope.state(self.funnels))
-        made = {**found, **parts, **funnels}
-        for spec in self.tables:
-            if spec.name in made:
-                scope.write(spec, made[spec.name])
-        window = self.visitors.intake.quality.window_ms
-        taken.quality.append(found["late_events"] | "CountLate" >> map_frames(count_late, window))
-        self.visitors.intake.finish(scope, taken)
-
-
-def make(options: Options) -> SessionAnalytics:
+def make(settings: Settings[SessionSettings], intake: Intake) -> Build:
     """The job that a user asked for; UserError names what does not fit."""
-    intake = open_intake(options)
-    funnel = _funnel(options, intake.mapping.funnel if intake.mapping else "default")
+    own = settings.own
+    funnel = _funnel(own, intake.mapping.funnel if intake.mapping else "default")
     try:
         sessions = Sessionize(
-            gap=options.session_gap,
-            longest=options.session_max,
-            updates=options.session_updates,
-            parts=(TrackFunnels(funnel), WatchCarts(after=options.abandon_after)),
+            gap=own.session_gap,
+            longest=own.session_max,
+            updates=own.session_updates,
+            parts=(TrackFunnels(funnel), WatchCarts(after=own.abandon_after)),
         )
     except ValueError as error:
         raise UserError(f"--session_gap, --session_max, --abandon_after: {error}") from None
     return SessionAnalytics(
-        visitors=Visitors(intake, options.bots, sessions.inputs, deduplication(options)),
         sessions=sessions,
-        transitions=TotalTransitions(lag=sessions.gap),
+        transitions=TotalRows("page_transitions", ("from_page", "to_page"), ("count",), lag=sessions.gap),
         funnels=TotalFunnels(funnel, sessions.gap),
-    )
+        bots=own.bots,
+        dedup=own.deduplication(settings.time),
+    ).build
 
 
-def _funnel(options: Options, shipped: str) -> Funnel:
-    given, longest = options.funnel, options.funnel_max_time
+def _funnel(own: SessionSettings, shipped: str) -> Funnel:
     try:
-        funnel = read_config("--funnel", given, parse_funnel) if given else shipped_funnel(shipped)
-        return funnel if longest is None else dataclasses.replace(funnel, max_time=longest)
+        funnel = read_config("--funnel", own.funnel, parse_funnel) if own.funnel else shipped_funnel(shipped)
+        return funnel if own.funnel_max_time is None else dataclasses.replace(funnel, max_time=own.funnel_max_time)
     except ConfigError as error:
         raise UserError(f"--funnel: {error}") from None
 
 
 SPEC: Final = JobSpec(
-    "session_analytics", "Sessions, conversion funnels and abandonment alerts of a shop's visitors.", FLAGS, make
+    "session_analytics",
+    "Sessions, conversion funnels and abandonment alerts of a shop's visitors.",
+    SessionSettings,
+    make,
 )
 
 

@@ -11,6 +11,7 @@ from typing import Final
 
 import polars as pl
 
+from ecompulse.intake import DATA_QUALITY, DEAD_LETTERS
 from ecompulse.kernels.alerts.rules import standard_rules
 from ecompulse.kernels.decode.rules import Rule
 from ecompulse.kernels.enrich import campaign, currency, device, geo
@@ -18,7 +19,6 @@ from ecompulse.kernels.enrich.status import STEPS
 from ecompulse.kernels.event import EVENT_TYPES, FIELDS, Field, Kind
 from ecompulse.kernels.metrics.definition import standard_metrics
 from ecompulse.kernels.schema import json_schema
-from pipelines.intake import DATA_QUALITY, DEAD_LETTERS
 
 DOCS: Final = Path(__file__).parents[1] / "docs"
 PART: Final = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from ecompulse.io.signals import stop_on_signals
-from ecompulse.simulator.episodes import CardTesting, CheckoutOutage, Episode
+from ecompulse.simulator.episode import Episode
+from ecompulse.simulator.episodes import CardTesting, CheckoutOutage
 from ecompulse.simulator.incidents import PriceError, SearchOutage, TrafficCollapse
 from ecompulse.simulator.produce import GrowingFiles, NewFiles, RealClock, produce
 from ecompulse.simulator.settings import Settings, SettingsError, instant, milliseconds

@@ -6,7 +6,8 @@ import numpy as np
 import polars as pl
 
 from ecompulse.simulator.agents import BROWSERS
-from ecompulse.simulator.episodes import LABEL_SCHEMA, NO_LABELS, CardTesting, Episode, Slice
+from ecompulse.simulator.episode import LABEL_SCHEMA, NO_LABELS, Episode, Slice
+from ecompulse.simulator.episodes import CardTesting
 from ecompulse.simulator.places import COUNTRY_WEIGHTS, addresses
 from ecompulse.simulator.settings import DAY_MS, HOUR_MS
 from ecompulse.simulator.world import to_schema

@@ -8,7 +8,7 @@ from typing import Final
 
 import polars as pl
 
-from ecompulse.simulator.episodes import LABEL_SCHEMA, NO_LABELS, Slice
+from ecompulse.simulator.episode import LABEL_SCHEMA, NO_LABELS, Slice
 
 _NOTHING_FOUND: Final = '{"results":0}'
 _MONEY: Final = ("price", "discount", "amount", "tax")

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 import polars as pl
 
 from ecompulse.simulator.encode import payload
-from ecompulse.simulator.episodes import NO_LABELS
+from ecompulse.simulator.episode import NO_LABELS
 from ecompulse.simulator.settings import DAY_MS, Settings, SettingsError
 from ecompulse.simulator.shop import Chunk, Shop, simulate
 from ecompulse.simulator.store import Versions, json_lines

@@ -3,10 +3,9 @@
 import re
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from ecompulse.simulator.episodes import Episode
+from ecompulse.simulator.episode import Episode
 
 DAY_MS: Final = 86_400_000
 HOUR_MS: Final = 3_600_000
@@ -90,7 +89,7 @@ class Settings:
     watermark_delay_ms: int = 600_000
     slice_ms: int | None = None
     warm_up_ms: int = 0
-    episodes: "tuple[Episode, ...]" = ()
+    episodes: tuple[Episode, ...] = ()
 
     def __post_init__(self) -> None:
         instant(self.start)

@@ -12,7 +12,7 @@ from ecompulse.kernels.event import EVENT_SCHEMA, FIELDS, Kind
 from ecompulse.simulator.bots import EVENTS_PER_RUN, crawl, crawlers
 from ecompulse.simulator.draw import Bools, Draw
 from ecompulse.simulator.encode import encoded
-from ecompulse.simulator.episodes import NO_LABELS, Slice
+from ecompulse.simulator.episode import NO_LABELS, Slice
 from ecompulse.simulator.flaws import GOOD, broken_lines, flawed
 from ecompulse.simulator.orders import orders
 from ecompulse.simulator.settings import Settings

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 import polars as pl
 
 from ecompulse.simulator.encode import payload
-from ecompulse.simulator.episodes import NO_LABELS
+from ecompulse.simulator.episode import NO_LABELS
 from ecompulse.simulator.settings import SettingsError
 from ecompulse.simulator.shop import Shop
 from ecompulse.simulator.truth import Truth
@@ -111,3 +111,15 @@ def _chunks_written(shop: Shop, events: Path, users: IO[bytes], labels: list[pl.
         users.write(json_lines(updates.until(chunk.until)))
         yield chunk.truth
     users.write(json_lines(updates.until(None)))
+
+
+def enrichment(shop: Path) -> dict[str, Any]:
+    """Settings of `--enrich` for a shop in a folder: its own users, products and rates."""
+    return {
+        "steps": {
+            "user": {"lookup": f"parquet:{shop / 'users.parquet'}?key=user_id"},
+            "product": {"lookup": f"parquet:{shop / 'products.parquet'}?key=product_id"},
+            "campaign": {"own_domains": ["shop.example"]},
+            "currency": {"base": "EUR", "rates": str(shop / "rates.csv")},
+        }
+    }

@@ -23,6 +23,11 @@ def split_frames(function: Callable[..., Mapping[str, pl.DataFrame]], tags: Iter
     return CountedParDo(_Split(function, arguments), tags=dict.fromkeys(tags, pl.DataFrame))
 
 
+def union(name: str, *frames: Any) -> Any:
+    """PCollections of frames as one."""
+    return frames | name >> beam.Flatten()
+
+
 class _Apply(CountedDoFn):
     def __init__(self, function: Callable[..., pl.DataFrame], arguments: tuple[Any, ...]) -> None:
         self._function = function

@@ -4,23 +4,17 @@ Where an answer is given in the epoch that asks, only keys, times and references
 files; rows that are held over epochs travel whole, since their files do not outlive the run.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import apache_beam as beam
 import polars as pl
 
-from ecompulse.epochs.keyed import Binding, Keyed
-from ecompulse.epochs.protocols import Store
+from ecompulse.epochs.keyed import Keyed
 from ecompulse.epochs.staging import StageRows, TakeRows
 from ecompulse.kernels.enrich.joins import REFERRED, Joins, unmatched, without_payment
 from ecompulse.kernels.enrich.versions import merge_versions
-from ecompulse.kernels.step import Kernel
 from ecompulse.kernels.temporal_join import JoinVersions
 from ecompulse.transforms.frames import map_frames, split_frames
-
-Bind = Callable[[Kernel], Binding]
-"""The state of an operator in the epoch; `Scope.state`."""
 
 
 class JoinEvents(beam.PTransform):
@@ -31,30 +25,28 @@ class JoinEvents(beam.PTransform):
     Without any join nothing is shuffled. Bounded inputs only.
     """
 
-    def __init__(self, joins: Joins, store: Store, bind: Bind) -> None:
-        """`store`: where rows wait while references travel; `bind` gives each operator its state."""
+    def __init__(self, joins: Joins) -> None:
+        """Settings only."""
         super().__init__()
         self._joins = joins
-        self._store = store
-        self._bind = bind
 
     def expand(self, inputs: Any) -> Any:
         """Dedup, versions, payments."""
         joins, events, quality, accounts = self._joins, inputs["events"], [], []
-        staged = joins.dedup is not None or (joins.versions and not joins.waits)
+        staged, waiting = joins.dedup is not None or (joins.versions and not joins.waits), list[Any]()
         if staged:
-            events = events | "Stage" >> StageRows(self._store, REFERRED.names())
+            events, *waiting = events | "Stage" >> StageRows(REFERRED.names())
         if joins.dedup:
-            judged = events | "Deduplicate" >> Keyed(joins.dedup, self._bind(joins.dedup))
+            judged = events | "Deduplicate" >> Keyed(joins.dedup)
             events, quality = judged["unique"], [judged["quality"]]
             accounts.append(("duplicates", events, "duplicates"))
         if joins.waits and staged:
-            events = events | "Take" >> TakeRows(self._store)
+            events = (events, *waiting) | "Take" >> TakeRows()
         for step, (kernel, _) in joins.versions.items():
             events = self._versions(step, kernel, events, inputs[step])
             accounts.append(("held", events, "held"))
         if staged and not joins.waits:
-            events = events | "Take" >> TakeRows(self._store)
+            events = (events, *waiting) | "Take" >> TakeRows()
         for step, (_, columns) in joins.versions.items():
             events = events | f"Merge {step}" >> map_frames(merge_versions, step, columns)
         joined, matched = self._payments(events)
@@ -65,7 +57,7 @@ class JoinEvents(beam.PTransform):
         asked = events | f"Ask {step}" >> map_frames(kernel.asked)
         told = versions | f"Tell {step}" >> map_frames(kernel.told)
         both = (asked, told) | f"Both {step}" >> beam.Flatten()
-        return (both | f"JoinVersions {step}" >> Keyed(kernel, self._bind(kernel)))["joined"]
+        return (both | f"JoinVersions {step}" >> Keyed(kernel))["joined"]
 
     def _payments(self, events: Any) -> tuple[Any, Any]:
         """All events, and those that were matched; None where there is nothing to match."""
@@ -73,7 +65,7 @@ class JoinEvents(beam.PTransform):
         if kernel is None:
             return events | "Unmatched" >> map_frames(unmatched), None
         parts = events | "Orders" >> split_frames(split_orders, ("orders", "others"))
-        matched = (parts["orders"] | "MatchPayments" >> Keyed(kernel, self._bind(kernel)))["matched"]
+        matched = (parts["orders"] | "MatchPayments" >> Keyed(kernel))["matched"]
         others = parts["others"] | "NoPayment" >> map_frames(without_payment)
         return (matched, others) | "All events" >> beam.Flatten(), matched
 

@@ -1,24 +1,15 @@
 """`ScoreTransactions`: features of transactions, labels that come later, scores, and the few to look at."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import apache_beam as beam
 
-from ecompulse.epochs.keyed import Binding, Keyed, require_bounded
+from ecompulse.epochs.keyed import Keyed, require_bounded
 from ecompulse.kernels.fraud.detection import FraudDetection
 from ecompulse.kernels.fraud.examples import marked, pack
 from ecompulse.kernels.rows import conform
-from ecompulse.kernels.step import Kernel
 from ecompulse.transforms.frames import map_frames
-
-Bind = Callable[[Kernel], Binding | None]
-"""The state of an operator in the epoch; `Scope.state`."""
-
-
-def _whole(kernel: Kernel) -> None:
-    """No state: the input is the whole world."""
-    del kernel
 
 
 class ScoreTransactions(beam.PTransform):
@@ -27,38 +18,35 @@ class ScoreTransactions(beam.PTransform):
     Input: bounded PCollections of frames by name: `events`, with the columns of an enriched event and `visitor`, behind
     the watermark as identity lets them go; `labels` (LABELLED_SCHEMA), perhaps empty. Output: `risk_scores`, one row
     per transaction; `flagged_transactions`; `quality`, partial counts of data quality; `models`, what is known of the
-    models (QUALITY_SCHEMA). In a plain bounded pipeline (no `bind`) each kernel sees all its input in one step.
+    models (QUALITY_SCHEMA). In a plain bounded pipeline each kernel sees all its input in one step.
     """
 
-    def __init__(self, detection: FraudDetection, bind: Bind = _whole) -> None:
-        """`bind` gives each operator its state."""
+    def __init__(self, detection: FraudDetection) -> None:
+        """Settings only."""
         super().__init__()
         self._detection = detection
-        self._bind = bind
 
     def expand(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
         """Labels, one kernel per entity, examples, scores."""
         require_bounded(inputs["events"], "ScoreTransactions")
         detection = self._detection
         rows = inputs["events"] | "Transactions" >> map_frames(detection.rows)
-        known = (rows, inputs["labels"]) | "With labels" >> beam.Flatten() | self._keyed(detection.labels)
+        # What identity has held is late for it, and comes out at once.
+        known = (rows, inputs["labels"]) | "With labels" >> beam.Flatten() | Keyed(detection.labels, lag=0)
         marks, found = known["marks"], known["transactions"] | "RowFeatures" >> map_frames(detection.first)
         for kernel in detection.chain:
             name = kernel.entity_name
             told = marks | f"Tell {name}" >> map_frames(conform, kernel.inputs)
             asking = found | f"Ask {name}" >> map_frames(conform, kernel.inputs)
-            found = ((asking, told) | f"Both {name}" >> beam.Flatten() | self._keyed(kernel))["transactions"]
+            found = ((asking, told) | f"Both {name}" >> beam.Flatten() | Keyed(kernel))["transactions"]
         names = detection.features.names
         packed = found | "Pack" >> map_frames(pack, names)
         labelled = marks | "Labelled" >> map_frames(marked, len(names))
-        examples = ((packed, labelled) | "Await labels" >> beam.Flatten() | self._keyed(detection.examples))["examples"]
-        scored = (packed, examples) | "To the model" >> beam.Flatten() | self._keyed(detection.scores)
+        examples = ((packed, labelled) | "Await labels" >> beam.Flatten() | Keyed(detection.examples))["examples"]
+        scored = (packed, examples) | "To the model" >> beam.Flatten() | Keyed(detection.scores, fixed=detection.fixed)
         return {
             "risk_scores": scored["risk_scores"],
             "flagged_transactions": scored["flagged_transactions"],
             "models": scored["quality"],
             "quality": known["quality"],
         }
-
-    def _keyed(self, kernel: Kernel) -> Any:
-        return f"Keyed {kernel.name}" >> Keyed(kernel, self._bind(kernel))

@@ -4,7 +4,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from ecompulse.epochs.keyed import Binding, Keyed, require_bounded
+from ecompulse.epochs.keyed import Keyed, require_bounded
 from ecompulse.kernels.sessions.kernel import Sessionize, prepare
 from ecompulse.transforms.frames import map_frames
 
@@ -15,17 +15,16 @@ class SessionizeEvents(beam.PTransform):
     Input: a bounded PCollection of frames with `visitor` and the columns of an event; missing enrichment is null.
     Output: a dict of PCollections of frames: `sessions`, `session_events`, `transition_parts`, `late_events`, and
     the outputs of the kernel's parts. Keyed by visitor; final rows appear when the watermark has closed them. In a
-    plain bounded pipeline (no `binding`) all sessions close at the end of the input.
+    plain bounded pipeline all sessions close at the end of the input.
     """
 
-    def __init__(self, kernel: Sessionize | None = None, binding: Binding | None = None) -> None:
-        """`binding`: the state of an epoch; `Scope.state(kernel)`."""
+    def __init__(self, kernel: Sessionize | None = None) -> None:
+        """`kernel`: with other than the usual gap and length, and with parts such as funnels."""
         super().__init__()
         self._kernel = kernel or Sessionize()
-        self._binding = binding
 
     def expand(self, events: Any) -> Any:
         """Only the needed columns are shuffled."""
         require_bounded(events, "SessionizeEvents")
         needed = events | "Prepare" >> map_frames(prepare, self._kernel)
-        return needed | "Sessionize" >> Keyed(self._kernel, self._binding)
+        return needed | "Sessionize" >> Keyed(self._kernel)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from ecompulse.epochs.errors import JobError, UserError
-from ecompulse.io.kafka.reader import STALLED_AFTER, Values
+from ecompulse.io.kafka.client import STALLED_AFTER, Values
 from ecompulse.io.kafka.settings import ClientSettings
 
 _POLL: Final = 0.1  # seconds; `consume` waits so long for the last few of a range that has gaps

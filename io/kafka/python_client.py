@@ -8,8 +8,8 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import AuthorizationError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from ecompulse.epochs.errors import JobError, UserError
+from ecompulse.io.kafka.client import STALLED_AFTER, Values
 from ecompulse.io.kafka.cluster import CONNECT_MS, one_line, overheard, refusal
-from ecompulse.io.kafka.reader import STALLED_AFTER, Values
 from ecompulse.io.kafka.settings import ClientSettings
 
 _POLL_MS: Final = 1_000

@@ -5,40 +5,20 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 import polars as pl
 
 from ecompulse.epochs.protocols import Split
+from ecompulse.io.kafka.client import Client, Values
 from ecompulse.io.kafka.settings import ClientSettings
 from ecompulse.kernels.event import RAW_SCHEMA
 
 BATCH_ROWS: Final = 50_000
 BATCH_BYTES: Final = 64 * 1024 * 1024
-STALLED_AFTER: Final = 120.0
-"""Seconds without any progress in a range after which the broker counts as gone."""
 
 CONFLUENT: Final = "confluent"
 PYTHON: Final = "python"
-
-Values = list[bytes | None]
-"""Of records in order; None for a tombstone."""
-
-
-class Client(Protocol):
-    """A consumer of its own connections, read_committed; used by one thread at a time."""
-
-    def read(self, topic: str, partition: int, start: int, end: int) -> Iterator[tuple[Values, list[int]]]:
-        """Values and offsets of the records in [start, end), in chunks of any size.
-
-        There are fewer records than offsets: markers of transactions, what was aborted and what was compacted away
-        take offsets too. JobError when the range cannot be read whole.
-        """
-        ...
-
-    def close(self) -> None:
-        """End the connections."""
-        ...
 
 
 def default_client() -> str:

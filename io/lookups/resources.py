@@ -12,12 +12,14 @@ from typing import Any, Final
 
 import polars as pl
 
+from ecompulse.epochs.telemetry import telemetry
 from ecompulse.io.lookups.cache import CachedLookup, Counters
 from ecompulse.io.lookups.functions import Computed
 from ecompulse.io.lookups.geo import open_networks, open_places
 from ecompulse.io.lookups.guard import GuardedStore, Policy
 from ecompulse.io.lookups.secrets import read_secret
 from ecompulse.io.lookups.store import KEY, LookupFailed, Store, is_local, open_lookup, parse_spec
+from ecompulse.io.lookups.usage import PART
 from ecompulse.io.tabular import read_table
 from ecompulse.kernels.config import ConfigError
 from ecompulse.kernels.enrich import currency
@@ -87,19 +89,18 @@ def check_resources(config: EnrichConfig) -> None:
 def take_usage(config: EnrichConfig) -> dict[str, Any] | None:
     """What this process's keyed look-ups have done since it was last asked; None where there are none.
 
-    Counts by look-up, those of Counters and of Trouble, and the breaker's state now. `at` orders what one `process`
-    says.
+    A fact for the epoch's telemetry: counts, those of Counters and of Trouble, and the breaker's state now.
     """
     with _lock:
-        found: dict[str, Any] = {}
+        counts, states = dict[str, int](), dict[str, tuple[float, str]]()
         for step in KEYED:
             key = _key_of(step, getattr(config.steps, step))
             if key in _guards:
                 now = {**asdict(_shared[key].counters()), **asdict(_guards[key].trouble())}
                 before, _told[key] = _told.get(key, {}), now
-                counts = {name: count - before.get(name, 0) for name, count in now.items()}
-                found[step] = {"counts": counts, "state": _guards[key].state}
-        return {"process": _process, "at": time.monotonic_ns(), "lookups": found} if found else None
+                counts |= {f"{step}/{name}": count - before.get(name, 0) for name, count in now.items()}
+                states[f"{step}/{_process}"] = (time.monotonic_ns(), _guards[key].state)
+        return telemetry(PART, counts, states) if states else None
 
 
 def counters() -> dict[str, Counters]:

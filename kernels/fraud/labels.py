@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 import polars as pl
@@ -108,6 +108,7 @@ class JoinLabels:
     lines: bool = False
     name: str = "labels"
     version: int = field(default=1, init=False)
+    holds: ClassVar = 0
 
     def __post_init__(self) -> None:
         check_duration(self.name, "wait", self.wait)

@@ -9,6 +9,9 @@ from ecompulse.kernels.fraud import daybook
 from ecompulse.kernels.fraud.brain import Brain
 from ecompulse.kernels.fraud.budget import Budget
 
+PART: Final = "models"
+"""Under which the progress shows what is known of the models."""
+
 QUALITY_SCHEMA: Final = pl.Schema({"name": pl.String(), "value": pl.Float64()})
 
 

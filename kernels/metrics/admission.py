@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import ClassVar, Final
 
 import polars as pl
 import polars_hash as _plh  # noqa: F401  # registers the `nchash` namespace of expressions
@@ -74,6 +74,7 @@ class AdmitSeries:
     limit: int = 10_000
     name: str = "admit_series"
     version: int = field(default=1, init=False)
+    holds: ClassVar = 0
 
     def __post_init__(self) -> None:
         if self.limit < 1:

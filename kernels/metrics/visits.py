@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import ClassVar, Final
 
 import polars as pl
 
@@ -75,6 +75,7 @@ class FollowVisits:
     horizon: int = 60 * 60_000
     name: str = "visits"
     version: int = field(default=1, init=False)
+    holds: ClassVar = 0
 
     def __post_init__(self) -> None:
         check_duration(self.name, "gap", self.gap)

@@ -112,18 +112,6 @@ TRANSITION_PART_SCHEMA: Final = pl.Schema(
     {"window_start": TIME, "from_page": pl.String(), "to_page": pl.String(), "count": pl.Int64()}
 )
 
-TRANSITION_SCHEMA: Final = pl.Schema(
-    {
-        "id": pl.String(),
-        "window_start": TIME,
-        "window_end": TIME,
-        "from_page": pl.String(),
-        "to_page": pl.String(),
-        "count": pl.Int64(),
-        "revision": pl.Int64(),
-    }
-)
-
 
 def pending_table(columns: pl.Schema) -> Table:
     """Rows that wait for the watermark, in slots of event time and epoch; see `settle`."""

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from ecompulse.cli import audit
 from ecompulse.epochs.steps import Step
-from pipelines import audit
 from services import s3
 from services.server import Server
 from support.live import LiveShop, Servers, verdict

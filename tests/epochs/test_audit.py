@@ -14,10 +14,11 @@ from polars.testing import assert_frame_equal
 
 from ecompulse.epochs.audit import misfits
 from ecompulse.epochs.errors import JobError
+from ecompulse.epochs.incarnation import OwnStore
 from ecompulse.epochs.keyed import Keyed
 from ecompulse.epochs.manifest import Manifest
 from ecompulse.epochs.plan import Plan
-from ecompulse.epochs.protocols import EVENTS
+from ecompulse.epochs.protocols import EVENTS, TableSpec
 from ecompulse.epochs.scope import Scope, Workspace
 from ecompulse.io.files import FileSource
 from ecompulse.io.stores import LocalStore
@@ -26,7 +27,7 @@ from support.jobs import JOBS, make_shop
 from support.jobs import run as run_job
 from support.marks import nightly
 from support.script import Script
-from support.toy import ToyJob, decode, rows
+from support.toy import ROWS, TOTALS, ToyJob, decode, rows
 
 INFORMATION = {"folder", "lookups", "models"}
 """Facts that nothing is sealed by."""
@@ -151,9 +152,9 @@ def test_rows_that_go_through_a_transform_of_beams_are_not_followed_and_all_else
     class OwnJob(ToyJob):
         def build(self, scope: Scope) -> None:
             events = scope.read(decode)[EVENTS]
-            scope.write(self.tables[0], events | beam.Map(lambda frame: frame).with_output_types(pl.DataFrame))
-            kernel = self.operators[0].kernel
-            scope.write(self.tables[1], (events | Keyed(kernel, scope.state(kernel)))["totals"])
+            same = events | beam.Map(lambda frame: frame).with_output_types(pl.DataFrame)
+            scope.write(TableSpec("rows", ROWS, "event_time"), same)
+            scope.write(TableSpec("totals", TOTALS, "at"), (events | Keyed(self.kernel))["totals"])
 
     one = Script(OwnJob(), tmp_path).add_data(rows(60))
     links = {link.node for link in one.driver().graph.links}
@@ -163,7 +164,7 @@ def test_rows_that_go_through_a_transform_of_beams_are_not_followed_and_all_else
 
 
 def test_an_account_of_rows_that_nobody_counts_is_refused():
-    space = Workspace(LocalStore("/x"), LocalStore("/x"), "toy", "id", 2)
+    space = Workspace(OwnStore(LocalStore("/x")), LocalStore("/x"), "toy", 2)
     scope = Scope(beam.Pipeline(), space, [(EVENTS, FileSource("/x", 0).reader())])
     scope.account("events", scope.read(decode)[EVENTS] | "Own" >> beam.Map(lambda frame: frame))
     with pytest.raises(ValueError, match=r"^Own.*: counts no rows; use map_frames"):

@@ -5,12 +5,12 @@ from itertools import product
 
 import pytest
 
+from ecompulse.cli import checkpoint
 from ecompulse.epochs.checkpoint import read_meta
 from ecompulse.epochs.errors import StateDamaged
 from ecompulse.epochs.records import check, sign
 from ecompulse.epochs.surgery import verify
 from ecompulse.io.stores import LocalStore
-from pipelines import checkpoint
 from support.script import Script
 from support.toy import ToyJob, rows
 

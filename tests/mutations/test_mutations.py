@@ -19,21 +19,14 @@ FAILED = 1
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
-    """A copy of the project, and a package `ecompulse` of its folders, which stands before the installed one."""
+    """A copy of the project, which stands before the installed one."""
     root = tmp_path_factory.mktemp("mutants") / "project"
-    shutil.copytree(ROOT, root, ignore=LEFT_OUT)
-    package = root.parent / "path" / "ecompulse"
-    package.mkdir(parents=True)
-    for folder in root.iterdir():
-        if (folder / "__init__.py").exists() and folder.name not in ("ecompulse", "pipelines"):
-            (package / folder.name).symlink_to(folder)
-    (package / "__init__.py").symlink_to(root / "ecompulse" / "__init__.py")
+    shutil.copytree(ROOT, root, ignore=LEFT_OUT, symlinks=True)
     return root
 
 
 def run(root: Path, tests: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join([str(root.parent / "path"), str(root)])
-    environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
     for name in ("PYTEST_XDIST_WORKER", "ECOMPULSE_NIGHT"):
         environment.pop(name, None)  # what notices a mutant is to be a test of every push
     command = [sys.executable, "-P", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]

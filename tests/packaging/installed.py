@@ -27,7 +27,7 @@ def main() -> None:
     here = Path.cwd()
     assert not any(here.iterdir()), f"{here} is not empty"
     modules = import_all()
-    commands = sorted(importlib.import_module("pipelines.__main__").COMMANDS)
+    commands = sorted(importlib.import_module("ecompulse.cli.__main__").COMMANDS)
     assert run("ecompulse", "--help") == run(sys.executable, "-m", "pipelines", "--help")
     for command in commands:
         for program in (["ecompulse", command], [sys.executable, "-m", f"pipelines.{command}"]):

@@ -66,8 +66,8 @@ def test_spark_submit_takes_it(archive, bare, tmp_path):
         pytest.skip(str(error))
     source = write_lines(tmp_path / "in" / "1.jsonl", events(50))
     with zipfile.ZipFile(archive) as packed:
-        packed.extract("pipelines/__main__.py", tmp_path)
-    main = shutil.copy(tmp_path / "pipelines" / "__main__.py", tmp_path / "main.py")
+        packed.extract("ecompulse/__main__.py", tmp_path)
+    main = shutil.copy(tmp_path / "ecompulse" / "__main__.py", tmp_path / "main.py")
     done = subprocess.run(
         [
             submit, "--master", "local[1]", "--py-files", archive, "--conf", "spark.ui.enabled=false", main,

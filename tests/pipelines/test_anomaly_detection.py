@@ -10,12 +10,12 @@ import yaml
 from deltalake import DeltaTable
 from polars.testing import assert_frame_equal
 
+from ecompulse.cli.demo import enrichment
 from ecompulse.simulator.frauds import each_day
 from ecompulse.simulator.settings import DAY_MS, HOUR_MS, Settings, instant
 from ecompulse.simulator.shop import simulate
 from ecompulse.simulator.store import write
 from pipelines import anomaly_detection
-from pipelines.demo import enrichment
 from support.script import comparable
 from support.topics import Topics
 

@@ -1,19 +1,22 @@
 """Flags and the YAML file of them: values, errors that name the flag, what goes on to Beam, --help."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 
+from ecompulse.cli.__main__ import COMMANDS
+from ecompulse.cli.__main__ import main as ecompulse
+from ecompulse.cli.beam_flags import beam_flags
+from ecompulse.cli.flags import WIDTH, Flag, metavar_of, parse
+from ecompulse.cli.settings import PARTS, all_flags, read_settings
+from ecompulse.cli.values import count, duration, trigger
 from ecompulse.epochs.errors import UserError
 from pipelines import event_enrichment, session_analytics
-from pipelines.__main__ import COMMANDS
-from pipelines.__main__ import main as ecompulse
-from pipelines.beam_flags import beam_flags
-from pipelines.common import COMMON
-from pipelines.flags import Flag, count, duration, parse, trigger
 
 JOBS = (event_enrichment, session_analytics)
-FLAGS = (*COMMON, *event_enrichment.FLAGS)
+FLAGS = all_flags(event_enrichment.SPEC.settings)
 
 
 def given(*argv: str):
@@ -63,12 +66,12 @@ def test_a_trigger_is_a_word_or_a_duration():
 
 
 def test_values_and_defaults():
-    options = given("--source=a", "--source", "b", "--drain", "--watermark_delay=30s")
-    assert (options.source, options.drain, options.watermark_delay) == (["a", "b"], True, 30_000)
-    assert (options.idle_after, options.lake, options.checkpoint, options.check) == (60_000, "./lake", None, None)
-    assert options.beam == ()
-    with pytest.raises(AttributeError):
-        _ = options.colour
+    argv = ["--source=a", "--source", "b", "--drain", "--watermark_delay=30s"]
+    settings = read_settings("job", "A job.", event_enrichment.SPEC.settings, argv)
+    inputs, epochs, time, places = settings.inputs, settings.epochs, settings.time, settings.places
+    assert (inputs.source, epochs.drain, time.watermark_delay) == (("a", "b"), True, 30_000)
+    assert (time.idle_after, places.lake, places.checkpoint, settings.running.check) == (60_000, "./lake", None, False)
+    assert settings.beam == ()
 
 
 @pytest.mark.parametrize(
@@ -114,7 +117,7 @@ def test_a_choice_names_what_there_is():
 def test_beams_own_flags_and_what_follows_two_dashes_go_to_beam():
     options = given("--source=a", "--job_name=x", "--direct_num_workers", "2", "--", "--nobody=knows", "--lake=y")
     assert options.beam == ("--job_name=x", "--direct_num_workers", "2", "--nobody=knows", "--lake=y")
-    assert options.lake == "./lake"
+    assert options.values["lake"] == "./lake"
 
 
 def test_beams_flags_are_read_from_its_source():
@@ -145,8 +148,8 @@ def test_config_gives_flags_and_the_command_line_wins(config):
         "job_name: x\nsave_main_session: true\nstreaming: false\n"
     )
     options = given(path, "--lake=here")
-    assert (options.source, options.lake, options.num_shards) == (["a", "b"], "here", 7)
-    assert (options.watermark_delay, options.drain, options.trigger) == (30_000, True, "once")
+    wanted = {"source": ("a", "b"), "lake": "here", "num_shards": 7, "watermark_delay": 30_000, "drain": True}
+    assert options.values == {**options.values, **wanted, "trigger": "once"}
     assert options.beam == ("--job_name=x", "--save_main_session")
 
 
@@ -181,21 +184,22 @@ def test_a_config_that_is_missing_is_refused():
 
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job.SPEC.name)
-def test_help_explains_every_flag_with_its_default_in_groups(job, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "1000")  # argparse breaks lines at hyphens
-    flags = (*COMMON, *job.SPEC.flags)
+def test_help_explains_every_flag_with_its_default_in_groups(job, capsys):
+    flags = all_flags(job.SPEC.settings)
     with pytest.raises(SystemExit) as ended:
         job.main(["--help"])
     said = capsys.readouterr()
     assert (ended.value.code, said.err) == (0, "")
-    text = " ".join(said.out.split())
+    assert max(map(len, said.out.splitlines())) <= WIDTH
+    text = "".join(said.out.split())  # argparse breaks lines at hyphens, too
     for flag in flags:
-        shown = re.search(rf" --{flag.name}(?: \S+)? {re.escape(flag.help)} \[([^]]+)\]", text)
+        name = re.escape(f"--{flag.name}{'' if flag.switch else metavar_of(flag)}{''.join(flag.help.split())}")
+        shown = re.search(rf"{name}\[([^]]+)\]", text)
         assert shown, f"--{flag.name} is not explained"
         _check_default(flag, shown[1])
     for group in {flag.group for flag in flags}:
         assert f"\n{group}:\n" in said.out
-    assert text.endswith("what follows -- goes to Beam unread.")
+    assert text.endswith("whatfollows--goestoBeamunread.")
 
 
 def _check_default(flag: Flag, shown: str) -> None:
@@ -203,14 +207,43 @@ def _check_default(flag: Flag, shown: str) -> None:
     if flag.parse is duration and flag.default is not None:
         assert duration(shown) == flag.default, flag.name
     elif flag.parse is duration:
-        assert shown.startswith(("--", "as "))
+        assert shown.startswith(("--", "as"))
     else:
-        assert shown not in {"None", "[]", "False"}, flag.name
+        assert shown not in {"None", "[]", "()", "False"}, flag.name
+
+
+def test_a_value_is_called_by_what_it_is():
+    """ROWS, DURATION, FILE: never the last word of the flag's name."""
+    for job in JOBS:
+        for flag in all_flags(job.SPEC.settings):
+            assert flag.switch or metavar_of(flag) != "VALUE", flag.name
+
+
+def test_settings_answer_to_no_other_name():
+    """There is no bag: a misspelt setting is found by mypy, as the night's test below shows."""
+    for kind in (*PARTS.values(), *(job.SPEC.settings for job in JOBS)):
+        assert not hasattr(kind, "__getattr__")
+
+
+@pytest.mark.night
+@pytest.mark.heavy("mypy reads all packages")
+def test_a_setting_that_does_not_exist_is_found_by_mypy(tmp_path):
+    code = tmp_path / "job.py"
+    code.write_text("from pipelines.session_analytics import SessionSettings\nSessionSettings().sesion_gap\n")
+    command = [sys.executable, "-m", "mypy", "--config-file=", "--follow-imports=silent", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert '"SessionSettings" has no attribute "sesion_gap"' in done.stdout, done.stdout + done.stderr
+
+
+def test_version_is_told(capsys):
+    with pytest.raises(SystemExit) as ended:
+        event_enrichment.main(["--version"])
+    assert (ended.value.code, capsys.readouterr().out) == (0, "ecompulse 0.1.0\n")
 
 
 def test_flags_have_one_name_each():
     for job in JOBS:
-        names = [flag.name for flag in (*COMMON, *job.SPEC.flags)]
+        names = [flag.name for flag in all_flags(job.SPEC.settings)]
         assert len(names) == len(set(names))
 
 

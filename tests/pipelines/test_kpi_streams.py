@@ -11,14 +11,14 @@ import pytest
 from deltalake import DeltaTable
 from polars.testing import assert_frame_equal
 
+from ecompulse.cli.settings import read_settings
+from ecompulse.intake import Intake
 from ecompulse.kernels.anomalies.kernel import DetectAnomalies
 from ecompulse.simulator.episodes import CardTesting
 from ecompulse.simulator.settings import DAY_MS, HOUR_MS, Settings
 from ecompulse.simulator.shop import simulate
 from ecompulse.simulator.store import write
 from pipelines import anomaly_detection, realtime_metrics
-from pipelines.common import COMMON
-from pipelines.flags import parse
 from support.script import comparable
 from support.topics import Topics
 
@@ -156,6 +156,6 @@ def test_what_does_not_fit_is_said(more, said, tmp_path, capsys):
 def test_flags_reach_the_detector():
     own = ["--source=x", "--kpi_threshold=5", "--settle_after=1h", "--silence_after=10m", "--kpi_metrics=orders"]
     spec = anomaly_detection.SPEC
-    job = anomaly_detection.make(parse("x", "x", (*COMMON, *spec.flags), own))
-    assert job.anomalies == DetectAnomalies(threshold=5.0, settle_after=HOUR_MS, silence_after=600_000)
+    job = anomaly_detection.make(read_settings("x", "x", spec.settings, own), Intake()).__self__
+    assert job.kpis.anomalies == DetectAnomalies(threshold=5.0, settle_after=HOUR_MS, silence_after=600_000)
     assert job.kpis.watched == ("orders",)

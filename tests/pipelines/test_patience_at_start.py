@@ -12,9 +12,9 @@ from botocore.exceptions import (
     SSLError,
 )
 
+from ecompulse.cli.launch import Patience, WallClock
 from ecompulse.epochs.errors import JobError, Unusable, UserError
 from ecompulse.io.aws import may_pass
-from pipelines.launch import Patience, WallClock
 from services.postgres import Databases
 from support.faults import Between, Fault
 from support.process import Shop, events, write_lines

@@ -6,8 +6,8 @@ import re
 import polars as pl
 import pytest
 
-from pipelines.report import reporter
-from pipelines.tool import print_facts, print_table
+from ecompulse.cli.report import reporter
+from ecompulse.cli.tool import print_facts, print_table
 from support.process import Shop, command, write_lines
 
 EVIL = "\x1b]0;x\x07\x9b2J\u202ecod\r\n"

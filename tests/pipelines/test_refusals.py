@@ -6,8 +6,8 @@ import time
 
 import pytest
 
+from ecompulse.cli.launch import WallClock
 from pipelines import audit, event_enrichment, session_analytics
-from pipelines.launch import WallClock
 from support.place import Place, printed
 
 HOUR = 3_600_000

@@ -8,10 +8,10 @@ from contextlib import redirect_stdout
 
 import pytest
 
+from ecompulse.cli.report import reporter
 from ecompulse.epochs import state
 from ecompulse.epochs.steps import Step, observe
 from ecompulse.io.lookups import resources
-from pipelines.report import reporter
 from support.process import Shop, command, events, write_lines
 
 pytestmark = pytest.mark.slow

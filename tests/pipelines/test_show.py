@@ -8,7 +8,7 @@ import json
 import polars as pl
 import pytest
 
-from pipelines import show
+from ecompulse.cli import show
 from support.place import printed
 
 

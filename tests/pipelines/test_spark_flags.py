@@ -2,11 +2,11 @@
 
 import pytest
 
+from ecompulse.cli.settings import JobSettings, Settings, read_settings
+from ecompulse.cli.spark import check_workers, spark_settings
 from ecompulse.epochs.errors import UserError
+from ecompulse.runners.spark import SparkSettings
 from pipelines import event_enrichment
-from pipelines.common import COMMON
-from pipelines.flags import parse
-from pipelines.spark import check_workers, spark_settings
 
 
 class Remote:
@@ -25,7 +25,7 @@ class Remote:
 
 def options(tmp_path, *flags: str):
     given = [f"--source={tmp_path}", f"--checkpoint={tmp_path / 'c'}", f"--lake={tmp_path / 'lake'}"]
-    return parse("x", "x", (*COMMON, *event_enrichment.SPEC.flags), [*given, "--runner=PySparkRunner", *flags])
+    return read_settings("x", "x", event_enrichment.SPEC.settings, [*given, "--runner=PySparkRunner", *flags])
 
 
 def refused(tmp_path, *flags: str, runner: Remote | None = None) -> str:
@@ -65,18 +65,18 @@ def test_on_one_machine_nobody_is_asked(tmp_path):
 
 
 def test_settings_of_spark(tmp_path):
-    found = spark_settings(
-        "job", options(tmp_path, "--spark_master=local[3]", "--spark_conf=spark.task.cpus=2", "--num_shards=6")
-    )
-    assert found is not None
+    found = spark_of(options(tmp_path, "--spark_master=local[3]", "--spark_conf=spark.task.cpus=2", "--num_shards=6"))
     assert (found.master, found.parallelism, found.app_name) == ("local[3]", 6, "job")
     assert found.conf == {"spark.task.cpus": "2", "spark.executorEnv.POLARS_MAX_THREADS": "2"}
-    fewer = spark_settings("job", options(tmp_path, "--num_shards=200", "--spark_parallelism=8"))
-    assert fewer is not None
+    fewer = spark_of(options(tmp_path, "--num_shards=200", "--spark_parallelism=8"))
     assert fewer.parallelism == 8
+
+
+def spark_of(settings: Settings[JobSettings]) -> SparkSettings:
+    return spark_settings("job", settings.spark, settings.epochs.num_shards)
 
 
 @pytest.mark.parametrize("text", ["spark.task.cpus", "task.cpus=2"])
 def test_a_setting_that_is_none(tmp_path, text):
     with pytest.raises(UserError, match=r"--spark_conf: wants spark\.KEY=VALUE"):
-        spark_settings("job", options(tmp_path, f"--spark_conf={text}"))
+        spark_of(options(tmp_path, f"--spark_conf={text}"))

@@ -11,8 +11,12 @@ from apache_beam.portability.api import beam_runner_api_pb2 as api
 from deltalake import DeltaTable
 from polars.testing import assert_frame_equal
 
+from ecompulse.cli.assemble import compose
+from ecompulse.cli.config import open_intake
+from ecompulse.cli.settings import read_settings
 from ecompulse.epochs.errors import UserError
-from ecompulse.epochs.scope import Scope, Workspace
+from ecompulse.epochs.incarnation import OwnStore
+from ecompulse.epochs.scope import Workspace
 from ecompulse.io.files import FileSource
 from ecompulse.io.stores import LocalStore
 from ecompulse.runners.engine import find_prism
@@ -20,8 +24,6 @@ from ecompulse.simulator.settings import Settings
 from ecompulse.simulator.shop import simulate
 from ecompulse.simulator.store import write
 from pipelines import event_enrichment, session_analytics
-from pipelines.common import COMMON
-from pipelines.flags import parse
 from support.script import comparable
 
 ALLOWED = {
@@ -34,15 +36,14 @@ ALLOWED = {
 
 
 def built(spec, *flags: str) -> beam.Pipeline:
-    options = parse("x", "x", (*COMMON, *spec.flags), ["--source=/nowhere/*.jsonl", *flags])
-    job = spec.make(options)
+    settings = read_settings("x", "x", spec.settings, ["--source=/nowhere/*.jsonl", *flags])
+    intake = open_intake(settings.inputs, settings.lookups, settings.time)
     store = LocalStore("/nowhere")
     pipeline = beam.Pipeline()
-    roles = ["events", *(role for role, _ in spec.roles(options))]
-    readers = [(role, FileSource("/nowhere", number, role=role).reader()) for number, role in enumerate(roles)]
-    scope = Scope(pipeline, Workspace(store, store, job.name, "id", 2), readers)
-    job.build(scope)
-    scope.finish()
+    roles = ["events", *(role for role, _ in settings.own.further)]
+    sources = [FileSource("/nowhere", number, role=role) for number, role in enumerate(roles)]
+    space = Workspace(OwnStore(store), store, spec.name, 2)
+    compose(pipeline, space, sources, intake, spec.make(settings, intake))
     return pipeline
 
 

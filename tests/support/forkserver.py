@@ -21,9 +21,9 @@ PRELOADED: Final = (
     "duckdb",
     "polars",
     "sqlalchemy",
-    "pipelines.assemble",
-    "pipelines.intake",
-    "pipelines.launch",
+    "ecompulse.cli.assemble",
+    "ecompulse.intake",
+    "ecompulse.cli.launch",
     "ecompulse.transforms.join",
 )
 _MOST: Final = 1 << 20  # bytes of a request

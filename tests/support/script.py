@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 from deltalake import DeltaTable
 
+from ecompulse.epochs.audit import Graph
 from ecompulse.epochs.backup import Backup
 from ecompulse.epochs.checkpoint import Checkpoint, open_checkpoint
 from ecompulse.epochs.driver import Driver, Settings, Trigger
@@ -82,33 +83,35 @@ class Script:
         (self.root / "input").mkdir(parents=True, exist_ok=True)
         sources = [FileSource(str(self.root / "input"), 0)]
         checkpoint = open_checkpoint(store, {"job": self.job.name, "num_shards": self.shards})
+        run, graph = self._composed(store, checkpoint, sources)
         return Driver(
             owner=Owner(self.job.name, checkpoint.id, self.instance, checkpoint.succeeds, self.replace),
-            tables=self.job.tables,
-            operators=self.job.operators,
             checkpoint=checkpoint,
             sources=sources,
-            planner=Planner(sources, WatermarkPolicy(self.delay, 60_000), self.job.operators, drain=self.drain),
+            planner=Planner(sources, WatermarkPolicy(self.delay, 60_000), graph.operators, drain=self.drain),
             sinks=[
                 DeltaSink(LocalStore(str(self.lake or self.root / "lake"))),
                 JsonLinesSink(str(self.root / "jsonl"), LocalStore(str(self.lake or self.root / "lake"))),
             ],
-            **self._executor(store, checkpoint, sources),
+            run=run,
+            graph=graph,
             clock=self.clock,
             settings=Settings(Trigger(), self.max_rows, self.shards, self.keep_epochs),
             report=self.progress.append,
             backup=Backup(checkpoint, self.backup, outputs=False) if self.backup else None,
         )
 
-    def _executor(self, store: Store, checkpoint: Checkpoint, sources: list[FileSource]) -> dict[str, Any]:
+    def _composed(
+        self, store: Store, checkpoint: Checkpoint, sources: list[FileSource]
+    ) -> tuple[Callable[[], None], Graph]:
         outputs = LocalStore(str(self.lake or self.root / "lake"))
         pipeline = new_pipeline(self.runner, [])
-        own = OwnStore(store, checkpoint.incarnation)
-        space = Workspace(own, outputs, self.job.name, checkpoint.id, self.shards, self.instance)
+        space = Workspace(OwnStore(store), outputs, self.job.name, self.shards, self.instance)
+        space.open(checkpoint)
         scope = Scope(pipeline, space, [(source.role, source.reader()) for source in sources])
         self.job.build(scope)
         graph = scope.finish()
-        return {"run": executor(pipeline), "graph": graph}
+        return executor(pipeline), graph
 
     def run(self) -> "Script":
         """Start a driver and let it run to the end of the input."""

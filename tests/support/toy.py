@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from ecompulse.epochs.keyed import Keyed
-from ecompulse.epochs.plan import Operator
 from ecompulse.epochs.protocols import EVENTS, TableSpec
 from ecompulse.epochs.scope import Scope
 from ecompulse.kernels.event import TIME
 from ecompulse.kernels.hashing import row_id
-from ecompulse.kernels.step import Change, Clock, StateView, Step, Table
+from ecompulse.kernels.step import Change, Clock, Kernel, StateView, Step, Table
 
 ROWS = pl.Schema({"id": pl.String(), "key": pl.String(), "value": pl.Int64(), "event_time": TIME})
 TOTALS = pl.Schema({"id": pl.String(), "key": pl.String(), "rows": pl.Int64(), "total": pl.Int64(), "at": TIME})
@@ -94,16 +93,13 @@ class ToyJob:
     """Writes each row, and totals per key."""
 
     name: str = "toy"
-    tables: tuple[TableSpec, ...] = (
-        TableSpec("rows", ROWS, "event_time"),
-        TableSpec("totals", TOTALS, "at"),
-    )
-    operators: tuple[Operator, ...] = (Operator(CountPerKey()),)
+    kernel: Kernel = CountPerKey()
+    lag: int | None = None
+    every: int | None = None
 
     def build(self, scope: Scope) -> None:
         """Compose it."""
         events = scope.read(decode)[EVENTS]
-        scope.write(self.tables[0], events)
-        kernel = self.operators[0].kernel
-        totals = events | "Count" >> Keyed(kernel, scope.state(kernel))
-        scope.write(self.tables[1], totals["totals"])
+        scope.write(TableSpec("rows", ROWS, "event_time"), events)
+        totals = events | "Count" >> Keyed(self.kernel, lag=self.lag, every=self.every)
+        scope.write(TableSpec("totals", TOTALS, "at"), totals["totals"])

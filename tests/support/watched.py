@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from ecompulse.cli.flags import Options
+from ecompulse.cli.launch import main as launch
 from ecompulse.epochs.steps import Step, observe
 from pipelines import event_enrichment
-from pipelines.flags import Options
-from pipelines.launch import main as launch
 
 TRACE: Final = "ECOMPULSE_TEST_TRACE"
 """Environment variable: file that gets a line per step, which a killed process leaves behind."""

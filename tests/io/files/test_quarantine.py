@@ -6,10 +6,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from ecompulse.cli import audit
 from ecompulse.epochs.errors import JobError
 from ecompulse.io.files.source import FileSource
 from ecompulse.kernels.decode import decode
-from pipelines import audit
 from support.process import Shop, events
 
 ROWS = [line.encode() + b"\n" for line in events(400)]

@@ -68,8 +68,8 @@ def test_brokers_that_are_not_there_are_a_line(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_live_demo_sells_and_a_job_follows(topics: Topics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.live.JOBS", ("event_enrichment",))
-    monkeypatch.setattr("pipelines.live.PREFIX", f"{topics.make()}.")
+    monkeypatch.setattr("ecompulse.cli.live.JOBS", ("event_enrichment",))
+    monkeypatch.setattr("ecompulse.cli.live.PREFIX", f"{topics.make()}.")
     flags = ["--live", f"--kafka={topics.bootstrap}", "--for=2s", "--rate=100", f"--out={tmp_path / 'demo'}"]
     status, shown, said = command("pipelines.demo", *flags)
     assert (status, said) == (0, "")

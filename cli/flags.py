@@ -1,19 +1,37 @@
-"""Flags of the jobs: declared once, read from the command line and from YAML, explained by --help."""
+"""Flags: fields of settings, declared once, read from the command line and from YAML, explained by --help."""
 
 import argparse
+import dataclasses
 import difflib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, NoReturn
-from urllib.parse import urlsplit
 
+from ecompulse.cli import values
+from ecompulse.cli.beam_flags import beam_flags
 from ecompulse.epochs.errors import UserError
-from ecompulse.io.kafka.start import parse_start
 from ecompulse.kernels.config import ConfigError, parse_yaml
 
-_UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+WIDTH: Final = 80
+"""Columns of --help at the most."""
+
+_METAVARS: Final[Mapping[Callable[[str], Any], str]] = {
+    values.duration: "DURATION",
+    values.count: "NUMBER",
+    values.whole: "NUMBER",
+    values.share: "SHARE",
+    values.zone: "ZONE",
+    values.instance: "NAME",
+    values.web_address: "URL",
+    values.lasting: "DURATION",
+    str: "TEXT",
+}
+"""What a value is called in --help, by what reads it."""
+
+_KEY: Final = "flag"
 
 
 @dataclass(frozen=True)
@@ -24,6 +42,9 @@ class Flag:
         group: heading in --help.
         help: what it means, with unit; the default is added.
         parse: text to value; raises ValueError with a reason.
+        metavar: what the value is called in --help.
+        many: may be given more than once; the value is a tuple.
+        switch: has no value: it is true when it is given.
         shown: how the default reads in --help, where its value does not say it.
     """
 
@@ -32,97 +53,39 @@ class Flag:
     help: str
     default: Any = None
     parse: Callable[[str], Any] = str
+    metavar: str | None = None
     choices: Sequence[str] | None = None
     many: bool = False
     switch: bool = False
     shown: str | None = None
 
 
-def duration(text: str) -> int:
-    """`250ms`, `10s`, `5m`, `1h`, `7d` as ms."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", text.strip())
-    if not match:
-        raise ValueError(f"{text!r} is no duration; write 250ms, 10s, 5m, 1h or 7d")
-    return round(float(match[1]) * _UNITS[match[2]])
+def flag(group: str, text: str, default: Any = None, **more: Any) -> Any:
+    """A field of a dataclass of settings that is a flag; for `more` see Flag."""
+    return dataclasses.field(default=default, metadata={_KEY: Flag("", group, text, default, **more)})
 
 
-def count(text: str) -> int:
-    """A whole number above zero."""
-    if not text.isdecimal() or int(text) < 1:
-        raise ValueError(f"{text!r} is no whole number above zero")
-    return int(text)
+def switch(group: str, text: str) -> Any:
+    """A field that is true when its flag is given."""
+    return flag(group, text, default=False, switch=True)
 
 
-def share(text: str) -> float:
-    """A number from 0 to 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1
-    if not 0 <= value <= 1:
-        raise ValueError(f"{text!r} is no number from 0 to 1")
-    return value
-
-
-def whole(text: str) -> int:
-    """A whole number, 0 or more."""
-    if not text.isdecimal():
-        raise ValueError(f"{text!r} is no whole number")
-    return int(text)
-
-
-def zone(text: str) -> str:
-    """A time zone by its IANA name."""
-    if text == "UTC":
-        return text
-    from ecompulse.kernels.zones import is_zone
-
-    if not is_zone(text):
-        raise ValueError(f"{text!r} is no time zone such as UTC or Europe/Berlin")
-    return text
-
-
-def instance(text: str) -> str:
-    """A name of an instance of a job: part of ids, rows and paths."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", text):
-        raise ValueError(f"{text!r} is no name; letters, digits, `_`, `.` and `-`, at most 63, are")
-    return text
-
-
-def web_address(text: str) -> str:
-    """`http://HOST:PORT` or `https://...`, without a slash at its end."""
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("is no address; write http://HOST:PORT or https://HOST")  # it may hold a password
-    return text.rstrip("/")
-
-
-def trigger(text: str) -> str | int:
-    """`available-now`, `once`, or a duration in ms."""
-    return text if text in {"available-now", "once"} else duration(text)
-
-
-def start(text: str) -> str:
-    """Where Kafka partitions begin; ValueError when it says nothing that can be."""
-    parse_start(text)
-    return text
+def flags_of(*kinds: type) -> list[Flag]:
+    """The flags among the fields of dataclasses, in order."""
+    found = [each for kind in kinds for each in dataclasses.fields(kind) if _KEY in each.metadata]
+    return [dataclasses.replace(each.metadata[_KEY], name=each.name) for each in found]
 
 
 @dataclass(frozen=True)
-class Options:
-    """What a user asked for: our flags by name, and what goes to Beam."""
+class Given:
+    """What a user asked for: values by name of our flags, and what goes to Beam."""
 
-    values: dict[str, Any]
+    values: Mapping[str, Any]
     beam: tuple[str, ...]
 
-    def __getattr__(self, name: str) -> Any:
-        """A flag's value."""
-        if name.startswith("__"):
-            raise AttributeError(name)
-        try:
-            return self.values[name]
-        except KeyError:
-            raise AttributeError(name) from None
+    def fill(self, kind: type[Any]) -> Any:
+        """An instance of a dataclass of settings."""
+        return kind(**{each.name: self.values[each.name] for each in flags_of(kind)})
 
 
 class _Parser(argparse.ArgumentParser):
@@ -132,13 +95,13 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{match[1]}: {match[2]}" if match else message)
 
 
-def parse(program: str, summary: str, flags: Sequence[Flag], argv: Sequence[str]) -> Options:
+def parse(program: str, summary: str, flags: Sequence[Flag], argv: Sequence[str]) -> Given:
     """Read `argv` (and the YAML file that `--config` names); UserError names the flag that is wrong."""
     own, after = _split(argv)
     parser = _parser(program, summary, flags)
     known, unknown = parser.parse_known_args(own)
     given = {name for name, value in vars(known).items() if value is not None}
-    values = {flag.name: flag.default for flag in flags}
+    found = {flag.name: flag.default for flag in flags}
     beam: list[str] = []
     if known.config:
         for key, value in _load(known.config).items():
@@ -147,10 +110,15 @@ def parse(program: str, summary: str, flags: Sequence[Flag], argv: Sequence[str]
                 _check_beam([f"--{key}"], flags, f"--config: {known.config}: ")
                 beam += _for_beam(key, value)
             else:
-                values[key] = _from_yaml(flag, value, known.config)
-    values.update({name: getattr(known, name) for name in given})
+                found[key] = _from_yaml(flag, value, known.config)
+    found |= {flag.name: _as_given(flag, known) for flag in flags if flag.name in given}
     beam += _check_beam(unknown, flags, "")
-    return Options(values, (*beam, *after))
+    return Given(found, (*beam, *after))
+
+
+def _as_given(flag: Flag, known: argparse.Namespace) -> Any:
+    value = getattr(known, flag.name)
+    return tuple(value) if flag.many else value
 
 
 def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -164,11 +132,14 @@ def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
 def _parser(program: str, summary: str, flags: Sequence[Flag]) -> argparse.ArgumentParser:
     parser = _Parser(
         prog=program,
+        usage=f"{program} --source=URI [flags]",
         description=summary,
         allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="Any other flag is Beam's own; what follows -- goes to Beam unread.",
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, width=WIDTH, max_help_position=26),
+        epilog="DURATION is 250ms, 10s, 5m, 1h or 7d. Any other flag is Beam's own; what follows -- goes to Beam "
+        "unread.",
     )
+    parser.add_argument("--version", action="version", version=f"ecompulse {version('ecompulse')}")
     groups: dict[str, Any] = {}
     for flag in flags:
         group = groups.setdefault(flag.group, None) or parser.add_argument_group(flag.group)
@@ -183,10 +154,17 @@ def _parser(program: str, summary: str, flags: Sequence[Flag]) -> argparse.Argum
                 action="append" if flag.many else "store",
                 default=None,
                 help=text,
-                metavar=flag.name.rsplit("_", 1)[-1].upper() if not flag.choices else None,
+                metavar=metavar_of(flag),
                 choices=flag.choices,
             )
     return parser
+
+
+def metavar_of(flag: Flag) -> str:
+    """What the value of a flag is called in --help."""
+    if flag.choices:
+        return f"{{{','.join(flag.choices)}}}"
+    return flag.metavar or _METAVARS.get(flag.parse, "VALUE")
 
 
 def _shown(flag: Flag) -> str:
@@ -194,7 +172,7 @@ def _shown(flag: Flag) -> str:
         return flag.shown
     if flag.switch:
         return "off"
-    return "none" if flag.default in (None, []) else str(flag.default)
+    return "none" if flag.default in (None, ()) else str(flag.default)
 
 
 def _typed(flag: Flag) -> Callable[[str], Any]:
@@ -233,7 +211,7 @@ def _from_yaml(flag: Flag, value: Any, path: str) -> Any:
         raise UserError(f"--config: {path}: {flag.name}: {error}") from None
     if flag.choices and not set(parsed) <= set(flag.choices):
         raise UserError(f"--config: {path}: {flag.name}: {value!r} is none of {', '.join(flag.choices)}")
-    return parsed if flag.many else parsed[0]
+    return tuple(parsed) if flag.many else parsed[0]
 
 
 def _for_beam(key: str, value: Any) -> list[str]:
@@ -246,8 +224,6 @@ def _check_beam(unknown: Sequence[str], flags: Sequence[Flag], where: str) -> li
     """Pass on what Beam knows; UserError names what nobody knows, and its nearest neighbour."""
     if not unknown:
         return []
-    from pipelines.beam_flags import beam_flags
-
     theirs = beam_flags()
     ours = [flag.name for flag in flags]
     for text in unknown:

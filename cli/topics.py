@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from ecompulse.cli.settings import Kafka, Outputs
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import Store
 from ecompulse.io.kafka.address import SCHEME, check_topic, parse_address
@@ -13,18 +14,16 @@ from ecompulse.io.kafka.sink import KafkaSink
 from ecompulse.io.kafka.source import Reading
 from ecompulse.io.kafka.start import parse_start
 from ecompulse.io.stores import LocalStore
-from pipelines.flags import Options
-from pipelines.places import trigger_of
 
 
-def reading_of(options: Options) -> Reading:
+def reading_of(kafka: Kafka, *, bounded: bool) -> Reading:
     """How topics are read; UserError for a file of settings that is wrong."""
     return Reading(
-        settings=load_settings(options.kafka_config),
-        start=parse_start(options.start),
-        on_lost=options.on_lost_offsets,
-        bounded=not isinstance(trigger_of(options), int),
-        client=client_of(options),
+        settings=load_settings(kafka.kafka_config),
+        start=parse_start(kafka.start),
+        on_lost=kafka.on_lost_offsets,
+        bounded=bounded,
+        client=kafka.client,
     )
 
 
@@ -35,27 +34,22 @@ def lasting(uri: str) -> str:
     return f"{SCHEME}/{','.join(sorted(parse_address(uri, '--source').topics))}"
 
 
-def topic_sinks(options: Options, outputs: Store) -> list[KafkaSink]:
+def topic_sinks(settings: Outputs, kafka: Kafka, outputs: Store) -> list[KafkaSink]:
     """The sinks that are Kafka's; UserError, naming the flag, for one that cannot be."""
-    uris = [uri for uri in options.sink if uri.startswith(SCHEME)]
+    uris = [uri for uri in settings.sink if uri.startswith(SCHEME)]
     if not uris:
-        if options.route:
+        if settings.route:
             raise UserError("--route: there is no --sink=kafka://host:port")
         return []
-    if options.topic_prefix:
-        check_topic(options.topic_prefix, "--topic_prefix")
-    naming = Naming(options.topic_prefix or "", routes_of(options.route))
-    settings = load_settings(options.kafka_config)
+    if settings.topic_prefix:
+        check_topic(settings.topic_prefix, "--topic_prefix")
+    naming = Naming(settings.topic_prefix or "", routes_of(settings.route))
+    clients = load_settings(kafka.kafka_config)
     for uri in uris:
         if parse_address(uri, "--sink").topics:
             raise UserError(f"--sink: {uri}: names a topic; topics are named after outputs, see --topic_prefix")
-    client = client_of(options) or PYTHON
-    return [KafkaSink(uri, outputs, naming, options.sink_units, settings, options.ledger, client) for uri in uris]
-
-
-def client_of(options: Options) -> str:
-    """The client asked for; empty for what is installed."""
-    return "" if options.kafka_client == "auto" else str(options.kafka_client)
+    client = kafka.client or PYTHON
+    return [KafkaSink(uri, outputs, naming, settings.sink_units, clients, settings.ledger, client) for uri in uris]
 
 
 def routes_of(texts: Sequence[str]) -> Mapping[str, str]:
@@ -73,7 +67,7 @@ def routes_of(texts: Sequence[str]) -> Mapping[str, str]:
     return dict(routes)
 
 
-def check_topics(options: Options) -> None:
+def check_topics(settings: Outputs, kafka: Kafka) -> None:
     """UserError for brokers of a sink that do not answer or refuse us; nothing is made."""
-    for sink in topic_sinks(options, LocalStore("")):
+    for sink in topic_sinks(settings, kafka, LocalStore("")):
         sink.check()

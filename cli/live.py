@@ -12,14 +12,14 @@ from typing import Any, Final
 
 import yaml
 
+from ecompulse.cli.tool import print_facts
 from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.io.kafka.address import parse_address
 from ecompulse.io.kafka.settings import load_settings
 from ecompulse.io.signals import stop_on_signals
 from ecompulse.simulator.produce import RealClock, produce
 from ecompulse.simulator.settings import Settings, SettingsError
-from ecompulse.simulator.store import write_side
-from pipelines.tool import print_facts
+from ecompulse.simulator.store import enrichment, write_side
 
 PREFIX: Final = "shop."
 DELAY: Final = 10_000
@@ -84,7 +84,7 @@ def live(
 
     def follow(shop: Any) -> None:
         write_side(shop, out / "shop")
-        (out / "enrich.yaml").write_text(yaml.safe_dump(_enrichment(out / "shop")))
+        (out / "enrich.yaml").write_text(yaml.safe_dump(enrichment(out / "shop")))
         followers.extend(_start(job, out, servers, kafka_config, trigger) for job in JOBS)
         print(f"demo: {rate:g} events a second into kafka://{servers}/{PREFIX}events; Ctrl-C ends it", flush=True)
 
@@ -107,12 +107,6 @@ def live(
         for follower in followers:
             follower.end()
     return _tell(streams.sent, followers, failed, out)
-
-
-def _enrichment(shop: Path) -> dict[str, Any]:
-    from pipelines.demo import enrichment
-
-    return enrichment(shop)
 
 
 def _start(job: str, out: Path, servers: str, kafka_config: str | None, trigger: str) -> Follower:

@@ -4,33 +4,31 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from ecompulse.cli.places import open_place, warehouse_of
+from ecompulse.cli.settings import JobSettings, Places, Settings, Spark, absolute
 from ecompulse.epochs.errors import UserError
 from ecompulse.runners.engine import SPARK
-from pipelines.places import absolute, checkpoint_of, open_place, warehouse_of
 
 if TYPE_CHECKING:
     from ecompulse.runners.spark import SparkSettings
-    from pipelines.flags import Options
 
 _TASK_CPUS: Final = "spark.task.cpus"
 
 
-def spark_settings(job: str, options: "Options") -> "SparkSettings | None":
-    """Of a user's options; None for another runner. UserError when PySpark is not there, or a setting is none."""
-    if options.runner != SPARK:
-        return None
+def spark_settings(job: str, spark: Spark, num_shards: int) -> "SparkSettings":
+    """Of a user's flags; UserError when PySpark is not there, or a setting is none."""
     try:
         from ecompulse.runners.spark import SparkSettings
     except ModuleNotFoundError as error:
         if str(error.name).split(".")[0] not in {"pyspark", "py4j"}:
             raise
         raise UserError("--runner: PySparkRunner needs PySpark; install ecompulse[spark]") from None
-    conf = dict(_setting(text) for text in options.spark_conf)
+    conf = dict(_setting(text) for text in spark.spark_conf)
     conf.setdefault("spark.executorEnv.POLARS_MAX_THREADS", conf.get(_TASK_CPUS, "1"))
     return SparkSettings(
-        master=options.spark_master,
+        master=spark.spark_master,
         conf=conf,
-        parallelism=options.spark_parallelism or options.num_shards,
+        parallelism=spark.spark_parallelism or num_shards,
         app_name=job,
     )
 
@@ -42,31 +40,32 @@ def _setting(text: str) -> tuple[str, str]:
     return key, value
 
 
-def check_workers(runner: Any, job: str, options: "Options") -> None:
+def check_workers(runner: Any, job: str, settings: Settings[JobSettings]) -> None:
     """UserError, naming the flag, for a place that workers on other machines cannot see; starts Spark.
 
     Whether they see a disk that the user calls shared, they are asked.
     """
-    if options.runner != SPARK or not runner.remote:
+    places = settings.places
+    if settings.running.runner != SPARK or not runner.remote:
         return
-    if options.warehouse != "none" and warehouse_of(options).startswith("sqlite"):
+    if places.warehouse != "none" and warehouse_of(places).startswith("sqlite"):
         raise UserError("--warehouse: SQLite is a file of one machine; give postgresql:// or none on a cluster")
-    wanted = [("checkpoint", checkpoint_of(job, options)), *(("source", absolute(uri)) for uri in options.source)]
-    if options.lake != "none":
-        wanted.insert(1, ("lake", absolute(options.lake)))
+    wanted = [("checkpoint", places.checkpoint_of(job)), *(("source", absolute(uri)) for uri in settings.inputs.source)]
+    if places.lake != "none":
+        wanted.insert(1, ("lake", absolute(places.lake)))
     local = {flag: place for flag, place in wanted if "://" not in place}
-    if local and not options.shared_filesystem:
+    if local and not settings.spark.shared_filesystem:
         flag, place = next(iter(local.items()))
         raise UserError(f"--{flag}: {place} is on this machine's disk; give --shared_filesystem if all workers see it")
-    _probe(runner, {flag: place for flag, place in local.items() if flag != "source"}, options)
+    _probe(runner, {flag: place for flag, place in local.items() if flag != "source"}, places)
 
 
-def _probe(runner: Any, folders: dict[str, str], options: "Options") -> None:
+def _probe(runner: Any, folders: dict[str, str], places: Places) -> None:
     content = uuid.uuid4().hex.encode()
     files = {flag: Path(folder, f".probe-{uuid.uuid4().hex}") for flag, folder in folders.items()}
     try:
         for flag, path in files.items():  # with the modes of what the job will write there
-            open_place(flag, str(path.parent), options).put(path.name, content)
+            open_place(flag, str(path.parent), places).put(path.name, content)
         unseen = runner.unreadable({str(path): content for path in files.values()})
     finally:
         for path in files.values():

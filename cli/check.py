@@ -4,37 +4,36 @@ import sys
 import time
 from collections.abc import Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 import polars as pl
 
+from ecompulse.cli.headers import check_columns
+from ecompulse.cli.job import Build
+from ecompulse.cli.places import check_warehouse
+from ecompulse.cli.settings import Places
+from ecompulse.cli.sources import flag_of
+from ecompulse.cli.tool import print_table
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import EVENTS, Source
+from ecompulse.intake import Intake
+from ecompulse.io.stores import LocalStore
 from ecompulse.io.terminal import say
 from ecompulse.kernels.decode import Decoded, decode
 from ecompulse.kernels.event import EVENT_SCHEMA
-from pipelines.headers import check_columns
-from pipelines.launch import flag_of
-from pipelines.tool import print_table
-
-if TYPE_CHECKING:
-    from ecompulse.epochs.job import Job
-    from pipelines.intake import Intake
 
 ROWS: Final = 100
 _EXAMPLES: Final = 2
 _WIDTH: Final = 40  # characters of an example
 
 
-def check(job: "Job", sources: Sequence[Source]) -> int:
-    """Decode the first rows of each source and show them; returns the exit status.
+def check(job: str, build: Build, intake: Intake, sources: Sequence[Source], places: Places) -> int:
+    """Compose the job, decode the first rows of each source and show them; returns the exit status.
 
     Reads only: no checkpoint, lake or warehouse is made. UserError when a source has rows and none is good: the
     mapping is most likely another's.
     """
-    intake = _intake(job)
-    if intake is None:
-        raise UserError(f"--check: {job.name} is no job whose rows can be shown")
+    _compose(job, build, intake, sources, places)
     for source in sources:
         say(f"{source.uri}: the first rows as {source.role}", sys.stdout)
         mapping = intake.mapping_of(source.role)
@@ -50,8 +49,21 @@ def check(job: "Job", sources: Sequence[Source]) -> int:
                 f"--{flag_of(source.role)}: {source.uri}: none of the first {rows.height} rows is good: "
                 f"{decoded.dead['message'][0]}{'; see --mapping' if source.role == EVENTS else ''}"
             )
-    say(f"{job.name}: flags, mapping and files are good; nothing was written", sys.stdout)
+    say(f"{job}: flags, mapping and files are good; nothing was written", sys.stdout)
     return 0
+
+
+def _compose(job: str, build: Build, intake: Intake, sources: Sequence[Source], places: Places) -> None:
+    """The job's graph is whole, and the warehouse can take its tables."""
+    import apache_beam as beam
+
+    from ecompulse.cli.assemble import compose
+    from ecompulse.epochs.incarnation import OwnStore
+    from ecompulse.epochs.scope import Workspace
+
+    nowhere = LocalStore("")
+    graph = compose(beam.Pipeline(), Workspace(OwnStore(nowhere), nowhere, job, num_shards=1), sources, intake, build)
+    check_warehouse(places, graph.tables)
 
 
 def first_rows(source: Source) -> pl.DataFrame | None:
@@ -63,19 +75,10 @@ def first_rows(source: Source) -> pl.DataFrame | None:
     return None if first is None else first.head(ROWS)
 
 
-def check_headers(job: "Job", sources: Sequence[Source]) -> None:
+def check_headers(intake: Intake, sources: Sequence[Source]) -> None:
     """UserError when a source has other columns than it must have; nothing is shown."""
-    intake = _intake(job)
-    if intake is None:
-        return
     for source in sources:
         check_columns(source, intake.mapping_of(source.role), flag_of(source.role))
-
-
-def _intake(job: Any) -> "Intake | None":
-    """What the job reads by; jobs of visitors have theirs inside, and a job of somebody's own may have none."""
-    found: Intake | None = getattr(job if hasattr(job, "intake") else getattr(job, "visitors", None), "intake", None)
-    return found
 
 
 def _show(decoded: Decoded, rows: int) -> None:

@@ -1,0 +1,51 @@
+"""`ecompulse <job or tool>`: the same as `python -m pipelines.<job or tool>`."""
+
+import difflib
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Final, TextIO
+
+from ecompulse.io.terminal import say
+
+JOBS: Final = {
+    "event_enrichment": "enrich events with user, product, place and device",
+    "session_analytics": "sessions, funnels, abandonment",
+    "realtime_metrics": "KPIs in tumbling and sliding windows, alerts on them",
+    "anomaly_detection": "fraud scores and anomalies of KPIs, learnt on the stream",
+}
+
+TOOLS: Final = {
+    "demo": "simulate a shop and run the jobs on it",
+    "show": "read a table of the lake",
+    "audit": "was anything lost? a checkpoint against its sinks",
+    "checkpoint": "inspect, verify, fork or reshard a checkpoint",
+    "lookups": "fill a look-up store from a file",
+    "deadletters": "list, show or replay dead letters",
+    "lake": "compact or vacuum the tables of a lake",
+}
+
+COMMANDS: Final = {**JOBS, **TOOLS}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments and arguments[0] in {"-h", "--help"}:
+        _usage(sys.stdout)
+        return 0
+    if not arguments or arguments[0] not in COMMANDS:
+        if arguments:
+            near = difflib.get_close_matches(arguments[0], COMMANDS, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            say(f"ecompulse: {arguments[0]}: no such command{hint}")
+        _usage(sys.stderr)
+        return 2
+    room = "pipelines" if arguments[0] in JOBS else "ecompulse.cli"
+    return int(importlib.import_module(f"{room}.{arguments[0]}").main(arguments[1:]))
+
+
+def _usage(to: TextIO) -> None:
+    print("usage: ecompulse COMMAND [flags]; each has --help", file=to)
+    for name, text in COMMANDS.items():
+        print(f"  {name:<18} {text}", file=to)

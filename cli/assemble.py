@@ -1,0 +1,233 @@
+"""Put a driver together from a job, its sources and a user's options."""
+
+import io
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from ecompulse.cli.job import Build
+from ecompulse.cli.patience import WallClock, patience
+from ecompulse.cli.places import check_warehouse, open_place, warehouse_of
+from ecompulse.cli.report import Report, reporter
+from ecompulse.cli.settings import JobSettings, Places, Running, Settings, absolute
+from ecompulse.cli.spark import check_workers, spark_settings
+from ecompulse.cli.topics import lasting, topic_sinks
+from ecompulse.epochs.audit import Graph
+from ecompulse.epochs.backup import Backup, require_restored
+from ecompulse.epochs.checkpoint import OUTPUTS, Checkpoint, open_checkpoint, refuse_sinks
+from ecompulse.epochs.driver import Driver, Trigger
+from ecompulse.epochs.driver import Settings as DriverSettings
+from ecompulse.epochs.errors import UserError
+from ecompulse.epochs.incarnation import OwnStore
+from ecompulse.epochs.plan import CURRENT, Operator, Planner
+from ecompulse.epochs.protocols import EVENTS, Owner, Sink, Source, Store
+from ecompulse.epochs.replay import ReplaySource, reads_as
+from ecompulse.epochs.scope import Workspace
+from ecompulse.epochs.telemetry import gauges
+from ecompulse.epochs.watermark import WatermarkPolicy
+from ecompulse.intake import Intake
+from ecompulse.io.lock import DriverLock
+from ecompulse.io.lookups.usage import PART as LOOKUPS
+from ecompulse.io.lookups.usage import describe_usage
+from ecompulse.io.s3 import storage_options
+from ecompulse.io.sinks.delta import DeltaSink
+from ecompulse.io.sinks.jsonlines import JsonLinesSink
+from ecompulse.io.sinks.warehouse import WarehouseSink
+from ecompulse.io.stores import LocalStore, open_store
+from ecompulse.kernels.fraud.quality import PART as MODELS
+from ecompulse.runners.engine import SPARK, executor, new_pipeline
+from ecompulse.scope import JobScope
+
+if TYPE_CHECKING:
+    from ecompulse.io.prometheus import Exporter
+
+
+def compose(pipeline: Any, space: Workspace, sources: Sequence[Source], intake: Intake, build: Build) -> Graph:
+    """Build a job's pipeline; what it consists of."""
+    scope = JobScope(pipeline, space, [(reads_as(source.role), source.reader()) for source in sources], intake)
+    build(scope)
+    return scope.finish()
+
+
+@contextmanager
+def assemble(
+    job: str,
+    build: Build,
+    intake: Intake,
+    sources: Sequence[Source],
+    settings: Settings[JobSettings],
+    stop: threading.Event,
+) -> Iterator[Driver]:
+    """A driver that holds its checkpoint until the context ends."""
+    places, epochs = settings.places, settings.epochs
+    patiently = patience(job, epochs.publish_attempts)
+    store = open_place("checkpoint", places.checkpoint_of(job), places)
+    outputs = _outputs(store, places)
+    saved = places.checkpoint_backup
+    backup = open_place("checkpoint_backup", absolute(saved), places) if saved else None
+    sinks = sinks_of(outputs, settings)
+    # All that a user may have got wrong comes before anything is made.
+    pipeline = _pipeline(job, settings)
+    check_workers(pipeline.runner, job, settings)
+    sources = [*sources, ReplaySource(store, len(sources))]
+    space = Workspace(OwnStore(store), outputs, job, epochs.num_shards, places.instance)
+    graph = compose(pipeline, space, sources, intake, build)
+    patiently(partial(check_warehouse, places, graph.tables))
+    with _held(store), _exporting(job, outputs, settings.running) as exporter:
+        if backup:
+            patiently(partial(require_restored, store, backup))
+        fixed = fixed_settings(job, sources[:-1], graph.operators, settings)
+        checkpoint = patiently(partial(open_checkpoint, store, fixed))
+        refuse_sinks(store, [sink.name for sink in sinks])
+        for place in (store, outputs, backup):
+            if isinstance(place, LocalStore):
+                place.sweep()  # once per start: a lake has many files
+        space.open(checkpoint)
+        yield Driver(
+            owner=_owner(job, checkpoint, settings),
+            checkpoint=checkpoint,
+            sources=sources,
+            planner=_planner(graph, sources, settings),
+            sinks=sinks,
+            run=executor(pipeline, partial(_label, job, space.checkpoint)),
+            clock=WallClock(),
+            settings=_settings(settings),
+            report=_both(reporter(settings.running.progress), exporter.progress)
+            if exporter
+            else reporter(settings.running.progress),
+            graph=graph,
+            committed=exporter.committed if exporter else lambda _seal: None,
+            describe={LOOKUPS: describe_usage, MODELS: gauges},
+            backup=Backup(checkpoint, backup, outputs=places.lake == "none") if backup else None,
+            stop=stop,
+        )
+
+
+def _owner(job: str, checkpoint: Checkpoint, settings: Settings[JobSettings]) -> Owner:
+    """Whose rows they are; old ones can be replaced as long as there are none of the job's own."""
+    fresh = checkpoint.last_commit() == 0
+    replaces = settings.outputs.replace and fresh
+    return Owner(job, checkpoint.id, settings.places.instance, checkpoint.succeeds, replaces)
+
+
+def _label(job: str, store: Store) -> str:
+    """What an engine's own page calls the run that is on."""
+    return f"{job} epoch {json.loads(store.get(CURRENT))['epoch']}"
+
+
+@contextmanager
+def _exporting(job: str, outputs: Store, running: Running) -> Iterator["Exporter | None"]:
+    """The Prometheus endpoint, while the driver is there."""
+    if not running.metrics_port:
+        yield None
+        return
+    from ecompulse.io.prometheus import Exporter
+
+    exporter = Exporter(job, outputs)
+    end = exporter.serve(running.metrics_port, running.metrics_host)
+    try:
+        yield exporter
+    finally:
+        end()
+
+
+def _both(first: Report, second: Report) -> Report:
+    def tell(progress: Mapping[str, Any]) -> None:
+        first(progress)
+        second(progress)
+
+    return tell
+
+
+@contextmanager
+def _held(store: Store) -> Iterator[None]:
+    """No other living driver works on the checkpoint, where there is a disk to say so on."""
+    if not isinstance(store, LocalStore):
+        yield
+        return
+    lock = DriverLock(Path(store.root))
+    try:
+        lock.acquire()
+    except OSError as error:
+        raise UserError(f"--checkpoint: {store.root}: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _pipeline(job: str, settings: Settings[JobSettings]) -> Any:
+    """An empty pipeline; UserError for a runner or a flag's value that Beam refuses."""
+    complaint, runner = io.StringIO(), settings.running.runner
+    try:
+        with redirect_stderr(complaint):  # Beam's own parser prints its usage, all of it
+            PipelineOptions(list(settings.beam)).get_all_options()  # else they are parsed when the first epoch runs
+            spark = spark_settings(job, settings.spark, settings.epochs.num_shards) if runner == SPARK else None
+            return new_pipeline(runner, settings.beam, spark)
+    except SystemExit:
+        last = complaint.getvalue().strip().rpartition("\n")[2]
+        raise UserError(last.rpartition("error: ")[2].removeprefix("argument ")) from None
+    except (ValueError, ImportError, AttributeError) as error:
+        raise UserError(f"--runner: {runner}: {str(error).splitlines()[0]}") from None
+
+
+def fixed_settings(
+    job: str, sources: Sequence[Source], operators: Sequence[Operator], settings: Settings[JobSettings]
+) -> dict[str, Any]:
+    """What may not change in the life of a checkpoint."""
+    roles, instance = [source.role for source in sources], settings.places.instance
+    return {
+        "job": job,
+        "sources": [lasting(source.uri) for source in sources],
+        **({"roles": roles} if set(roles) != {EVENTS} else {}),
+        "num_shards": settings.epochs.num_shards,
+        **({"instance": instance} if instance is not None else {}),
+        "operators": {operator.name: operator.kernel.version for operator in operators},
+        **{flag: value for operator in operators for flag, value in operator.fixed.items()},
+    }
+
+
+def sinks_of(outputs: Store, settings: Settings[JobSettings]) -> list[Sink]:
+    """The sinks, in the order in which an epoch is published."""
+    sinks: list[Sink] = []
+    places, further = settings.places, settings.outputs
+    if places.lake != "none":
+        sinks.append(DeltaSink(outputs, storage_options(outputs.root, places.s3_endpoint)))
+    if places.warehouse != "none":
+        sinks.append(WarehouseSink(warehouse_of(places), outputs))
+    folders = [absolute(uri.removeprefix("jsonl:").removeprefix("//")) for uri in further.sink if "jsonl:" in uri]
+    lines = (JsonLinesSink(folder, outputs) for folder in folders)
+    return [*sinks, *lines, *topic_sinks(further, settings.kafka, outputs)]
+
+
+def _outputs(store: Store, places: Places) -> Store:
+    """Where workers leave the files of tables: the lake, or the checkpoint where there is none."""
+    if places.lake != "none":
+        return open_place("lake", absolute(places.lake), places)
+    return open_store(f"{store.root}/{OUTPUTS}", places.s3_endpoint)
+
+
+def _planner(graph: Graph, sources: Sequence[Source], settings: Settings[JobSettings]) -> Planner:
+    time = settings.time
+    policy = WatermarkPolicy(time.watermark_delay, time.idle_after, time.idle_advance)
+    return Planner(sources, policy, graph.operators, drain=settings.epochs.drain, endless=settings.endless)
+
+
+def _settings(settings: Settings[JobSettings]) -> DriverSettings:
+    trigger, epochs = settings.trigger, settings.epochs
+    return DriverSettings(
+        trigger=Trigger(trigger / 1000 if isinstance(trigger, int) else None, trigger == "once"),
+        max_rows=epochs.max_records_per_epoch,
+        num_shards=epochs.num_shards,
+        keep_epochs=epochs.keep_epochs,
+        run_attempts=epochs.epoch_attempts,
+        publish_attempts=epochs.publish_attempts,
+        max_dead_ratio=settings.inputs.max_dead_ratio,
+        accept_clock=settings.time.accept_clock,
+    )

@@ -1,0 +1,138 @@
+"""`python -m pipelines.deadletters list|show|replay`: what became no event, why, and how it becomes one after all."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from ecompulse.cli.guard import guarded
+from ecompulse.cli.settings import absolute
+from ecompulse.cli.tool import ToolParser, print_table
+from ecompulse.cli.values import web_address
+from ecompulse.epochs.checkpoint import last_commit, positions_after, read_meta
+from ecompulse.epochs.errors import UserError
+from ecompulse.epochs.replay import due, ledger, queue
+from ecompulse.io.delta.lake import Lake
+from ecompulse.io.letters import Chosen, choose
+from ecompulse.io.sinks.lines import json_lines
+from ecompulse.io.stores import open_store
+from ecompulse.io.terminal import say
+
+TABLE = "dead_letters"
+_SHOWN = ("seen_at", "job", "rule", "message", "source", "partition", "offset", "raw")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    return guarded("deadletters", lambda: _command(sys.argv[1:] if argv is None else argv))
+
+
+def _command(argv: Sequence[str]) -> int:
+    options = _parser().parse_args(argv)
+    if options.limit is not None and options.limit < 0:
+        raise UserError("--limit: must not be below zero")
+    rows = chosen_rows(options)
+    if options.verb == "list":
+        _print(summary(rows), options.format)
+    elif options.verb == "show":
+        _print(as_text(rows.reverse().head(options.limit)), options.format)
+    else:
+        _replay(rows, options)
+    return 0
+
+
+def _parser() -> ToolParser:
+    parser = ToolParser(prog="python -m pipelines.deadletters", description="Look at dead letters, or replay them.")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb, text in (
+        ("list", "count them by job, rule, source and day"),
+        ("show", "print them: raw row, rule, message, position; the newest first"),
+        ("replay", "give them back to the job, which reads them with its next epoch; each once, however often asked"),
+    ):
+        sub = verbs.add_parser(verb, help=text, description=text)
+        sub.add_argument("--lake", default="./lake", help="directory or s3:// place of the Delta tables [./lake]")
+        sub.add_argument("--s3_endpoint", type=web_address, help="URL of an S3-compatible server [AWS]")
+        sub.add_argument("--job", help="of this job only [all; replay: the checkpoint's]")
+        sub.add_argument("--rule", help="of this rule only [all]")
+        sub.add_argument("--source", help="from this file or topic only [all]")
+        sub.add_argument("--day", help="seen on this UTC date only, such as 2026-03-01 [all]")
+        default = 20 if verb == "show" else None
+        sub.add_argument("--limit", type=int, default=default, help=f"letters at the most [{default or 'all'}]")
+        if verb != "replay":
+            sub.add_argument("--format", choices=("table", "json"), default="table", help="[table]")
+        if verb == "replay":
+            sub.add_argument("--checkpoint", required=True, help="directory or s3:// place of the job's checkpoint")
+            sub.add_argument("--dry_run", action="store_true", help="only say what would be replayed [off]")
+    return parser
+
+
+def chosen_rows(options: Any) -> pl.DataFrame:
+    """The dead letters that a user asks for, oldest first, all their limit aside."""
+    lake = Lake(options.lake.rstrip("/"), options.s3_endpoint)
+    rows = pl.DataFrame(lake.table(TABLE).to_pyarrow_table())
+    for column in ("job", "rule", "source"):
+        wanted = getattr(options, column)
+        if wanted is not None:
+            rows = rows.filter(pl.col(column) == wanted)
+    if options.day is not None:
+        rows = rows.filter(pl.col("seen_at").dt.date().cast(pl.String) == options.day)
+    return rows.sort("seen_at", "source", "partition", "offset")
+
+
+def summary(rows: pl.DataFrame) -> pl.DataFrame:
+    """Letters by job, rule, source and UTC day."""
+    day = pl.col("seen_at").dt.date().alias("day")
+    return rows.group_by("job", "rule", "source", day).agg(letters=pl.len()).sort("job", "rule", "source", "day")
+
+
+def as_text(rows: pl.DataFrame) -> pl.DataFrame:
+    """Letters as a person reads them; bytes that are no UTF-8 are escaped."""
+    raw = [raw.decode(errors="backslashreplace") for raw in rows["raw"]]
+    return rows.with_columns(raw=pl.Series(raw, dtype=pl.String)).select(_SHOWN)
+
+
+def _print(frame: pl.DataFrame, form: str) -> None:
+    if form == "json":
+        print(json_lines(frame).decode(), end="")
+    else:
+        print_table(frame, rows=frame.height)
+
+
+def _replay(rows: pl.DataFrame, options: Any) -> None:
+    store = open_store(absolute(options.checkpoint), options.s3_endpoint)
+    settings = read_meta(store)["settings"]
+    if options.job not in (None, settings["job"]):
+        raise UserError(f"--job: {store.root} is a checkpoint of {settings['job']}")
+    last = last_commit(store)
+    files = {name for known in positions_after(store, last) for name in known} if last else set()
+    chosen = choose(rows, settings, files)
+
+    def fresh(replayed: pl.DataFrame) -> pl.DataFrame:
+        letters = due(chosen.letters, replayed)
+        return letters if options.limit is None else letters.head(options.limit)
+
+    count = fresh(ledger(store)).height if options.dry_run else queue(store, fresh)
+    _say(chosen, count, store.root, dry=options.dry_run)
+
+
+def _say(chosen: Chosen, count: int, root: str, *, dry: bool) -> None:
+    before = (
+        due(chosen.letters, chosen.letters.clear().select("source", "partition", "offset", "seen_at")).height - count
+    )
+    say(f"{count:,} dead letters {'would be' if dry else 'are'} queued in {root}/replay", sys.stdout)
+    for number, why in (
+        (before, "were queued before, or are above --limit"),
+        (chosen.protected, "hold what the privacy policy hid: read them again where they came from"),
+        (chosen.updates, "are rows of an update stream: put corrected rows into a new file of it"),
+        (
+            chosen.cut,
+            "are too large for a row, and only their first bytes were kept: read them again where they came from",
+        ),
+        (chosen.files, "are files that could not be read, which are read by themselves when they change"),
+        (chosen.headless, "are rows of CSV files that are gone, and their headers with them"),
+    ):
+        if number:
+            say(f"{number:,} {why}", sys.stdout)
+    if count and not dry:
+        print("run the job on this checkpoint, with what was mended: it reads them with its next epoch")

@@ -1,0 +1,117 @@
+"""Start a job: flags to driver, errors to exit statuses."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from ecompulse.cli.guard import DONE, INTERRUPTED, run_guarded
+from ecompulse.cli.job import Build, JobSpec
+from ecompulse.cli.settings import JobSettings, Kind, read_settings
+from ecompulse.epochs.errors import UserError
+from ecompulse.io.signals import stop_on_signals
+from ecompulse.io.terminal import say
+
+if TYPE_CHECKING:
+    from ecompulse.epochs.driver import Driver
+    from ecompulse.scope import JobScope
+
+_NAMED: Final = 3  # files of a kind, in lines for people
+_MUCH_LATE: Final = 0.01  # share of late rows from which something is wrong with their order
+
+
+def run(name: str, summary: str, build: Callable[["JobScope"], None], argv: Sequence[str] | None = None) -> int:
+    """Run a job that has no flags of its own; returns the exit status.
+
+    Args:
+        name: part of table rows, ledgers and the default checkpoint.
+        summary: for --help.
+        build: composes the pipeline.
+        argv: the command line, without the program [sys.argv].
+    """
+    made: Build = build
+    return main(JobSpec(name, summary, JobSettings, lambda _settings, _intake: made), argv)
+
+
+def main(spec: JobSpec[Kind], argv: Sequence[str] | None = None) -> int:
+    """Run a job from the command line; returns the exit status."""
+    return run_guarded(spec.name, lambda: _run(spec, sys.argv[1:] if argv is None else argv))
+
+
+def _run(spec: JobSpec[Kind], argv: Sequence[str]) -> int:
+    settings = read_settings(f"python -m pipelines.{spec.name}", spec.summary, spec.settings, argv)
+    if not settings.inputs.source and settings.own.needs_events:
+        raise UserError("--source: is required; see --help")
+    # From here on: whoever only asks for --help need not wait for what follows to be imported.
+    from ecompulse.cli.config import open_intake
+    from ecompulse.cli.patience import patience
+    from ecompulse.cli.places import check_places, check_stores, is_fresh
+    from ecompulse.cli.sources import open_sources
+    from ecompulse.cli.topics import check_topics
+
+    places, checking = settings.places, settings.running.check
+    check_places(spec.name, places, settings.outputs.sink)
+    patiently = patience(spec.name, 1 if checking else settings.epochs.publish_attempts)
+    intake = patiently(partial(open_intake, settings.inputs, settings.lookups, settings.time))
+    build = spec.make(settings, intake)
+    sources = patiently(partial(open_sources, settings))
+    patiently(partial(check_topics, settings.outputs, settings.kafka))
+    patiently(partial(check_stores, spec.name, places, writable=not checking))
+    if checking:
+        from ecompulse.cli.check import check
+
+        return check(spec.name, build, intake, sources, places)
+    if patiently(partial(is_fresh, spec.name, places)):
+        from ecompulse.cli.check import check_headers
+
+        check_headers(intake, sources)
+    stop = stop_on_signals(first=_say_so, again=lambda number: os._exit(128 + number))
+    from ecompulse.cli.assemble import assemble
+    from ecompulse.cli.report import is_live
+
+    with assemble(spec.name, build, intake, sources, settings, stop) as driver:
+        committed = driver.start()
+        status = _farewell(spec.name, driver, committed, shown=is_live(settings.running.progress))
+        advice = settings.own.advice(driver.totals)
+        if advice and status == DONE:
+            say(f"{spec.name}: {advice}")
+        return status
+
+
+def _say_so() -> None:
+    os.write(2, b"stopping after the epoch in hand; once more to stop at once\n")  # print may be interrupted itself
+
+
+def _farewell(name: str, driver: "Driver", committed: int, *, shown: bool) -> int:
+    from ecompulse.epochs.protocols import REPLAY
+
+    checkpoint = driver.checkpoint
+    where = f"checkpoint {checkpoint.store.root} is at epoch {checkpoint.last_commit()}"
+    if driver.stop.is_set():
+        say(f"{name}: interrupted; {where}")
+        return INTERRUPTED
+    read, late, dead = (driver.totals[name] for name in ("input", "late_events", "dead_letters"))
+    if dead and shown:
+        say(f"{name}: {dead:,} of {read:,} rows are dead letters; `deadletters list` says why")
+    if late > read * _MUCH_LATE:
+        say(
+            f"{name}: {late:,} of {read:,} rows were late; read files in the order of their events (--file_order), "
+            "or raise --watermark_delay",
+        )
+    for path, why in list(driver.planner.unreadable.items())[:_NAMED]:
+        say(f"{name}: {path}: {why}; it is tried again when it changes")
+    waiting = driver.planner.waiting
+    for path, size in list(waiting.items())[:_NAMED]:
+        say(f"{name}: {path}: its last {size:,} bytes wait for their line end; --drain reads them")
+    if len(waiting) > _NAMED:
+        say(f"{name}: so do the last bytes of {len(waiting) - _NAMED:,} other files")
+    if not committed and not checkpoint.last_commit():
+        places = ", ".join(source.uri for source in driver.sources if source.role != REPLAY)
+        say(f"{name}: no rows yet in {places}")
+    elif not committed and not waiting:
+        say(
+            f"{name}: {where}, no new rows; a run from the beginning needs another --checkpoint, and --replace to take "
+            "the place of these rows",
+        )
+    return DONE

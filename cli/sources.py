@@ -1,0 +1,54 @@
+"""The sources that flags name."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from ecompulse.cli.settings import JobSettings, Settings
+from ecompulse.cli.topics import reading_of
+from ecompulse.epochs.errors import UserError
+from ecompulse.epochs.protocols import EVENTS, Source
+from ecompulse.io.sources import open_source
+
+
+def open_sources(settings: Settings[JobSettings]) -> list[Source]:
+    """The sources that a user named; UserError when nothing is there."""
+    inputs = settings.inputs
+    wanted = [(EVENTS, uri) for uri in inputs.source] + list(settings.own.further)
+    reading = reading_of(settings.kafka, bounded=not settings.endless)
+
+    def opened(index: int, role: str, uri: str) -> Source:
+        try:
+            return open_source(
+                uri,
+                index,
+                order=inputs.file_order,
+                max_files=inputs.max_files_per_epoch,
+                role=role,
+                reading=reading,
+                s3_endpoint=settings.places.s3_endpoint,
+                on_bad_file=inputs.on_bad_file,
+            )
+        except UserError as error:
+            raise UserError(str(error).replace("--source:", f"--{flag_of(role)}:", 1)) from None
+
+    sources = [opened(index, role, uri) for index, (role, uri) in enumerate(wanted)]
+    _refuse_twice(sources)
+    return sources
+
+
+def _refuse_twice(sources: Sequence[Source]) -> None:
+    """UserError when two sources would read the same: all its rows would be there twice."""
+    readers: dict[tuple[str, str], Source] = {}
+    roles = Counter(source.role for source in sources)
+    for source in sources:
+        for name in sorted(source.reads() if roles[source.role] > 1 else ()):  # to list large folders takes its time
+            other = readers.setdefault((source.role, name), source)
+            if other is not source:
+                alike = source.uri == other.uri
+                said = f"{source.uri} is given twice" if alike else f"{source.uri} and {other.uri} both read {name}"
+                raise UserError(f"--{flag_of(source.role)}: {said}; name it once")
+
+
+def flag_of(role: str) -> str:
+    """The flag that names sources of a role."""
+    return "source" if role == EVENTS else role

@@ -1,0 +1,106 @@
+"""Values of flags: text to what it means; ValueError says what is wrong with it."""
+
+import re
+from math import isfinite
+from typing import Final
+from urllib.parse import urlsplit
+
+from ecompulse.io.kafka.start import parse_start
+from ecompulse.kernels.zones import is_zone
+
+_UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+def duration(text: str) -> int:
+    """`250ms`, `10s`, `5m`, `1h`, `7d` as ms."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", text.strip())
+    if not match:
+        raise ValueError(f"{text!r} is no duration; write 250ms, 10s, 5m, 1h or 7d")
+    return round(float(match[1]) * _UNITS[match[2]])
+
+
+def count(text: str) -> int:
+    """A whole number above zero."""
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"{text!r} is no whole number above zero")
+    return int(text)
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= 1:
+        raise ValueError(f"{text!r} is no number from 0 to 1")
+    return value
+
+
+def whole(text: str) -> int:
+    """A whole number, 0 or more."""
+    if not text.isdecimal():
+        raise ValueError(f"{text!r} is no whole number")
+    return int(text)
+
+
+def zone(text: str) -> str:
+    """A time zone by its IANA name."""
+    if text == "UTC":
+        return text
+    if not is_zone(text):
+        raise ValueError(f"{text!r} is no time zone such as UTC or Europe/Berlin")
+    return text
+
+
+def instance(text: str) -> str:
+    """A name of an instance of a job: part of ids, rows and paths."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", text):
+        raise ValueError(f"{text!r} is no name; letters, digits, `_`, `.` and `-`, at most 63, are")
+    return text
+
+
+def web_address(text: str) -> str:
+    """`http://HOST:PORT` or `https://...`, without a slash at its end."""
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("is no address; write http://HOST:PORT or https://HOST")  # it may hold a password
+    return text.rstrip("/")
+
+
+def trigger(text: str) -> str | int:
+    """`available-now`, `once`, or a duration in ms."""
+    return text if text in {"available-now", "once"} else duration(text)
+
+
+def start(text: str) -> str:
+    """Where Kafka partitions begin; ValueError when it says nothing that can be."""
+    parse_start(text)
+    return text
+
+
+def positive(text: str) -> float:
+    """A number above zero."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not isfinite(found) or found <= 0:
+        raise ValueError(f"{text!r} is no number above zero")
+    return found
+
+
+def lasting(text: str) -> int:
+    """A duration above zero, ms."""
+    found = duration(text)
+    if found < 1:
+        raise ValueError(f"{text!r} is no duration above zero")
+    return found
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Names with commas between them."""
+    found = tuple(part.strip() for part in text.split(","))
+    if not all(found):
+        raise ValueError(f"{text!r} is no list such as orders,page_views")
+    return found

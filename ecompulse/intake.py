@@ -1,0 +1,91 @@
+"""How a job takes in rows: mapping, enrichment settings, data quality. Frozen, and known before Beam is imported."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+import polars as pl
+
+from ecompulse.epochs.errors import UserError
+from ecompulse.epochs.protocols import EVENTS, TableSpec
+from ecompulse.io.lookups.resources import open_resources
+from ecompulse.kernels.anomalies.readings import METRIC_MAPPING, to_points
+from ecompulse.kernels.anomalies.readings import ROLE as KPIS
+from ecompulse.kernels.config import ConfigError
+from ecompulse.kernels.enrich.config import EnrichConfig
+from ecompulse.kernels.enrich.enrichment import enriched_schema
+from ecompulse.kernels.enrich.pii import apply_to_versions
+from ecompulse.kernels.enrich.versions import KEYS, TYPES, change_mapping, to_versions
+from ecompulse.kernels.event import FRAME_SCHEMA, STORED_LETTER_SCHEMA
+from ecompulse.kernels.fraud.labels import LABEL_MAPPING, to_labels
+from ecompulse.kernels.fraud.labels import ROLE as LABELS
+from ecompulse.kernels.mapping import Mapping
+from ecompulse.kernels.quality_totals import TOTALS_SCHEMA, TotalQuality
+
+DEAD_LETTERS: Final = TableSpec("dead_letters", STORED_LETTER_SCHEMA, "seen_at")
+DATA_QUALITY: Final = TableSpec("data_quality", TOTALS_SCHEMA, "window_start", warehouse=True, revised=True)
+
+PERSON: Final = ("user_id", "anonymous_id")
+"""Whose rows stay in order in a topic of events."""
+
+Reshape = Callable[[pl.DataFrame], pl.DataFrame]
+
+_MAPPINGS: Final = {
+    **{f"{step}_updates": change_mapping(step) for step in KEYS},
+    LABELS: LABEL_MAPPING,
+    KPIS: METRIC_MAPPING,
+}
+"""How rows of other roles than events are read as events."""
+
+HOUR_MS: Final = 3_600_000
+
+
+@dataclass(frozen=True)
+class Intake:
+    """How a job takes in rows.
+
+    Attributes:
+        mapping: of foreign fields; None for the event itself.
+        enrich: what the enrichment steps do.
+        quality: sums data quality per window.
+    """
+
+    mapping: Mapping | None = None
+    enrich: EnrichConfig = field(default_factory=EnrichConfig)
+    quality: TotalQuality = field(default_factory=lambda: TotalQuality(HOUR_MS))
+
+    def columns_of(self, step: str) -> pl.Schema:
+        """Columns that a keyed step adds, unprefixed: its look-up's, else those declared for its update stream."""
+        finder = getattr(open_resources(self.enrich), step)
+        declared = getattr(self.enrich.steps, step).columns
+        return finder.columns if finder else pl.Schema({name: TYPES[kind] for name, kind in declared.items()})
+
+    def schema(self) -> pl.Schema:
+        """Columns of an enriched event; UserError when the settings do not fit each other."""
+        try:
+            return enriched_schema(self.enrich, FRAME_SCHEMA, self.columns_of("user"), self.columns_of("product"))
+        except ConfigError as error:
+            raise UserError(f"--enrich: {error}") from None
+
+    def mapping_of(self, role: str) -> Mapping | None:
+        """How rows of a role are read."""
+        return self.mapping if role == EVENTS else _MAPPINGS[role]
+
+    def reshape_of(self, role: str, columns: pl.Schema | None = None, watched: tuple[str, ...] = ()) -> Reshape | None:
+        """What good rows of a role become: None for events; versions with `columns`, labels, or `watched` points."""
+        if role == EVENTS:
+            return None
+        if role == LABELS:
+            return to_labels
+        if role == KPIS:
+            return partial(to_points, watched=watched)
+        step, given = role.removesuffix("_updates"), columns or pl.Schema()
+        return partial(_versions, step=step, columns=given, enrich=self.enrich)
+
+
+def _versions(changes: pl.DataFrame, step: str, columns: pl.Schema, enrich: EnrichConfig) -> pl.DataFrame:
+    """Versions of decoded changes, under the privacy policy."""
+    policy = enrich.steps.pii
+    key = open_resources(enrich).pii_key if policy.active else None
+    return apply_to_versions(to_versions(changes, step, columns), policy, key)

@@ -1,0 +1,183 @@
+"""`JobScope`: what a job of a shop composes with. Events come in enriched, and nothing is lost on the way.
+
+Dead letters, late rows and data quality are written by the scope itself: a job need not think of them.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, Final
+
+import apache_beam as beam
+import polars as pl
+
+from ecompulse.epochs.audit import Graph
+from ecompulse.epochs.keyed import Keyed
+from ecompulse.epochs.protocols import EVENTS, Reader, TableSpec
+from ecompulse.epochs.scope import Scope, Workspace
+from ecompulse.intake import DATA_QUALITY, DEAD_LETTERS, Intake, Reshape
+from ecompulse.io.lookups.resources import open_resources, take_usage
+from ecompulse.kernels.anomalies.readings import ROLE as KPIS
+from ecompulse.kernels.bots import ACCOUNTS as BOTS
+from ecompulse.kernels.bots import Bots, count_bots, divide_bots
+from ecompulse.kernels.dedup import Deduplicate
+from ecompulse.kernels.enrich.joins import Joins
+from ecompulse.kernels.fraud.labels import ROLE as LABELS
+from ecompulse.kernels.identity import NEEDED, ResolveIdentity
+from ecompulse.kernels.quality_totals import book_under, count_late
+from ecompulse.kernels.rows import conform
+from ecompulse.kernels.step import Kernel
+from ecompulse.transforms.decode import IGNORED, QUALITY, DecodeRows
+from ecompulse.transforms.enrich import EnrichEvents
+from ecompulse.transforms.frames import map_frames, split_frames
+from ecompulse.transforms.join import JoinEvents
+
+LATE: Final = "late_events"
+"""Output of a kernel that holds what came too late for it, and the table that has it."""
+
+COUNTED: Final = "counted"
+"""Account of the events of people, whatever a job makes of them."""
+
+_SOURCES: Final = {"channel": "campaign_channel", "country": "geo_country"}
+_NAMED: Final = pl.Schema(dict.fromkeys(("device", *_SOURCES), pl.String()))
+"""Columns by which analytics tells segments apart."""
+
+
+class JobScope(Scope):
+    """A `Scope` that reads the events of a shop.
+
+    Whoever reads gets PCollections of frames. Bad rows are written to `dead_letters`, what a kernel gives out as
+    `late_events` to the table of that name, and both are counted in `data_quality`.
+    """
+
+    def __init__(
+        self, pipeline: beam.Pipeline, space: Workspace, readers: Sequence[tuple[str, Reader]], intake: Intake
+    ) -> None:
+        """`intake`: how rows are read."""
+        super().__init__(pipeline, space, readers)
+        self.intake = intake
+        self._quality: list[Any] = []
+        self._late: list[tuple[Any, pl.Schema]] = []
+
+    def events(self) -> Any:
+        """Decoded events (FRAME_SCHEMA); see `enriched`."""
+        return self._decoded(EVENTS, None)
+
+    def changes(self, step: str, columns: pl.Schema) -> Any:
+        """Versions of a step's update stream."""
+        role = f"{step}_updates"
+        return self._decoded(role, self.intake.reshape_of(role, columns=columns))
+
+    def labels(self) -> Any:
+        """Labels of transactions (LABELLED_SCHEMA)."""
+        return self._decoded(LABELS, self.intake.reshape_of(LABELS))
+
+    def kpis(self, watched: tuple[str, ...]) -> Any:
+        """Points of metrics that were computed elsewhere, of those that are watched."""
+        return self._decoded(KPIS, self.intake.reshape_of(KPIS, watched=watched))
+
+    def enriched(self) -> Any:
+        """Events with the columns of all steps (`Intake.schema`)."""
+        steps = EnrichEvents(self.intake.enrich, open_resources, take_usage)
+        enriched = self.events() | "EnrichEvents" >> steps
+        return enriched | "Conform" >> map_frames(conform, self.intake.schema())
+
+    def people(self, bots: Bots = "exclude", dedup: Deduplicate | None = None) -> Any:
+        """Enriched events without those of bots (as `bots` says), each once if `dedup` is given."""
+        enriched = self.enriched()
+        self.count(enriched | "CountBots" >> map_frames(count_bots, self.intake.quality.window_ms))
+        divided = enriched | "Bots" >> split_frames(divide_bots, ("kept", *BOTS), bots)
+        self.follow(EVENTS)
+        for account in BOTS:
+            self.account(account, divided[account])
+        events = divided["kept"]
+        if dedup:
+            joined = {"events": events} | "JoinEvents" >> JoinEvents(Joins(dedup))
+            self.count(*joined["quality"])
+            for account in joined["accounts"]:
+                self.account(*account)
+            events = joined["events"]
+        self.account(COUNTED, events)
+        return events
+
+    def visitors(
+        self, columns: pl.Schema | None = None, bots: Bots = "exclude", dedup: Deduplicate | None = None
+    ) -> Any:
+        """Events of `people` with the `visitor` behind each; see `identify`."""
+        return self.identify(self.people(bots, dedup), columns, follow=True)
+
+    def identify(self, events: Any, columns: pl.Schema | None = None, *, follow: bool = False) -> Any:
+        """Events of `people` with their `visitor`, once the watermark has passed them.
+
+        Args:
+            events: enriched.
+            columns: what is needed of an event, under the names of analytics: `device`, `channel`, `country` among it.
+                None: every field.
+            follow: account for these rows instead of for `people`.
+        """
+        schema = self.intake.schema()
+        given = {**schema, **_NAMED} if columns is None else columns
+        wanted = {name: given[name] for name in given if name != "visitor"}
+        identity = ResolveIdentity(pl.Schema({**{name: schema[name] for name in NEEDED}, **wanted}))
+        needed = events | "Needed" >> map_frames(needed_columns, identity.inputs)
+        identified = (needed | "ResolveIdentity" >> Keyed(identity))["identified"]
+        if follow:
+            self.follow(COUNTED)
+            self.account("held", identified, "held")
+            self.account(COUNTED, identified)
+        return identified
+
+    def count(self, *partial: Any) -> None:
+        """Add partial counts to data quality (PARTIAL_SCHEMA); ValueError once `quality` has been asked for."""
+        if "quality" in self.__dict__:
+            raise ValueError("data quality is summed already; count before you read it")
+        self._quality += partial
+
+    def booked(self, name: str, partial: Any) -> None:
+        """The same for counts of rows that were held, or late, and whose window may be over."""
+        quality = self.intake.quality
+        self.count(partial | f"Book {name}" >> self.under_clock(quality, book_under, quality.window_ms))
+
+    def stepped(self, kernel: Kernel, outputs: Mapping[str, Any]) -> None:
+        """Late rows of any operator are kept and counted."""
+        if LATE in outputs:
+            self.late(kernel.name, outputs[LATE], kernel.outputs[LATE])
+
+    def late(self, name: str, rows: Any, schema: pl.Schema) -> None:
+        """Rows (`schema`) that came too late for an operator: to `late_events`, and counted."""
+        self._late.append((rows, schema))
+        self.booked(f"late {name}", rows | f"CountLate {name}" >> map_frames(count_late, self.intake.quality.window_ms))
+
+    @cached_property
+    def quality(self) -> Any:
+        """Rows of `data_quality`; whatever is counted must have been counted by now."""
+        partial = tuple(self._quality) | "Flatten quality" >> beam.Flatten()
+        totals = partial | "TotalQuality" >> Keyed(self.intake.quality)
+        self.write(DATA_QUALITY, totals["data_quality"])
+        return totals["data_quality"]
+
+    def finish(self) -> Graph:
+        """See Scope."""
+        _ = self.quality
+        columns = pl.Schema({name: dtype for _, schema in self._late for name, dtype in schema.items()})
+        for number, (rows, schema) in enumerate(self._late):
+            alike = rows if schema == columns else rows | f"Late {number}" >> map_frames(conform, columns)
+            self.write(TableSpec(LATE, columns, "event_time"), alike)
+        return super().finish()
+
+    def _decoded(self, role: str, reshape: Reshape | None) -> Any:
+        intake = self.intake
+        decode = DecodeRows(intake.mapping_of(role), intake.enrich, open_resources, intake.quality.window_ms, reshape)
+        ignored = (IGNORED,) if reshape else ()
+        outputs = [name for name in decode.outputs if name != IGNORED or reshape]
+        read = self.read(decode, role, outputs)
+        self.write(DEAD_LETTERS, read[DEAD_LETTERS.name])
+        for account in (DEAD_LETTERS.name, *ignored):
+            self.account(account, read[account])
+        self.account(role, read[EVENTS])
+        self.count(read[QUALITY])
+        return read[EVENTS]
+
+
+def needed_columns(events: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
+    """Enriched events under the names that analytics uses; enrichment that was not done is null."""
+    return conform(events.with_columns(pl.col(source).alias(name) for name, source in _SOURCES.items()), schema)
