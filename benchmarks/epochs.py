@@ -44,8 +44,8 @@ def epochs_of_one_row(spec: JobSpec[Any], runner: str, folder: Path) -> list[dic
         used.append(time.process_time())
         told.append({**progress, "cpu": (used[-1] - used[-2]) * 1000})
 
-    build = spec.make(settings, intake)
-    with assemble(spec.name, build, intake, sources, settings, threading.Event()) as driver:
+    job = spec.make(settings, intake)
+    with assemble(spec.name, job.build, intake, sources, settings, threading.Event()) as driver:
         driver.report = report
         driver.start()
     return [progress for progress in told if progress["numInputRows"]]

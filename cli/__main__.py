@@ -42,7 +42,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         _usage(sys.stderr)
         return 2
     room = "pipelines" if arguments[0] in JOBS else "ecompulse.cli"
-    return int(importlib.import_module(f"{room}.{arguments[0]}").main(arguments[1:]))
+    try:
+        command = importlib.import_module(f"{room}.{arguments[0]}")
+    except ModuleNotFoundError as error:
+        if error.name != f"{room}.{arguments[0]}":
+            raise
+        [foreign, *_] = importlib.import_module(room).__path__
+        say(f"ecompulse: {foreign} stands before the jobs of ecompulse on Python's path; run it from another folder")
+        return 2
+    return int(command.main(arguments[1:]))
 
 
 def _usage(to: TextIO) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic
+from typing import TYPE_CHECKING, Generic, Protocol
 
 from ecompulse.cli.settings import Kind, Settings
 from ecompulse.intake import Intake
@@ -14,6 +14,21 @@ Build = Callable[["JobScope"], None]
 """Composes a job: reads from the scope, applies transforms, writes tables."""
 
 
+class Job(Protocol):
+    """A job with its settings."""
+
+    def build(self, scope: "JobScope") -> None:
+        """Compose the pipeline."""
+        ...
+
+
+@dataclass(frozen=True)
+class ComposedJob:
+    """A job without settings of its own."""
+
+    build: Build
+
+
 @dataclass(frozen=True)
 class JobSpec(Generic[Kind]):
     """A job; importing one imports no Beam.
@@ -21,10 +36,10 @@ class JobSpec(Generic[Kind]):
     Attributes:
         name: part of table rows, ledgers and the default checkpoint.
         settings: its own flags.
-        make: settings to what composes the pipeline; may raise UserError.
+        make: settings to the job; may raise UserError.
     """
 
     name: str
     summary: str
     settings: type[Kind]
-    make: Callable[[Settings[Kind], Intake], Build]
+    make: Callable[[Settings[Kind], Intake], Job]

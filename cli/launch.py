@@ -2,12 +2,12 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ecompulse.cli.guard import DONE, INTERRUPTED, run_guarded
-from ecompulse.cli.job import Build, JobSpec
+from ecompulse.cli.job import Build, ComposedJob, JobSpec
 from ecompulse.cli.settings import JobSettings, Kind, read_settings
 from ecompulse.epochs.errors import UserError
 from ecompulse.io.signals import stop_on_signals
@@ -15,13 +15,12 @@ from ecompulse.io.terminal import say
 
 if TYPE_CHECKING:
     from ecompulse.epochs.driver import Driver
-    from ecompulse.scope import JobScope
 
 _NAMED: Final = 3  # files of a kind, in lines for people
 _MUCH_LATE: Final = 0.01  # share of late rows from which something is wrong with their order
 
 
-def run(name: str, summary: str, build: Callable[["JobScope"], None], argv: Sequence[str] | None = None) -> int:
+def run(name: str, summary: str, build: Build, argv: Sequence[str] | None = None) -> int:
     """Run a job that has no flags of its own; returns the exit status.
 
     Args:
@@ -30,8 +29,7 @@ def run(name: str, summary: str, build: Callable[["JobScope"], None], argv: Sequ
         build: composes the pipeline.
         argv: the command line, without the program [sys.argv].
     """
-    made: Build = build
-    return main(JobSpec(name, summary, JobSettings, lambda _settings, _intake: made), argv)
+    return main(JobSpec(name, summary, JobSettings, lambda _settings, _intake: ComposedJob(build)), argv)
 
 
 def main(spec: JobSpec[Kind], argv: Sequence[str] | None = None) -> int:
@@ -54,14 +52,14 @@ def _run(spec: JobSpec[Kind], argv: Sequence[str]) -> int:
     check_places(spec.name, places, settings.outputs.sink)
     patiently = patience(spec.name, 1 if checking else settings.epochs.publish_attempts)
     intake = patiently(partial(open_intake, settings.inputs, settings.lookups, settings.time))
-    build = spec.make(settings, intake)
+    job = spec.make(settings, intake)
     sources = patiently(partial(open_sources, settings))
     patiently(partial(check_topics, settings.outputs, settings.kafka))
     patiently(partial(check_stores, spec.name, places, writable=not checking))
     if checking:
         from ecompulse.cli.check import check
 
-        return check(spec.name, build, intake, sources, places)
+        return check(spec.name, job.build, intake, sources, places)
     if patiently(partial(is_fresh, spec.name, places)):
         from ecompulse.cli.check import check_headers
 
@@ -70,7 +68,7 @@ def _run(spec: JobSpec[Kind], argv: Sequence[str]) -> int:
     from ecompulse.cli.assemble import assemble
     from ecompulse.cli.report import is_live
 
-    with assemble(spec.name, build, intake, sources, settings, stop) as driver:
+    with assemble(spec.name, job.build, intake, sources, settings, stop) as driver:
         committed = driver.start()
         status = _farewell(spec.name, driver, committed, shown=is_live(settings.running.progress))
         advice = settings.own.advice(driver.totals)

@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Generic, Literal, TypeVar
 
-import polars as pl
-
 from ecompulse.cli.flags import Flag, flag, flags_of, parse, switch
 from ecompulse.cli.values import count, duration, instance, share, start, trigger, web_address, zone
 from ecompulse.io.kafka.address import SCHEME
 from ecompulse.kernels.bots import Bots
 from ecompulse.kernels.dedup import Deduplicate
-from ecompulse.kernels.enrich.joins import REFERRED
+from ecompulse.kernels.enrich.joins import STAGED
 from ecompulse.kernels.mapping import shipped_mappings
-from ecompulse.kernels.rows import REFERENCE
 
 INPUT: Final = "input"
 OUTPUT: Final = "output"
@@ -338,7 +335,7 @@ class DedupSettings(JobSettings):
         if not self.dedup:
             return None
         horizon = time.watermark_delay if self.dedup_horizon is None else self.dedup_horizon
-        return Deduplicate(horizon, time.quality_window, pl.Schema({**REFERRED, **REFERENCE}))
+        return Deduplicate(horizon, time.quality_window, STAGED)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ecompulse.scope import COUNTED as COUNTED
     from ecompulse.scope import JobScope as JobScope
     from ecompulse.transforms.aggregate import AggregateMetrics as AggregateMetrics
+    from ecompulse.transforms.decode import event_frame as event_frame
     from ecompulse.transforms.enrich import EnrichEvents as EnrichEvents
     from ecompulse.transforms.frames import map_frames as map_frames
     from ecompulse.transforms.frames import split_frames as split_frames
@@ -36,6 +37,7 @@ _EXPORTS: Final = {
     "JobScope": "scope",
     "AggregateMetrics": "transforms.aggregate",
     "EnrichEvents": "transforms.enrich",
+    "event_frame": "transforms.decode",
     "map_frames": "transforms.frames",
     "split_frames": "transforms.frames",
     "union": "transforms.frames",

@@ -34,7 +34,7 @@ class StageRows(beam.PTransform):
         super().__init__()
         self._columns = list(columns)
 
-    def expand(self, frames: Any) -> tuple[Any, ...]:
+    def expand(self, frames: Any) -> Any:
         """One ParDo."""
         epoch = epoch_of(frames)
         if epoch:
@@ -52,7 +52,7 @@ class TakeRows(beam.PTransform):
     by file. Columns of the references replace staged ones of the same name.
     """
 
-    def expand(self, staged: tuple[Any, ...]) -> Any:
+    def expand(self, staged: Any) -> Any:
         """Group by file, read once."""
         references, *waiting = staged
         epoch = epoch_of(references)

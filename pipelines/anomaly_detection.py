@@ -10,7 +10,7 @@ import polars as pl
 import ecompulse as eco
 from ecompulse.cli.config import read_config
 from ecompulse.cli.flags import flag
-from ecompulse.cli.job import Build, JobSpec
+from ecompulse.cli.job import JobSpec
 from ecompulse.cli.launch import main as launch
 from ecompulse.cli.settings import Settings
 from ecompulse.cli.values import count, duration
@@ -23,7 +23,6 @@ from ecompulse.kernels.dedup import Deduplicate
 from ecompulse.kernels.fraud.detection import FraudDetection
 from ecompulse.kernels.fraud.entity import FeatureSet, parse_features, standard_features
 from ecompulse.kernels.fraud.labels import ROLE as LABELS
-from ecompulse.kernels.fraud.labels import as_labelled
 from ecompulse.kernels.fraud.models.choice import Models, parse_models
 from ecompulse.kernels.fraud.quality import PART as MODELS
 from ecompulse.kernels.fraud.rules import Policy, parse_policy
@@ -153,8 +152,8 @@ class AnomalyDetection:
             self.kpis.of_metrics(scope, self.metrics.compute(scope, people, visitors), people)
 
     def _score(self, scope: "eco.JobScope", detection: FraudDetection, visitors: Any) -> None:
-        labels = scope.labels() if self.labelled else visitors | "No labels" >> eco.map_frames(_no_labels)
-        found = {"events": visitors, "labels": labels} | eco.ScoreTransactions(detection)
+        labels = {"labels": scope.labels()} if self.labelled else {}
+        found = {"events": visitors, **labels} | eco.ScoreTransactions(detection)
         outputs = detection.scores.outputs
         scope.write(TableSpec("risk_scores", outputs["risk_scores"], "event_time"), found["risk_scores"])
         flagged = TableSpec("flagged_transactions", outputs["flagged_transactions"], "event_time", warehouse=True)
@@ -163,11 +162,7 @@ class AnomalyDetection:
         scope.booked("labels", found["quality"])
 
 
-def _no_labels(frame: pl.DataFrame) -> pl.DataFrame:
-    return as_labelled(frame.clear())
-
-
-def make(settings: Settings[AnomalySettings], intake: Intake) -> Build:
+def make(settings: Settings[AnomalySettings], intake: Intake) -> AnomalyDetection:
     """The job that a user asked for; UserError names what does not fit."""
     own = settings.own
     own.check(settings.inputs.source)
@@ -183,7 +178,7 @@ def make(settings: Settings[AnomalySettings], intake: Intake) -> Build:
     known = pl.Schema({**schema, "device": pl.String(), "country": pl.String(), "visitor": pl.String()})
     columns = pl.Schema({name: known[name] for name in known if name in wanted})
     dedup, labelled = own.deduplication(settings.time), own.labels is not None
-    return AnomalyDetection(columns, fraud, computed, kpis, labelled, own.bots, dedup).build
+    return AnomalyDetection(columns, fraud, computed, kpis, labelled, own.bots, dedup)
 
 
 def _fraud(settings: Settings[AnomalySettings], intake: Intake) -> FraudDetection:

@@ -9,7 +9,7 @@ import polars as pl
 
 import ecompulse as eco
 from ecompulse.cli.flags import flag, switch
-from ecompulse.cli.job import Build, JobSpec
+from ecompulse.cli.job import JobSpec
 from ecompulse.cli.launch import main as launch
 from ecompulse.cli.settings import JOINS, DedupSettings, Settings
 from ecompulse.cli.values import duration
@@ -17,11 +17,10 @@ from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import EVENTS, TableSpec
 from ecompulse.intake import PERSON, Intake
 from ecompulse.io.terminal import say
-from ecompulse.kernels.enrich.joins import REFERRED, Joins, unmatched
+from ecompulse.kernels.enrich.joins import STAGED, Joins, unmatched
 from ecompulse.kernels.enrich.versions import KEYS, version_columns
 from ecompulse.kernels.hashing import row_id
 from ecompulse.kernels.interval_join import MatchPayments
-from ecompulse.kernels.rows import REFERENCE
 from ecompulse.kernels.temporal_join import JoinVersions
 
 
@@ -79,20 +78,19 @@ def identified(events: pl.DataFrame) -> pl.DataFrame:
     return events.with_columns(id=row_id(pl.lit("enriched_events"), "event_id"))
 
 
-def make(settings: Settings[EnrichmentSettings], intake: Intake) -> Build:
+def make(settings: Settings[EnrichmentSettings], intake: Intake) -> EventEnrichment:
     """The job that a user asked for; UserError names what does not fit."""
     own, event = settings.own, intake.schema()
-    referred = pl.Schema({**REFERRED, **REFERENCE})
     joins = Joins(
         dedup=own.deduplication(settings.time),
-        versions=_versions(settings, intake, event if own.join_wait else referred),
+        versions=_versions(settings, intake, event if own.join_wait else STAGED),
         payments=MatchPayments(event, own.payment_bound) if own.match_payments else None,
     )
     columns = unmatched(pl.DataFrame(schema=event)).schema
     spec = TableSpec("enriched_events", pl.Schema({"id": pl.String(), **columns}), "event_time", key=PERSON)
     if joins.versions:
         say(f"event_enrichment: joins wait {own.join_wait} ms of event time for versions")
-    return EventEnrichment(joins, spec).build
+    return EventEnrichment(joins, spec)
 
 
 def _versions(

@@ -10,7 +10,7 @@ import polars as pl
 import ecompulse as eco
 from ecompulse.cli.config import read_config
 from ecompulse.cli.flags import flag
-from ecompulse.cli.job import Build, JobSpec
+from ecompulse.cli.job import JobSpec
 from ecompulse.cli.launch import main as launch
 from ecompulse.cli.settings import TIME, JobSettings, Settings, VisitorSettings
 from ecompulse.cli.values import count, duration, whole
@@ -144,13 +144,13 @@ def _columns(frame: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
     return frame.select(schema.names())
 
 
-def make(settings: Settings[MetricSettings], intake: Intake) -> Build:
+def make(settings: Settings[MetricSettings], intake: Intake) -> RealtimeMetrics:
     """The job that a user asked for; UserError names what does not fit."""
     own = settings.own
     defined = defined_metrics(own)
     metrics = make_metrics(own, settings, intake, defined)
     alerts = RaiseAlerts(_watches(settings, defined, metrics.streams.plan), settings.time.timezone)
-    return RealtimeMetrics(metrics, alerts, own.bots, own.deduplication(settings.time)).build
+    return RealtimeMetrics(metrics, alerts, own.bots, own.deduplication(settings.time))
 
 
 def defined_metrics(own: MetricSettings) -> MetricSet:

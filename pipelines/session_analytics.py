@@ -9,7 +9,7 @@ from typing import Final
 import ecompulse as eco
 from ecompulse.cli.config import read_config
 from ecompulse.cli.flags import flag, switch
-from ecompulse.cli.job import Build, JobSpec
+from ecompulse.cli.job import JobSpec
 from ecompulse.cli.launch import main as launch
 from ecompulse.cli.settings import Settings, VisitorSettings
 from ecompulse.cli.values import duration
@@ -23,7 +23,7 @@ from ecompulse.kernels.dedup import Deduplicate
 from ecompulse.kernels.funnels.definition import Funnel, parse_funnel, shipped_funnel
 from ecompulse.kernels.funnels.totals import TotalFunnels
 from ecompulse.kernels.funnels.track import TrackFunnels
-from ecompulse.kernels.sessions.kernel import Sessionize
+from ecompulse.kernels.sessions.kernel import Sessionize, total_transitions
 from ecompulse.kernels.window_totals import TotalRows
 
 SESSIONS: Final = "sessions"
@@ -95,7 +95,7 @@ class SessionAnalytics:
         )
 
 
-def make(settings: Settings[SessionSettings], intake: Intake) -> Build:
+def make(settings: Settings[SessionSettings], intake: Intake) -> SessionAnalytics:
     """The job that a user asked for; UserError names what does not fit."""
     own = settings.own
     funnel = _funnel(own, intake.mapping.funnel if intake.mapping else "default")
@@ -110,11 +110,11 @@ def make(settings: Settings[SessionSettings], intake: Intake) -> Build:
         raise UserError(f"--session_gap, --session_max, --abandon_after: {error}") from None
     return SessionAnalytics(
         sessions=sessions,
-        transitions=TotalRows("page_transitions", ("from_page", "to_page"), ("count",), lag=sessions.gap),
+        transitions=total_transitions(lag=sessions.gap),
         funnels=TotalFunnels(funnel, sessions.gap),
         bots=own.bots,
         dedup=own.deduplication(settings.time),
-    ).build
+    )
 
 
 def _funnel(own: SessionSettings, shipped: str) -> Funnel:

@@ -4,12 +4,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import apache_beam as beam
+import polars as pl
 
 from ecompulse.epochs.keyed import Keyed, require_bounded
+from ecompulse.kernels.event import FRAME_SCHEMA
 from ecompulse.kernels.metrics.admission import bounded, unbounded
+from ecompulse.kernels.metrics.binding import bind
+from ecompulse.kernels.metrics.definition import standard_metrics
 from ecompulse.kernels.metrics.settlement import order_events, settled
 from ecompulse.kernels.metrics.slices import to_slices
-from ecompulse.kernels.metrics.streams import Streams
+from ecompulse.kernels.metrics.streams import Streams, streams_of
 from ecompulse.kernels.metrics.visits import as_events, condensed
 from ecompulse.transforms.frames import map_frames
 
@@ -22,14 +26,28 @@ class AggregateMetrics(beam.PTransform):
     and `quality`, partial counts of what `max_series` folded (PARTIAL_SCHEMA). Only slices are shuffled for windows,
     and for visits the visitor's times, for settlements the lines and payments. Final rows appear when the watermark
     has passed a window's end and the metric's lag; in a plain pipeline all windows close at the end of the input.
+
+    >>> import apache_beam as beam
+    >>> import ecompulse as eco
+    >>> from ecompulse.runners.local import LocalRunner
+    >>> view = {"event_type": "page_view", "user_id": "u"}
+    >>> rows = [{**view, "event_id": str(number), "event_time": f"2025-03-01T10:0{number}:00Z"} for number in range(3)]
+    >>> frame = eco.event_frame(rows).with_columns(visitor="user_id")
+    >>> views = (pl.col("metric") == "page_views") & (pl.col("window") == "1m") & pl.col("final")
+    >>> with beam.Pipeline(runner=LocalRunner()) as pipeline:
+    ...     found = pipeline | beam.Create([frame]) | eco.AggregateMetrics()
+    ...     values = found["metrics"] | beam.FlatMap(lambda metrics: metrics.filter(views)["value"].cast(float)[:2])
+    ...     _ = values | beam.Map(print)
+    1.0
+    1.0
     """
 
-    def __init__(self, streams: Streams) -> None:
-        """`streams`: the metrics, by what they are computed of."""
+    def __init__(self, streams: Streams | None = None) -> None:
+        """`streams`: the metrics, by what they are computed of; the standard set of plain events by default."""
         super().__init__()
-        self._streams = streams
+        self._streams = streams or standard_streams()
 
-    def expand(self, inputs: Any) -> Mapping[str, Any]:
+    def expand(self, inputs: Any) -> Any:
         """Slice each stream, bound the series, combine."""
         given = inputs if isinstance(inputs, dict) else {"events": inputs}
         events, visitors = given["events"], given.get("visitors", given["events"])
@@ -76,3 +94,10 @@ class AggregateMetrics(beam.PTransform):
         admitted = some | "Bounded" >> map_frames(bounded, admit.specs) | "AdmitSeries" >> Keyed(admit)
         rest = every | "Unbounded" >> map_frames(unbounded, admit.specs)
         return admitted["quality"], (admitted["slices"], rest) | "Admitted" >> beam.Flatten()
+
+
+def standard_streams() -> Streams:
+    """The standard metrics of events as they are decoded, as far as these have what a metric needs."""
+    schema = pl.Schema({**FRAME_SCHEMA, "visitor": pl.String()})
+    plan = bind(standard_metrics(), schema, skip=True)
+    return streams_of(plan, schema, session_gap=1_800_000, max_series=10_000)

@@ -1,15 +1,17 @@
 """`DecodeRows`: what a read does with each batch of raw rows, before anything else sees it."""
 
-from collections.abc import Callable, Mapping
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import polars as pl
 
 from ecompulse.kernels.decode import decode
 from ecompulse.kernels.enrich.config import EnrichConfig
 from ecompulse.kernels.enrich.dead_letters import protect_dead_letters
-from ecompulse.kernels.event import STORED_LETTER_SCHEMA
+from ecompulse.kernels.event import RAW_SCHEMA, STORED_LETTER_SCHEMA
 from ecompulse.kernels.hashing import row_id
 from ecompulse.kernels.mapping import Mapping as FieldMapping
 from ecompulse.kernels.mapping import fill_orders
@@ -22,6 +24,23 @@ EVENTS: Final = "events"
 DEAD_LETTERS: Final = "dead_letters"
 QUALITY: Final = "quality"
 IGNORED: Final = "ignored"
+
+
+def event_frame(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
+    """Events as a frame, as a job reads them (FRAME_SCHEMA); fields that a row does not have are null.
+
+    ValueError for a row that would be a dead letter.
+
+    >>> view = {"event_id": "1", "event_type": "page_view", "event_time": "2025-03-01T10:00:00Z", "user_id": "u"}
+    >>> event_frame([view]).height
+    1
+    """
+    lines = [json.dumps(row, default=str).encode() for row in rows]
+    place = {"source": "rows", "partition": 0, "offset": range(len(lines))}
+    decoded = decode(pl.DataFrame({"raw": lines, **place}, schema=RAW_SCHEMA), time.time_ns() // 1_000_000, None)
+    if decoded.dead.height:
+        raise ValueError(decoded.dead["message"][0])
+    return decoded.events
 
 
 @dataclass(frozen=True)

@@ -18,17 +18,37 @@ TakeUsage = Callable[[EnrichConfig], Mapping[str, Any] | None]
 """What this process's look-ups did since it was last called; `ecompulse.io.lookups.take_usage`."""
 
 
+def without_lookups(_config: EnrichConfig) -> Resources:
+    """No store is asked, and addresses and user agents stay as they are."""
+    return Resources()
+
+
 class EnrichEvents(beam.PTransform):
     """Adds the columns of every step and `enrichment_status` to frames of events; rows and order are kept.
 
     Input and output: bounded PCollections of frames. No shuffle, no state. Look-ups are as fresh as their cache's
     ttl; a failing look-up does what its `on_error` says: nulls, the expired entry, or the bundle fails.
+
+    >>> import apache_beam as beam
+    >>> import ecompulse as eco
+    >>> from ecompulse.runners.local import LocalRunner
+    >>> came = {"event_id": "1", "event_type": "page_view", "event_time": "2025-03-01T10:00:00Z", "user_id": "u"}
+    >>> frame = eco.event_frame([{**came, "url": "https://shop.example/?utm_source=mail&utm_medium=email"}])
+    >>> with beam.Pipeline(runner=LocalRunner()) as pipeline:
+    ...     found = pipeline | beam.Create([frame]) | eco.EnrichEvents()
+    ...     _ = found | beam.Map(lambda events: print(events["campaign_channel"].to_list()))
+    ['email']
     """
 
-    def __init__(self, config: EnrichConfig, resources: OpenResources, usage: TakeUsage | None = None) -> None:
+    def __init__(
+        self,
+        config: EnrichConfig | None = None,
+        resources: OpenResources = without_lookups,
+        usage: TakeUsage | None = None,
+    ) -> None:
         """`resources` is called on workers, once per bundle; what `usage` tells goes to the manifest of an epoch."""
         super().__init__()
-        self._fn = _Enrich(config, resources, usage)
+        self._fn = _Enrich(config or EnrichConfig(), resources, usage)
 
     def expand(self, events: Any) -> Any:
         """One ParDo."""

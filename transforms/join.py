@@ -23,6 +23,18 @@ class JoinEvents(beam.PTransform):
     Input: `events`, and per step the versions of its update stream (`to_versions`). Output: `events`, partial counts of
     data quality as `quality`, and `accounts`: for Scope.account, what becomes of events that are not among them.
     Without any join nothing is shuffled. Bounded inputs only.
+
+    >>> import apache_beam as beam
+    >>> import ecompulse as eco
+    >>> from ecompulse.runners.local import LocalRunner
+    >>> from ecompulse.kernels.dedup import Deduplicate
+    >>> from ecompulse.kernels.enrich.joins import STAGED, Joins
+    >>> came = {"event_id": "1", "event_type": "page_view", "event_time": "2025-03-01T10:00:00Z", "user_id": "u"}
+    >>> with beam.Pipeline(runner=LocalRunner()) as pipeline:
+    ...     events = pipeline | beam.Create([eco.event_frame([came, came])])
+    ...     found = {"events": events} | eco.JoinEvents(Joins(Deduplicate(columns=STAGED)))
+    ...     _ = found["events"] | beam.Map(lambda unique: print(unique.height))
+    1
     """
 
     def __init__(self, joins: Joins) -> None:

@@ -1,13 +1,15 @@
 """`ScoreTransactions`: features of transactions, labels that come later, scores, and the few to look at."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import apache_beam as beam
+import polars as pl
 
 from ecompulse.epochs.keyed import Keyed, require_bounded
 from ecompulse.kernels.fraud.detection import FraudDetection
+from ecompulse.kernels.fraud.entity import standard_features
 from ecompulse.kernels.fraud.examples import marked, pack
+from ecompulse.kernels.fraud.labels import as_labelled
 from ecompulse.kernels.rows import conform
 from ecompulse.transforms.frames import map_frames
 
@@ -18,21 +20,35 @@ class ScoreTransactions(beam.PTransform):
     Input: bounded PCollections of frames by name: `events`, with the columns of an enriched event and `visitor`, behind
     the watermark as identity lets them go; `labels` (LABELLED_SCHEMA), perhaps empty. Output: `risk_scores`, one row
     per transaction; `flagged_transactions`; `quality`, partial counts of data quality; `models`, what is known of the
-    models (QUALITY_SCHEMA). In a plain bounded pipeline each kernel sees all its input in one step.
+    models (QUALITY_SCHEMA). In a plain bounded pipeline each kernel sees all its input in one step, and `events` by
+    itself will do.
+
+    >>> import apache_beam as beam
+    >>> import ecompulse as eco
+    >>> from ecompulse.runners.local import LocalRunner
+    >>> payment = {"event_type": "payment", "user_id": "u", "amount": 12.5, "currency": "EUR"}
+    >>> payment |= {"event_id": "1", "payment_id": "p1", "event_time": "2025-03-01T10:00:00Z"}
+    >>> frame = eco.event_frame([payment])
+    >>> with beam.Pipeline(runner=LocalRunner()) as pipeline:
+    ...     found = pipeline | beam.Create([frame.with_columns(visitor="user_id")]) | eco.ScoreTransactions()
+    ...     _ = found["risk_scores"] | beam.Map(lambda scores: print(scores["transaction_id"].to_list()))
+    ['p1']
     """
 
-    def __init__(self, detection: FraudDetection) -> None:
-        """Settings only."""
+    def __init__(self, detection: FraudDetection | None = None) -> None:
+        """`detection`: the standard features and models by default."""
         super().__init__()
-        self._detection = detection
+        self._detection = detection or FraudDetection(standard_features())
 
-    def expand(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+    def expand(self, inputs: Any) -> Any:
         """Labels, one kernel per entity, examples, scores."""
-        require_bounded(inputs["events"], "ScoreTransactions")
+        given = inputs if isinstance(inputs, dict) else {"events": inputs}
+        require_bounded(given["events"], "ScoreTransactions")
         detection = self._detection
-        rows = inputs["events"] | "Transactions" >> map_frames(detection.rows)
+        rows = given["events"] | "Transactions" >> map_frames(detection.rows)
+        labels = given.get("labels") or given["events"] | "No labels" >> map_frames(no_labels)
         # What identity has held is late for it, and comes out at once.
-        known = (rows, inputs["labels"]) | "With labels" >> beam.Flatten() | Keyed(detection.labels, lag=0)
+        known = (rows, labels) | "With labels" >> beam.Flatten() | Keyed(detection.labels, lag=0)
         marks, found = known["marks"], known["transactions"] | "RowFeatures" >> map_frames(detection.first)
         for kernel in detection.chain:
             name = kernel.entity_name
@@ -50,3 +66,8 @@ class ScoreTransactions(beam.PTransform):
             "models": scored["quality"],
             "quality": known["quality"],
         }
+
+
+def no_labels(frame: pl.DataFrame) -> pl.DataFrame:
+    """An empty frame of labels."""
+    return as_labelled(frame.clear())

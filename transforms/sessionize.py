@@ -16,6 +16,17 @@ class SessionizeEvents(beam.PTransform):
     Output: a dict of PCollections of frames: `sessions`, `session_events`, `transition_parts`, `late_events`, and
     the outputs of the kernel's parts. Keyed by visitor; final rows appear when the watermark has closed them. In a
     plain bounded pipeline all sessions close at the end of the input.
+
+    >>> import apache_beam as beam
+    >>> import ecompulse as eco
+    >>> from ecompulse.runners.local import LocalRunner
+    >>> view = {"event_type": "page_view", "user_id": "u"}
+    >>> rows = [{**view, "event_id": str(number), "event_time": f"2025-03-01T10:0{number}:00Z"} for number in range(3)]
+    >>> frame = eco.event_frame(rows).with_columns(visitor="user_id")
+    >>> with beam.Pipeline(runner=LocalRunner()) as pipeline:
+    ...     found = pipeline | beam.Create([frame]) | eco.SessionizeEvents()
+    ...     _ = found["sessions"] | beam.Map(lambda sessions: print(sessions["events"].to_list()))
+    [3]
     """
 
     def __init__(self, kernel: Sessionize | None = None) -> None:

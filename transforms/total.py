@@ -20,6 +20,17 @@ class TotalPerWindow(beam.PTransform):
     `window_start`, `window_end`, the keys, `rows`, the sums and `revision`. A row comes out when the watermark has
     passed the window's end + `lag_ms`, and again, whole, with a higher revision, if more comes within a week. In a
     plain pipeline all windows close at the end of the input. Only partial counts are shuffled.
+
+    >>> import apache_beam as beam
+    >>> import ecompulse as eco
+    >>> from ecompulse.runners.local import LocalRunner
+    >>> view = {"event_type": "page_view", "user_id": "u"}
+    >>> rows = [{**view, "event_id": str(number), "event_time": f"2025-03-01T10:0{number}:00Z"} for number in range(3)]
+    >>> with beam.Pipeline(runner=LocalRunner()) as pipeline:
+    ...     frames = pipeline | beam.Create([eco.event_frame(rows)])
+    ...     found = frames | eco.TotalPerWindow("views", time="event_time", keys=["event_type"], window_ms=120_000)
+    ...     _ = found | beam.Map(lambda totals: print(totals["rows"].to_list()))
+    [2, 1]
     """
 
     def __init__(

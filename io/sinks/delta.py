@@ -19,7 +19,7 @@ from ecompulse.epochs.errors import JobError, Unusable, UserError
 from ecompulse.epochs.protocols import NOBODY, DataFile, Owner, Store, TableSpec
 from ecompulse.epochs.state import read_verified
 from ecompulse.epochs.steps import Step, reach
-from ecompulse.epochs.tables import DATE, stored_schema
+from ecompulse.epochs.stored import DATE, stored_schema
 from ecompulse.io.delta.ownership import claim, other_owner
 from ecompulse.io.disk import fault, is_lasting
 

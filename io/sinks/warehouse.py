@@ -13,7 +13,7 @@ from ecompulse.epochs.errors import JobError, Unusable, UserError
 from ecompulse.epochs.protocols import NOBODY, DataFile, Owner, Store, TableSpec
 from ecompulse.epochs.state import read_verified
 from ecompulse.epochs.steps import Step, reach
-from ecompulse.epochs.tables import stored_schema
+from ecompulse.epochs.stored import stored_schema
 from ecompulse.io.disk import fault
 from ecompulse.io.sinks.database import (
     POSTGRESQL,

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from ecompulse.epochs.errors import JobError
 from ecompulse.epochs.protocols import TableSpec
-from ecompulse.epochs.tables import stored_schema
+from ecompulse.epochs.stored import stored_schema
 from ecompulse.io.sinks.database import POSTGRESQL
 
 KEY: Final = ("id", "job")

@@ -9,10 +9,14 @@ import polars as pl
 from ecompulse.kernels.dedup import REFERENCES, Deduplicate
 from ecompulse.kernels.enrich.status import OFF
 from ecompulse.kernels.interval_join import ATTACHED, NOT_APPLICABLE, MatchPayments
+from ecompulse.kernels.rows import REFERENCE
 from ecompulse.kernels.temporal_join import JoinVersions
 
 REFERRED: Final = pl.Schema({**REFERENCES, "user_id": pl.String(), "product_id": pl.String()})
 """Columns of an event that deduplication and the immediate joins read."""
+
+STAGED: Final = pl.Schema({**REFERRED, **REFERENCE})
+"""These, and where the row waits: what travels in place of the row."""
 
 
 @dataclass(frozen=True)

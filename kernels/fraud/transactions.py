@@ -41,9 +41,10 @@ def transactions(events: pl.DataFrame, kind: Kind, *, based: bool) -> pl.DataFra
     """Events with `visitor` as transactions (TRANSACTION_SCHEMA); other types of event give none.
 
     A payment goes by `payment_id`, else `order_id`, else `event_id`, a purchase without the first. `based`: amounts are
-    those in the base currency, null where there is no rate; else as they are.
+    those in the base currency, null where there is no rate; else as they are. Enrichment that is missing is null.
     """
-    rows = events.filter(pl.col("event_type") == kind)
+    absent = [pl.lit(None, dtype).alias(name) for name, dtype in EVENT_COLUMNS.items() if name not in events.columns]
+    rows = events.with_columns(absent).filter(pl.col("event_type") == kind)
     ids = ["payment_id", "order_id", "event_id"] if kind == "payment" else ["order_id", "event_id"]
     end = "_base" if based else ""
     amount, line = pl.col(f"amount{end}"), line_amount(pl.col(f"price{end}"), pl.col("quantity").fill_null(1))

@@ -34,6 +34,7 @@ from ecompulse.kernels.sessions.schemas import (
 from ecompulse.kernels.sessions.settle import settle
 from ecompulse.kernels.sessions.summary import summarise
 from ecompulse.kernels.step import END_OF_TIME, Change, Clock, StateView, Step, Table
+from ecompulse.kernels.window_totals import TotalRows
 
 HOUR_MS: Final = 3_600_000
 
@@ -183,3 +184,11 @@ def prepare(frame: pl.DataFrame, kernel: Sessionize) -> pl.DataFrame:
     """A frame with the columns that the kernel shuffles; enrichment that was not done is null."""
     missing = [pl.lit(None, dtype).alias(name) for name, dtype in kernel.inputs.items() if name not in frame.columns]
     return frame.with_columns(missing).select(kernel.inputs.names())
+
+
+def total_transitions(window: int = HOUR_MS, lag: int = 30 * 60_000) -> TotalRows:
+    """`page_transitions` of the `transition_parts` of `Sessionize`.
+
+    `lag` is the session gap: a row that came behind the watermark and was still taken is less than a gap behind it.
+    """
+    return TotalRows("page_transitions", ("from_page", "to_page"), ("count",), window, lag)

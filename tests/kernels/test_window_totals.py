@@ -1,9 +1,17 @@
 """Windows that only a drain has closed are given out once more, whole, when rows come after all."""
 
-import polars as pl
+from itertools import pairwise
 
+import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from ecompulse.kernels.event import TIME
 from ecompulse.kernels.quality_totals import PARTIAL_SCHEMA, TotalQuality
 from ecompulse.kernels.step import END_OF_TIME, Clock
+from ecompulse.kernels.window_totals import TotalRows
+from support.examples import examples
 from support.harness import MemoryState
 
 KERNEL = TotalQuality(60_000)
@@ -64,3 +72,32 @@ def test_two_drains_with_rows_between_them():
     shard.step(NONE, END_OF_TIME)
     shard.step(part(0, 1), 10_000)
     assert shard.step(NONE, END_OF_TIME) == [(3, 2)]
+
+
+MINUTE = 60_000
+PAGES = TotalRows("pages", ("page",), ("rows",), window=MINUTE, revise=True)
+
+
+@examples(40)
+@given(st.data())
+def test_the_last_revision_of_each_window_is_its_whole_sum_in_any_cut(data):
+    """However late a row comes within a week; a page may be unknown."""
+    row = st.tuples(st.integers(0, 3 * MINUTE), st.sampled_from(["a", "b", "", None]), st.integers(1, 5))
+    rows = data.draw(st.lists(row, max_size=20))
+    schema = {"window_start": pl.Int64, "page": pl.String, "rows": pl.Int64}
+    whole = pl.DataFrame([(at // MINUTE * MINUTE, page, n) for at, page, n in rows], schema=schema, orient="row")
+    parts = whole.with_columns(pl.col("window_start").cast(TIME))
+    state, shown = MemoryState({table.name: table for table in PAGES.tables}), []
+    at_rows = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=4)))
+    watermarks = sorted(data.draw(st.lists(st.integers(0, 5 * MINUTE), min_size=5, max_size=5)))
+    bounds = [0, *at_rows, len(rows)]
+    steps = [(parts[start:stop], mark) for (start, stop), mark in zip(pairwise(bounds), watermarks, strict=False)]
+    for epoch, (batch, watermark) in enumerate([*steps, (parts.clear(), END_OF_TIME)], start=1):
+        step = PAGES.step(state, batch, Clock(epoch, watermark, 0))
+        shown.append(step.outputs["pages"])
+        state.apply("counts", step.changes["counts"])
+    found = pl.concat(shown)
+    assert found.group_by("id").agg(pl.col("revision").is_unique().all())["revision"].all()
+    last = found.sort("revision").unique("id", keep="last").select("window_start", "page", "rows")
+    expected = parts.group_by("window_start", "page").agg(pl.col("rows").sum())
+    assert_frame_equal(last, expected, check_row_order=False)

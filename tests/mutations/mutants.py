@@ -87,9 +87,9 @@ MUTANTS: Final = (
     Mutant(
         "the head of a shard is lost",
         "epochs/keyed.py",
-        '        after = state.apply(self._kernel.name, shard, found["attempt"], step.changes)\n'
+        '        after = state.apply(self.kernel.name, shard, found["attempt"], step.changes)\n'
         "        yield self._head(shard, after, state.loaded)",
-        '        state.apply(self._kernel.name, shard, found["attempt"], step.changes)\n'
+        '        state.apply(self.kernel.name, shard, found["attempt"], step.changes)\n'
         "        yield self._head(shard, head.passed(clock.watermark))",
         _ENGINE,
     ),

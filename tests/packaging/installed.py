@@ -33,6 +33,7 @@ def main() -> None:
         for program in (["ecompulse", command], [sys.executable, "-m", f"pipelines.{command}"]):
             assert run(*program, "--help").startswith("usage: "), program
     small_job()
+    beside_a_foreign_folder()
     told = f"{modules} modules imported, {len(commands)} commands answer --help, a small job ran"
     sys.stdout.write(f"wheel: {told}\n")
 
@@ -70,6 +71,19 @@ def small_job() -> None:
     assert shown == {"event_id": "1", "user_id": "u1"}, shown
     dead = json.loads(run("ecompulse", "show", "dead_letters", "--columns=rule", "--format=json"))
     assert dead == {"rule": "missing_required"}, dead
+
+
+def beside_a_foreign_folder() -> None:
+    """Tools work where somebody has a package `pipelines` of their own; jobs say what is in their way."""
+    Path("pipelines").mkdir()
+    Path("pipelines/__init__.py").touch()
+    for program in (["ecompulse"], [sys.executable, "-m", "ecompulse"]):
+        assert "enriched_events" in run(*program, "show"), program
+    done = subprocess.run(
+        [sys.executable, "-m", "ecompulse", "event_enrichment"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "stands before the jobs of ecompulse" in done.stderr, done.stderr
 
 
 def run(*command: str) -> str:

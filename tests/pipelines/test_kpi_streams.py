@@ -156,6 +156,6 @@ def test_what_does_not_fit_is_said(more, said, tmp_path, capsys):
 def test_flags_reach_the_detector():
     own = ["--source=x", "--kpi_threshold=5", "--settle_after=1h", "--silence_after=10m", "--kpi_metrics=orders"]
     spec = anomaly_detection.SPEC
-    job = anomaly_detection.make(read_settings("x", "x", spec.settings, own), Intake()).__self__
+    job = anomaly_detection.make(read_settings("x", "x", spec.settings, own), Intake())
     assert job.kpis.anomalies == DetectAnomalies(threshold=5.0, settle_after=HOUR_MS, silence_after=600_000)
     assert job.kpis.watched == ("orders",)

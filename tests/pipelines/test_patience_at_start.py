@@ -12,7 +12,7 @@ from botocore.exceptions import (
     SSLError,
 )
 
-from ecompulse.cli.launch import Patience, WallClock
+from ecompulse.cli.patience import Patience, WallClock
 from ecompulse.epochs.errors import JobError, Unusable, UserError
 from ecompulse.io.aws import may_pass
 from services.postgres import Databases

@@ -25,7 +25,7 @@ def shop(tmp_path, monkeypatch):
     def never(*_arguments: object):
         raise AssertionError("nothing may be tried again")
 
-    monkeypatch.setattr("pipelines.launch.WallClock.wait", never)
+    monkeypatch.setattr("ecompulse.cli.patience.WallClock.wait", never)
     made = Shop(tmp_path / "shop", tmp_path / "input", FLAGS, backup=True)
     write_lines(made.source / "1.jsonl", events(120))
     return made

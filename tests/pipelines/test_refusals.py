@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from ecompulse.cli.launch import WallClock
+from ecompulse.cli.patience import WallClock
 from pipelines import audit, event_enrichment, session_analytics
 from support.place import Place, printed
 

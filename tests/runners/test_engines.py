@@ -43,7 +43,7 @@ def built(spec, *flags: str) -> beam.Pipeline:
     roles = ["events", *(role for role, _ in settings.own.further)]
     sources = [FileSource("/nowhere", number, role=role) for number, role in enumerate(roles)]
     space = Workspace(OwnStore(store), store, spec.name, 2)
-    compose(pipeline, space, sources, intake, spec.make(settings, intake))
+    compose(pipeline, space, sources, intake, spec.make(settings, intake).build)
     return pipeline
 
 

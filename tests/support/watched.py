@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from ecompulse.cli.flags import Options
 from ecompulse.cli.launch import main as launch
+from ecompulse.cli.settings import Settings
 from ecompulse.epochs.steps import Step, observe
+from ecompulse.intake import Intake
 from pipelines import event_enrichment
 
 TRACE: Final = "ECOMPULSE_TEST_TRACE"
@@ -23,9 +24,9 @@ SLEEP_AT: Final = "ECOMPULSE_TEST_SLEEP_AT"
 """Environment variable `step:occurrence`: the process stops itself there (SIGSTOP)."""
 
 
-def make(options: Options) -> event_enrichment.EventEnrichment:
+def make(settings: Settings[event_enrichment.EnrichmentSettings], intake: Intake) -> event_enrichment.EventEnrichment:
     """The job, its events in the warehouse."""
-    job = event_enrichment.make(options)
+    job = event_enrichment.make(settings, intake)
     return replace(job, enriched=replace(job.enriched, warehouse=True))
 
 

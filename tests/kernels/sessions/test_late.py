@@ -8,8 +8,7 @@ from ecompulse.kernels.abandonment import WatchCarts
 from ecompulse.kernels.funnels.definition import Funnel
 from ecompulse.kernels.funnels.totals import TotalFunnels
 from ecompulse.kernels.funnels.track import TrackFunnels
-from ecompulse.kernels.sessions.kernel import Sessionize, prepare
-from ecompulse.kernels.sessions.totals import TotalTransitions
+from ecompulse.kernels.sessions.kernel import Sessionize, prepare, total_transitions
 from ecompulse.kernels.step import END_OF_TIME, Clock, Kernel
 from support.examples import examples
 from support.harness import MemoryState, watermarks
@@ -60,7 +59,7 @@ def test_a_row_behind_the_watermark_whose_own_window_is_open_begins_a_session():
 def test_nothing_is_lost_however_late(data, frame, gap):
     funnel = Funnel(max_time=MINUTE, window=2 * MINUTE)
     kernel = Sessionize(gap=gap, longest=7 * gap, transition_window=MINUTE, parts=(TrackFunnels(funnel), WatchCarts()))
-    parts = (TotalTransitions(window=MINUTE, lag=gap), TotalFunnels(funnel=funnel, gap=gap))
+    parts = (total_transitions(MINUTE, gap), TotalFunnels(funnel=funnel, gap=gap))
     found = chained(kernel, parts, prepare(frame, kernel), data.draw(cuts(frame.height)))
     taken, refused = found["session_events"]["event_id"].to_list(), found["late_events"]["event_id"].to_list()
     assert sorted(taken + refused) == sorted(frame["event_id"])
@@ -86,7 +85,7 @@ def chained(
     for epoch, (rows, watermark) in enumerate(epochs, start=1):
         parts: dict[str, pl.DataFrame] = {}
         for k, state in zip(kernels, states, strict=True):
-            name = "transition_parts" if isinstance(k, TotalTransitions) else "funnel_parts"
+            name = "transition_parts" if k.name == "page_transitions" else "funnel_parts"
             step = k.step(state, rows if k is kernel else parts[name], Clock(epoch, watermark, 0))
             parts = parts or dict(step.outputs)
             for name, change in step.changes.items():

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.kernels.sessions import numbering
-from ecompulse.kernels.sessions.kernel import Sessionize, prepare
-from ecompulse.kernels.sessions.totals import TotalTransitions
+from ecompulse.kernels.sessions.kernel import Sessionize, prepare, total_transitions
 from ecompulse.kernels.step import END_OF_TIME, Clock
 from support.examples import examples
 from support.harness import MemoryState
@@ -73,8 +72,8 @@ def test_events_and_transitions_equal_the_walk(data, frame):
 @given(st.data(), stream(max_size=40))
 def test_totals_of_transitions_do_not_depend_on_the_cut(data, frame):
     whole = run(Sessionize(), frame)["transition_parts"]
-    state = MemoryState({table.name: table for table in TotalTransitions().tables})
-    kernel, shown = TotalTransitions(), []
+    state = MemoryState({table.name: table for table in total_transitions().tables})
+    kernel, shown = total_transitions(), []
     at_rows = data.draw(cuts(whole.height))
     bounds = [0, *sorted(at_rows), whole.height]
     for epoch, (start, stop) in enumerate(itertools.pairwise(bounds), start=1):
