@@ -52,3 +52,7 @@ def test_a_fifth_job_in_fifteen_lines(tmp_path):
     # Its late rows are kept and counted without a word of its own.
     kept, quality = table(own, "late_events"), table(own, "data_quality").filter(pl.col("check") == "late")
     assert kept.height == quality["count"].sum() == table(job_two, "late_events").height >= 20
+
+
+def test_the_readme_shows_it_as_it_is():
+    assert f"```python\n{SCRIPT.read_text()}```" in (SCRIPT.parents[1] / "README.md").read_text()
