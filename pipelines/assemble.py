@@ -22,12 +22,13 @@ from ecompulse.epochs.protocols import EVENTS, Owner, Sink, Source, Store
 from ecompulse.epochs.replay import ReplaySource, reads_as
 from ecompulse.epochs.scope import Scope, Workspace
 from ecompulse.epochs.watermark import WatermarkPolicy
+from ecompulse.io.encryption import bare, below
 from ecompulse.io.lock import DriverLock
 from ecompulse.io.s3 import storage_options
 from ecompulse.io.sinks.delta import DeltaSink
 from ecompulse.io.sinks.jsonlines import JsonLinesSink
 from ecompulse.io.sinks.warehouse import WarehouseSink
-from ecompulse.io.stores import LocalStore, open_store
+from ecompulse.io.stores import LocalStore
 from ecompulse.runners.engine import executor, new_pipeline
 from pipelines.flags import Options
 from pipelines.launch import WallClock, patience
@@ -58,8 +59,8 @@ def assemble(job: Job, sources: Sequence[Source], options: Options, stop: thread
         checkpoint = patience(job.name, options)(partial(open_checkpoint, store, settings))
         refuse_sinks(store, [sink.name for sink in sinks])
         for place in (store, outputs, backup):
-            if isinstance(place, LocalStore):
-                place.sweep()  # once per start: a lake has many files
+            if place and isinstance(kept := bare(place), LocalStore):
+                kept.sweep()  # once per start: a lake has many files
         sources = [*sources, ReplaySource(store, len(sources))]
         own = OwnStore(store, checkpoint.incarnation)
         space = Workspace(own, outputs, job.name, checkpoint.id, options.num_shards, options.instance)
@@ -123,7 +124,7 @@ def _both(first: Report, second: Report) -> Report:
 @contextmanager
 def _held(store: Store) -> Iterator[None]:
     """No other living driver works on the checkpoint, where there is a disk to say so on."""
-    if not isinstance(store, LocalStore):
+    if not isinstance(bare(store), LocalStore):
         yield
         return
     lock = DriverLock(Path(store.root))
@@ -180,7 +181,7 @@ def _outputs(store: Store, options: Options) -> Store:
     """Where workers leave the files of tables: the lake, or the checkpoint where there is none."""
     if options.lake != "none":
         return open_place("lake", absolute(options.lake), options)
-    return open_store(f"{store.root}/{OUTPUTS}", options.s3_endpoint)
+    return below(store, OUTPUTS)
 
 
 def _planner(job: Job, sources: Sequence[Source], options: Options) -> Planner:

@@ -3,6 +3,7 @@
 import os
 from typing import Final
 
+from ecompulse.io.secrets import secret_place
 from pipelines.flags import Flag, count, duration, instance, share, start, trigger, web_address, zone
 
 INPUT: Final = "input"
@@ -102,6 +103,15 @@ COMMON: Final[tuple[Flag, ...]] = (
         "checkpoint_backup",
         EPOCHS,
         "second directory or s3:// location; it has an epoch before anything of the epoch is published",
+    ),
+    Flag(
+        "checkpoint_key",
+        EPOCHS,
+        "where a key stands that encrypts checkpoint and backup, env:NAME or file:PATH (32 bytes in base64); may be "
+        "given again: the first one encrypts, all decrypt",
+        default=[],
+        parse=secret_place,
+        many=True,
     ),
     Flag("lake", OUTPUT, "directory or s3://BUCKET/PREFIX of the Delta tables, or none", default="./lake"),
     Flag(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.epochs.protocols import Store
 from ecompulse.io.disk import obstacle
+from ecompulse.io.encryption import bare, encrypted
 from ecompulse.io.kafka.address import SCHEME
 from ecompulse.io.s3 import S3Store, StoreError, StoreRefused
 from ecompulse.io.stores import LocalStore, open_store
@@ -47,6 +48,7 @@ def check_places(job: str, options: Options) -> None:
     """UserError, naming the flag, for a place that cannot be; nothing is made, no service is asked."""
     for flag, place in _stores(job, options):
         _check_directory(flag, place)
+    encrypted(LocalStore(""), options.checkpoint_key)
     if options.lake != "none":
         _check_lake(absolute(options.lake))
     for uri in options.sink:
@@ -70,7 +72,7 @@ def check_services(job: "Job", options: Options, *, writable: bool) -> None:
 
         WarehouseSink(warehouse_of(options), LocalStore("")).check(job.tables)
     for flag, place in _stores(job.name, options):
-        store = open_place(flag, place, options)
+        store = bare(open_place(flag, place, options))
         if isinstance(store, S3Store):
             try:
                 store.check(writable=writable)
@@ -83,9 +85,10 @@ def check_services(job: "Job", options: Options, *, writable: bool) -> None:
 def open_place(flag: str, place: str, options: Options) -> Store:
     """The store of a flag's directory or URI; UserError names the flag. A lake is for others, too."""
     try:
-        return open_store(place, options.s3_endpoint, private=flag != "lake")
+        store = open_store(place, options.s3_endpoint, private=flag != "lake")
     except UserError as error:
         raise UserError(f"--{flag}: {error}") from None
+    return store if flag == "lake" else encrypted(store, options.checkpoint_key)
 
 
 def warehouse_of(options: Options) -> str:
@@ -93,7 +96,7 @@ def warehouse_of(options: Options) -> str:
     url = str(options.warehouse)
     if not url.startswith(("env:", "file:")):
         return url
-    from ecompulse.io.lookups.secrets import read_secret
+    from ecompulse.io.secrets import read_secret
 
     try:
         return read_secret(url)
