@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 FRAUD: Final = "fraud"
 KPI: Final = "kpi"
+IDENTIFIERS: Final = {"payment": "payment_id", "purchase": "order_id"}
+"""What transactions, and their labels, go by first."""
 _KINDS: Final = ("payment", "purchase")
 
 
@@ -162,7 +164,7 @@ class AnomalyDetection:
         taken.quality += given.quality if given else []
         identified = self.visitors.identify(scope, taken.events) if self.visitors.columns else None
         if self.fraud:
-            labels = self.intake.read_labels(scope) if self.labelled else None
+            labels = self.intake.read_labels(scope, IDENTIFIERS[self.fraud.kind]) if self.labelled else None
             taken.quality += labels.quality if labels else []
             found = self._scored(scope, identified, labels.events if labels else None)
             quality = self.intake.quality

@@ -20,7 +20,7 @@ from ecompulse.kernels.dedup import Deduplicate
 from ecompulse.kernels.enrich.config import EnrichConfig, parse_enrich
 from ecompulse.kernels.enrich.enrichment import KEYED, enriched_schema
 from ecompulse.kernels.enrich.joins import REFERRED
-from ecompulse.kernels.enrich.pii import apply_to_versions
+from ecompulse.kernels.enrich.pii import apply_to_labels, apply_to_versions, policy_of_labels
 from ecompulse.kernels.enrich.versions import KEYS, TYPES, change_mapping, to_versions
 from ecompulse.kernels.event import FRAME_SCHEMA, STORED_LETTER_SCHEMA
 from ecompulse.kernels.fraud.labels import LABEL_MAPPING, to_labels
@@ -95,9 +95,11 @@ class Intake:
         """The same for a step's update stream: its versions."""
         return self._read(scope, f"{step}_updates", partial(_versions, step=step, columns=columns, enrich=self.enrich))
 
-    def read_labels(self, scope: "Scope") -> "Taken":
-        """The same for labels of transactions (LABELLED_SCHEMA)."""
-        return self._read(scope, LABELS, to_labels)
+    def read_labels(self, scope: "Scope", identifier: str) -> "Taken":
+        """The same for labels of transactions (LABELLED_SCHEMA), which go by that column of events."""
+        steps = self.enrich.steps
+        enrich = EnrichConfig(replace(steps, pii=policy_of_labels(steps.pii, identifier)))
+        return self._read(scope, LABELS, partial(_labels, enrich=enrich), enrich)
 
     def read_kpis(self, scope: "Scope", metrics: tuple[str, ...]) -> "Taken":
         """The same for metrics that were computed elsewhere: points of those that are named."""
@@ -107,10 +109,11 @@ class Intake:
         """How rows of a role are read."""
         return self.mapping if role == EVENTS else _MAPPINGS[role]
 
-    def _read(self, scope: "Scope", role: str, reshape: Reshape | None) -> "Taken":
+    def _read(self, scope: "Scope", role: str, reshape: Reshape | None, enrich: EnrichConfig | None = None) -> "Taken":
         from ecompulse.transforms.decode import DecodeRows
 
-        decode = DecodeRows(self.mapping_of(role), self.enrich, open_resources, self.quality.window_ms, reshape)
+        policy = enrich or self.enrich
+        decode = DecodeRows(self.mapping_of(role), policy, open_resources, self.quality.window_ms, reshape)
         taken = scope.read(decode, role, decode.outputs)
         scope.write(DEAD_LETTERS, taken["dead_letters"])
         for account in (DEAD_LETTERS.name, *(("ignored",) if reshape else ())):
@@ -181,6 +184,13 @@ def at_endpoint(enrich: EnrichConfig, endpoint: str | None) -> EnrichConfig:
             separator = "&" if "?" in text else "?"
             steps = replace(steps, **{name: replace(section, lookup=f"{text}{separator}endpoint={quote(endpoint)}")})
     return replace(enrich, steps=steps)
+
+
+def _labels(rows: pl.DataFrame, enrich: EnrichConfig) -> pl.DataFrame:
+    """Labels of decoded rows, under the privacy policy."""
+    policy = enrich.steps.pii
+    key = open_resources(enrich).pii_key if policy.active else None
+    return apply_to_labels(to_labels(rows), policy, key)
 
 
 def _versions(changes: pl.DataFrame, step: str, columns: pl.Schema, enrich: EnrichConfig) -> pl.DataFrame:
