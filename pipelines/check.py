@@ -7,11 +7,15 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
+import polars.selectors as cs
 
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import EVENTS, Source
+from ecompulse.io.lookups.resources import open_resources
 from ecompulse.io.terminal import say
 from ecompulse.kernels.decode import Decoded, decode
+from ecompulse.kernels.enrich.config import EnrichConfig
+from ecompulse.kernels.enrich.pii import MASK, apply
 from ecompulse.kernels.event import EVENT_SCHEMA
 from pipelines.headers import check_columns
 from pipelines.launch import flag_of
@@ -29,8 +33,8 @@ _WIDTH: Final = 40  # characters of an example
 def check(job: "Job", sources: Sequence[Source]) -> int:
     """Decode the first rows of each source and show them; returns the exit status.
 
-    Reads only: no checkpoint, lake or warehouse is made. UserError when a source has rows and none is good: the
-    mapping is most likely another's.
+    Reads only: no checkpoint, lake or warehouse is made. No value is shown that the privacy policy hides. UserError
+    when a source has rows and none is good: the mapping is most likely another's.
     """
     intake = _intake(job)
     if intake is None:
@@ -44,6 +48,7 @@ def check(job: "Job", sources: Sequence[Source]) -> int:
             print("  no complete row yet\n")
             continue
         decoded = decode(rows, time.time_ns() // 1_000_000, mapping)  # as a run at this moment would
+        decoded = _protected(decoded, source.role, intake.enrich)
         _show(decoded, rows.height)
         if decoded.events.is_empty():
             raise UserError(
@@ -76,6 +81,19 @@ def _intake(job: Any) -> "Intake | None":
     """What the job reads by; jobs of visitors have theirs inside, and a job of somebody's own may have none."""
     found: Intake | None = getattr(job if hasattr(job, "intake") else getattr(job, "visitors", None), "intake", None)
     return found
+
+
+def _protected(decoded: Decoded, role: str, enrich: EnrichConfig) -> Decoded:
+    """What may be shown under the privacy policy: of streams beside the events no text at all, of messages no value."""
+    policy = enrich.steps.pii
+    if not policy.active:
+        return decoded
+    if role == EVENTS:
+        shown = apply(decoded.events, policy, open_resources(enrich).pii_key)
+    else:
+        hidden = pl.when(cs.string().is_not_null()).then(pl.lit(MASK)).name.keep()
+        shown = decoded.events.with_columns(hidden)
+    return decoded._replace(events=shown, dead=decoded.dead.with_columns(message=decoded.bare))
 
 
 def _show(decoded: Decoded, rows: int) -> None:

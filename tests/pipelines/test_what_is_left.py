@@ -1,6 +1,7 @@
 """All files that the four jobs leave, searched for the values that the privacy policy hides."""
 
 import importlib
+import json
 import os
 import re
 import uuid
@@ -175,3 +176,27 @@ def test_under_a_policy_no_hidden_value_stands_in_topics(people, tmp_path, monke
         records = [record for name in names for record in topics.committed(name)]
     assert len(records) > 100
     assert clear_values(repr(records).encode() + said, values) == set()
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_check_shows_nothing_that_the_policy_hides(people, tmp_path, monkeypatch, broken):
+    monkeypatch.setenv("PII_KEY", "a key of sixteen or more")
+    shop, values = people
+    steps = {"user": {"columns": {"name": "text", "email": "text"}}, "pii": POLICY}
+    (tmp_path / "enrich.yaml").write_text(yaml.safe_dump({"steps": steps}))
+    source = shop / "in"
+    if broken:
+        lines = next(source.iterdir()).read_text(errors="replace").splitlines()
+        good = [json.loads(line) for line in lines if line.endswith("}") and '"ip"' in line]
+        source = write_lines(tmp_path / "in.jsonl", [json.dumps({**event, "price": event["ip"]}) for event in good])
+    asked = (f"--source={source}", f"--enrich={tmp_path / 'enrich.yaml'}", "--check")
+    streams = {
+        "event_enrichment": f"--user_updates={shop / 'users.in.jsonl'}",
+        "anomaly_detection": f"--labels={shop / 'labels.in.jsonl'}",
+    }
+    for job, stream in streams.items():
+        status, out, err = command(f"pipelines.{job}", *asked, stream)
+        assert status == (2 if broken else 0), err
+        assert clear_values((out + err).encode(), values) == set()
+    shown = command("pipelines.event_enrichment", f"--source={source}", "--check")
+    assert clear_values("".join(map(str, shown)).encode(), values), "the search finds what is there"
