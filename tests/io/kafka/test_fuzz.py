@@ -17,7 +17,7 @@ from support.topics import Topics
 pytestmark = pytest.mark.slow
 
 TOPICS = int(os.environ.get("ECOMPULSE_FUZZ", "4000")) // 40
-NOW = 1_900_000_000_000
+NOW, BEFORE = 1_900_000_000_000, 1_700_000_000_000
 GOOD = b'{"event_id":"e","event_type":"search","event_time":"2026-03-01T00:00:00Z","user_id":"u"}'
 VALUES = [None, b"", b"\n", b"{}", b"\x00", b"\xff\xfe", b"\xef\xbb\xbf" + GOOD, GOOD, GOOD + b"\n" + GOOD, b"[1]",
           b"null", b'"', b"x" * 100_000]  # fmt: skip
@@ -37,8 +37,8 @@ def produce(draw: random.Random, topics: Topics, name: str, partitions: int) -> 
         for _ in range(draw.choice([0, 1, 5, 60])):
             headers = [("h", b"\xff")] * draw.randrange(3)
             key = draw.choice([None, b"", b"k"])
-            at, stamp = draw.randrange(partitions), draw.choice([None, 0, NOW])
-            value = draw.choice(VALUES)
+            at, stamp = draw.randrange(partitions), draw.choice([None, 0, BEFORE])
+            value = draw.choice(VALUES if key is not None else VALUES[1:])  # a producer wants one of both
             producer.send(name, value=value, key=key, headers=headers, partition=at, timestamp_ms=stamp)
         producer.flush()
         if transaction:
