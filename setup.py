@@ -53,6 +53,7 @@ setup(
         "deltalake>=1.6,<2",
         "maxminddb>=2.6",
         "crawler-user-agents>=1.67",
+        "cryptography>=43",
         "numpy>=2",
         "ua-parser[regex]>=1.0",
         "PyYAML>=6",

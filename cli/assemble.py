@@ -32,6 +32,7 @@ from ecompulse.epochs.scope import Workspace
 from ecompulse.epochs.telemetry import gauges
 from ecompulse.epochs.watermark import WatermarkPolicy
 from ecompulse.intake import Intake
+from ecompulse.io.encryption import bare, below
 from ecompulse.io.lock import DriverLock
 from ecompulse.io.lookups.usage import PART as LOOKUPS
 from ecompulse.io.lookups.usage import describe_usage
@@ -39,7 +40,7 @@ from ecompulse.io.s3 import storage_options
 from ecompulse.io.sinks.delta import DeltaSink
 from ecompulse.io.sinks.jsonlines import JsonLinesSink
 from ecompulse.io.sinks.warehouse import WarehouseSink
-from ecompulse.io.stores import LocalStore, open_store
+from ecompulse.io.stores import LocalStore
 from ecompulse.kernels.fraud.quality import PART as MODELS
 from ecompulse.runners.engine import SPARK, executor, new_pipeline
 from ecompulse.scope import JobScope
@@ -86,8 +87,8 @@ def assemble(
         checkpoint = patiently(partial(open_checkpoint, store, fixed))
         refuse_sinks(store, [sink.name for sink in sinks])
         for place in (store, outputs, backup):
-            if isinstance(place, LocalStore):
-                place.sweep()  # once per start: a lake has many files
+            if place and isinstance(kept := bare(place), LocalStore):
+                kept.sweep()  # once per start: a lake has many files
         space.open(checkpoint)
         yield Driver(
             owner=_owner(job, checkpoint, settings),
@@ -148,7 +149,7 @@ def _both(first: Report, second: Report) -> Report:
 @contextmanager
 def _held(store: Store) -> Iterator[None]:
     """No other living driver works on the checkpoint, where there is a disk to say so on."""
-    if not isinstance(store, LocalStore):
+    if not isinstance(bare(store), LocalStore):
         yield
         return
     lock = DriverLock(Path(store.root))
@@ -210,7 +211,7 @@ def _outputs(store: Store, places: Places) -> Store:
     """Where workers leave the files of tables: the lake, or the checkpoint where there is none."""
     if places.lake != "none":
         return open_place("lake", absolute(places.lake), places)
-    return open_store(f"{store.root}/{OUTPUTS}", places.s3_endpoint)
+    return below(store, OUTPUTS)
 
 
 def _planner(graph: Graph, sources: Sequence[Source], settings: Settings[JobSettings]) -> Planner:

@@ -9,7 +9,7 @@ import polars as pl
 
 from ecompulse.cli.guard import guarded
 from ecompulse.cli.settings import absolute
-from ecompulse.cli.tool import ToolParser, print_facts, print_table
+from ecompulse.cli.tool import ToolParser, add_key, checkpoint_store, print_facts, print_table
 from ecompulse.cli.topics import routes_of
 from ecompulse.cli.values import web_address
 from ecompulse.epochs.checkpoint import (
@@ -31,7 +31,6 @@ from ecompulse.io.kafka.address import SCHEME
 from ecompulse.io.kafka.records import Naming
 from ecompulse.io.kafka.settings import load_settings
 from ecompulse.io.s3 import StoreError
-from ecompulse.io.stores import open_store
 from ecompulse.io.terminal import say
 
 
@@ -57,6 +56,7 @@ def _command(argv: Sequence[str]) -> int:
     parser.add_argument("--route", action="append", default=[], help="event_type:topic, as the job has it")
     parser.add_argument("--kafka_config", metavar="FILE", help="YAML of Kafka's client settings")
     parser.add_argument("--s3_endpoint", type=web_address, metavar="URL", help="URL of an S3-compatible server [AWS]")
+    add_key(parser)
     options = parser.parse_args(argv)
     try:
         return audit(options)
@@ -84,7 +84,7 @@ class Books:
 
 def audit(options: argparse.Namespace) -> int:
     """Print the books and how each sink compares; returns the exit status."""
-    store = open_store(absolute(options.checkpoint), options.s3_endpoint)
+    store = checkpoint_store(options)
     books, holders = read_books(store, options.first, options.last), list(open_holders(store, options))
     differences, rows = list(_unbalanced(books)), []
     if not options.brief:

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Final
 
 import polars as pl
+import polars.selectors as cs
 
 from ecompulse.cli.headers import check_columns
 from ecompulse.cli.job import Build
@@ -17,9 +18,12 @@ from ecompulse.cli.tool import print_table
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import EVENTS, Source
 from ecompulse.intake import Intake
+from ecompulse.io.lookups.resources import open_resources
 from ecompulse.io.stores import LocalStore
 from ecompulse.io.terminal import say
 from ecompulse.kernels.decode import Decoded, decode
+from ecompulse.kernels.enrich.config import EnrichConfig
+from ecompulse.kernels.enrich.pii import MASK, apply
 from ecompulse.kernels.event import EVENT_SCHEMA
 
 ROWS: Final = 100
@@ -30,8 +34,8 @@ _WIDTH: Final = 40  # characters of an example
 def check(job: str, build: Build, intake: Intake, sources: Sequence[Source], places: Places) -> int:
     """Compose the job, decode the first rows of each source and show them; returns the exit status.
 
-    Reads only: no checkpoint, lake or warehouse is made. UserError when a source has rows and none is good: the
-    mapping is most likely another's.
+    Reads only: no checkpoint, lake or warehouse is made. No value is shown that the privacy policy hides. UserError
+    when a source has rows and none is good: the mapping is most likely another's.
     """
     _compose(job, build, intake, sources, places)
     for source in sources:
@@ -43,6 +47,7 @@ def check(job: str, build: Build, intake: Intake, sources: Sequence[Source], pla
             print("  no complete row yet\n")
             continue
         decoded = decode(rows, time.time_ns() // 1_000_000, mapping)  # as a run at this moment would
+        decoded = _protected(decoded, source.role, intake.enrich)
         _show(decoded, rows.height)
         if decoded.events.is_empty():
             raise UserError(
@@ -79,6 +84,19 @@ def check_headers(intake: Intake, sources: Sequence[Source]) -> None:
     """UserError when a source has other columns than it must have; nothing is shown."""
     for source in sources:
         check_columns(source, intake.mapping_of(source.role), flag_of(source.role))
+
+
+def _protected(decoded: Decoded, role: str, enrich: EnrichConfig) -> Decoded:
+    """What may be shown under the privacy policy: of streams beside the events no text at all, of messages no value."""
+    policy = enrich.steps.pii
+    if not policy.active:
+        return decoded
+    if role == EVENTS:
+        shown = apply(decoded.events, policy, open_resources(enrich).pii_key)
+    else:
+        hidden = pl.when(cs.string().is_not_null()).then(pl.lit(MASK)).name.keep()
+        shown = decoded.events.with_columns(hidden)
+    return decoded._replace(events=shown, dead=decoded.dead.with_columns(message=decoded.bare))
 
 
 def _show(decoded: Decoded, rows: int) -> None:

@@ -8,7 +8,7 @@ import polars as pl
 
 from ecompulse.cli.guard import guarded
 from ecompulse.cli.settings import absolute
-from ecompulse.cli.tool import ToolParser, print_facts, print_table
+from ecompulse.cli.tool import ToolParser, add_key, checkpoint_store, key_place, print_facts, print_table
 from ecompulse.cli.values import web_address
 from ecompulse.epochs.backup import restore
 from ecompulse.epochs.checkpoint import last_commit, load_seal, newest_incarnation, read_meta, sealed, used_sinks
@@ -16,6 +16,7 @@ from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.progress import iso
 from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.surgery import fork, reshard, verify
+from ecompulse.io.encryption import encrypted
 from ecompulse.io.s3 import StoreError
 from ecompulse.io.stores import open_store
 from ecompulse.io.terminal import say
@@ -39,7 +40,14 @@ def _command(argv: Sequence[str]) -> int:
         sub = verbs.add_parser(verb, help=text, description=text)
         sub.add_argument("checkpoint", help="directory or s3:// place of the checkpoint, or of its backup")
         sub.add_argument("--s3_endpoint", type=web_address, help="URL of an S3-compatible server [AWS]")
+        add_key(sub)
         if verb in {"fork", "reshard", "restore"}:
+            sub.add_argument(
+                "--to_key",
+                type=to_key,
+                metavar="KEY",
+                help="where the key of the new checkpoint stands, env:NAME or file:PATH, or none [as --checkpoint_key]",
+            )
             sub.add_argument("--to", required=True, help="directory or s3:// place of the new checkpoint")
         if verb == "fork":
             sub.add_argument("--epoch", type=int, help="committed epoch to start from [the last]")
@@ -54,8 +62,13 @@ def _command(argv: Sequence[str]) -> int:
         raise UserError(str(error)) from None
 
 
+def to_key(text: str) -> str:
+    """Where a key stands, or `none`."""
+    return text if text == "none" else key_place(text)
+
+
 def _run(options: argparse.Namespace) -> int:
-    store = open_store(absolute(options.checkpoint), options.s3_endpoint)
+    store = checkpoint_store(options)
     read_meta(store)
     if options.verb == "inspect":
         return _inspect(store, by_shard=options.shards)
@@ -131,7 +144,9 @@ def _say(wrong: Sequence[str]) -> int:
 
 def _derive(store: Store, options: object) -> int:
     values = vars(options)
-    target = open_store(absolute(values["to"]), values["s3_endpoint"])
+    keys = values["checkpoint_key"] if values["to_key"] is None else [values["to_key"]]
+    plain = open_store(absolute(values["to"]), values["s3_endpoint"])
+    target = encrypted(plain, [key for key in keys if key != "none"], "to_key")
     if values["verb"] == "restore":
         last = restore(store, target)
         say(f"checkpoint {target.root} is at epoch {last}; run the job with --checkpoint={target.root}", sys.stdout)

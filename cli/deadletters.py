@@ -7,8 +7,7 @@ from typing import Any
 import polars as pl
 
 from ecompulse.cli.guard import guarded
-from ecompulse.cli.settings import absolute
-from ecompulse.cli.tool import ToolParser, print_table
+from ecompulse.cli.tool import ToolParser, add_key, checkpoint_store, print_table
 from ecompulse.cli.values import web_address
 from ecompulse.epochs.checkpoint import last_commit, positions_after, read_meta
 from ecompulse.epochs.errors import UserError
@@ -16,7 +15,6 @@ from ecompulse.epochs.replay import due, ledger, queue
 from ecompulse.io.delta.lake import Lake
 from ecompulse.io.letters import Chosen, choose
 from ecompulse.io.sinks.lines import json_lines
-from ecompulse.io.stores import open_store
 from ecompulse.io.terminal import say
 
 TABLE = "dead_letters"
@@ -63,6 +61,7 @@ def _parser() -> ToolParser:
             sub.add_argument("--format", choices=("table", "json"), default="table", help="[table]")
         if verb == "replay":
             sub.add_argument("--checkpoint", required=True, help="directory or s3:// place of the job's checkpoint")
+            add_key(sub)
             sub.add_argument("--dry_run", action="store_true", help="only say what would be replayed [off]")
     return parser
 
@@ -100,7 +99,7 @@ def _print(frame: pl.DataFrame, form: str) -> None:
 
 
 def _replay(rows: pl.DataFrame, options: Any) -> None:
-    store = open_store(absolute(options.checkpoint), options.s3_endpoint)
+    store = checkpoint_store(options)
     settings = read_meta(store)["settings"]
     if options.job not in (None, settings["job"]):
         raise UserError(f"--job: {store.root} is a checkpoint of {settings['job']}")

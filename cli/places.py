@@ -11,9 +11,10 @@ from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.epochs.protocols import Store, TableSpec
 from ecompulse.io.delta.lake import check_place
 from ecompulse.io.disk import obstacle
+from ecompulse.io.encryption import bare, encrypted
 from ecompulse.io.kafka.address import SCHEME
-from ecompulse.io.lookups.secrets import read_secret
 from ecompulse.io.s3 import S3Store, StoreError, StoreRefused
+from ecompulse.io.secrets import read_secret
 from ecompulse.io.sinks.warehouse import WarehouseSink
 from ecompulse.io.stores import LocalStore, open_store
 
@@ -29,6 +30,7 @@ def check_places(job: str, places: Places, sinks: Sequence[str]) -> None:
     """UserError, naming the flag, for a place that cannot be; nothing is made, no service is asked."""
     for flag, place in places.stores_of(job):
         _check_directory(flag, place)
+    encrypted(LocalStore(""), places.checkpoint_key)
     if places.lake != "none":
         _check_lake(absolute(places.lake))
     for uri in sinks:
@@ -48,7 +50,7 @@ def check_stores(job: str, places: Places, *, writable: bool) -> None:
     JobError for one that does not answer. Buckets are written to only when `writable` says so.
     """
     for flag, place in places.stores_of(job):
-        store = open_place(flag, place, places)
+        store = bare(open_place(flag, place, places))
         if isinstance(store, S3Store):
             try:
                 store.check(writable=writable)
@@ -67,9 +69,10 @@ def check_warehouse(places: Places, tables: Sequence[TableSpec]) -> None:
 def open_place(flag: str, place: str, places: Places) -> Store:
     """The store of a flag's directory or URI; UserError names the flag. A lake is for others, too."""
     try:
-        return open_store(place, places.s3_endpoint, private=flag != "lake")
+        store = open_store(place, places.s3_endpoint, private=flag != "lake")
     except UserError as error:
         raise UserError(f"--{flag}: {error}") from None
+    return store if flag == "lake" else encrypted(store, places.checkpoint_key)
 
 
 def warehouse_of(places: Places) -> str:

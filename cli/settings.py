@@ -9,6 +9,7 @@ from typing import Final, Generic, Literal, TypeVar
 from ecompulse.cli.flags import Flag, flag, flags_of, parse, switch
 from ecompulse.cli.values import count, duration, instance, share, start, trigger, web_address, zone
 from ecompulse.io.kafka.address import SCHEME
+from ecompulse.io.secrets import secret_place
 from ecompulse.kernels.bots import Bots
 from ecompulse.kernels.dedup import Deduplicate
 from ecompulse.kernels.enrich.joins import STAGED
@@ -118,6 +119,15 @@ class Places:
         EPOCHS,
         "second directory or s3:// location; it has an epoch before anything of the epoch is published",
         metavar="PLACE",
+    )
+    checkpoint_key: tuple[str, ...] = flag(
+        EPOCHS,
+        "where a key stands that encrypts checkpoint and backup, env:NAME or file:PATH (32 bytes in base64); may be "
+        "given again: the first one encrypts, all decrypt",
+        (),
+        parse=secret_place,
+        many=True,
+        metavar="KEY",
     )
     lake: str = flag(OUTPUT, "directory or s3://BUCKET/PREFIX of the Delta tables, or none", "./lake", metavar="PLACE")
     warehouse: str = flag(

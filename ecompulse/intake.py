@@ -1,7 +1,7 @@
 """How a job takes in rows: mapping, enrichment settings, data quality. Frozen, and known before Beam is imported."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
@@ -15,13 +15,14 @@ from ecompulse.kernels.anomalies.readings import ROLE as KPIS
 from ecompulse.kernels.config import ConfigError
 from ecompulse.kernels.enrich.config import EnrichConfig
 from ecompulse.kernels.enrich.enrichment import enriched_schema
-from ecompulse.kernels.enrich.pii import apply_to_versions
+from ecompulse.kernels.enrich.pii import apply_to_labels, apply_to_versions, policy_of_labels
 from ecompulse.kernels.enrich.versions import KEYS, TYPES, change_mapping, to_versions
 from ecompulse.kernels.event import FRAME_SCHEMA, STORED_LETTER_SCHEMA
 from ecompulse.kernels.fraud.labels import LABEL_MAPPING, to_labels
 from ecompulse.kernels.fraud.labels import ROLE as LABELS
 from ecompulse.kernels.mapping import Mapping
 from ecompulse.kernels.quality_totals import TOTALS_SCHEMA, TotalQuality
+from ecompulse.transforms.decode import DecodeRows
 
 DEAD_LETTERS: Final = TableSpec("dead_letters", STORED_LETTER_SCHEMA, "seen_at")
 DATA_QUALITY: Final = TableSpec("data_quality", TOTALS_SCHEMA, "window_start", warehouse=True, revised=True)
@@ -72,16 +73,31 @@ class Intake:
         """How rows of a role are read."""
         return self.mapping if role == EVENTS else _MAPPINGS[role]
 
-    def reshape_of(self, role: str, columns: pl.Schema | None = None, watched: tuple[str, ...] = ()) -> Reshape | None:
-        """What good rows of a role become: None for events; versions with `columns`, labels, or `watched` points."""
-        if role == EVENTS:
-            return None
-        if role == LABELS:
-            return to_labels
-        if role == KPIS:
-            return partial(to_points, watched=watched)
-        step, given = role.removesuffix("_updates"), columns or pl.Schema()
-        return partial(_versions, step=step, columns=given, enrich=self.enrich)
+    def reading_of(self, role: str, reshape: Reshape | None = None) -> DecodeRows:
+        """How rows of a role are decoded, and what becomes of the good ones."""
+        return DecodeRows(self.mapping_of(role), self.enrich, open_resources, self.quality.window_ms, reshape)
+
+    def changes_of(self, step: str, columns: pl.Schema) -> DecodeRows:
+        """The same for a step's update stream: its versions, with these columns."""
+        reshape = partial(_versions, step=step, columns=columns, enrich=self.enrich)
+        return self.reading_of(f"{step}_updates", reshape)
+
+    def kpis_of(self, watched: tuple[str, ...]) -> DecodeRows:
+        """The same for metrics that were computed elsewhere: points of those that are watched."""
+        return self.reading_of(KPIS, partial(to_points, watched=watched))
+
+    def labels_of(self, identifier: str) -> DecodeRows:
+        """The same for labels of transactions (LABELLED_SCHEMA), which go by that column of events."""
+        steps = self.enrich.steps
+        enrich = EnrichConfig(replace(steps, pii=policy_of_labels(steps.pii, identifier)))
+        return replace(self, enrich=enrich).reading_of(LABELS, partial(_labels, enrich=enrich))
+
+
+def _labels(rows: pl.DataFrame, enrich: EnrichConfig) -> pl.DataFrame:
+    """Labels of decoded rows, under the privacy policy."""
+    policy = enrich.steps.pii
+    key = open_resources(enrich).pii_key if policy.active else None
+    return apply_to_labels(to_labels(rows), policy, key)
 
 
 def _versions(changes: pl.DataFrame, step: str, columns: pl.Schema, enrich: EnrichConfig) -> pl.DataFrame:

@@ -14,7 +14,7 @@ from ecompulse.epochs.audit import Graph
 from ecompulse.epochs.keyed import Keyed
 from ecompulse.epochs.protocols import EVENTS, Reader, TableSpec
 from ecompulse.epochs.scope import Scope, Workspace
-from ecompulse.intake import DATA_QUALITY, DEAD_LETTERS, Intake, Reshape
+from ecompulse.intake import DATA_QUALITY, DEAD_LETTERS, Intake
 from ecompulse.io.lookups.resources import open_resources, take_usage
 from ecompulse.kernels.anomalies.readings import ROLE as KPIS
 from ecompulse.kernels.bots import ACCOUNTS as BOTS
@@ -26,7 +26,7 @@ from ecompulse.kernels.identity import NEEDED, ResolveIdentity
 from ecompulse.kernels.quality_totals import book_under, count_late
 from ecompulse.kernels.rows import conform
 from ecompulse.kernels.step import Kernel
-from ecompulse.transforms.decode import IGNORED, QUALITY, DecodeRows
+from ecompulse.transforms.decode import QUALITY, DecodeRows
 from ecompulse.transforms.enrich import EnrichEvents
 from ecompulse.transforms.frames import map_frames, split_frames
 from ecompulse.transforms.join import JoinEvents
@@ -60,20 +60,19 @@ class JobScope(Scope):
 
     def events(self) -> Any:
         """Decoded events (FRAME_SCHEMA); see `enriched`."""
-        return self._decoded(EVENTS, None)
+        return self._decoded(EVENTS, self.intake.reading_of(EVENTS))
 
     def changes(self, step: str, columns: pl.Schema) -> Any:
         """Versions of a step's update stream."""
-        role = f"{step}_updates"
-        return self._decoded(role, self.intake.reshape_of(role, columns=columns))
+        return self._decoded(f"{step}_updates", self.intake.changes_of(step, columns))
 
-    def labels(self) -> Any:
-        """Labels of transactions (LABELLED_SCHEMA)."""
-        return self._decoded(LABELS, self.intake.reshape_of(LABELS))
+    def labels(self, identifier: str) -> Any:
+        """Labels of transactions (LABELLED_SCHEMA), which go by that column of events."""
+        return self._decoded(LABELS, self.intake.labels_of(identifier))
 
     def kpis(self, watched: tuple[str, ...]) -> Any:
         """Points of metrics that were computed elsewhere, of those that are watched."""
-        return self._decoded(KPIS, self.intake.reshape_of(KPIS, watched=watched))
+        return self._decoded(KPIS, self.intake.kpis_of(watched))
 
     def enriched(self) -> Any:
         """Events with the columns of all steps (`Intake.schema`)."""
@@ -164,14 +163,10 @@ class JobScope(Scope):
             self.write(TableSpec(LATE, columns, "event_time"), alike)
         return super().finish()
 
-    def _decoded(self, role: str, reshape: Reshape | None) -> Any:
-        intake = self.intake
-        decode = DecodeRows(intake.mapping_of(role), intake.enrich, open_resources, intake.quality.window_ms, reshape)
-        ignored = (IGNORED,) if reshape else ()
-        outputs = [name for name in decode.outputs if name != IGNORED or reshape]
-        read = self.read(decode, role, outputs)
+    def _decoded(self, role: str, decode: DecodeRows) -> Any:
+        read = self.read(decode, role, decode.outputs)
         self.write(DEAD_LETTERS, read[DEAD_LETTERS.name])
-        for account in (DEAD_LETTERS.name, *ignored):
+        for account in read.keys() - {EVENTS, QUALITY}:
             self.account(account, read[account])
         self.account(role, read[EVENTS])
         self.count(read[QUALITY])

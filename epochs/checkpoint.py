@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, Unusable, UserError
-from ecompulse.epochs.protocols import Store
+from ecompulse.epochs.protocols import ENCRYPTED, Store
 from ecompulse.epochs.records import check, read_record, sign
 from ecompulse.epochs.telemetry import Telemetry
 
@@ -195,7 +195,10 @@ def _agreed(store: Store, meta: dict[str, Any], settings: Mapping[str, Any]) -> 
 def read_meta(store: Store) -> dict[str, Any]:
     """The checkpoint's identity and settings; UserError when this is not a checkpoint."""
     try:
-        meta: dict[str, Any] = json.loads(store.get("meta.json"))
+        data = store.get("meta.json")
+        if data.startswith(ENCRYPTED):
+            raise UserError(f"--checkpoint: {store.root} is encrypted; --checkpoint_key says where its key stands")
+        meta: dict[str, Any] = json.loads(data)
     except FileNotFoundError:
         raise UserError(f"--checkpoint: {store.root} holds no checkpoint") from None
     except ValueError as error:

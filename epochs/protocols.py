@@ -6,6 +6,9 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 import polars as pl
 
+ENCRYPTED: Final = b"ecompulse-enc1\n"
+"""How a blob begins that a store has encrypted."""
+
 
 class Store(Protocol):
     """Named blobs below a root. Picklable: workers get a copy."""

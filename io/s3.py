@@ -121,6 +121,15 @@ class S3Store:
         written: datetime = answer["LastModified"]
         return (parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]) - written).total_seconds()
 
+    def stamp(self, name: str) -> str:
+        """What is another when the object was written again; empty when there is none."""
+        try:
+            with self._reported(name):
+                answer = self._client.head_object(Bucket=self._bucket, Key=self._key(name))
+        except FileNotFoundError:
+            return ""
+        return f"{answer['LastModified'].isoformat()} {answer['ETag']}"
+
     def check(self, *, writable: bool) -> None:
         """StoreError when the bucket cannot be listed and, if asked for, written to and deleted from."""
         with self._reported(""):

@@ -34,7 +34,7 @@ def open_source(
     place = uri if scheme == "s3" else str(Path(rest if separator else uri).absolute())
     source: DeltaSource | FileSource
     if is_table(place):
-        source = DeltaSource(place.rstrip("/"), index, max_files, role, s3_endpoint)
+        source = DeltaSource(place.rstrip("/"), index, max_files, role, s3_endpoint, on_bad_file)
     else:
         source = FileSource(place, index, order, max_files, role, on_bad_file)
     source.check()

@@ -32,6 +32,8 @@ from pipelines.kpis import KPI, KpiSettings, WatchKpis
 from pipelines.realtime_metrics import Metrics, defined_metrics, make_metrics
 
 FRAUD: Final = "fraud"
+IDENTIFIERS: Final = {"payment": "payment_id", "purchase": "order_id"}
+"""What transactions, and their labels, go by first."""
 _KINDS: Final = ("payment", "purchase")
 
 
@@ -152,7 +154,7 @@ class AnomalyDetection:
             self.kpis.of_metrics(scope, self.metrics.compute(scope, people, visitors), people)
 
     def _score(self, scope: "eco.JobScope", detection: FraudDetection, visitors: Any) -> None:
-        labels = {"labels": scope.labels()} if self.labelled else {}
+        labels = {"labels": scope.labels(IDENTIFIERS[detection.kind])} if self.labelled else {}
         found = {"events": visitors, **labels} | eco.ScoreTransactions(detection)
         outputs = detection.scores.outputs
         scope.write(TableSpec("risk_scores", outputs["risk_scores"], "event_time"), found["risk_scores"])

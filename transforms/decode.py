@@ -2,15 +2,16 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import polars as pl
 
 from ecompulse.kernels.decode import decode
 from ecompulse.kernels.enrich.config import EnrichConfig
 from ecompulse.kernels.enrich.dead_letters import protect_dead_letters
+from ecompulse.kernels.enrich.enrichment import OpenResources
 from ecompulse.kernels.event import RAW_SCHEMA, STORED_LETTER_SCHEMA
 from ecompulse.kernels.hashing import row_id
 from ecompulse.kernels.mapping import Mapping as FieldMapping
@@ -18,7 +19,6 @@ from ecompulse.kernels.mapping import fill_orders
 from ecompulse.kernels.quality import Check, quality_counts
 from ecompulse.kernels.quality_totals import book
 from ecompulse.kernels.step import Clock
-from ecompulse.transforms.enrich import OpenResources
 
 EVENTS: Final = "events"
 DEAD_LETTERS: Final = "dead_letters"
@@ -64,7 +64,10 @@ class DecodeRows:
     window_ms: int
     reshape: Callable[[pl.DataFrame], pl.DataFrame] | None = None
 
-    outputs: ClassVar = (EVENTS, DEAD_LETTERS, QUALITY, IGNORED)
+    @property
+    def outputs(self) -> Sequence[str]:
+        """Names of the frames that there may be."""
+        return (EVENTS, DEAD_LETTERS, QUALITY, *((IGNORED,) if self.reshape else ()))
 
     def __call__(self, rows: pl.DataFrame, clock: Clock) -> Mapping[str, pl.DataFrame]:
         """Frames `events` (FRAME_SCHEMA), `dead_letters`, `quality` (PARTIAL_SCHEMA), and `ignored` if there are any.

@@ -9,10 +9,7 @@ import polars as pl
 from ecompulse.epochs.counted import CountedDoFn, counted_frames, fact
 from ecompulse.epochs.keyed import require_bounded
 from ecompulse.kernels.enrich.config import EnrichConfig
-from ecompulse.kernels.enrich.enrichment import Resources, enrich
-
-OpenResources = Callable[[EnrichConfig], Resources]
-"""Opens look-ups on a worker; `ecompulse.io.lookups.open_resources`. What is open already costs nothing."""
+from ecompulse.kernels.enrich.enrichment import OpenResources, Resources, enrich
 
 TakeUsage = Callable[[EnrichConfig], Mapping[str, Any] | None]
 """What this process's look-ups did since it was last called; `ecompulse.io.lookups.take_usage`."""

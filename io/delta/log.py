@@ -13,7 +13,8 @@ from ecompulse.epochs.errors import JobError
 from ecompulse.epochs.protocols import Store
 from ecompulse.io.delta.partitions import in_log
 
-_NO_STATS: Final = -1
+NO_STATS: Final = -1
+"""Rows of a file that the log does not count."""
 _PARTITION: Final = "partition."
 
 
@@ -44,7 +45,7 @@ def snapshot(table: DeltaTable) -> list[Added]:
     return [
         Added(
             unquote(path),
-            _NO_STATS if count is None else count,
+            NO_STATS if count is None else count,
             {name: in_log(value) for name, value in zip(names, of_file, strict=True)},
         )
         for path, count, of_file in zip(ordered["path"], rows, values, strict=True)
@@ -78,4 +79,4 @@ def added_by(store: Store, version: int, place: str) -> list[Added]:
 
 def _records(add: Mapping[str, Any]) -> int:
     stats = json.loads(add.get("stats") or "{}")
-    return int(stats.get("numRecords", _NO_STATS))
+    return int(stats.get("numRecords", NO_STATS))

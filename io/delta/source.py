@@ -10,12 +10,15 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from ecompulse.epochs.errors import JobError, UserError
-from ecompulse.epochs.protocols import EVENTS, Backlog, Split
+from ecompulse.epochs.protocols import EVENTS, UNREADABLE, Backlog, Split
 from ecompulse.io.delta.lake import check_place
 from ecompulse.io.delta.log import Added, added_by, snapshot
 from ecompulse.io.delta.partitions import columns, kinds_of
+from ecompulse.io.delta.quarantine import DataFiles, pending, progress
 from ecompulse.io.files.parquet import read_rows
+from ecompulse.io.files.quarantine import BAD, letter_of, letter_row, set_aside
 from ecompulse.io.files.reader import positioned
+from ecompulse.io.files.records import UnreadableFile
 from ecompulse.io.s3 import S3Store, StoreError, address_options, storage_options
 from ecompulse.io.stores import open_store
 
@@ -64,6 +67,8 @@ class DeltaSource:
         max_files: begun per epoch at the most.
         role: see `Source`.
         endpoint: URL of an S3 server other than AWS.
+        on_bad_file: `quarantine` sets a data file aside that is missing or damaged, with a dead letter, until it
+            changes; `stop` raises.
     """
 
     uri: str
@@ -71,6 +76,8 @@ class DeltaSource:
     max_files: int = 1000
     role: str = EVENTS
     endpoint: str | None = None
+    on_bad_file: str = "quarantine"
+    _tried: Any = None  # positions of the last plan with rows: a second one from there means that the run has failed
 
     def check(self) -> None:
         """Raise UserError when there is no table, or none that can be read file by file."""
@@ -103,24 +110,29 @@ class DeltaSource:
         del tops, whole  # one partition, and what is committed is complete
         table = self._table()
         at = self._cursor(table, positions)
-        splits: list[Split] = []
-        begun = 0
+        taking = _Taking(self, max_rows, thoroughly=self._tried == positions)
+        for file, known in pending(positions, taking.files):
+            if not taking.full:
+                row = taking.take(file, int(known["at"]), again=BAD in known)
+                taking.marks.setdefault(file.path, {**progress(file, row), "rows": taking.rows})
         for cursor, files in self._versions(table, at):
             at = cursor
             while at.file < len(files):
-                rows = self._rows(files[at.file])
-                if max_rows <= 0 or begun >= self.max_files:
-                    return self._backlog(splits, positions, at, sum(max(file.rows, 1) for file in files[at.file :]))
-                end = min(rows, at.row + max_rows)
-                splits += self._splits(files[at.file], at.row, end)
-                begun, max_rows = begun + 1, max_rows - (end - at.row)
-                done = end == rows
-                at = Cursor(at.table, at.version, at.base, at.file + done, 0 if done else end)
-        return self._backlog(splits, positions, at, 0)
+                if taking.full:
+                    left = sum(max(file.rows, 1) for file in files[at.file :])
+                    return self._backlog(taking, positions, at, left)
+                row = taking.take(files[at.file], at.row)
+                done = row == taking.rows
+                at = Cursor(at.table, at.version, at.base, at.file + done, 0 if done else row)
+        return self._backlog(taking, positions, at, 0)
 
-    def _backlog(self, splits: list[Split], positions: Mapping[str, Any], at: Cursor, left: int) -> Backlog:
-        changed = {TABLE: at.__dict__} if positions.get(TABLE) != at.__dict__ else {}
-        return Backlog(splits, changed, frozenset({0} if not left else ()), frozenset({0}), left)
+    def _backlog(self, taking: "_Taking", positions: Mapping[str, Any], at: Cursor, left: int) -> Backlog:
+        now = {TABLE: at.__dict__, **taking.marks}
+        changed = {name: mark for name, mark in now.items() if positions.get(name) != mark}
+        self._tried = dict(positions) if taking.splits else None
+        aside = set_aside({**positions, **changed})
+        notes = {UNREADABLE: {f"{self.uri}/{path}": why for path, why in aside.items()}} if aside else {}
+        return Backlog(taking.splits, changed, frozenset({0} if not left else ()), frozenset({0}), left, notes)
 
     def _cursor(self, table: DeltaTable, positions: Mapping[str, Any]) -> Cursor:
         identity = str(table.metadata().id)
@@ -143,22 +155,6 @@ class DeltaSource:
         for version in range(at.version + 1, table.version() + 1):
             yield Cursor(at.table, version), added_by(store, version, self.uri)
 
-    def _rows(self, file: Added) -> int:
-        if file.rows >= 0:
-            return file.rows
-        found: int = self._scan(file.path).select(pl.len()).collect().item()
-        return found
-
-    def _scan(self, path: str) -> pl.LazyFrame:
-        return pl.scan_parquet(f"{self.uri}/{path}", glob=False, storage_options=self._address)
-
-    def _splits(self, file: Added, start: int, end: int) -> list[Split]:
-        uri, most = f"{self.uri}/{file.path}", _SPLIT_ROWS
-        return [
-            Split(self.index, 0, uri, at, min(at + most, end), min(most, end - at), values=file.values)
-            for at in range(start, end, most)
-        ]
-
     def _table(self) -> DeltaTable:
         try:
             return DeltaTable(self.uri, storage_options=self._options)
@@ -176,6 +172,54 @@ class DeltaSource:
         return storage_options(self.uri, self.endpoint)
 
 
+class _Taking:
+    """What one plan takes.
+
+    Attributes:
+        splits: so far.
+        marks: what is to be remembered of files that are not read as their version's turn comes.
+        rows: of the file that was taken from last.
+    """
+
+    def __init__(self, source: DeltaSource, max_rows: int, *, thoroughly: bool) -> None:
+        self.splits: list[Split] = []
+        self.marks: dict[str, Any] = {}
+        self.rows = 0
+        self.files = DataFiles(open_store(source.uri, source.endpoint))
+        self._source, self._max_rows, self._thoroughly, self._begun = source, max_rows, thoroughly, 0
+
+    @property
+    def full(self) -> bool:
+        """Whether no more goes into the epoch."""
+        return self._max_rows <= 0 or self._begun >= self._source.max_files
+
+    def take(self, file: Added, start: int, *, again: bool = False) -> int:
+        """Add rows of a file from `start`; the next row, which is `rows` when nothing more is to be had of it now.
+
+        `again`: it has a dead letter already.
+        """
+        self._begun += 1
+        try:
+            self.rows = self.files.count(file, thoroughly=self._thoroughly)
+        except UnreadableFile as error:
+            if self._source.on_bad_file == "stop":
+                raise
+            why = str(error).removeprefix(f"{self.files.uri(file)}: ")
+            if not again:
+                self.splits.append(letter_of(self._source.index, self.files.uri(file), start, why))
+                self._max_rows -= 1
+            self.marks[file.path], self.rows = self.files.mark(file, start, why), start
+            return start
+        end = min(self.rows, start + self._max_rows)
+        self.splits += [
+            Split(self._source.index, 0, self.files.uri(file), at, min(at + _SPLIT_ROWS, end),
+                  min(_SPLIT_ROWS, end - at), values=file.values)
+            for at in range(start, end, _SPLIT_ROWS)
+        ]  # fmt: skip
+        self._max_rows -= end - start
+        return end
+
+
 @dataclass(frozen=True)
 class DeltaReader:
     """Reads rows of a data file, with the columns by which the table is partitioned.
@@ -189,7 +233,13 @@ class DeltaReader:
     kinds: Mapping[str, str]
 
     def read(self, split: Split) -> Iterator[pl.DataFrame]:
-        """The rows with their position; JobError when the file is gone, by a vacuum for instance."""
+        """The rows with their position; JobError when the file is gone, by a vacuum for instance.
+
+        A range that stands for a file that cannot be read gives one row (`letter_row`).
+        """
+        if split.fault:
+            yield positioned(letter_row(split), split, pl.Series([split.start]))
+            return
         rows = read_rows(split.uri, split.start, split.end, self.options)
         rows = rows.with_columns(**columns(split.values, self.kinds))
         yield positioned(rows, split, pl.int_range(split.start, split.start + rows.height, eager=True))

@@ -20,7 +20,7 @@ def count_rows(path: str) -> int:
     try:
         return int(pq.read_metadata(path).num_rows)
     except UNREADABLE as error:
-        raise UnreadableFile(f"{path}: is no complete Parquet file: {_line(error)}") from None
+        raise UnreadableFile(f"{path}: is no complete Parquet file: {one_line(error)}") from None
 
 
 def column_names(path: str) -> list[str]:
@@ -69,8 +69,9 @@ def _known(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _unreadable(uri: str, error: BaseException) -> JobError:
-    return UnreadableFile(f"{uri}: cannot be read: {_line(error)}")
+    return UnreadableFile(f"{uri}: cannot be read: {one_line(error)}")
 
 
-def _line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """The first line of what an error says."""
     return (str(error).splitlines() or [type(error).__name__])[0]

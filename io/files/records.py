@@ -22,6 +22,8 @@ CHUNK: Final = 24 * 1024 * 1024  # bytes read at a time: some 50,000 events, whe
 NEWLINE: Final = ord("\n")
 RETURN: Final = ord("\r")
 _SHORT: Final = 2  # bytes of CR LF
+_BLANK: Final = 64  # bytes of line ends from which it is asked how many there are
+_BLOCK: Final = 1024 * 1024  # bytes of line ends that are looked at together: positions of all would take gigabytes
 
 
 class UnreadableFile(JobError):  # noqa: N818  # of a file
@@ -132,12 +134,18 @@ def scan(
     """Ranges (start, end, records, blank lines) of complete records from `start`, each within `CHUNK` bytes.
 
     A record that has no end within so many bytes is a range of its own, which is larger: nobody holds it. Blank lines
-    are no records, and count towards `max_records` all the same. A last record without its line end is included only
-    when `whole` says that the file is complete. `start` must be the start of a record.
+    are no records, and count towards `max_records` all the same. A megabyte of them is a range of its own, which counts
+    nothing: else a small archive of line ends would be ten thousand epochs. A last record without its line end is
+    included only when `whole` says that the file is complete. `start` must be the start of a record.
     """
     while max_records > 0:
         data = handle.read(start, CHUNK)
         last = len(data) < CHUNK
+        nothing = _blank_lines(data, layout)
+        if nothing:
+            yield start, start + nothing, 0, 0
+            start += nothing
+            continue
         ends = layout.ends(data, ended=last and whole)[:max_records]
         if len(ends):
             end, blank = int(ends[-1]), layout.blank(data, ends)
@@ -150,6 +158,20 @@ def scan(
             yield start, after, 1, 0
             max_records -= 1
             start = after
+
+
+def _blank_lines(data: bytes, layout: Layout) -> int:
+    """Bytes at the start of a record that are nothing but blank lines, if those are many; else 0."""
+    if data[:_BLANK].strip(b"\r\n"):
+        return 0
+    most, at = len(data) - len(data.lstrip(b"\r\n")), 0
+    while most - at >= _BLOCK:
+        block = data[at : at + _BLOCK]
+        ends = layout.ends(block, ended=False)
+        if not len(ends) or layout.blank(block, ends) < len(ends):
+            break
+        at += int(ends[-1])
+    return at
 
 
 def _next_line(handle: OpenFile, at: int, newline: int, *, whole: bool) -> int | None:

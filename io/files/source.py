@@ -138,7 +138,8 @@ class FileSource:
         handle = self._open.pop((file.path, file.inode), None) or OpenFile(file.path)
         ranges = scan(handle, at, max_rows, head.layout, whole=whole)
         for start, end, records, blank in ranges:
-            taken.append(Split(self.index, 0, file.path, start, end, records))
+            if records or blank:
+                taken.append(Split(self.index, 0, file.path, start, end, records))
             at, lines = end, lines + records + blank
         complete = lines < max_rows or not handle.read(at, 1)
         if complete:

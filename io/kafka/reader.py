@@ -20,6 +20,13 @@ BATCH_BYTES: Final = 64 * 1024 * 1024
 CONFLUENT: Final = "confluent"
 PYTHON: Final = "python"
 
+_AGAIN: Final = "#"  # no character of a topic's name
+
+
+def source_name(topic: str, again: int) -> str:
+    """What rows say that they are from: `topic`, and `topic#2` once it was made anew, with offsets of its own."""
+    return f"{topic}{_AGAIN}{again + 1}" if again else topic
+
 
 def default_client() -> str:
     """`confluent` where it is installed (extra `fast`), else `python`."""
@@ -52,15 +59,16 @@ class KafkaReader:
     client: str = ""
 
     def read(self, split: Split) -> Iterator[pl.DataFrame]:
-        """Frames of RAW_SCHEMA of at most some BATCH_ROWS rows; `source` is the topic, `partition` Kafka's own.
+        """Frames of RAW_SCHEMA of at most some BATCH_ROWS rows; `source` by `source_name`, `partition` Kafka's own.
 
         A tombstone (no value) has a null `raw`, which decoding makes a dead letter, as it does an empty one.
         """
-        topic, _, partition = split.uri.rpartition("/")
+        source, _, partition = split.uri.rpartition("/")
+        topic = source.partition(_AGAIN)[0]
         key = (os.getpid(), self.client or default_client(), self.servers, _identity(self.settings))
         client = _take(key) or open_client(key[1], self.servers, self.settings)
         try:
-            batch = _Batch(topic, int(partition))
+            batch = _Batch(source, int(partition))
             for values, offsets in client.read(topic, int(partition), split.start, split.end):
                 yield from batch.add(values, offsets)
             yield from batch.rest()
@@ -74,7 +82,7 @@ class KafkaReader:
 class _Batch:
     """Records on their way to a frame."""
 
-    topic: str
+    source: str
     partition: int
     values: Values = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)
@@ -89,17 +97,17 @@ class _Batch:
 
     def rest(self) -> Iterator[pl.DataFrame]:
         if self.values:
-            yield to_frame(self.topic, self.partition, self.values, self.offsets)
+            yield to_frame(self.source, self.partition, self.values, self.offsets)
         self.values, self.offsets, self.size = [], [], 0
 
 
-def to_frame(topic: str, partition: int, values: Values, offsets: Sequence[int]) -> pl.DataFrame:
+def to_frame(source: str, partition: int, values: Values, offsets: Sequence[int]) -> pl.DataFrame:
     """Records of one partition as RAW_SCHEMA."""
     return pl.DataFrame(
         {"raw": pl.Series(values, dtype=pl.Binary), "offset": pl.Series(offsets, dtype=pl.Int64)}
     ).select(
         "raw",
-        source=pl.lit(topic, RAW_SCHEMA["source"]),
+        source=pl.lit(source, RAW_SCHEMA["source"]),
         partition=pl.lit(partition, RAW_SCHEMA["partition"]),
         offset=pl.col("offset"),
     )

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,7 +10,7 @@ from ecompulse.epochs.errors import StateDamaged, UserError
 from ecompulse.epochs.protocols import EVENTS, Backlog, Split
 from ecompulse.epochs.watermark import shares
 from ecompulse.io.kafka.address import Address, parse_address
-from ecompulse.io.kafka.reader import KafkaReader, default_client, open_client
+from ecompulse.io.kafka.reader import KafkaReader, default_client, open_client, source_name
 from ecompulse.io.kafka.settings import ClientSettings
 from ecompulse.io.kafka.start import LATEST, Start
 from ecompulse.io.terminal import say
@@ -35,15 +35,18 @@ class Known:
         number: of the source partition, given once in the order in which partitions were first seen.
         at: offset of the next record to read.
         topic_id: of the topic that the offset belongs to; empty where the broker has no ids.
+        again: how often the topic was made anew and read on: its offsets say nothing without that.
     """
 
     number: int
     at: int
     topic_id: str
+    again: int = 0
 
     def dump(self) -> dict[str, Any]:
         """As JSON."""
-        return {"number": self.number, "at": self.at, "topic_id": self.topic_id}
+        found = {"number": self.number, "at": self.at, "topic_id": self.topic_id}
+        return {**found, "again": self.again} if self.again else found
 
 
 @dataclass(frozen=True)
@@ -155,8 +158,9 @@ class KafkaSource:
         for part, mark in sorted(known.items(), key=lambda item: item[1].number):
             rows = taken[mark.number]
             if rows:
-                splits.append(Split(self.index, mark.number, name_of(part), mark.at, mark.at + rows, rows, exact=False))
-            after[name_of(part)] = Known(mark.number, mark.at + rows, mark.topic_id).dump()
+                uri = name_of((source_name(part[0], mark.again), part[1]))
+                splits.append(Split(self.index, mark.number, uri, mark.at, mark.at + rows, rows, exact=False))
+            after[name_of(part)] = replace(mark, at=mark.at + rows).dump()
         lag = {name_of(part): offsets[part].high - after[name_of(part)]["at"] for part in sorted(ends)}
         blocked = {part: found.high - found.stable for part, found in offsets.items() if found.high > found.stable}
         self._tell_blocked(blocked, offsets)
@@ -231,8 +235,10 @@ class KafkaSource:
             if loss:
                 self._lose(loss)
                 lost[name_of(part)] = loss
-                same = mark.topic_id == topic_id and mark.at > offsets[part].stable
-                mark = Known(mark.number, offsets[part].stable if same else offsets[part].first, topic_id)
+                anew = "" not in {mark.topic_id, topic_id} and mark.topic_id != topic_id
+                cut = not anew and mark.at > offsets[part].stable
+                at = offsets[part].stable if cut else offsets[part].first
+                mark = Known(mark.number, at, topic_id, mark.again + anew)
             found[part] = mark
         return found
 

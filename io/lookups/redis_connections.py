@@ -12,8 +12,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from ecompulse.io.lookups.secrets import read_secret
 from ecompulse.io.lookups.store import LookupSpec
+from ecompulse.io.secrets import read_secret
 
 
 class Wires:

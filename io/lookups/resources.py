@@ -17,9 +17,9 @@ from ecompulse.io.lookups.cache import CachedLookup, Counters
 from ecompulse.io.lookups.functions import Computed
 from ecompulse.io.lookups.geo import open_networks, open_places
 from ecompulse.io.lookups.guard import GuardedStore, Policy
-from ecompulse.io.lookups.secrets import read_secret
 from ecompulse.io.lookups.store import KEY, LookupFailed, Store, is_local, open_lookup, parse_spec
 from ecompulse.io.lookups.usage import PART
+from ecompulse.io.secrets import read_secret
 from ecompulse.io.tabular import read_table
 from ecompulse.kernels.config import ConfigError
 from ecompulse.kernels.enrich import currency

@@ -4,6 +4,7 @@ Order: user, product, geo, device, campaign, currency, PII policy; decoding and 
 is fixed: a step sees the event as it was decoded, and the policy sees everything that will be stored.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -39,6 +40,10 @@ class Resources:
     agents: Finder | None = None
     rates: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=currency.RATES))
     pii_key: str | None = field(default=None, repr=False)
+
+
+OpenResources = Callable[[EnrichConfig], Resources]
+"""Opens look-ups on a worker; `ecompulse.io.lookups.open_resources`. What is open already costs nothing."""
 
 
 def enrich(events: pl.DataFrame, config: EnrichConfig, resources: Resources) -> pl.DataFrame:

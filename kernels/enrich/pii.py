@@ -4,6 +4,7 @@ A keyed hash is HMAC-SHA256 in 64 hexadecimal digits: the same person stays the 
 can try out addresses. Email addresses are hashed in lower case.
 """
 
+from dataclasses import replace
 from typing import Final
 
 import polars as pl
@@ -70,13 +71,36 @@ def apply_to_versions(versions: pl.DataFrame, policy: PiiStep, key: str | None) 
     return _forgotten(versions)
 
 
+def policy_of_labels(policy: PiiStep, identifier: str) -> PiiStep:
+    """The policy for labels of transactions: their id, read as `event_id`, is treated as that column of events."""
+    fields = {name: action for name, action in policy.fields.items() if name != "event_id"}
+    return replace(policy, fields=fields | ({"event_id": fields[identifier]} if identifier in fields else {}))
+
+
+def apply_to_labels(labels: pl.DataFrame, policy: PiiStep, key: str | None) -> pl.DataFrame:
+    """Labels with their id under `policy_of_labels`, so that they still meet their transactions; schema unchanged."""
+    if not policy.active:
+        return labels
+    ids = labels.select("transaction_id")
+    if "event_id" in policy.fields:
+        ids = ids.with_columns(protect(ids["transaction_id"], policy.fields["event_id"], key))
+    elif policy.emails is not None:
+        suspect = ids["transaction_id"].str.contains_any(_SUSPECT).fill_null(value=False)
+        hidden = hide_emails(ids["transaction_id"].filter(suspect), "hash", key)
+        ids = ids.with_columns(_scatter(ids["transaction_id"], suspect, hidden))
+    return _forgotten(labels.with_columns(ids))
+
+
 def _forgotten(events: pl.DataFrame) -> pl.DataFrame:
     """The same frame without what it no longer shows: columns share memory, which would be written with them.
 
-    Texts of Polars are views of buffers, and a file of a frame may hold whole buffers, with texts that were hidden.
+    Texts of Polars are views of buffers, and a file of a frame may hold whole buffers, with texts that were hidden. A
+    null may still have a view, which a copy to Arrow's older form follows; to take rows does not.
     """
-    texts = events.select(cs.string())
-    return events.with_columns(pl.DataFrame(texts.to_arrow(compat_level=pl.CompatLevel.oldest())).get_columns())
+    texts = events.select(cs.string()).to_arrow(compat_level=pl.CompatLevel.oldest())
+    every = pl.int_range(events.height, eager=True).to_arrow()
+    columns = [column.take(every) if column.null_count else column for column in texts.columns]
+    return events.with_columns(pl.DataFrame(dict(zip(texts.column_names, columns, strict=True))).get_columns())
 
 
 def check_policy(policy: PiiStep, schema: pl.Schema) -> None:

@@ -1,5 +1,6 @@
 """What every store promises, over a directory and over a bucket."""
 
+import base64
 import os
 import pickle
 import signal
@@ -16,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.epochs.errors import UserError
+from ecompulse.io.encryption import encrypted
 from ecompulse.io.s3 import S3Store, StoreError, _client
 from ecompulse.io.stores import LocalStore, open_store
 from services import s3
@@ -40,9 +42,13 @@ def in_bucket(bucket, moto):
     return S3Store(f"s3://{bucket}/{uuid.uuid4().hex}/x", moto.facts["url"])
 
 
-@pytest.fixture(params=["directory", "bucket"])
+@pytest.fixture(params=["directory", "bucket", "encrypted directory", "encrypted bucket"])
 def store(request, tmp_path):
-    return LocalStore(str(tmp_path)) if request.param == "directory" else request.getfixturevalue("in_bucket")
+    kept = LocalStore(str(tmp_path / "store")) if "dir" in request.param else request.getfixturevalue("in_bucket")
+    if "encrypted" not in request.param:
+        return kept
+    (tmp_path / "key").write_text(base64.b64encode(os.urandom(32)).decode())
+    return encrypted(kept, [f"file:{tmp_path / 'key'}"])
 
 
 def test_a_name_is_written_once(store):

@@ -243,5 +243,19 @@ MUTANTS: Final = (
         '(self._axis(moment - pl.col("lag")) - pl.col("size") + 1) // pl.col("slide")',
         ("tests/kernels/metrics",),
     ),
+    Mutant(
+        "an encrypted file can be put in the place of another",
+        "io/encryption.py",
+        'return header + f"{self.folder}{name}".encode()',
+        "return header",
+        ("tests/io/test_encryption.py",),
+    ),
+    Mutant(
+        "the backup is not encrypted",
+        "cli/places.py",
+        'return store if flag == "lake" else',
+        'return store if flag != "checkpoint" else',
+        ("tests/pipelines/test_encrypted_checkpoint.py",),
+    ),
 )
 """At least one of each kind of guarantee: epochs, state, sinks, engine, kernels."""

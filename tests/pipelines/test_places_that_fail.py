@@ -4,6 +4,7 @@ import os
 import resource
 import shutil
 import signal
+import uuid
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from ecompulse.epochs.errors import JobError, Unusable
 from ecompulse.epochs.steps import Step, observe
 from ecompulse.io import stores
 from ecompulse.io.stores import LocalStore
+from services import s3
 from support.process import Shop, events, write_lines
 
 pytestmark = pytest.mark.slow
@@ -120,3 +122,33 @@ def test_a_fault_of_the_disk_names_the_path_and_says_whether_it_may_pass(tmp_pat
             write("a/c", b"x")
         assert isinstance(caught.value, Unusable) == lasts
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]
+
+
+@pytest.mark.night
+@pytest.mark.parametrize("whole", [False, True], ids=["the tables", "the bucket"])
+def test_a_lake_in_a_bucket_that_is_removed_under_the_job_stops_it_with_a_line(shop, moto, monkeypatch, whole):
+    for key, value in s3.ENVIRONMENT.items():
+        monkeypatch.setenv(key, value)
+    client, bucket, left = s3.client(moto), f"gone-{uuid.uuid4().hex[:8]}", [1]
+    client.create_bucket(Bucket=bucket)
+
+    def remove(step: Step) -> None:
+        if step is Step.COMMITTED and left:
+            left.pop()
+            for found in client.list_objects_v2(Bucket=bucket)["Contents"]:
+                client.delete_object(Bucket=bucket, Key=found["Key"])
+            if whole:
+                client.delete_bucket(Bucket=bucket)
+
+    monkeypatch.setattr("ecompulse.cli.patience.WallClock.wait", lambda *_: None)
+    forget = observe(remove)
+    few = ("--epoch_attempts=2", "--publish_attempts=2")
+    flags = (f"--lake=s3://{bucket}/lake", f"--s3_endpoint={moto.facts['url']}", *few)
+    try:
+        status, said = said_at_once(
+            shop, *flags, "--publish_attempts=2", "--watermark_delay=1s", "--quality_window=10s"
+        )
+    finally:
+        forget()
+    assert status == 1
+    assert f"s3://{bucket}" in said

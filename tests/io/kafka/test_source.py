@@ -2,15 +2,21 @@
 
 from typing import Any
 
+import polars as pl
 import pytest
 
 from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.epochs.protocols import Backlog
 from ecompulse.io.kafka.source import KafkaSource, Reading
 from ecompulse.io.kafka.start import parse_start
+from ecompulse.kernels.enrich.config import EnrichConfig
+from ecompulse.kernels.enrich.enrichment import Resources
+from ecompulse.kernels.step import Clock
+from ecompulse.transforms.decode import DecodeRows
 from support.topics import Topics
 
 pytestmark = pytest.mark.slow
+NOW = 1_900_000_000_000
 
 
 class Reader:
@@ -259,6 +265,24 @@ def test_topic_made_anew_is_an_error_even_when_it_is_longer_than_before(topics: 
     reader.restart()
     reader.epoch()
     assert reader.values == numbered(3) + numbered(8, 50)
+
+
+def test_equal_records_of_a_topic_made_anew_are_other_rows(topics: Topics, client: str) -> None:
+    """Bad ones at equal offsets too, after restarts and a third beginning."""
+    name = topics.make()
+    reader = Reader(topics, name, on_lost="continue", client=client)
+    for _ in range(3):
+        topics.send(name, [b"no event"] * 3)
+        while reader.epoch(2).splits:
+            reader.restart()
+        topics.delete(name)
+        topics.make(name=name)
+    assert reader.values == [b"no event"] * 9
+    assert [row[0] for row in reader.rows[::3]] == [name, f"{name}#2", f"{name}#3"]
+    schema = {"source": pl.String, "partition": pl.Int32, "offset": pl.Int64, "raw": pl.Binary}
+    rows = pl.DataFrame(reader.rows, schema=schema, orient="row")
+    letters = DecodeRows(None, EnrichConfig(), lambda _: Resources(), 60_000)(rows, Clock(1, 0, NOW))["dead_letters"]
+    assert letters["id"].n_unique() == 9
 
 
 def test_the_partition_furthest_behind_gets_most(topics: Topics) -> None:

@@ -108,3 +108,26 @@ def test_what_would_be_misread_is_refused(layout):
 )
 def test_times_of_rfc_3339(text, ms):
     assert read([text]) == [None if ms is None else 1_772_323_200_000 + ms]
+
+
+PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+
+
+@pytest.mark.parametrize("unit", PER_SECOND)
+@examples(12)
+@given(moment=MOMENTS, beyond=st.integers(0, 999_999_999))
+def test_each_unit_is_read_as_python_reads_it(unit, moment, beyond):
+    since = (moment.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(seconds=1)
+    number = since * PER_SECOND[unit] + beyond % PER_SECOND[unit]
+    expected = number * 1000 // PER_SECOND[unit]
+    assert read([str(number)], Mapping(time=TimeReading(unit=unit))) == [expected]
+
+
+@examples(12)
+@given(moment=MOMENTS, thousandths=st.integers(0, 999))
+def test_seconds_have_fractions_and_other_units_have_none(moment, thousandths):
+    since = (moment.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(seconds=1)
+    text = f"{since}.{thousandths:03d}"
+    assert read([text], Mapping(time=TimeReading(unit="s"))) == [since * 1000 + thousandths]
+    for unit in ("ms", "us"):  # of nanoseconds a double shows none
+        assert read([f"{since * PER_SECOND[unit]}.5"], Mapping(time=TimeReading(unit=unit))) == [None]

@@ -177,3 +177,41 @@ def test_nothing_of_what_is_hidden_goes_into_files_with_the_buffers_of_a_frame(a
         assert address.encode() not in written.getvalue()
         assert b"a-clear-property" not in written.getvalue()
     assert safe.drop(status_column("pii")).schema == decoded.schema
+
+
+@pytest.mark.parametrize("count", [1, 40])
+def test_a_null_whose_place_held_an_address_holds_it_no_more(count):
+    """A literal that stands in some rows only is in all of them beneath their nulls, and Polars writes it."""
+    address = "clear.person@example.org"
+    kept = pl.when(pl.int_range(pl.len()) == count).then(pl.lit(f"https://shop.example/?to={address}"))
+    frame = pl.DataFrame(schema=FRAME_SCHEMA).clear(count + 1).with_columns(url=kept)
+    for action in ("mask", "hash", "drop"):
+        written = io.BytesIO()
+        pii.apply(frame, policy(emails=action), KEY).write_ipc(written)
+        assert address.encode() not in written.getvalue()
+
+
+def decode_one(count: int) -> pl.DataFrame:
+    """So many events with nothing but their type."""
+    return pl.DataFrame({"event_type": ["page_view"] * count}).select(
+        pl.col(name) if name == "event_type" else pl.lit(None, dtype).alias(name)
+        for name, dtype in FRAME_SCHEMA.items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "emails", "treated"),
+    [
+        ({"payment_id": "hash"}, None, ("pay-1", "a@b.example")),
+        ({"order_id": "hash", "event_id": "hash"}, None, ()),
+        ({"user_id": "hash"}, "mask", ("a@b.example",)),
+        ({}, None, ()),
+    ],
+)
+def test_ids_of_labels_are_treated_as_those_of_payments(fields, emails, treated):
+    asked = pii.policy_of_labels(policy(fields=fields, emails=emails), "payment_id")
+    labels = pl.DataFrame({"transaction_id": ["pay-1", "a@b.example", None], "label": [1, 0, 1]})
+    found = pii.apply_to_labels(labels, asked, KEY)
+    expected = [digest(text) if text in treated else text for text in labels["transaction_id"]]
+    assert found["transaction_id"].to_list() == expected
+    assert found["label"].to_list() == [1, 0, 1]

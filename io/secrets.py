@@ -4,6 +4,14 @@ import os
 from pathlib import Path
 
 
+def secret_place(text: str) -> str:
+    """`env:NAME` or `file:PATH`, the path made absolute; ValueError, which does not repeat it, for anything else."""
+    kind, _, place = text.partition(":")
+    if kind not in {"env", "file"} or not place:
+        raise ValueError("wants the place, env:NAME or file:PATH, not what stands there")
+    return text if kind == "env" else f"file:{Path(place).absolute()}"
+
+
 def read_secret(source: str) -> str:
     """The secret that a reference names.
 
