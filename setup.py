@@ -16,6 +16,7 @@ EXTRAS = {
     "redis": ["redis[hiredis]>=5.2"],
     "river": ["river>=0.22"],
     "spark": ["pyspark>=3.5,<5"],
+    "ui": ["starlette>=0.45", "uvicorn>=0.34", "Jinja2>=3.1"],
     "test": [
         "pytest>=8.3",
         "pytest-cov>=6",

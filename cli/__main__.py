@@ -23,6 +23,7 @@ TOOLS: Final = {
     "lookups": "fill a look-up store from a file",
     "deadletters": "list, show or replay dead letters",
     "lake": "compact or vacuum the tables of a lake",
+    "ui": "the live page: jobs, the shop, dead letters",
 }
 
 COMMANDS: Final = {**JOBS, **TOOLS}

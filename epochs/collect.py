@@ -1,8 +1,13 @@
 """Removing what no kept epoch refers to, from a checkpoint or its backup."""
 
+from typing import Final
+
 from ecompulse.epochs.checkpoint import OUTPUTS, epoch_of, last_commit, load_seal, state_files
 from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.steps import Step, reach
+
+HISTORY: Final = 120
+"""Commits that are kept at least: the progress of an epoch is small, and what the live page draws."""
 
 
 def collect(store: Store, incarnation: int, keep_epochs: int) -> int:
@@ -20,7 +25,7 @@ def collect(store: Store, incarnation: int, keep_epochs: int) -> int:
     while (seal := load_seal(store, base)) is not None and not seal.snapshot:
         base -= 1  # seals since a snapshot are needed to know the positions
     kept_state = _state_of(store, range(oldest, last + 2))
-    doomed = [name for name in store.list("commits") if epoch_of(name) < oldest]
+    doomed = [name for name in store.list("commits") if epoch_of(name) < min(oldest, last - HISTORY)]
     doomed += [name for name in store.list("seals") if epoch_of(name) < base]
     doomed += [name for name in store.list("runs") if int(name.split("/")[1].split("-")[0]) < oldest]
     files = [*store.list("state"), *store.list(OUTPUTS)]

@@ -15,6 +15,14 @@ BEAT: Final = 1.0  # seconds
 STALE: Final = 8.0  # seconds without a beat after which a driver counts as stopped
 
 
+def is_held(folder: Path) -> bool:
+    """Whether the lock of a checkpoint's folder beats, as far as its file tells: a look takes no lock."""
+    try:
+        return time.time() - (folder / "lock").stat().st_mtime < STALE
+    except OSError:
+        return False
+
+
 class DriverLock:
     """Held while a driver lives on a checkpoint in a directory.
 

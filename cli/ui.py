@@ -1,0 +1,110 @@
+"""`ecompulse ui`: the live page of all jobs, on this machine."""
+
+import secrets
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from ecompulse.cli.guard import guarded
+from ecompulse.cli.settings import absolute
+from ecompulse.cli.tool import ToolParser, add_key
+from ecompulse.cli.values import web_address
+from ecompulse.epochs.errors import UserError
+from ecompulse.epochs.protocols import Store
+from ecompulse.io.delta.lake import Lake
+from ecompulse.io.encryption import encrypted
+from ecompulse.io.lock import is_held
+from ecompulse.io.sinks.database import is_there, open_engine
+from ecompulse.io.stores import LocalStore, open_store
+from ecompulse.io.terminal import say
+
+_HERE: Final = "127.0.0.1"
+_LOOPBACK: Final = frozenset({_HERE, "::1", "localhost"})
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    return guarded("ui", lambda: serve(sys.argv[1:] if argv is None else argv))
+
+
+def _parser() -> ToolParser:
+    parser = ToolParser(prog="ecompulse ui", description="The live page of all jobs. It reads, and changes nothing.")
+    parser.add_argument(
+        "checkpoints",
+        nargs="*",
+        metavar="CHECKPOINT",
+        help="directory or s3:// place of a checkpoint, or a directory of checkpoints [./checkpoints]",
+    )
+    parser.add_argument("--lake", default="./lake", metavar="PLACE", help="with the dead letters, or none [./lake]")
+    parser.add_argument(
+        "--warehouse",
+        default="sqlite:///warehouse.db",
+        metavar="URL",
+        help="with what is shown of the shop, or none [sqlite:///warehouse.db]",
+    )
+    parser.add_argument("--s3_endpoint", type=web_address, metavar="URL", help="URL of an S3-compatible server [AWS]")
+    parser.add_argument(
+        "--host", default=_HERE, metavar="ADDRESS", help=f"to listen on; any but loopback needs --token [{_HERE}]"
+    )
+    parser.add_argument("--port", type=int, default=8080, help="to listen on [8080]")
+    parser.add_argument("--token", metavar="SECRET", help="readers must give it, `new` makes one [none]")
+    parser.add_argument("--root_path", default="", metavar="PATH", help="behind a proxy, the path before ours [none]")
+    add_key(parser)
+    return parser
+
+
+def serve(argv: Sequence[str]) -> int:
+    """Serve the page until a signal comes."""
+    options = _parser().parse_args(argv)
+    if options.host not in _LOOPBACK and not options.token:
+        raise UserError(
+            f"--host: {options.host} can be reached from elsewhere; give --token as well, such as `--token new`"
+        )
+    try:
+        import uvicorn
+
+        from ecompulse.ui.app import Sources, make_app
+    except ModuleNotFoundError as error:
+        if error.name not in {"uvicorn", "starlette", "jinja2", "markupsafe"}:
+            raise
+        raise UserError("the page needs starlette, uvicorn and Jinja2; install ecompulse[ui]") from None
+    engine = open_engine(options.warehouse) if options.warehouse != "none" else None
+    if engine is not None and not is_there(engine):
+        say(f"ui: --warehouse: {options.warehouse} is not there yet")
+    token = secrets.token_urlsafe() if options.token == "new" else options.token  # noqa: S105  # a word, no secret
+    sources = Sources(
+        lambda: open_checkpoints(options.checkpoints or ["./checkpoints"], options.s3_endpoint, options.checkpoint_key),
+        Lake(options.lake.rstrip("/"), options.s3_endpoint) if options.lake != "none" else None,
+        engine,
+    )
+    shown = f"http://{options.host}:{options.port}{options.root_path}/"
+    say(f"ui: {shown}{f'?token={token}' if token else ''}", sys.stdout)
+    app = make_app(sources, token)
+    uvicorn.run(app, host=options.host, port=options.port, root_path=options.root_path, log_level="warning")
+    return 0
+
+
+def open_checkpoints(
+    places: Sequence[str], s3_endpoint: str | None, keys: Sequence[str]
+) -> list[tuple[Store, Callable[[], bool | None]]]:
+    """Stores of the checkpoints that are named, or stand in a directory that is named, with whether each is held."""
+    found: list[tuple[Store, Callable[[], bool | None]]] = []
+    for place in places:
+        folder = Path(place)
+        ones = [place]
+        if "://" not in place and not (folder / "meta.json").exists():
+            ones = sorted(str(path.parent) for path in folder.glob("*/meta.json"))
+        for one in ones:
+            store = open_store(absolute(one), s3_endpoint)
+            held = _holder(Path(store.root)) if isinstance(store, LocalStore) else _nobody_knows
+            found.append((encrypted(store, keys), held))
+    return found
+
+
+def _holder(folder: Path) -> Callable[[], bool | None]:
+    return lambda: is_held(folder)
+
+
+def _nobody_knows() -> None:
+    """A bucket has no lock."""

@@ -1,0 +1,176 @@
+"""The pages: complete without JavaScript, equal to what the jobs have written, open to nobody else."""
+
+import json
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+
+import pytest
+import sqlalchemy as sa
+
+from ecompulse.cli.ui import main as ui
+from ecompulse.cli.ui import open_checkpoints
+from ecompulse.io.delta.lake import Lake
+from ecompulse.io.sinks.database import open_engine
+from ecompulse.ui.app import Sources, make_app
+from support.asgi import get
+from support.process import command
+
+HOSTILE = "<script>alert(1)</script>"
+MINUTE = 60_000
+START = 1_700_006_400_000
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A small hour of a shop through two jobs, one row of it bad."""
+    root = tmp_path_factory.mktemp("ui")
+    rows = [
+        {"event_id": f"e{at}", "event_type": "page_view", "event_time": START + at * 20_000, "user_id": f"u{at % 7}"}
+        for at in range(180)
+    ]
+    lines = [*map(json.dumps, rows), f'{{"event_id": "{HOSTILE}"']
+    (root / "events.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    for job in ("realtime_metrics", "session_analytics"):
+        flags = [f"--checkpoint={root / 'checkpoints' / job}", f"--lake={root / 'lake'}", "--drain", "--progress=none"]
+        flags += [f"--warehouse=sqlite:///{root / 'w.db'}", f"--source={root / 'events.jsonl'}"]
+        assert command(f"pipelines.{job}", *flags)[0] == 0
+        os.utime(root / "checkpoints" / job / "lock", (0, 0))  # for some seconds nobody could tell that it has stopped
+    return root
+
+
+@pytest.fixture(scope="module")
+def sources(place):
+    return Sources(
+        lambda: open_checkpoints([str(place / "checkpoints")], None, []),
+        Lake(str(place / "lake")),
+        open_engine(f"sqlite:///{place / 'w.db'}"),
+    )
+
+
+def words(answer):
+    assert answer.status == 200, answer.text
+    return " ".join(re.sub(r"<[^>]+>", " ", answer.text).split())
+
+
+def test_all_jobs_are_listed_with_a_link(sources):
+    answer = get(make_app(sources), "/")
+    assert "realtime_metrics stopped" in words(answer)
+    assert 'href="/jobs/1"' in answer.text
+
+
+def test_a_job_shows_every_epoch_and_where_its_rows_are(place, sources):
+    epochs = sorted((place / "checkpoints" / "realtime_metrics" / "commits").iterdir())
+    text = words(get(make_app(sources), "/jobs/0"))
+    assert f"{len(epochs)} 20" in text  # the last epoch and its time
+    assert "counted 180" in text
+    assert "dead_letters 1" in text
+
+
+def test_numbers_of_the_shop_are_those_of_the_warehouse(place, sources):
+    page = get(make_app(sources), "/shop").text
+    with sqlite3.connect(place / "w.db") as warehouse:
+        views = "metric = 'page_views' and \"window\" = '1m' and dimensions = '{}' and value > 0"
+        rows = warehouse.execute(f"select window_start, value from metrics where {views}").fetchall()  # noqa: S608
+    assert len(rows) == 60
+    for start, value in rows:
+        assert f"<title>{start[:16].replace('T', ' ')} final: {value:,.6g}</title>" in page
+
+
+def test_dead_letters_are_text(sources):
+    answer = get(make_app(sources), "/dead-letters")
+    assert "broken_json" in words(answer)
+    assert HOSTILE not in answer.text
+    assert "&lt;script&gt;alert(1)" in answer.text
+    assert "deadletters replay --job=realtime_metrics --rule=broken_json" in answer.text
+
+
+def test_what_has_not_changed_is_not_sent_again(sources):
+    app = make_app(sources)
+    first = get(app, "/jobs/0")
+    again = get(app, "/jobs/0", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status, again.text) == (304, "")
+
+
+def test_a_page_that_is_not_there_says_so(sources):
+    assert get(make_app(sources), "/jobs/99").status == 404
+    assert get(make_app(sources), "/elsewhere").status == 404
+
+
+def test_it_works_below_a_path_of_a_proxy(sources):
+    text = get(make_app(sources), "/", root_path="/shop-a").text
+    assert 'href="/shop-a/jobs/0"' in text
+    assert 'src="/shop-a/static/live.js"' in text
+    assert not re.search(r'(href|src)="/(?!shop-a)', text)
+
+
+def test_nothing_to_show_is_said(tmp_path):
+    app = make_app(Sources(list))
+    assert "No checkpoint here yet" in words(get(app, "/"))
+    assert "N/A because no warehouse was given" in words(get(app, "/shop"))
+    assert "N/A because no lake was given" in words(get(app, "/dead-letters"))
+    empty = open_engine(f"sqlite:///{tmp_path / 'none.db'}")
+    assert "N/A because the warehouse has no table metric_alerts yet" in words(
+        get(make_app(Sources(list, Lake(str(tmp_path)), empty)), "/shop")
+    )
+
+
+def test_a_broken_warehouse_is_a_line(tmp_path):
+    (tmp_path / "w.db").write_text("this is no database, whatever its name says" * 40)
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'w.db'}")
+    assert "N/A because the warehouse cannot be read" in words(get(make_app(Sources(list, None, engine)), "/shop"))
+
+
+def test_a_token_lets_in(sources):
+    app = make_app(sources, token="secret")  # noqa: S106  # of this test
+    assert get(app, "/").status == 401
+    assert get(app, "/?token=wrong").status == 401
+    assert get(app, "/", headers={"Authorization": "Bearer secret"}).status == 200
+    sent = get(app, "/jobs/0?token=secret")
+    assert (sent.status, sent.headers["location"]) == (303, "http://127.0.0.1/jobs/0")
+    cookie = sent.headers["set-cookie"].partition(";")[0]
+    assert get(app, "/jobs/0", headers={"Cookie": cookie}).status == 200
+
+
+def test_nothing_comes_from_elsewhere(sources):
+    for path in ("/", "/jobs/0", "/shop", "/dead-letters"):
+        answer = get(make_app(sources), path)
+        assert "http://" not in answer.text.replace("http://127.0.0.1", "")
+        assert "https://" not in answer.text
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+def test_another_address_needs_a_token(capsys):
+    assert ui(["--host=0.0.0.0"]) == 2
+    assert "--host: 0.0.0.0 can be reached from elsewhere; give --token" in capsys.readouterr().err
+
+
+@pytest.mark.night
+@pytest.mark.slow
+@pytest.mark.heavy("a browser starts")
+def test_a_browser_shows_the_same_and_says_nothing(place, tmp_path):
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("chromium is not installed")
+    with subprocess.Popen(
+        [shutil.which("ecompulse"), "ui", place / "checkpoints", f"--lake={place / 'lake'}", "--port=18099",
+         f"--warehouse=sqlite:///{place / 'w.db'}"], stdout=subprocess.PIPE, text=True,
+    ) as server:  # fmt: skip
+        try:
+            assert server.stdout.readline().startswith("ui: http://127.0.0.1:18099/")
+            found = browse(browser, "http://127.0.0.1:18099/jobs/0", tmp_path)
+            assert "Where the rows of these epochs are" in found
+            assert "as of 20" in found
+            assert "not up to date" not in found, "the module runs under its own content policy"
+        finally:
+            server.terminate()
+
+
+def browse(browser, url, folder):
+    """What a browser makes of a page after five seconds of its time."""
+    flags = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}", "--dump-dom"]
+    return subprocess.run(
+        [browser, *flags, "--virtual-time-budget=5000", url], capture_output=True, text=True, check=True
+    ).stdout

@@ -1,0 +1,85 @@
+"""What the page knows of a job is what its checkpoint says, whatever state that is in."""
+
+import os
+import shutil
+
+import pytest
+
+from ecompulse.io.lock import is_held
+from ecompulse.io.stores import LocalStore
+from ecompulse.ui.jobs import read_job
+from support.script import Script
+from support.toy import ToyJob, rows
+
+NOW = 1_800_000_100_000
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory):
+    return Script(ToyJob(), tmp_path_factory.mktemp("toy"), max_rows=20).add_data(rows(60)).run()
+
+
+def seen(script, held=False):
+    return read_job(0, LocalStore(str(script.root / "checkpoint")), lambda: held, NOW)
+
+
+def test_a_job_that_has_stopped(script):
+    job = seen(script)
+    assert (job.name, job.state, job.starts, job.pending) == ("toy", "stopped", 1, False)
+    assert [epoch["batchId"] for epoch in job.epochs] == [told["batchId"] for told in script.progress]
+    assert job.total("rows") == 60
+    assert job.last["numInputRows"] == script.progress[-1]["numInputRows"]
+    assert job.backlog == 0
+    assert job.holder == "0/0"
+    assert [operator.name for operator in job.operators] == ["count"]
+
+
+def test_one_that_runs(script):
+    assert seen(script, held=True).state == "running"
+
+
+def test_where_nobody_can_say_it_goes_by_its_last_commit(script):
+    last = seen(script).committed
+    store = LocalStore(str(script.root / "checkpoint"))
+    assert read_job(0, store, lambda: None, last + 59_000).state == "running"
+    assert read_job(0, store, lambda: None, last + 61_000).state == "stopped"
+
+
+def test_the_gap_is_to_now(script):
+    job = seen(script)
+    assert job.gap(job.watermark + 5_000) == 5_000
+
+
+def test_one_that_never_ran(tmp_path):
+    script = Script(ToyJob(), tmp_path)
+    script.driver()
+    job = seen(script)
+    assert (job.state, job.watermark, job.gap(NOW), job.p95, job.clears_in) == ("never ran", None, None, None, None)
+
+
+@pytest.mark.parametrize("damage", ["meta.json", "commits/{last:08d}.json", "seals/{last:08d}.json"])
+def test_one_that_is_damaged_says_what(script, tmp_path, damage):
+    shutil.copytree(script.root / "checkpoint", tmp_path / "checkpoint")
+    path = tmp_path / "checkpoint" / damage.format(last=script.progress[-1]["batchId"])
+    path.chmod(0o600)
+    path.write_text("{")
+    job = read_job(3, LocalStore(str(tmp_path / "checkpoint")), lambda: False, NOW)
+    assert job.state == "unreadable"
+    assert path.name in job.error
+
+
+def test_no_checkpoint_at_all(tmp_path):
+    assert "holds no checkpoint" in read_job(0, LocalStore(str(tmp_path)), lambda: False, NOW).error
+
+
+def test_whoever_needs_a_look_comes_first(script, tmp_path):
+    calm, lost = seen(script), read_job(1, LocalStore(str(tmp_path)), lambda: False, NOW)
+    assert sorted([calm, lost], key=lambda job: job.trouble(NOW), reverse=True) == [lost, calm]
+
+
+def test_a_lock_is_held_while_it_beats(tmp_path):
+    assert not is_held(tmp_path)
+    (tmp_path / "lock").touch()
+    assert is_held(tmp_path)
+    os.utime(tmp_path / "lock", (0, 0))
+    assert not is_held(tmp_path)

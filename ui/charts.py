@@ -1,0 +1,96 @@
+"""Charts as SVG: complete without JavaScript, in the colours of the page, each point with its value as a title."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from markupsafe import Markup, escape
+
+WIDTH: Final = 640
+HEIGHT: Final = 160
+_LEFT: Final = 56
+_BOTTOM: Final = 18
+_TOP: Final = 8
+_COLOURS: Final = 8
+"""Series that have a colour of their own in the style sheet (`.s0` and on); further ones repeat them."""
+
+
+def short(value: float) -> str:
+    """A number for an axis: 1,234 as 1.2k."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(value) >= size:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:.3g}"
+
+
+def line_chart(title: str, labels: Sequence[str], series: Mapping[str, Sequence[float | None]]) -> Markup:
+    """Lines over equal steps; a None is a gap. Empty without a value."""
+    known = [value for values in series.values() for value in values if value is not None]
+    if not known:
+        return Markup()
+    low, high = min(0.0, *known), max([*known, 0.0]) or 1.0
+    body = Markup()
+    for number, (name, values) in enumerate(series.items()):
+        runs: list[list[tuple[float, float]]] = [[]]
+        for at, value in enumerate(values):
+            if value is None:
+                runs.append([])
+                continue
+            x, y = _x(at, len(labels)), _y(value, low, high)
+            runs[-1].append((x, y))
+            told = f"{labels[at]} {name}: {value:,.6g}"
+            body += Markup('<circle class="s{}" cx="{:.1f}" cy="{:.1f}" r="2"><title>{}</title></circle>').format(
+                number % _COLOURS, x, y, told
+            )
+        for run in runs:
+            points = " ".join(f"{x:.1f},{y:.1f}" for x, y in run)
+            body += Markup('<polyline class="s{}" points="{}"/>').format(number % _COLOURS, points)
+    return _framed(title, labels, list(series), low, high, body)
+
+
+def stacked_chart(title: str, labels: Sequence[str], series: Mapping[str, Sequence[float]]) -> Markup:
+    """Bars of parts that add up."""
+    totals = [sum(values) for values in zip(*series.values(), strict=True)]
+    if not any(totals):
+        return Markup()
+    high, width = max(totals), max((WIDTH - _LEFT) / max(len(labels), 1) - 1, 1)
+    body, floors = Markup(), [0.0] * len(labels)
+    for number, (name, values) in enumerate(series.items()):
+        for at, value in enumerate(values):
+            top, bottom = _y(floors[at] + value, 0, high), _y(floors[at], 0, high)
+            floors[at] += value
+            if value:
+                body += Markup(
+                    '<rect class="s{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"><title>{}</title></rect>'
+                ).format(
+                    number % _COLOURS, _LEFT + at * (WIDTH - _LEFT) / len(labels), top, width, bottom - top,
+                    f"{labels[at]} {name}: {value:,.6g}",
+                )  # fmt: skip
+    return _framed(title, labels, list(series), 0, high, body)
+
+
+def _x(at: int, count: int) -> float:
+    return _LEFT + (WIDTH - _LEFT - 4) * (at / (count - 1) if count > 1 else 0.5)
+
+
+def _y(value: float, low: float, high: float) -> float:
+    return _TOP + (HEIGHT - _TOP - _BOTTOM) * (1 - (value - low) / ((high - low) or 1.0))
+
+
+def _framed(title: str, labels: Sequence[str], names: Sequence[str], low: float, high: float, body: Markup) -> Markup:
+    axis = Markup()
+    for value in (low, (low + high) / 2, high):
+        y = _y(value, low, high)
+        axis += Markup('<line class="axis" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>').format(_LEFT, WIDTH, y, y)
+        axis += Markup('<text x="{}" y="{:.1f}" text-anchor="end">{}</text>').format(_LEFT - 4, y + 4, short(value))
+    ends = Markup('<text x="{}" y="{}">{}</text>').format(_LEFT, HEIGHT - 2, labels[0])
+    if len(labels) > 1:
+        ends += Markup('<text x="{}" y="{}" text-anchor="end">{}</text>').format(WIDTH, HEIGHT - 2, labels[-1])
+    legend = Markup().join(
+        Markup('<li class="s{}">{}</li>').format(number % _COLOURS, escape(name)) for number, name in enumerate(names)
+    )
+    picture = Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}{}</svg>').format(
+        WIDTH, HEIGHT, title, axis, ends, body
+    )
+    return Markup('<figure><figcaption>{}</figcaption>{}<ul class="legend">{}</ul></figure>').format(
+        title, picture, legend
+    )

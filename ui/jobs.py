@@ -1,0 +1,273 @@
+"""What a checkpoint says of its job: epochs, watermark, backlog, state. Reads only; a stopped job shows too."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from ecompulse.epochs.checkpoint import Seal, epoch_of, load_commit, load_seal, newest_incarnation, read_meta
+from ecompulse.epochs.errors import JobError, UserError
+from ecompulse.epochs.protocols import Store
+from ecompulse.ui.words import moment as shown_moment
+from ecompulse.ui.words import size
+
+EPOCHS: Final = 120
+"""Committed epochs of a job that the page shows."""
+
+SILENT_MS: Final = 60_000
+"""A checkpoint in a bucket has no lock: its job counts as running if it has committed within so long."""
+
+
+@dataclass(frozen=True)
+class Lag:
+    """Offsets of a partition that are there and were not read."""
+
+    source: str
+    partition: str
+    lag: int
+
+
+@dataclass(frozen=True)
+class Operator:
+    """Keyed state of an operator, from its heads in the last seal.
+
+    Attributes:
+        skew: rows of the fullest shard over those of the mean one; None without rows.
+    """
+
+    name: str
+    rows: int
+    bytes: int
+    shards: int
+    skew: float | None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as its checkpoint shows it.
+
+    Attributes:
+        key: number of the checkpoint on the page.
+        place: of the checkpoint.
+        state: `running`, `stopped`, `never ran` or `unreadable`.
+        epochs: progress of the last committed epochs, oldest first.
+        watermarks: source partition to the largest event time seen (ms), from the last seal; None before any event.
+        starts: how often a driver has started.
+        pending: an epoch is sealed, and not committed.
+        error: why the checkpoint cannot be read.
+    """
+
+    key: int
+    place: str
+    name: str
+    state: str
+    instance: str | None = None
+    epochs: Sequence[Mapping[str, Any]] = ()
+    watermarks: Mapping[str, int | None] = field(default_factory=dict)
+    operators: Sequence[Operator] = ()
+    sources: Sequence[str] = ()
+    starts: int = 0
+    pending: bool = False
+    error: str = ""
+
+    @property
+    def last(self) -> Mapping[str, Any]:
+        """Progress of the last epoch; empty before the first."""
+        return self.epochs[-1] if self.epochs else {}
+
+    @property
+    def title(self) -> str:
+        """Name, and instance if there are several."""
+        return self.name if self.instance is None else f"{self.name} ({self.instance})"
+
+    @property
+    def watermark(self) -> int | None:
+        """Of the last epoch, ms; None while nothing is known."""
+        return moment(self.last.get("eventTime", {}).get("watermark"))
+
+    @property
+    def committed(self) -> int | None:
+        """When the last epoch was planned, ms."""
+        return moment(self.last.get("timestamp"))
+
+    @property
+    def backlog(self) -> int:
+        """Rows, offsets or bytes that wait, as far as the sources say."""
+        return int(self.last.get("backlog", 0))
+
+    @property
+    def clears_in(self) -> float | None:
+        """Seconds until the backlog is worked off at the rate of the last epochs; None when that is not known."""
+        timed = [epoch for epoch in self.epochs[-5:] if epoch["numInputRows"]]
+        busy = sum(epoch["durationMs"]["total"] for epoch in timed) / 1000
+        rows = sum(epoch["numInputRows"] for epoch in timed)
+        return self.backlog / (rows / busy) if rows and busy else None
+
+    @property
+    def p95(self) -> int | None:
+        """Latency from event to commit that 95 % of the events of the last epoch with events kept below, ms."""
+        measured = [epoch["measured"] for epoch in self.epochs if epoch.get("measured")]
+        return measured[-1]["latencyMs"]["p95"]["ms"] if measured else None
+
+    @property
+    def dead(self) -> int:
+        """Dead letters of the epochs that are shown."""
+        return self.total("dead_letters")
+
+    def total(self, table: str) -> int:
+        """Rows of a table in the epochs that are shown."""
+        return sum(epoch["sink"]["tables"].get(table, 0) for epoch in self.epochs)
+
+    @property
+    def retries(self) -> Mapping[str, int]:
+        """What was tried again in the epochs that are shown, by what failed."""
+        found: dict[str, int] = {}
+        for epoch in self.epochs:
+            for kind, times in epoch["retries"].items():
+                found[kind] = found.get(kind, 0) + times
+        return found
+
+    @property
+    def breakers(self) -> Mapping[str, str]:
+        """State of the circuit breaker of each look-up in the last epoch."""
+        return {name: use["breaker"] for name, use in self.last.get("lookups", {}).items()}
+
+    @property
+    def accounts(self) -> Mapping[str, int]:
+        """Where the rows of the epochs that are shown are, most first."""
+        found: dict[str, int] = {}
+        for epoch in self.epochs:
+            for name, rows in epoch.get("accounts", {}).items():
+                found[name] = found.get(name, 0) + rows
+        return dict(sorted(found.items(), key=lambda account: -account[1]))
+
+    @property
+    def durations(self) -> Mapping[str, int]:
+        """Ms of the epochs that are shown, by phase, the dearest first."""
+        found: dict[str, int] = {}
+        for epoch in self.epochs:
+            for phase, spent in epoch["durationMs"].items():
+                found[phase] = found.get(phase, 0) + (spent if phase != "total" else 0)
+        return dict(sorted(((name, ms) for name, ms in found.items() if ms), key=lambda phase: -phase[1]))
+
+    @property
+    def holder(self) -> str | None:
+        """The source partition that holds the watermark: the one furthest behind; None when none has events."""
+        known = {name: top for name, top in self.watermarks.items() if top is not None}
+        return min(known, key=lambda name: known[name]) if known else None
+
+    @property
+    def lags(self) -> Sequence[Lag]:
+        """Offsets behind by partition of the sources that say so."""
+        told = ((source["description"], source.get("lag") or {}) for source in self.last.get("sources", ()))
+        found = [Lag(name, partition, int(lag)) for name, by in told if isinstance(by, Mapping)
+                 for partition, lag in by.items()]  # fmt: skip
+        return sorted(found, key=lambda each: -each.lag)
+
+    @property
+    def held(self) -> Sequence[tuple[str, str]]:
+        """Source partitions and the latest event of each, the one that holds the watermark first."""
+        known = sorted(self.watermarks.items(), key=lambda part: (part[1] is None, part[1] or 0))
+        return [(name, shown_moment(top)) for name, top in known]
+
+    @property
+    def lag_rows(self) -> Sequence[tuple[str, str, int]]:
+        """Partitions behind, as a table."""
+        return [(each.source, each.partition, each.lag) for each in self.lags]
+
+    @property
+    def operator_rows(self) -> Sequence[tuple[str, int, str, int, str]]:
+        """Keyed state, as a table."""
+        return [
+            (each.name, each.rows, size(each.bytes), each.shards,
+             "N/A because it has no rows" if each.skew is None else f"{each.skew:.2f}")
+            for each in self.operators
+        ]  # fmt: skip
+
+    @property
+    def epoch_rows(self) -> Sequence[tuple[Any, ...]]:
+        """The epochs as a table, the last first."""
+        return [
+            (epoch["batchId"], shown_moment(moment(epoch["timestamp"])), epoch["numInputRows"],
+             epoch["sink"]["numOutputRows"], epoch["durationMs"]["total"], epoch["backlog"],
+             shown_moment(moment(epoch["eventTime"]["watermark"])))
+            for epoch in reversed(self.epochs)
+        ]  # fmt: skip
+
+    def gap(self, now: int) -> int | None:
+        """Ms by which the watermark is behind `now`; None while nothing is known."""
+        return None if self.watermark is None else now - self.watermark
+
+    def trouble(self, now: int) -> tuple[int, int]:
+        """Greater for a job that needs a look sooner."""
+        states = {"unreadable": 4, "running": 1, "stopped": 1, "never ran": 0}
+        open_breakers = sum(state == "open" for state in self.breakers.values())
+        marks = states[self.state] + 2 * (open_breakers > 0) + (self.retries.get("run", 0) > 0) + (self.dead > 0)
+        return marks, self.gap(now) or 0
+
+
+def moment(text: str | None) -> int | None:
+    """ISO 8601 with zone as UTC ms."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000) if text else None
+
+
+def now_ms() -> int:
+    """UTC, ms."""
+    return round(datetime.now(UTC).timestamp() * 1000)
+
+
+def read_job(key: int, store: Store, is_held: Callable[[], bool | None], now: int) -> Job:
+    """A checkpoint as the page shows it; never raises for one that is damaged or gone.
+
+    Args:
+        key: number of the checkpoint on the page.
+        store: of the checkpoint.
+        is_held: whether a driver lives on it; None where nobody can say.
+        now: UTC, ms.
+    """
+    try:
+        meta = read_meta(store)
+        numbers = sorted(epoch_of(name) for name in store.list("commits"))[-EPOCHS:]
+        epochs = [load_commit(store, number) for number in numbers]
+        seal = load_seal(store, numbers[-1]) if numbers else None
+        pending = bool(numbers) and load_seal(store, numbers[-1] + 1) is not None
+        starts = newest_incarnation(store)
+    except (JobError, UserError, OSError, ValueError) as error:
+        return Job(key, store.root, store.root.rstrip("/").rpartition("/")[2], "unreadable", error=str(error))
+    settings = meta["settings"]
+    return Job(
+        key=key,
+        place=store.root,
+        name=settings["job"],
+        instance=settings.get("instance"),
+        state=_state(epochs, is_held(), now),
+        epochs=epochs,
+        watermarks={name: top for name, (top, _) in seal.partitions.items()} if seal else {},
+        operators=_operators(seal) if seal else (),
+        sources=settings.get("sources", ()),
+        starts=starts,
+        pending=pending,
+    )
+
+
+def _state(epochs: Sequence[Mapping[str, Any]], held: bool | None, now: int) -> str:
+    if held:
+        return "running"
+    if not epochs:
+        return "never ran"
+    last = moment(epochs[-1]["timestamp"]) or 0
+    return "running" if held is None and now - last < SILENT_MS else "stopped"
+
+
+def _operators(seal: Seal) -> list[Operator]:
+    found = []
+    for name, shards in sorted(seal.state.items()):
+        sizes = [
+            [(run["rows"], run["bytes"]) for runs in head["tables"].values() for run in runs]
+            for head in shards.values()
+            if head
+        ]
+        rows = [sum(rows for rows, _ in runs) for runs in sizes]
+        skew = max(rows) * len(rows) / sum(rows) if sum(rows) else None
+        found.append(Operator(name, sum(rows), sum(size for runs in sizes for _, size in runs), len(shards), skew))
+    return found
