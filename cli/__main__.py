@@ -23,6 +23,7 @@ TOOLS: Final = {
     "lookups": "fill a look-up store from a file",
     "deadletters": "list, show or replay dead letters",
     "lake": "compact or vacuum the tables of a lake",
+    "submit": "print or run the command that runs a job on its engine",
 }
 
 COMMANDS: Final = {**JOBS, **TOOLS}

@@ -71,6 +71,13 @@ MUTANTS: Final = (
         ("tests/epochs/test_health.py",),
     ),
     Mutant(
+        "a new driver pod is submitted beside one that was left",
+        "cli/owned.py",
+        '        self._remove("a driver that was left")\n',
+        "",
+        ("tests/pipelines/test_submit.py",),
+    ),
+    Mutant(
         "a run that does not add up is sealed",
         "epochs/driver.py",
         '        if lines:\n            raise JobError(f"epoch {plan.epoch} was not sealed',
