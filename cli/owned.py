@@ -25,7 +25,7 @@ from ecompulse.io.signals import stop_on_signals
 from ecompulse.io.terminal import say
 
 POLL: Final = 2.0  # seconds between two looks at the driver
-MOST_FAILURES: Final = 30  # looks in a row that fail, before the owner gives up: a minute
+MOST_FAILURES: Final = 30  # looks in a row that fail, before the owner gives up: a minute and more
 FAILED: Final = 1
 INTERRUPTED: Final = 130
 _PREFIX: Final = "spark.kubernetes"

@@ -2,11 +2,15 @@
 
 import re
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
+from ecompulse.cli.owned import Owner
+from ecompulse.cli.submission import Submission
 from ecompulse.epochs.errors import JobError
 from ecompulse.io.kubernetes import Pods
 from services.kubernetes import ControlPlane
@@ -146,7 +150,7 @@ def test_the_driver_may_make_pods_in_its_namespace_and_nothing_else(plane: Contr
 POD = """
 apiVersion: v1
 kind: Pod
-metadata: {name: event-enrichment-driver}
+metadata: {name: NAME}
 spec:
   securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
   containers:
@@ -158,7 +162,7 @@ spec:
 
 def test_an_owner_sees_and_ends_pods_of_its_namespace_only(plane: ControlPlane, tmp_path: Path) -> None:
     apply(plane, "-k", str(HERE / "base"))
-    plane.kubectl("apply", "-n", "ecompulse", "-f", "-", given=POD)
+    plane.kubectl("apply", "-n", "ecompulse", "-f", "-", given=POD.replace("NAME", "event-enrichment-driver"))
     shutil.copy(plane.authority, tmp_path / "ca.crt")
     (tmp_path / "token").write_text(plane.kubectl("create", "token", "driver", "-n", "ecompulse").stdout)
     pods = Pods(plane.url, "ecompulse", tmp_path)
@@ -175,3 +179,20 @@ def test_an_owner_sees_and_ends_pods_of_its_namespace_only(plane: ControlPlane, 
     (tmp_path / "token").write_text("nobody's")
     with pytest.raises(JobError, match="401 Unauthorized"):
         pods.get("x")
+
+
+def test_a_driver_whose_owner_is_gone_is_removed(plane: ControlPlane, tmp_path: Path) -> None:
+    apply(plane, "-k", str(HERE / "base"))
+    plane.kubectl("apply", "-n", "ecompulse", "-f", "-", given=POD.replace("NAME", "owner"))
+    template = HERE / "overlays" / "spark" / "driver.yaml"
+    (tmp_path / "spark.conf").write_text(f"spark.kubernetes.driver.podTemplateFile {template}\n")
+    wanted = Submission("event_enrichment", "spark", "c.yaml", properties=str(tmp_path / "spark.conf"))
+    mine = plane.read("pod", "owner", "-n", "ecompulse")
+    Owner(Pods(plane.url, "ecompulse"), mine, wanted, "x:1", tmp_path, threading.Event()).command()
+    driver = yaml.safe_load((tmp_path / "driver.yaml").read_text())
+    driver["metadata"]["name"] = "event-enrichment-driver"
+    driver["spec"]["containers"][0]["image"] = "x:1"
+    plane.kubectl("apply", "--validate=strict", "-n", "ecompulse", "-f", "-", given=yaml.safe_dump(driver))
+    plane.kubectl("delete", "pod", "owner", "-n", "ecompulse", "--grace-period=0", "--force")
+    plane.kubectl("wait", "--for=delete", "pod/event-enrichment-driver", "-n", "ecompulse", "--timeout=60s")
+    assert not plane.read("pod", "event-enrichment-driver", "-n", "ecompulse")
