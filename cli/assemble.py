@@ -24,11 +24,13 @@ from ecompulse.epochs.checkpoint import OUTPUTS, Checkpoint, open_checkpoint, re
 from ecompulse.epochs.driver import Driver, Trigger
 from ecompulse.epochs.driver import Settings as DriverSettings
 from ecompulse.epochs.errors import UserError
+from ecompulse.epochs.health import Health, ObservedClock
 from ecompulse.epochs.incarnation import OwnStore
 from ecompulse.epochs.plan import CURRENT, Operator, Planner
 from ecompulse.epochs.protocols import EVENTS, Owner, Sink, Source, Store
 from ecompulse.epochs.replay import ReplaySource, reads_as
 from ecompulse.epochs.scope import Workspace
+from ecompulse.epochs.steps import observe
 from ecompulse.epochs.telemetry import gauges
 from ecompulse.epochs.watermark import WatermarkPolicy
 from ecompulse.intake import Intake
@@ -80,7 +82,8 @@ def assemble(
     space = Workspace(OwnStore(store), outputs, job, epochs.num_shards, places.instance)
     graph = compose(pipeline, space, sources, intake, build)
     patiently(partial(check_warehouse, places, graph.tables))
-    with _held(store), _exporting(job, outputs, settings.running) as exporter:
+    health = Health(settings.running.stuck_after / 1000)
+    with _held(store), _exporting(job, outputs, health, settings.running) as exporter:
         if backup:
             patiently(partial(require_restored, store, backup))
         fixed = fixed_settings(job, sources[:-1], graph.operators, settings)
@@ -97,13 +100,14 @@ def assemble(
             planner=_planner(graph, sources, settings),
             sinks=sinks,
             run=executor(pipeline, partial(_label, job, space.checkpoint)),
-            clock=WallClock(),
+            clock=ObservedClock(WallClock(), health),
             settings=_settings(settings),
             report=_both(reporter(settings.running.progress), exporter.progress)
             if exporter
             else reporter(settings.running.progress),
             graph=graph,
             committed=exporter.committed if exporter else lambda _seal: None,
+            turned=health.turned,
             describe={LOOKUPS: describe_usage, MODELS: gauges},
             backup=Backup(checkpoint, backup, outputs=places.lake == "none") if backup else None,
             stop=stop,
@@ -123,18 +127,20 @@ def _label(job: str, store: Store) -> str:
 
 
 @contextmanager
-def _exporting(job: str, outputs: Store, running: Running) -> Iterator["Exporter | None"]:
-    """The Prometheus endpoint, while the driver is there."""
+def _exporting(job: str, outputs: Store, health: Health, running: Running) -> Iterator["Exporter | None"]:
+    """The endpoint for Prometheus and probes, while the driver is there."""
     if not running.metrics_port:
         yield None
         return
     from ecompulse.io.prometheus import Exporter
 
     exporter = Exporter(job, outputs)
-    end = exporter.serve(running.metrics_port, running.metrics_host)
+    end = exporter.serve(running.metrics_port, running.metrics_host, health)
+    forget = observe(health.reached)
     try:
         yield exporter
     finally:
+        forget()
         end()
 
 

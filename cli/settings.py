@@ -271,12 +271,22 @@ class Running:
         "auto",
         choices=("auto", "json", "line", "none"),
     )
-    metrics_port: str | None = flag(RUN, "port of a Prometheus endpoint (/metrics)", metavar="[HOST:]PORT", shown="off")
+    metrics_port: str | None = flag(
+        RUN, "port for Prometheus (/metrics) and probes (/livez, /readyz)", metavar="[HOST:]PORT", shown="off"
+    )
     metrics_host: str | None = flag(
         RUN,
         "address that it listens on; 0.0.0.0 is every one of this machine, to whoever can reach it",
         metavar="ADDRESS",
         shown="127.0.0.1",
+    )
+    stuck_after: int = flag(
+        RUN,
+        "silence from which /livez says that the job is stuck; longer than the longest step of an epoch takes",
+        600_000,
+        parse=duration,
+        metavar="DURATION",
+        shown="10m",
     )
     runner: str = flag(
         RUN,

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from ecompulse.epochs.audit import Graph, misfits, summary
 from ecompulse.epochs.backup import Backup
@@ -21,7 +21,7 @@ from ecompulse.epochs.pace import FIRST_ROWS, next_limit
 from ecompulse.epochs.persistence import Persistence
 from ecompulse.epochs.plan import CURRENT, MOST_LAG, Draft, Plan, Planner, Position
 from ecompulse.epochs.progress import Stopwatch, progress_of
-from ecompulse.epochs.protocols import Owner, Sink, Source
+from ecompulse.epochs.protocols import Clockwork, Owner, Sink, Source
 from ecompulse.epochs.publish import Publisher
 from ecompulse.epochs.replay import reads_as
 from ecompulse.epochs.steps import Step, reach
@@ -32,18 +32,6 @@ SNAPSHOT_EVERY: Final = 20  # epochs between complete snapshots of source positi
 
 
 Kept = TypeVar("Kept")
-
-
-class Clockwork(Protocol):
-    """Processing time, injected so that tests need not sleep."""
-
-    def now(self) -> int:
-        """UTC, in ms."""
-        ...
-
-    def wait(self, seconds: float, stop: threading.Event) -> None:
-        """Return after `seconds`, or when `stop` is set."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -93,6 +81,7 @@ class Driver:
         backup: has each sealed epoch before a sink has.
         graph: of the job's pipeline: its tables and operators, and what each run is audited by before it is sealed.
         committed: takes the seal of each committed epoch, to show what is in its files.
+        turned: called at each turn of the loop: an epoch was committed, or there was nothing to do.
         describe: how the progress shows what a part of the job tells, by its name; there is something of each.
         totals: rows read (`input`) and written per table since the start.
     """
@@ -109,6 +98,7 @@ class Driver:
     graph: Graph
     backup: Backup | None = None
     committed: Callable[[Seal], None] = lambda _seal: None
+    turned: Callable[[], None] = lambda: None
     describe: Mapping[str, Describe] = field(default_factory=dict)
     stop: threading.Event = field(default_factory=threading.Event)
     totals: Counter[str] = field(default_factory=Counter)
@@ -139,6 +129,7 @@ class Driver:
         while not self.stop.is_set():
             began = self.clock.now()
             ran = self._epoch(at)
+            self.turned()
             if self.settings.trigger.once and ran and ran.ranges:
                 self._close(at)
                 break

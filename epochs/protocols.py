@@ -1,5 +1,6 @@
 """What the driver asks of the outside; `ecompulse.io` implements it."""
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, runtime_checkable
@@ -8,6 +9,18 @@ import polars as pl
 
 ENCRYPTED: Final = b"ecompulse-enc1\n"
 """How a blob begins that a store has encrypted."""
+
+
+class Clockwork(Protocol):
+    """Processing time, injected so that tests need not sleep."""
+
+    def now(self) -> int:
+        """UTC, in ms."""
+        ...
+
+    def wait(self, seconds: float, stop: threading.Event) -> None:
+        """Return after `seconds`, or when `stop` is set."""
+        ...
 
 
 class Store(Protocol):

@@ -1,5 +1,6 @@
-"""The Prometheus endpoint of a driver: progress, data quality, KPIs, alerts and models.
+"""The HTTP endpoint of a driver: metrics for Prometheus, and what an orchestrator's probes ask.
 
+Metrics are progress, data quality, KPIs, alerts and models.
 Names and units follow Prometheus' conventions: base units, `_total` for what only grows, `_seconds` for times.
 A driver shows what it has seen itself: after a restart counters begin at 0, as Prometheus expects of a process.
 """
@@ -7,18 +8,22 @@ A driver shows what it has seen itself: after a restart counters begin at 0, as 
 import errno
 import io
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
 from ecompulse.epochs.checkpoint import Seal
 from ecompulse.epochs.errors import UserError
+from ecompulse.epochs.health import Health
 from ecompulse.epochs.protocols import Store
 from ecompulse.io.lookups.usage import STATES
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 MOST_SERIES: Final = 1_000
 """Series of KPIs that are shown, whatever the job makes: the first that come; others are only counted."""
@@ -60,8 +65,10 @@ class Exporter:
             "risk_scores": partial(self._rows, "transactions_total", "Transactions by decision.", ("decision",)),
         }
 
-    def serve(self, address: str, host: str | None = None) -> Callable[[], None]:
+    def serve(self, address: str, host: str | None = None, health: Health | None = None) -> Callable[[], None]:
         """Listen on `HOST:PORT`, or on `PORT` of `host`; returns what ends it. UserError when that cannot be.
+
+        `health` answers `/livez` and `/readyz`: 200 or 503, and why in a line.
 
         Without a host only this machine is answered: KPIs and what they are of are not for everybody.
         """
@@ -75,6 +82,8 @@ class Exporter:
             given = f"--metrics_host: {host}" if host and _is_of_host(error) else f"--metrics_port: {address}"
             reason = error.strerror if isinstance(error, OSError) else "give PORT or HOST:PORT"
             raise UserError(f"{given}: {reason}") from None
+        if health:
+            server.set_app(_with_probes(health, server.get_app()))
 
         def end() -> None:
             server.shutdown()
@@ -159,6 +168,20 @@ class Exporter:
         if name not in self._counters:
             self._counters[name] = Counter(f"ecompulse_{name}", text, ["job", *labels], registry=self.registry)
         self._counters[name].labels(self._job, *labels.values()).inc(value)
+
+
+def _with_probes(health: Health, other: "WSGIApplication | None") -> "WSGIApplication":
+    probes = {"/livez": health.alive, "/readyz": health.ready}
+
+    def answer(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
+        probe = probes.get(environ["PATH_INFO"])
+        if probe is None:
+            return other(environ, start) if other else ()
+        found = probe()
+        start("200 OK" if found.good else "503 Service Unavailable", [("Content-Type", "text/plain; charset=utf-8")])
+        return [f"{found.text}\n".encode()]
+
+    return answer
 
 
 def _is_of_host(error: Exception) -> bool:

@@ -21,7 +21,7 @@ from ecompulse.kernels.enrich.config import parse_enrich
 from ecompulse.kernels.mapping import parse_mapping
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("kernels", "transforms", "epochs", "io", "runners", "simulator", "cli")
+ROOMS = ("kernels", "transforms", "epochs", "io", "runners", "simulator", "ui", "cli")
 
 FORBIDDEN = {
     # Pure functions: no engine, no outside.
@@ -40,6 +40,7 @@ FORBIDDEN = {
     "io": ("pipelines", "apache_beam", "ecompulse.transforms", "ecompulse.runners"),
     "runners": ("pipelines", "ecompulse.io", "ecompulse.transforms"),
     "simulator": ("pipelines", "apache_beam", "ecompulse.epochs", "ecompulse.transforms", "ecompulse.runners"),
+    "ui": ("pipelines", "apache_beam", "ecompulse.cli", "ecompulse.transforms", "ecompulse.runners"),
     "cli": ("pipelines",),
 }
 """Room to what its modules may not import."""

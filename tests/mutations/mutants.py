@@ -64,6 +64,20 @@ MUTANTS: Final = (
         ("tests/epochs/test_backup.py",),
     ),
     Mutant(
+        "a job that hangs counts as alive",
+        "epochs/health.py",
+        "            if now > self._due:",
+        "            if now > self._due + 1e9:",
+        ("tests/epochs/test_health.py",),
+    ),
+    Mutant(
+        "a new driver pod is submitted beside one that was left",
+        "cli/owned.py",
+        '        self._remove("a driver that was left")\n',
+        "",
+        ("tests/pipelines/test_submit.py",),
+    ),
+    Mutant(
         "a run that does not add up is sealed",
         "epochs/driver.py",
         '        if lines:\n            raise JobError(f"epoch {plan.epoch} was not sealed',

@@ -12,7 +12,19 @@ import sys
 from importlib.metadata import files, requires
 from pathlib import Path
 
-EXTRA_MODULES = {"kafka", "confluent_kafka", "crc32c", "boto3", "botocore", "psycopg", "redis", "pyspark"}
+EXTRA_MODULES = {
+    "kafka",
+    "confluent_kafka",
+    "crc32c",
+    "boto3",
+    "botocore",
+    "psycopg",
+    "redis",
+    "pyspark",
+    "starlette",
+    "jinja2",
+    "markupsafe",
+}
 """What modules behind an extra may import; the environment holds no extra."""
 
 EVENTS = [

@@ -5,13 +5,18 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from services.server import Server, Unavailable, exclusive
 from support.skips import REQUIRED
+
+if TYPE_CHECKING:
+    from services.kubernetes import ControlPlane
+    from support.image import Builder
 
 RUN: Final = "ECOMPULSE_SERVICES_RUN"
 """Environment variable: the run's shared folder; workers inherit it from the controller."""
@@ -100,3 +105,30 @@ def postgres() -> Server:
 def moto() -> Server:
     """S3 and DynamoDB by moto; see services.s3."""
     return shared("moto")
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator["ControlPlane"]:
+    """A Kubernetes control plane without nodes; see services.kubernetes."""
+    from services.kubernetes import start  # noqa: PLC0415  # few tests need it
+
+    try:
+        plane = start(tmp_path_factory.mktemp("kubernetes"))
+    except Unavailable as error:
+        pytest.skip(str(error))
+    yield plane
+    plane.stop()
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Builder"]:
+    """The images `slim` and `spark`, built by the Dockerfile's own lines; see support.image."""
+    from support.image import built  # noqa: PLC0415  # few tests need it
+
+    folder = tmp_path_factory.mktemp("images")
+    try:
+        yield built(folder)
+    except Unavailable as error:
+        pytest.skip(str(error))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # gigabytes

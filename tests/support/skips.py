@@ -15,6 +15,8 @@ MAY_BE: Final = {
     "Prism, which is built with Go": r"prism",
     "a step that is not reached so often": r"not reached so often",
     "a case of Beam's own that Beam skips": r"/test_beam_cases\.py",
+    "a control plane of Kubernetes, which `make kube` builds, or kubectl": r"Kubernetes: there is no|no kubectl",
+    "images without a container engine, which need root": r"images: ",
     "no certificates on this machine": r"certificates of its own",
 }
 """Reason as it is shown, to a pattern of what names such a test, or of what it says."""
