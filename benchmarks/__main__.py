@@ -15,6 +15,7 @@ NAMES: Final = (
     "kafka",
     "metrics",
     "nab",
+    "page",
     "planted",
     "spark_tasks",
 )

@@ -215,6 +215,7 @@ class TableSpec:
             `id` where there are none.
         revised: rows are upserted by `id`, the highest `revision` stands.
         ids: further columns that hold ids of rows, here or in another table.
+        asked_by: columns that readers of the warehouse name before they ask for a range of `time`: its index.
     """
 
     name: str
@@ -224,6 +225,7 @@ class TableSpec:
     revised: bool = False
     key: tuple[str, ...] = ()
     ids: tuple[str, ...] = ()
+    asked_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ class RealtimeMetrics:
         read = metrics | "ReadMetrics" >> eco.map_frames(read_metrics, watches)
         readings = eco.union("Readings", read, scope.each_epoch("Tick", _tick, watches))
         raised = readings | eco.Keyed(self.alerts, every=self._every)
-        scope.write(TableSpec("metrics", METRIC_SCHEMA, "window_start", warehouse=True, revised=True), metrics)
+        scope.write(_METRICS, metrics)
         alerts = TableSpec("metric_alerts", self.alerts.outputs["metric_alerts"], "since", warehouse=True, ids=_IDS)
         scope.write(alerts, raised["metric_alerts"])
 
@@ -129,6 +129,9 @@ class RealtimeMetrics:
 
 
 _IDS: Final = ("incident_id",)
+_METRICS: Final = TableSpec(
+    "metrics", METRIC_SCHEMA, "window_start", warehouse=True, revised=True, asked_by=("metric", "window")
+)
 
 
 def _tick(clock: Clock, watches: Sequence[Watch]) -> pl.DataFrame:

@@ -86,17 +86,19 @@ def table_of(spec: TableSpec) -> sa.Table:
     """A table as the warehouse has it."""
     columns = [sa.Column(name, column_type(dtype), primary_key=name in KEY) for name, dtype in
                stored_schema(spec).items()]  # fmt: skip
-    return sa.Table(spec.name, sa.MetaData(), *columns)
+    return sa.Table(spec.name, sa.MetaData(), *columns, sa.Index(f"{spec.name}_by_time", *spec.asked_by, spec.time))
 
 
 def ensure(connection: sa.Connection, table: sa.Table) -> None:
-    """Make or widen a table, in the transaction that is open."""
+    """Make or widen a table and its index, in the transaction that is open."""
     inspector = sa.inspect(connection)
-    if inspector.has_table(table.name) and not _missing(inspector, table):
+    if inspector.has_table(table.name) and not _missing(inspector, table) and _indexed(inspector, table):
         return
     lock(connection)
     table.create(connection, checkfirst=True)
     widen(connection, table)
+    for index in table.indexes:
+        index.create(connection, checkfirst=True)
 
 
 def widen(connection: sa.Connection, table: sa.Table) -> None:
@@ -110,6 +112,10 @@ def widen(connection: sa.Connection, table: sa.Table) -> None:
 def _missing(inspector: Any, table: sa.Table) -> list[sa.Column[Any]]:
     there = {column["name"] for column in inspector.get_columns(table.name)}
     return [column for column in table.columns if column.name not in there]
+
+
+def _indexed(inspector: Any, table: sa.Table) -> bool:
+    return {index.name for index in table.indexes} <= {index["name"] for index in inspector.get_indexes(table.name)}
 
 
 def column_type(dtype: pl.DataType) -> sa.types.TypeEngine[Any]:

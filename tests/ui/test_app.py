@@ -79,6 +79,15 @@ def test_numbers_of_the_shop_are_those_of_the_warehouse(place, sources):
         assert f"<title>{start[:16].replace('T', ' ')} final: {value:,.6g}</title>" in page
 
 
+def test_a_kpi_is_read_by_the_index(place):
+    """However many rows there are: metric, window and a range of times are what the index begins with."""
+    with sqlite3.connect(place / "w.db") as warehouse:
+        wanted = "metric = 'x' and \"window\" = '1m' and dimensions = '{}' and window_start between '2024' and '2025'"
+        asked = f"explain query plan select value from metrics where {wanted}"  # noqa: S608  # a text of this test
+        plan = " ".join(row[3] for row in warehouse.execute(asked))
+    assert "USING INDEX metrics_by_time (metric=? AND window=? AND window_start>? AND window_start<?)" in plan
+
+
 def test_dead_letters_are_text(sources):
     answer = get(make_app(sources), "/dead-letters")
     assert "broken_json" in words(answer)

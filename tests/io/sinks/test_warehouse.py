@@ -145,6 +145,14 @@ def test_a_new_column_is_added(warehouse):
     assert [money and int(money) for (money,) in warehouse.read("select money from orders order by id")] == [None, 2]
 
 
+def test_a_table_has_an_index_by_time_and_gets_it_when_it_lacks_it(warehouse):
+    warehouse.sink().publish(TABLE, 1, warehouse.write({"money": Decimal(1)}))
+    warehouse.execute("drop index orders_by_time")
+    warehouse.sink().publish(TABLE, 2, warehouse.write({"id": "b"}))
+    [index] = sa.inspect(warehouse.engine).get_indexes("orders")
+    assert (index["name"], index["column_names"]) == ("orders_by_time", ["at"])
+
+
 def test_a_ledger_from_before_there_were_versions_goes_on(warehouse):
     warehouse.execute(
         "create table ecompulse_ledger (checkpoint text not null, table_name text not null, epoch bigint not null, "
