@@ -22,9 +22,9 @@ SERIES: Final = 200
 _FILL: Final = """
 WITH RECURSIVE number(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM number WHERE n < :rows - 1)
 INSERT INTO metrics (id, job, metric, "window", window_start, dimensions, value, final, revision)
-SELECT printf('%032x', n), 'realtime_metrics', json_extract(:names, '$[' || n % :metrics || ']'), :window,
+SELECT printf('%032x', n), 'realtime_metrics', json_extract(:names, '$[' || (n % :metrics) || ']'), :window,
        strftime('%Y-%m-%dT%H:%M:00.000Z', 1700000000 + n / (:metrics * :series) * 60, 'unixepoch'),
-       CASE n / :metrics % :series WHEN 0 THEN '{}' ELSE '{"country": "' || n / :metrics % :series || '"}' END,
+       CASE n / :metrics % :series WHEN 0 THEN '{}' ELSE '{"country": "' || (n / :metrics % :series) || '"}' END,
        n % 1000, 1, 1
 FROM number
 """

@@ -166,7 +166,7 @@ class JobScope(Scope):
     def _decoded(self, role: str, decode: DecodeRows) -> Any:
         read = self.read(decode, role, decode.outputs)
         self.write(DEAD_LETTERS, read[DEAD_LETTERS.name])
-        for account in read.keys() - {EVENTS, QUALITY}:
+        for account in sorted(read.keys() - {EVENTS, QUALITY}):
             self.account(account, read[account])
         self.account(role, read[EVENTS])
         self.count(read[QUALITY])

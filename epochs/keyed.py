@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import apache_beam as beam
 import polars as pl
@@ -58,17 +58,18 @@ class Epoch(Protocol):
         ...
 
 
-_epochs: Final = WeakKeyDictionary[beam.Pipeline, Epoch]()
+_epochs: Final = WeakKeyDictionary[beam.Pipeline, "ref[Epoch]"]()
 
 
 def run_in_epochs(pipeline: beam.Pipeline, epoch: Epoch) -> None:
-    """From now on operators of this pipeline have state and a clock, those of the epoch."""
-    _epochs[pipeline] = epoch
+    """From now on operators of this pipeline have state and a clock, those of the epoch, which the caller keeps."""
+    _epochs[pipeline] = ref(epoch)
 
 
 def epoch_of(frames: Any) -> Epoch | None:
     """The epochs that a PCollection's pipeline is run for; None in a plain pipeline."""
-    return _epochs.get(frames.pipeline)
+    known = _epochs.get(frames.pipeline)
+    return known() if known else None
 
 
 class Keyed(beam.PTransform):
