@@ -16,6 +16,7 @@ from ecompulse.io.kubernetes import Pods
 from services.kubernetes import ControlPlane
 from services.server import free_port
 from support.policy import JOBS
+from support.process import wait_until
 
 pytestmark = [pytest.mark.night, pytest.mark.slow]
 
@@ -69,7 +70,8 @@ def test_resources_of_operators_fit_their_definitions(plane: ControlPlane, name:
     if not CRDS.exists():
         pytest.skip(f"{CRDS} is absent: the operators' definitions are no part of the project")
     plane.kubectl("apply", "--server-side", "-f", str(CRDS))
-    plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    kinds = "sparkapplications.sparkoperator.k8s.io,flinkdeployments.flink.apache.org"
+    wait_until(lambda: plane.kubectl("get", kinds, "-n", "default", check=False).returncode == 0)
     plane.kubectl("apply", "-k", str(HERE / "base"))
     text = (HERE / "operators" / f"{name}.yaml").read_text()
     status, said = apply(plane, "-f", "-", given=text)
