@@ -38,8 +38,8 @@ chaos: setup ## Kill a live job 100 times and each of its servers 5 times, then 
 	@echo "chaos: kills, and what they hit (about 15 minutes on 2 cores)"
 	@PYTHONPATH=tests $(PY) -m reliability.chaos $(ARGS)
 
-chaos-spark: setup ## The four jobs on a Spark cluster whose executors, workers and driver die; ARGS="--seed=7 --kills=20"
-	@echo "chaos-spark: kills, and what they hit (an hour on 2 cores)"
+chaos-spark: setup ## The four jobs on a Spark cluster whose executors, workers and driver die; ARGS="--seed=7 --kills=100"
+	@echo "chaos-spark: kills, and what they hit (half an hour to an hour on 2 cores)"
 	@PYTHONPATH=tests $(PY) -m reliability.spark_chaos $(ARGS)
 
 soak: setup ## A live job at a fixed rate, with restarts: does anything grow? ARGS="--minutes=30 --rate=200 --restart=5"

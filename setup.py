@@ -70,7 +70,12 @@ setup(
         "xgboost>=3; sys_platform == 'darwin'",
     ],
     extras_require=EXTRAS,
-    entry_points={"console_scripts": ["ecompulse=ecompulse.cli.__main__:main"]},
+    entry_points={
+        "console_scripts": [
+            "ecompulse=ecompulse.cli.__main__:main",
+            "ecompulse-worker=ecompulse.runners.worker:main",
+        ]
+    },
     classifiers=[
         "License :: OSI Approved :: Apache Software License",
         "Programming Language :: Python :: 3.11",
