@@ -17,6 +17,8 @@ NAMES: Final = (
     "nab",
     "page",
     "planted",
+    "spark_epochs",
+    "spark_jobs",
     "spark_tasks",
 )
 

@@ -40,7 +40,8 @@ def spark_context(settings: SparkSettings) -> "SparkContext":
         wanted["spark.master"] = settings.master
     SparkContext._ensure_initialized(conf=SparkConf(loadDefaults=False).setAll(list(wanted.items())))  # noqa: SLF001
     conf = SparkConf().setAll(list(wanted.items()))  # over what spark-submit and spark-defaults.conf say
-    conf.setIfMissing("spark.master", "local[*]").setIfMissing("spark.app.name", settings.app_name)
+    conf.setIfMissing("spark.master", "local[*]")
+    conf.set("spark.app.name", app_name(conf.get("spark.app.name"), settings.app_name, sys.argv[0]))
     if str(conf.get("spark.master")).startswith("local"):
         os.environ.setdefault("PYSPARK_PYTHON", str(conf.get("spark.pyspark.python", sys.executable)))
     with _own_interrupt():
@@ -48,6 +49,14 @@ def spark_context(settings: SparkSettings) -> "SparkContext":
     context.setLogLevel(settings.log_level)
     atexit.register(context.stop)
     return context
+
+
+def app_name(known: str | None, wanted: str, program: str) -> str:
+    """What Spark's page is to call the program: the user's name for it, else what we want.
+
+    Spark sets a name of its own where the user gave none: the program's file, or that of its shell.
+    """
+    return wanted if known in {None, "", "pyspark-shell", Path(program).name} else str(known)
 
 
 def is_local(context: "SparkContext") -> bool:

@@ -31,14 +31,15 @@ def collect(context: "SparkContext", shared: "Broadcast[Translated]", parallelis
     last: dict[int, RDD[Any]] = {}
     for stage in stages:
         task = StageTask(shared, stage.number, parallelism, {number: tasks[number] for number in stage.parents}, verify)
-        with _named(context, stage):
+        with _named(context, stage.name):
             done = _before(context, stage, shuffled, parallelism).mapPartitionsWithIndex(task)
             if stage.outputs:
                 shuffled[stage.number] = done.partitionBy(parallelism, itself)
             else:
                 last[stage.number] = done
     found = context.union(list(last.values())) if len(last) > 1 else next(iter(last.values()))
-    records = [record for _, record in found.collect()]
+    with _named(context, "Results to the driver"):
+        records = [record for _, record in found.collect()]
     check(records, {number: tasks[number] for number in last}, verify)
     return records
 
@@ -62,12 +63,12 @@ def itself(task: int) -> int:
 
 
 @contextmanager
-def _named(context: "SparkContext", stage: Stage) -> Iterator[None]:
+def _named(context: "SparkContext", name: str) -> Iterator[None]:
     """Spark's page shows a stage by where it was called from; better by its steps."""
     from pyspark.traceback_utils import SCCallSiteSync  # noqa: PLC0415  # an extra
 
     with SCCallSiteSync(context):  # so that PySpark does not name it again inside
-        context.setLocalProperty("callSite.short", stage.name)
+        context.setLocalProperty("callSite.short", name)
         yield
 
 
