@@ -22,7 +22,10 @@ TABLES = ("enriched_events", "dead_letters")
 
 @pytest.fixture(scope="module")
 def job_server(tmp_path_factory):
-    """Prism as a job server that others connect to."""
+    """Prism as a job server that others connect to, or whichever runs at ECOMPULSE_JOB_SERVER."""
+    if given := os.environ.get("ECOMPULSE_JOB_SERVER"):
+        yield given
+        return
     try:
         binary = find_prism()
     except UserError as error:
