@@ -104,7 +104,7 @@ def parse(program: str, summary: str, flags: Sequence[Flag], argv: Sequence[str]
     found = {flag.name: flag.default for flag in flags}
     beam: list[str] = []
     if known.config:
-        for key, value in _load(known.config).items():
+        for key, value in load_config(known.config).items():
             flag = next((flag for flag in flags if flag.name == key), None)
             if flag is None:
                 _check_beam([f"--{key}"], flags, f"--config: {known.config}: ")
@@ -185,7 +185,8 @@ def _typed(flag: Flag) -> Callable[[str], Any]:
     return typed
 
 
-def _load(path: str) -> dict[str, Any]:
+def load_config(path: str) -> dict[str, Any]:
+    """Flags by name in a YAML file, as they stand there; UserError for a file that is none."""
     try:
         loaded = parse_yaml(Path(path).read_text(encoding="utf-8"))
     except OSError as error:

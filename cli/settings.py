@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, Generic, Literal, TypeVar
 
 from ecompulse.cli.flags import Flag, flag, flags_of, parse, switch
-from ecompulse.cli.values import count, duration, instance, share, start, trigger, web_address, zone
+from ecompulse.cli.values import count, duration, instance, share, spark_setting, start, trigger, web_address, zone
 from ecompulse.io.kafka.address import SCHEME
 from ecompulse.io.secrets import secret_place
 from ecompulse.kernels.bots import Bots
@@ -307,10 +307,11 @@ class Spark:
         metavar="URL",
         shown="spark-submit's, or local[*]",
     )
-    spark_conf: tuple[str, ...] = flag(
+    spark_conf: tuple[tuple[str, str], ...] = flag(
         SPARK,
         "over what spark-submit and spark-defaults.conf say; may be given more than once",
         (),
+        parse=spark_setting,
         many=True,
         metavar="spark.KEY=VALUE",
     )

@@ -16,14 +16,14 @@ _TASK_CPUS: Final = "spark.task.cpus"
 
 
 def spark_settings(job: str, spark: Spark, num_shards: int) -> "SparkSettings":
-    """Of a user's flags; UserError when PySpark is not there, or a setting is none."""
+    """Of a user's flags; UserError when PySpark is not there."""
     try:
         from ecompulse.runners.spark import SparkSettings
     except ModuleNotFoundError as error:
         if str(error.name).split(".")[0] not in {"pyspark", "py4j"}:
             raise
         raise UserError("--runner: PySparkRunner needs PySpark; install ecompulse[spark]") from None
-    conf = dict(_setting(text) for text in spark.spark_conf)
+    conf = dict(spark.spark_conf)
     conf.setdefault("spark.executorEnv.POLARS_MAX_THREADS", conf.get(_TASK_CPUS, "1"))
     return SparkSettings(
         master=spark.spark_master,
@@ -31,13 +31,6 @@ def spark_settings(job: str, spark: Spark, num_shards: int) -> "SparkSettings":
         parallelism=spark.spark_parallelism or num_shards,
         app_name=job,
     )
-
-
-def _setting(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or not key.startswith("spark."):
-        raise UserError(f"--spark_conf: wants spark.KEY=VALUE, not {text!r}")
-    return key, value
 
 
 def check_workers(runner: Any, job: str, settings: Settings[JobSettings]) -> None:

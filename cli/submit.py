@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from ecompulse.cli.__main__ import JOBS
+from ecompulse.cli.flags import load_config
 from ecompulse.cli.guard import guarded
 from ecompulse.cli.owned import own
 from ecompulse.cli.submission import Submission, read_properties
 from ecompulse.cli.tool import ToolParser
+from ecompulse.cli.values import spark_setting
 from ecompulse.epochs.errors import UserError
-from ecompulse.kernels.config import ConfigError, parse_yaml
 
 ENGINES: Final = ("spark", "flink", "local")
 
@@ -82,7 +83,7 @@ def _parser() -> ToolParser:
 
 
 def _submission(options: Namespace, flags: Sequence[str]) -> Submission:
-    config = _load(options.config)
+    config = load_config(options.config)
     engine = options.engine or _engine_of(config)
     if engine != "spark" and (options.properties or options.conf or options.image or options.own):
         raise UserError(f"--engine: {engine} takes no settings of Spark (--properties, --conf, --image, --own)")
@@ -104,28 +105,16 @@ def _submission(options: Namespace, flags: Sequence[str]) -> Submission:
     return Submission(options.job, engine, here, master, conf, first and str(Path(first).absolute()), flags)
 
 
-def _load(path: str) -> dict[str, Any]:
-    try:
-        found = parse_yaml(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"--config: {path}: {error.strerror}") from None
-    except ConfigError as error:
-        raise UserError(f"--config: {path} is no YAML: {error.message}") from None
-    if not isinstance(found, dict):
-        raise UserError(f"--config: {path}: wants `flag: value` lines")
-    return found
-
-
 def _engine_of(config: Mapping[str, Any]) -> str:
     runner = str(config.get("runner", "LocalRunner"))
     return {"PySparkRunner": "spark", "PortableRunner": "flink", "FlinkRunner": "flink"}.get(runner, "local")
 
 
 def _setting(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or not key.startswith("spark."):
-        raise UserError(f"--conf: wants spark.KEY=VALUE, not {text!r}")
-    return key, value
+    try:
+        return spark_setting(text)
+    except ValueError as error:
+        raise UserError(f"--conf: {error}") from None
 
 
 def _check_program(name: str) -> None:

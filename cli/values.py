@@ -104,3 +104,11 @@ def names(text: str) -> tuple[str, ...]:
     if not all(found):
         raise ValueError(f"{text!r} is no list such as orders,page_views")
     return found
+
+
+def spark_setting(text: str) -> tuple[str, str]:
+    """`spark.KEY=VALUE`."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.startswith("spark."):
+        raise ValueError(f"wants spark.KEY=VALUE, not {text!r}")
+    return key, value

@@ -13,7 +13,7 @@ from ecompulse.io.lookups.resources import open_resources
 from ecompulse.kernels.anomalies.readings import METRIC_MAPPING, to_points
 from ecompulse.kernels.anomalies.readings import ROLE as KPIS
 from ecompulse.kernels.config import ConfigError
-from ecompulse.kernels.enrich.config import EnrichConfig
+from ecompulse.kernels.enrich.config import EnrichConfig, PiiStep
 from ecompulse.kernels.enrich.enrichment import enriched_schema
 from ecompulse.kernels.enrich.pii import apply_to_labels, apply_to_versions, policy_of_labels
 from ecompulse.kernels.enrich.versions import KEYS, TYPES, change_mapping, to_versions
@@ -95,13 +95,15 @@ class Intake:
 
 def _labels(rows: pl.DataFrame, enrich: EnrichConfig) -> pl.DataFrame:
     """Labels of decoded rows, under the privacy policy."""
-    policy = enrich.steps.pii
-    key = open_resources(enrich).pii_key if policy.active else None
-    return apply_to_labels(to_labels(rows), policy, key)
+    return apply_to_labels(to_labels(rows), *_policy(enrich))
 
 
 def _versions(changes: pl.DataFrame, step: str, columns: pl.Schema, enrich: EnrichConfig) -> pl.DataFrame:
     """Versions of decoded changes, under the privacy policy."""
+    return apply_to_versions(to_versions(changes, step, columns), *_policy(enrich))
+
+
+def _policy(enrich: EnrichConfig) -> tuple[PiiStep, str | None]:
+    """The privacy policy, and the key of its hashes if it has any."""
     policy = enrich.steps.pii
-    key = open_resources(enrich).pii_key if policy.active else None
-    return apply_to_versions(to_versions(changes, step, columns), policy, key)
+    return policy, open_resources(enrich).pii_key if policy.active else None

@@ -15,13 +15,10 @@ from ecompulse.kernels.anomalies.kernel import DetectAnomalies
 from ecompulse.kernels.anomalies.matching import POINT_SCHEMA, WATCHED, read_points
 from ecompulse.kernels.anomalies.readings import ROLE
 from ecompulse.kernels.anomalies.stopped import sign_of_life, tick
-from pipelines.realtime_metrics import Metrics, MetricSettings
+from pipelines.realtime_metrics import Metrics, MetricSettings, check_every
 
 KPI: Final = "kpi"
 _DEFAULTS: Final = DetectAnomalies()
-_CHECKS: Final = 10  # per silence: how much later it may be noticed that the stream has stopped
-_SECOND: Final = 1_000
-_MINUTE: Final = 60_000
 
 
 @dataclass(frozen=True)
@@ -115,8 +112,7 @@ class WatchKpis:
     def _raise(self, scope: "eco.JobScope", points: Any, rows: Any) -> None:
         """Alerts; `rows` are what the points come from."""
         clocked = self._with_ticks(scope, points, rows) if self.waits else points
-        every = min(max(self.anomalies.silence_after // _CHECKS, _SECOND), _MINUTE)
-        raised = clocked | eco.Keyed(self.anomalies, every=every)
+        raised = clocked | eco.Keyed(self.anomalies, every=check_every(self.anomalies.silence_after))
         alerts = self.anomalies.outputs["anomaly_alerts"]
         spec = TableSpec("anomaly_alerts", alerts, "window_end", warehouse=True, ids=("incident_id",))
         scope.write(spec, raised["anomaly_alerts"])

@@ -35,7 +35,7 @@ from ecompulse.kernels.step import Clock
 METRICS: Final = "metrics"
 _SECOND: Final = 1_000
 _MINUTE: Final = 60_000
-_CHECKS: Final = 10  # per period of absence: how much later than the period it may be noticed
+_CHECKS: Final = 10  # per silence: how much later than it may it be noticed
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,12 @@ class RealtimeMetrics:
     @property
     def _every(self) -> int | None:
         silences = [watch.rule.absent for watch in self.alerts.watches if watch.rule.absent]
-        return min(max(min(silences) // _CHECKS, _SECOND), _MINUTE) if silences else None
+        return check_every(min(silences)) if silences else None
+
+
+def check_every(silence: int) -> int:
+    """Ms of processing time between looks at whether something has been silent for `silence` ms."""
+    return min(max(silence // _CHECKS, _SECOND), _MINUTE)
 
 
 _IDS: Final = ("incident_id",)

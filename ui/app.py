@@ -58,6 +58,14 @@ class Sources:
         found = [read_job(key, store, is_held, now) for key, (store, is_held) in enumerate(self.checkpoints())]
         return sorted(found, key=lambda job: job.trouble(now), reverse=True)
 
+    def job(self, key: int) -> Job:
+        """One of them, without a look at the others; UserError when there is none of that number."""
+        checkpoints = self.checkpoints()
+        if key >= len(checkpoints):
+            raise UserError(f"there is no job {key}")
+        store, is_held = checkpoints[key]
+        return read_job(key, store, is_held, now_ms())
+
 
 class Pages:
     """Handlers of the routes."""
@@ -85,10 +93,7 @@ class Pages:
         return await self._page(request, "letters.html", self._of_letters)
 
     def _of_job(self, key: int) -> Mapping[str, Any]:
-        found = [job for job in self._sources.jobs() if job.key == key]
-        if not found:
-            raise UserError(f"there is no job {key}")
-        [job] = found
+        job = self._sources.job(key)
         return {"job": job, "charts": job_charts(job)}
 
     def _of_shop(self) -> Mapping[str, Any]:
