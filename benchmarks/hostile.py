@@ -10,9 +10,10 @@ from benchmarks.measure import cpu_of, table
 from ecompulse.io.lookups.cache import CachedLookup
 from ecompulse.io.lookups.functions import Computed
 from ecompulse.kernels.decode import Decoded, decode
-from ecompulse.kernels.enrich import campaign, device, geo, pii
-from ecompulse.kernels.enrich.config import CampaignStep, PiiStep
+from ecompulse.kernels.enrich import device, geo, pii
+from ecompulse.kernels.enrich.campaign import CampaignStep
 from ecompulse.kernels.enrich.dead_letters import protect_dead_letters
+from ecompulse.kernels.enrich.pii import PiiStep
 from ecompulse.kernels.event import DEAD_LETTER_SCHEMA, MAX_FIELD_BYTES, RAW_SCHEMA
 
 BOUND_MS: Final = 30.0
@@ -66,11 +67,11 @@ def _steps(text: str) -> dict[str, Callable[[], object]]:
     found = CachedLookup(Computed(device.AGENT, device.parse_agents), "fail")
     return {
         "decode": lambda: _decoded(text),
-        "geo": lambda: geo.apply(events, None, None),
+        "geo": lambda: geo.GeoStep().apply(events, {}),
         "device, a parser's part": lambda: device.parse_agents(agents),
-        "device, once parsed": lambda: device.apply(events, found),
-        "campaign": lambda: campaign.apply(events, CampaignStep()),
-        "pii": lambda: pii.apply(events, _POLICY, "key"),
+        "device, once parsed": lambda: device.DeviceStep().apply(events, {device.AGENTS: found}),
+        "campaign": lambda: CampaignStep().apply(events, {}),
+        "pii": lambda: pii.hide(events, _POLICY, "key"),
         "dead letters under a policy": lambda: protect_dead_letters(letters, letters["message"], _POLICY, "key"),
     }
 

@@ -13,11 +13,12 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from ecompulse.cli.job import Build
 from ecompulse.cli.patience import WallClock, patience
-from ecompulse.cli.places import check_warehouse, open_place, warehouse_of
+from ecompulse.cli.places import check_warehouse, open_place
 from ecompulse.cli.report import Report, reporter
 from ecompulse.cli.settings import JobSettings, Places, Running, Settings, absolute
+from ecompulse.cli.sinks import open_sinks
 from ecompulse.cli.spark import check_workers, spark_settings
-from ecompulse.cli.topics import lasting, topic_sinks
+from ecompulse.cli.topics import lasting
 from ecompulse.epochs.audit import Graph
 from ecompulse.epochs.backup import Backup, require_restored
 from ecompulse.epochs.checkpoint import OUTPUTS, Checkpoint, open_checkpoint, refuse_sinks
@@ -27,7 +28,7 @@ from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.health import Health, ObservedClock
 from ecompulse.epochs.incarnation import OwnStore
 from ecompulse.epochs.plan import CURRENT, Operator, Planner
-from ecompulse.epochs.protocols import EVENTS, Owner, Sink, Source, Store
+from ecompulse.epochs.protocols import EVENTS, Owner, Source, Store
 from ecompulse.epochs.replay import ReplaySource, reads_as
 from ecompulse.epochs.scope import Workspace
 from ecompulse.epochs.steps import observe
@@ -38,10 +39,6 @@ from ecompulse.io.encryption import bare, below
 from ecompulse.io.lock import DriverLock
 from ecompulse.io.lookups.usage import PART as LOOKUPS
 from ecompulse.io.lookups.usage import describe_usage
-from ecompulse.io.s3 import storage_options
-from ecompulse.io.sinks.delta import DeltaSink
-from ecompulse.io.sinks.jsonlines import JsonLinesSink
-from ecompulse.io.sinks.warehouse import WarehouseSink
 from ecompulse.io.stores import LocalStore
 from ecompulse.kernels.fraud.quality import PART as MODELS
 from ecompulse.runners.engine import SPARK, executor, new_pipeline
@@ -74,7 +71,7 @@ def assemble(
     outputs = _outputs(store, places)
     saved = places.checkpoint_backup
     backup = open_place("checkpoint_backup", absolute(saved), places) if saved else None
-    sinks = sinks_of(outputs, settings)
+    sinks = open_sinks(outputs, settings)
     # All that a user may have got wrong comes before anything is made.
     pipeline = _pipeline(job, settings)
     check_workers(pipeline.runner, job, settings)
@@ -198,19 +195,6 @@ def fixed_settings(
         "operators": {operator.name: operator.kernel.version for operator in operators},
         **{flag: value for operator in operators for flag, value in operator.fixed.items()},
     }
-
-
-def sinks_of(outputs: Store, settings: Settings[JobSettings]) -> list[Sink]:
-    """The sinks, in the order in which an epoch is published."""
-    sinks: list[Sink] = []
-    places, further = settings.places, settings.outputs
-    if places.lake != "none":
-        sinks.append(DeltaSink(outputs, storage_options(outputs.root, places.s3_endpoint)))
-    if places.warehouse != "none":
-        sinks.append(WarehouseSink(warehouse_of(places), outputs))
-    folders = [absolute(uri.removeprefix("jsonl:").removeprefix("//")) for uri in further.sink if "jsonl:" in uri]
-    lines = (JsonLinesSink(folder, outputs) for folder in folders)
-    return [*sinks, *lines, *topic_sinks(further, settings.kafka, outputs)]
 
 
 def _outputs(store: Store, places: Places) -> Store:

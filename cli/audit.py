@@ -9,8 +9,8 @@ import polars as pl
 
 from ecompulse.cli.guard import guarded
 from ecompulse.cli.settings import absolute
+from ecompulse.cli.sinks import routes_of
 from ecompulse.cli.tool import ToolParser, add_key, checkpoint_store, print_facts, print_table
-from ecompulse.cli.topics import routes_of
 from ecompulse.cli.values import web_address
 from ecompulse.epochs.checkpoint import (
     epoch_of,
@@ -96,6 +96,8 @@ def audit(options: argparse.Namespace) -> int:
                 differences += [f"{table} in {place}: {remark}" for remark in compared.remarks]
     if rows and not options.brief:
         print_table(pl.DataFrame(rows, schema=["table", "sink", "sealed", "there"], orient="row"), rows=1000)
+    for name in unknown_sinks(store):
+        say(f"{name}: a sink of another module; what it holds was not compared", sys.stdout)
     for line in differences:
         say(f"DIFFERS  {line}", sys.stdout)
     tables = len({table for table, *_ in rows})
@@ -235,6 +237,11 @@ def open_holders(store: Store, options: argparse.Namespace) -> Iterator[Holder]:
             yield TopicsHolder(f"{SCHEME}{server}", known, settings)
         else:
             yield JsonLinesHolder(absolute(uri.removeprefix("jsonl:").removeprefix("//")))
+
+
+def unknown_sinks(store: Store) -> list[str]:
+    """Sinks that the checkpoint has written to and that nobody here can look into."""
+    return [name for name in used_sinks(store) if not name.startswith(("lake:", "warehouse:", "jsonl:", SCHEME))]
 
 
 def _chosen(given: str | None, used: list[str]) -> list[str]:

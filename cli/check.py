@@ -22,8 +22,8 @@ from ecompulse.io.lookups.resources import open_resources
 from ecompulse.io.stores import LocalStore
 from ecompulse.io.terminal import say
 from ecompulse.kernels.decode import Decoded, decode
-from ecompulse.kernels.enrich.config import EnrichConfig
-from ecompulse.kernels.enrich.pii import MASK, apply
+from ecompulse.kernels.enrich.enrichment import EnrichConfig
+from ecompulse.kernels.enrich.pii import HASH_KEY, MASK, PiiStep, hide
 from ecompulse.kernels.event import EVENT_SCHEMA
 
 ROWS: Final = 100
@@ -88,11 +88,11 @@ def check_headers(intake: Intake, sources: Sequence[Source]) -> None:
 
 def _protected(decoded: Decoded, role: str, enrich: EnrichConfig) -> Decoded:
     """What may be shown under the privacy policy: of streams beside the events no text at all, of messages no value."""
-    policy = enrich.steps.pii
+    policy = enrich.step(PiiStep)
     if not policy.active:
         return decoded
     if role == EVENTS:
-        shown = apply(decoded.events, policy, open_resources(enrich).pii_key)
+        shown = hide(decoded.events, policy, open_resources(enrich)[policy.name].get(HASH_KEY))
     else:
         hidden = pl.when(cs.string().is_not_null()).then(pl.lit(MASK)).name.keep()
         shown = decoded.events.with_columns(hidden)

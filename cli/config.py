@@ -12,8 +12,7 @@ from ecompulse.intake import Intake
 from ecompulse.io.lookups.resources import check_resources
 from ecompulse.io.lookups.store import LookupFailed
 from ecompulse.kernels.config import ConfigError
-from ecompulse.kernels.enrich.config import EnrichConfig, parse_enrich
-from ecompulse.kernels.enrich.enrichment import KEYED
+from ecompulse.kernels.enrich.enrichment import EnrichConfig, parse_enrich
 from ecompulse.kernels.mapping import load_mapping
 from ecompulse.kernels.quality_totals import TotalQuality
 
@@ -55,11 +54,9 @@ def open_intake(inputs: Inputs, lookups: Lookups, time: Time) -> Intake:
 
 def at_endpoint(enrich: EnrichConfig, endpoint: str | None) -> EnrichConfig:
     """The configuration with look-ups in DynamoDB at an endpoint, but those that name one themselves."""
-    steps = enrich.steps
-    for name in KEYED:
-        section = getattr(steps, name)
-        text = section.lookup or ""
+    for step in enrich.lookups:
+        text = step.lookup or ""
         if endpoint and text.startswith("dynamodb:") and "endpoint=" not in text:
             separator = "&" if "?" in text else "?"
-            steps = replace(steps, **{name: replace(section, lookup=f"{text}{separator}endpoint={quote(endpoint)}")})
-    return replace(enrich, steps=steps)
+            enrich = enrich.having(replace(step, lookup=f"{text}{separator}endpoint={quote(endpoint)}"))
+    return enrich

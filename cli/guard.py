@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from ecompulse import end_at_once
+from ecompulse.cli.plugins import load_plugins
 from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserError
 from ecompulse.epochs.masking import without_secrets
 from ecompulse.io.terminal import say
@@ -39,6 +40,7 @@ def run_guarded(program: str, body: Callable[[], int]) -> int:
     """The same, with the handlers of signals as they are."""
     quiet()
     try:
+        load_plugins()
         return body()
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from ecompulse.cli.guard import DONE, INTERRUPTED, run_guarded
 from ecompulse.cli.job import Build, ComposedJob, JobSpec
+from ecompulse.cli.plugins import load_plugins
 from ecompulse.cli.settings import JobSettings, Kind, read_settings
 from ecompulse.epochs.errors import UserError
 from ecompulse.io.signals import stop_on_signals
@@ -39,22 +40,23 @@ def main(spec: JobSpec[Kind], argv: Sequence[str] | None = None) -> int:
 
 def _run(spec: JobSpec[Kind], argv: Sequence[str]) -> int:
     settings = read_settings(f"python -m pipelines.{spec.name}", spec.summary, spec.settings, argv)
+    load_plugins(settings.running.plugin)
     if not settings.inputs.source and settings.own.needs_events:
         raise UserError("--source: is required; see --help")
     # From here on: whoever only asks for --help need not wait for what follows to be imported.
     from ecompulse.cli.config import open_intake
     from ecompulse.cli.patience import patience
     from ecompulse.cli.places import check_places, check_stores, is_fresh
+    from ecompulse.cli.sinks import check_sinks
     from ecompulse.cli.sources import open_sources
-    from ecompulse.cli.topics import check_topics
 
     places, checking = settings.places, settings.running.check
-    check_places(spec.name, places, settings.outputs.sink)
+    check_places(spec.name, places)
     patiently = patience(spec.name, 1 if checking else settings.epochs.publish_attempts)
     intake = patiently(partial(open_intake, settings.inputs, settings.lookups, settings.time))
     job = spec.make(settings, intake)
     sources = patiently(partial(open_sources, settings))
-    patiently(partial(check_topics, settings.outputs, settings.kafka))
+    patiently(partial(check_sinks, settings.outputs, settings.kafka))
     patiently(partial(check_stores, spec.name, places, writable=not checking))
     if checking:
         from ecompulse.cli.check import check

@@ -12,11 +12,10 @@ from ecompulse.epochs.protocols import Store, TableSpec
 from ecompulse.io.delta.lake import check_place
 from ecompulse.io.disk import obstacle
 from ecompulse.io.encryption import bare, encrypted
-from ecompulse.io.kafka.address import SCHEME
-from ecompulse.io.s3 import S3Store, StoreError, StoreRefused
+from ecompulse.io.s3 import StoreError, StoreRefused
 from ecompulse.io.secrets import read_secret
 from ecompulse.io.sinks.warehouse import WarehouseSink
-from ecompulse.io.stores import LocalStore, open_store
+from ecompulse.io.stores import CheckedStore, LocalStore, open_store
 
 _WAREHOUSES: Final = ("sqlite", "postgresql")
 
@@ -26,20 +25,13 @@ def is_fresh(job: str, places: Places) -> bool:
     return not open_place("checkpoint", places.checkpoint_of(job), places).list("commits")
 
 
-def check_places(job: str, places: Places, sinks: Sequence[str]) -> None:
+def check_places(job: str, places: Places) -> None:
     """UserError, naming the flag, for a place that cannot be; nothing is made, no service is asked."""
     for flag, place in places.stores_of(job):
         _check_directory(flag, place)
     encrypted(LocalStore(""), places.checkpoint_key)
     if places.lake != "none":
         _check_lake(absolute(places.lake))
-    for uri in sinks:
-        scheme, colon, rest = uri.partition(":")
-        if uri.startswith(SCHEME):
-            continue  # see ecompulse.cli.topics
-        if not colon or scheme != "jsonl":
-            raise UserError(f"--sink: {uri}: no such sink; give kafka://host:port or jsonl:DIRECTORY")
-        _check_directory("sink", absolute(rest.removeprefix("//")))
     if places.warehouse != "none":
         _check_url(warehouse_of(places))
 
@@ -51,7 +43,7 @@ def check_stores(job: str, places: Places, *, writable: bool) -> None:
     """
     for flag, place in places.stores_of(job):
         store = bare(open_place(flag, place, places))
-        if isinstance(store, S3Store):
+        if isinstance(store, CheckedStore):
             try:
                 store.check(writable=writable)
             except StoreRefused as error:
@@ -91,7 +83,7 @@ def _check_directory(flag: str, place: str) -> None:
         store = open_store(place)
     except UserError as error:
         raise UserError(f"--{flag}: {error}") from None
-    if isinstance(store, S3Store):
+    if not isinstance(store, LocalStore):
         return
     root = Path(store.root)
     wrong = f"{root} is a file, not a directory" if root.is_file() else obstacle(root)

@@ -8,7 +8,6 @@ from typing import Final, Generic, Literal, TypeVar
 
 from ecompulse.cli.flags import Flag, flag, flags_of, parse, switch
 from ecompulse.cli.values import count, duration, instance, share, spark_setting, start, trigger, web_address, zone
-from ecompulse.io.kafka.address import SCHEME
 from ecompulse.io.secrets import secret_place
 from ecompulse.kernels.bots import Bots
 from ecompulse.kernels.dedup import Deduplicate
@@ -264,6 +263,14 @@ class Running:
     config: str | None = flag(
         RUN, "YAML file of flags (`source: ...`); a flag on the command line wins", metavar="FILE"
     )
+    plugin: tuple[str, ...] = flag(
+        RUN,
+        "module that registers sinks, sources, steps or measures of your own, imported first; may be given more than "
+        "once (tools and workers take ECOMPULSE_PLUGINS)",
+        (),
+        many=True,
+        metavar="MODULE",
+    )
     check: bool = switch(RUN, "validate flags, mapping and files, decode 100 rows, show them, touch nothing")
     progress: Literal["auto", "json", "line", "none"] = flag(
         RUN,
@@ -399,8 +406,10 @@ class Settings(Generic[Own_co]):
     @property
     def trigger(self) -> str | int:
         """`available-now`, `once`, or ms between epochs; without the flag, by the kind of the sources."""
+        from ecompulse.io.sources import is_live  # here, since --help needs none of what it brings
+
         uris = [*self.inputs.source, *(uri for _, uri in self.own.further)]
-        live = any(uri.startswith(SCHEME) for uri in uris)
+        live = any(is_live(uri) for uri in uris)
         given = self.epochs.trigger
         return given if given is not None else LIVE_TRIGGER if live else "available-now"
 

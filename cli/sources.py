@@ -2,32 +2,31 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ecompulse.cli.settings import JobSettings, Settings
 from ecompulse.cli.topics import reading_of
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import EVENTS, Source
-from ecompulse.io.sources import open_source
+from ecompulse.io.sources import SourceContext, open_source
 
 
 def open_sources(settings: Settings[JobSettings]) -> list[Source]:
     """The sources that a user named; UserError when nothing is there."""
     inputs = settings.inputs
     wanted = [(EVENTS, uri) for uri in inputs.source] + list(settings.own.further)
-    reading = reading_of(settings.kafka, bounded=not settings.endless)
+    context = SourceContext(
+        0,
+        order=inputs.file_order,
+        max_files=inputs.max_files_per_epoch,
+        on_bad_file=inputs.on_bad_file,
+        reading=reading_of(settings.kafka, bounded=not settings.endless),
+        s3_endpoint=settings.places.s3_endpoint,
+    )
 
     def opened(index: int, role: str, uri: str) -> Source:
         try:
-            return open_source(
-                uri,
-                index,
-                order=inputs.file_order,
-                max_files=inputs.max_files_per_epoch,
-                role=role,
-                reading=reading,
-                s3_endpoint=settings.places.s3_endpoint,
-                on_bad_file=inputs.on_bad_file,
-            )
+            return open_source(uri, replace(context, index=index, role=role))
         except UserError as error:
             raise UserError(str(error).replace("--source:", f"--{flag_of(role)}:", 1)) from None
 

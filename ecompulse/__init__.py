@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from ecompulse.cli.launch import run as run
     from ecompulse.epochs.keyed import Keyed as Keyed
     from ecompulse.epochs.protocols import TableSpec as TableSpec
+    from ecompulse.io.lookups.store import register_lookup as register_lookup
+    from ecompulse.io.sinks.registry import register_sink as register_sink
+    from ecompulse.io.sources import register_source as register_source
+    from ecompulse.io.stores import register_store as register_store
+    from ecompulse.kernels.enrich.enrichment import register_step as register_step
     from ecompulse.scope import COUNTED as COUNTED
     from ecompulse.scope import JobScope as JobScope
     from ecompulse.transforms.aggregate import AggregateMetrics as AggregateMetrics
@@ -44,6 +49,11 @@ _EXPORTS: Final = {
     "JoinEvents": "transforms.join",
     "ScoreTransactions": "transforms.score",
     "SessionizeEvents": "transforms.sessionize",
+    "register_step": "kernels.enrich.enrichment",
+    "register_lookup": "io.lookups.store",
+    "register_sink": "io.sinks.registry",
+    "register_source": "io.sources",
+    "register_store": "io.stores",
 }
 """What the front door gives, and the module that has it."""
 

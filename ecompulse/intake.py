@@ -13,10 +13,9 @@ from ecompulse.io.lookups.resources import open_resources
 from ecompulse.kernels.anomalies.readings import METRIC_MAPPING, to_points
 from ecompulse.kernels.anomalies.readings import ROLE as KPIS
 from ecompulse.kernels.config import ConfigError
-from ecompulse.kernels.enrich.config import EnrichConfig, PiiStep
-from ecompulse.kernels.enrich.enrichment import enriched_schema
-from ecompulse.kernels.enrich.pii import apply_to_labels, apply_to_versions, policy_of_labels
-from ecompulse.kernels.enrich.versions import KEYS, TYPES, change_mapping, to_versions
+from ecompulse.kernels.enrich.enrichment import EnrichConfig, enriched_schema
+from ecompulse.kernels.enrich.pii import HASH_KEY, PiiStep, apply_to_labels, apply_to_versions, policy_of_labels
+from ecompulse.kernels.enrich.versions import KEYS, change_mapping, to_versions
 from ecompulse.kernels.event import FRAME_SCHEMA, STORED_LETTER_SCHEMA
 from ecompulse.kernels.fraud.labels import LABEL_MAPPING, to_labels
 from ecompulse.kernels.fraud.labels import ROLE as LABELS
@@ -58,14 +57,12 @@ class Intake:
 
     def columns_of(self, step: str) -> pl.Schema:
         """Columns that a keyed step adds, unprefixed: its look-up's, else those declared for its update stream."""
-        finder = getattr(open_resources(self.enrich), step)
-        declared = getattr(self.enrich.steps, step).columns
-        return finder.columns if finder else pl.Schema({name: TYPES[kind] for name, kind in declared.items()})
+        return self.enrich.lookup(step).given(open_resources(self.enrich)[step])
 
     def schema(self) -> pl.Schema:
         """Columns of an enriched event; UserError when the settings do not fit each other."""
         try:
-            return enriched_schema(self.enrich, FRAME_SCHEMA, self.columns_of("user"), self.columns_of("product"))
+            return enriched_schema(self.enrich, FRAME_SCHEMA, open_resources(self.enrich))
         except ConfigError as error:
             raise UserError(f"--enrich: {error}") from None
 
@@ -88,8 +85,7 @@ class Intake:
 
     def labels_of(self, identifier: str) -> DecodeRows:
         """The same for labels of transactions (LABELLED_SCHEMA), which go by that column of events."""
-        steps = self.enrich.steps
-        enrich = EnrichConfig(replace(steps, pii=policy_of_labels(steps.pii, identifier)))
+        enrich = self.enrich.having(policy_of_labels(self.enrich.step(PiiStep), identifier))
         return replace(self, enrich=enrich).reading_of(LABELS, partial(_labels, enrich=enrich))
 
 
@@ -105,5 +101,5 @@ def _versions(changes: pl.DataFrame, step: str, columns: pl.Schema, enrich: Enri
 
 def _policy(enrich: EnrichConfig) -> tuple[PiiStep, str | None]:
     """The privacy policy, and the key of its hashes if it has any."""
-    policy = enrich.steps.pii
-    return policy, open_resources(enrich).pii_key if policy.active else None
+    policy = enrich.step(PiiStep)
+    return policy, open_resources(enrich)[policy.name].get(HASH_KEY)

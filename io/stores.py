@@ -4,15 +4,48 @@ import contextlib
 import os
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, Protocol, runtime_checkable
 
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import Store
 from ecompulse.io.disk import PRIVATE_FILE, fault, make_private
 from ecompulse.io.s3 import TEMPORARY, open_s3
+from ecompulse.io.schemes import Schemes, UnknownSchemeError
+
+
+@dataclass(frozen=True)
+class StoreContext:
+    """What a store is opened with, besides its URI.
+
+    Attributes:
+        s3_endpoint: URL of an S3 server other than AWS.
+        private: whether what is made on a disk is for the user alone.
+    """
+
+    s3_endpoint: str | None = None
+    private: bool = True
+
+
+@runtime_checkable
+class CheckedStore(Store, Protocol):
+    """A store that can say at the start that it could not be written to."""
+
+    def check(self, *, writable: bool) -> None:
+        """UserError when somebody must mend it, JobError when it may pass; written to only where `writable` says so."""
+        ...
+
+
+StoreOpener = Callable[[str, StoreContext], Store]
+"""Makes a store of a URI without asking anybody. The store must be picklable: workers get a copy."""
+
+STORES: Final = Schemes[StoreOpener](
+    "store", {"file": "ecompulse.io.stores:_open_local", "s3": "ecompulse.io.stores:_open_bucket"}
+)
+
+register_store = STORES.register
 
 UNFINISHED: Final = 3600.0
 """Seconds after which a file that is still being written was left by a writer that is dead."""
@@ -24,14 +57,20 @@ def open_store(uri: str, s3_endpoint: str | None = None, *, private: bool = True
     `s3_endpoint` is the URL of an S3 server other than AWS, `private` is for a LocalStore. Nothing is asked of a server
     yet.
     """
-    scheme, separator, rest = uri.partition("://")
-    if not separator:
+    if "://" not in uri:
         return LocalStore(str(Path(uri).absolute()), private)
-    if scheme == "file":
-        return LocalStore(rest, private)
-    if scheme == "s3":
-        return open_s3(uri, s3_endpoint)
-    raise UserError(f"{uri}: no store for {scheme}://; use a directory or s3://BUCKET/PREFIX")
+    try:
+        return STORES.opener(uri)(uri, StoreContext(s3_endpoint, private))
+    except UnknownSchemeError as error:
+        raise UserError(f"{error}; use a directory or s3://BUCKET/PREFIX") from None
+
+
+def _open_local(uri: str, context: "StoreContext") -> Store:
+    return LocalStore(uri.removeprefix("file://"), context.private)
+
+
+def _open_bucket(uri: str, context: "StoreContext") -> Store:
+    return open_s3(uri, context.s3_endpoint)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from ecompulse.intake import Intake
 from ecompulse.kernels.bots import Bots
 from ecompulse.kernels.config import ConfigError
 from ecompulse.kernels.dedup import Deduplicate
+from ecompulse.kernels.enrich.currency import CurrencyStep
 from ecompulse.kernels.fraud.detection import FraudDetection
 from ecompulse.kernels.fraud.entity import FeatureSet, parse_features, standard_features
 from ecompulse.kernels.fraud.labels import ROLE as LABELS
@@ -202,7 +203,7 @@ def _fraud(settings: Settings[AnomalySettings], intake: Intake) -> FraudDetectio
         return FraudDetection(
             features=features,
             kind=own.transactions,
-            based=bool(intake.enrich.steps.currency.rates),
+            based=bool(intake.enrich.step(CurrencyStep).rates),
             horizon=own.label_horizon,
             wait=own.label_wait,
             every=max(own.learn_every, 1),

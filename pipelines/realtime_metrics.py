@@ -23,6 +23,7 @@ from ecompulse.kernels.alerts.rules import RuleSet, Watch, parse_rules, standard
 from ecompulse.kernels.bots import Bots
 from ecompulse.kernels.config import ConfigError
 from ecompulse.kernels.dedup import Deduplicate
+from ecompulse.kernels.enrich.currency import CurrencyStep
 from ecompulse.kernels.metrics.binding import bind
 from ecompulse.kernels.metrics.definition import MetricSet, parse_metrics, standard_metrics
 from ecompulse.kernels.metrics.derived import DATA_QUALITY, measured_metrics, quality_metric, quality_metrics
@@ -169,7 +170,7 @@ def defined_metrics(own: MetricSettings) -> MetricSet:
 def make_metrics(own: MetricSettings, settings: Settings[JobSettings], intake: Intake, defined: MetricSet) -> Metrics:
     """Metrics bound to the columns that there are; UserError names what does not fit."""
     schema = pl.Schema({**intake.schema(), "device": pl.String(), "visitor": pl.String()})
-    currency = intake.enrich.steps.currency
+    currency = intake.enrich.step(CurrencyStep)
     try:
         plan = bind(
             defined,

@@ -5,7 +5,7 @@ A part stands between `<!-- generated: NAME -->` and `<!-- end -->`. docs/event.
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -14,8 +14,9 @@ import polars as pl
 from ecompulse.intake import DATA_QUALITY, DEAD_LETTERS
 from ecompulse.kernels.alerts.rules import standard_rules
 from ecompulse.kernels.decode.rules import Rule
-from ecompulse.kernels.enrich import campaign, currency, device, geo
-from ecompulse.kernels.enrich.status import STEPS
+from ecompulse.kernels.enrich.enrichment import EnrichConfig
+from ecompulse.kernels.enrich.lookup import LookupStep
+from ecompulse.kernels.enrich.step import Step
 from ecompulse.kernels.event import EVENT_TYPES, FIELDS, Field, Kind
 from ecompulse.kernels.metrics.definition import standard_metrics
 from ecompulse.kernels.schema import json_schema
@@ -61,20 +62,14 @@ def rules() -> str:
 
 
 def columns() -> str:
-    """Columns that each step of enrichment adds."""
-    found: dict[str, Mapping[str, object]] = {
-        "geo": geo.COLUMNS,
-        "device": device.COLUMNS,
-        "campaign": campaign.COLUMNS,
-        "currency": currency.COLUMNS,
-    }
-    own = {
-        "user": "`user_*`: the columns of the store or of the update stream",
-        "product": "`product_*`: the columns of the store or of the update stream",
-        "pii": "none; it hides what stands in others",
-    }
-    rows = ((step, own.get(step) or " ".join(f"`{name}`" for name in found[step])) for step in STEPS)
-    return table(("step", "columns"), *rows)
+    """Columns that each step of enrichment adds, besides its status."""
+
+    def shown(step: Step) -> str:
+        if isinstance(step, LookupStep):
+            return f"`{step.name}_*`: the columns of the store or of the update stream"
+        return " ".join(f"`{name}`" for name in step.columns({})) or "none; it hides what stands in others"
+
+    return table(("step", "columns"), *((step.name, shown(step)) for step in EnrichConfig().steps))
 
 
 def outputs() -> str:

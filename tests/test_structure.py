@@ -17,7 +17,7 @@ from ecompulse.cli.flags import parse
 from ecompulse.cli.job import JobSpec
 from ecompulse.cli.settings import JobSettings, all_flags
 from ecompulse.io.lookups.store import parse_spec
-from ecompulse.kernels.enrich.config import parse_enrich
+from ecompulse.kernels.enrich.enrichment import parse_enrich
 from ecompulse.kernels.mapping import parse_mapping
 
 ROOT = Path(__file__).parents[1]
@@ -234,7 +234,7 @@ def test_mapping_shown_in_the_readme_is_one() -> None:
 def test_enrichment_shown_in_its_document_is_one() -> None:
     [block] = yaml_blocks("docs/event_enrichment.md")
     config = parse_enrich(block)
-    for step in (config.steps.user, config.steps.product):
+    for step in config.lookups:
         assert parse_spec(str(step.lookup)).key.endswith("_id")
 
 

@@ -9,9 +9,9 @@ from typing import Any, Final
 import polars as pl
 
 from ecompulse.kernels.decode import decode
-from ecompulse.kernels.enrich.config import EnrichConfig
 from ecompulse.kernels.enrich.dead_letters import protect_dead_letters
-from ecompulse.kernels.enrich.enrichment import OpenResources
+from ecompulse.kernels.enrich.enrichment import EnrichConfig, OpenResources
+from ecompulse.kernels.enrich.pii import HASH_KEY, PiiStep
 from ecompulse.kernels.event import RAW_SCHEMA, STORED_LETTER_SCHEMA
 from ecompulse.kernels.hashing import row_id
 from ecompulse.kernels.mapping import Mapping as FieldMapping
@@ -82,8 +82,8 @@ class DecodeRows:
             counts = counts.filter(pl.col("check") == Check.SCHEMA_VIOLATION)
         raw = dead["raw"]
         if dead.height:
-            policy = self.enrich.steps.pii
-            key = self.resources(self.enrich).pii_key if policy.active else None
+            policy = self.enrich.step(PiiStep)
+            key = self.resources(self.enrich).get(policy.name, {}).get(HASH_KEY) if policy.active else None
             dead = protect_dead_letters(
                 dead, decoded.bare, policy, key, self.mapping.sources() if self.mapping else None
             )

@@ -8,8 +8,7 @@ import polars as pl
 
 from ecompulse.epochs.counted import CountedDoFn, counted_frames, fact
 from ecompulse.epochs.keyed import require_bounded
-from ecompulse.kernels.enrich.config import EnrichConfig
-from ecompulse.kernels.enrich.enrichment import OpenResources, Resources, enrich
+from ecompulse.kernels.enrich.enrichment import EnrichConfig, OpenResources, Resources, enrich
 
 TakeUsage = Callable[[EnrichConfig], Mapping[str, Any] | None]
 """What this process's look-ups did since it was last called; `ecompulse.io.lookups.take_usage`."""
@@ -17,11 +16,11 @@ TakeUsage = Callable[[EnrichConfig], Mapping[str, Any] | None]
 
 def without_lookups(_config: EnrichConfig) -> Resources:
     """No store is asked, and addresses and user agents stay as they are."""
-    return Resources()
+    return {}
 
 
 class EnrichEvents(beam.PTransform):
-    """Adds the columns of every step and `enrichment_status` to frames of events; rows and order are kept.
+    """Adds the columns of every step and its `<step>_status` to frames of events; rows and order are kept.
 
     Input and output: bounded PCollections of frames. No shuffle, no state. Look-ups are as fresh as their cache's
     ttl; a failing look-up does what its `on_error` says: nulls, the expired entry, or the bundle fails.
@@ -58,7 +57,7 @@ class _Enrich(CountedDoFn):
         self._config = config
         self._open = resources
         self._take = usage
-        self._resources = Resources()
+        self._resources: Resources = {}
 
     def start_bundle(self) -> None:
         super().start_bundle()

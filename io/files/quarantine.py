@@ -28,8 +28,9 @@ def is_set_aside(file: Listed, known: Mapping[str, Any]) -> bool:
 
 
 def set_aside(positions: Mapping[str, Any], there: Collection[str] | None = None) -> dict[str, str]:
-    """Why files are not read, by path; of those that are `there`, if that is said."""
-    bad = {path: str(known[BAD][-1]) for path, known in positions.items() if BAD in known}
+    """Why files are not read, by path; of those that are `there`, if that is said. Other sources may keep anything."""
+    marked = ((path, known) for path, known in positions.items() if isinstance(known, Mapping) and BAD in known)
+    bad = {path: str(known[BAD][-1]) for path, known in marked}
     return bad if there is None else {path: why for path, why in bad.items() if path in there}
 
 

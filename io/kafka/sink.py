@@ -23,6 +23,7 @@ from ecompulse.io.kafka.address import parse_address
 from ecompulse.io.kafka.reader import CONFLUENT, PYTHON
 from ecompulse.io.kafka.records import Naming, Records, divide
 from ecompulse.io.kafka.settings import ClientSettings
+from ecompulse.io.sinks.registry import SinkContext
 
 if TYPE_CHECKING:
     from ecompulse.io.kafka.cluster import Cluster
@@ -37,6 +38,15 @@ DEADLINE: Final = 120.0
 
 Share = dict[int, list[Records]]
 """Records by writer."""
+
+
+def open_topics(uri: str, context: SinkContext) -> "KafkaSink":
+    """The sink of `kafka://HOST:PORT[,HOST:PORT]`; UserError for an address that is none, or names a topic."""
+    if parse_address(uri, "--sink").topics:
+        raise UserError(f"--sink: {uri}: names a topic; topics are named after outputs, see --topic_prefix")
+    naming = Naming(context.topic_prefix, context.routes)
+    client = context.client or PYTHON
+    return KafkaSink(uri, context.outputs, naming, context.units, context.kafka, context.ledger, client)
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from ecompulse.io.lookups.cache import CachedLookup, Counters
 from ecompulse.io.lookups.resources import check_resources, counters, open_resources, take_usage
-from ecompulse.io.lookups.store import LookupFailed, LookupSpec, Store, open_lookup, parse_spec, register
+from ecompulse.io.lookups.store import LookupFailed, LookupSpec, Store, open_lookup, parse_spec, register_lookup
 
 __all__ = [
     "CachedLookup",
@@ -15,6 +15,6 @@ __all__ = [
     "open_lookup",
     "open_resources",
     "parse_spec",
-    "register",
+    "register_lookup",
     "take_usage",
 ]

@@ -5,7 +5,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from ecompulse.kernels.enrich.config import BreakerConfig
+from ecompulse.kernels.enrich.lookup import BreakerConfig
 
 CLOSED: Final = "closed"
 OPEN: Final = "open"

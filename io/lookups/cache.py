@@ -18,9 +18,9 @@ import polars as pl
 
 from ecompulse.io.lookups.rows import CachedRows, Slots
 from ecompulse.io.lookups.store import KEY, LookupFailed, Store
-from ecompulse.kernels.enrich.config import CacheConfig, OnError
 from ecompulse.kernels.enrich.lookup import FOUND_STATUS
 from ecompulse.kernels.enrich.status import FAILED, MALFORMED, NOT_FOUND, STALE
+from ecompulse.kernels.enrich.step import CacheConfig, OnError
 
 Clock = Callable[[], int]
 """Monotonic milliseconds."""

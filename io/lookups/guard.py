@@ -10,7 +10,7 @@ import tenacity
 
 from ecompulse.io.lookups.breaker import Breaker
 from ecompulse.io.lookups.store import LookupFailed, RemoteStore, Store
-from ecompulse.kernels.enrich.config import BreakerConfig
+from ecompulse.kernels.enrich.lookup import BreakerConfig
 
 T = TypeVar("T")
 

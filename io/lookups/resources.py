@@ -6,45 +6,42 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
-from functools import partial
+from functools import singledispatch
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import polars as pl
 
 from ecompulse.epochs.telemetry import telemetry
 from ecompulse.io.lookups.cache import CachedLookup, Counters
 from ecompulse.io.lookups.functions import Computed
-from ecompulse.io.lookups.geo import open_networks, open_places
+from ecompulse.io.lookups.geo import GeoStore
 from ecompulse.io.lookups.guard import GuardedStore, Policy
 from ecompulse.io.lookups.store import KEY, LookupFailed, Store, is_local, open_lookup, parse_spec
 from ecompulse.io.lookups.usage import PART
 from ecompulse.io.secrets import read_secret
 from ecompulse.io.tabular import read_table
 from ecompulse.kernels.config import ConfigError
-from ecompulse.kernels.enrich import currency
-from ecompulse.kernels.enrich.config import CacheConfig, DeviceStep, EnrichConfig, LookupStep, OnError
-from ecompulse.kernels.enrich.device import AGENT, parse_agents
-from ecompulse.kernels.enrich.enrichment import KEYED, Resources
-from ecompulse.kernels.enrich.lookup import FOUND_STATUS
-from ecompulse.kernels.enrich.versions import TYPES
+from ecompulse.kernels.enrich.enrichment import EnrichConfig, Resources
+from ecompulse.kernels.enrich.geo import GeoDatabase
+from ecompulse.kernels.enrich.lookup import FOUND_STATUS, LOOKUP, TYPES, KeyedStore, LookupStep
+from ecompulse.kernels.enrich.step import FOREVER, CacheConfig, Function, Need, Secret, TableFile
 
 Guard = Callable[[Store, Policy], Store]
 """Puts deadline, retries and breaker around the store of a keyed look-up."""
 
-MIN_KEY_LENGTH: Final = 16
-_FOREVER: Final = 2**60  # ms
+Key = tuple[str, str]
+"""Path of a setting, and the need that it names: equal ones are opened once."""
 
 _lock = threading.Lock()
-_shared: dict[object, CachedLookup] = {}
-_guards: dict[object, GuardedStore] = {}
-_told: dict[object, Mapping[str, int]] = {}
-_rates: dict[object, pl.DataFrame] = {}
+_shared: dict[Key, Any] = {}
+_guards: dict[Key, GuardedStore] = {}
+_told: dict[Key, Mapping[str, int]] = {}
 _process = uuid.uuid4().hex[:12]
 
 
 def open_resources(config: EnrichConfig, guard: Guard = GuardedStore) -> Resources:
-    """Everything that the steps that are on need; look-ups with equal settings share store, cache and breaker.
+    """Everything that the steps that are on need; equal needs share store, cache and breaker.
 
     Workers call it once per bundle: what is open already costs nothing. The driver calls it at the start, so
     that a wrong path or a corrupt file is one line before any data moves; servers it asks with `check_resources`.
@@ -52,19 +49,10 @@ def open_resources(config: EnrichConfig, guard: Guard = GuardedStore) -> Resourc
     Raises:
         ConfigError: one line with the path of the setting.
     """
-    steps = config.steps
-    geo = steps.geo
-    return Resources(
-        user=_keyed("user", steps.user, guard),
-        product=_keyed("product", steps.product, guard),
-        places=_opened("geo.database", geo.database if geo.enabled else None, open_places, geo.on_error, geo.cache),
-        networks=_opened(
-            "geo.asn_database", geo.asn_database if geo.enabled else None, open_networks, geo.on_error, geo.cache
-        ),
-        agents=_agents(steps.device) if steps.device.enabled else None,
-        rates=_open_rates(steps.currency.rates if steps.currency.enabled else None, steps.currency.base),
-        pii_key=_read_key(steps.pii.key) if steps.pii.active else None,
-    )
+    return {
+        step.name: {name: _opened(f"{step.name}.{name}", need, guard) for name, need in step.needs().items()}
+        for step in config.steps
+    }
 
 
 def check_resources(config: EnrichConfig) -> None:
@@ -75,15 +63,15 @@ def check_resources(config: EnrichConfig) -> None:
         LookupFailed: the same of a server that does not answer, for now.
     """
     open_resources(config)
-    for step in KEYED:
-        store = _guards.get(_key_of(step, getattr(config.steps, step)))
+    for step in config.lookups:
+        store = _guards.get(_key_of(step))
         try:
             if store is not None:
                 store.check()
         except LookupFailed as error:
-            raise LookupFailed(f"steps.{step}.lookup: {error}") from None
+            raise LookupFailed(f"steps.{step.name}.{LOOKUP}: {error}") from None
         except ValueError as error:
-            raise ConfigError(f"steps.{step}.lookup", str(error)) from None
+            raise ConfigError(f"steps.{step.name}.{LOOKUP}", str(error)) from None
 
 
 def take_usage(config: EnrichConfig) -> dict[str, Any] | None:
@@ -93,20 +81,20 @@ def take_usage(config: EnrichConfig) -> dict[str, Any] | None:
     """
     with _lock:
         counts, states = dict[str, int](), dict[str, tuple[float, str]]()
-        for step in KEYED:
-            key = _key_of(step, getattr(config.steps, step))
+        for step in config.lookups:
+            key = _key_of(step)
             if key in _guards:
                 now = {**asdict(_shared[key].counters()), **asdict(_guards[key].trouble())}
                 before, _told[key] = _told.get(key, {}), now
-                counts |= {f"{step}/{name}": count - before.get(name, 0) for name, count in now.items()}
-                states[f"{step}/{_process}"] = (time.monotonic_ns(), _guards[key].state)
+                counts |= {f"{step.name}/{name}": count - before.get(name, 0) for name, count in now.items()}
+                states[f"{step.name}/{_process}"] = (time.monotonic_ns(), _guards[key].state)
         return telemetry(PART, counts, states) if states else None
 
 
 def counters() -> dict[str, Counters]:
-    """Counters of every cache of this process, by the path of its setting and what it opens."""
+    """Counters of every cache of this process, by the path of its setting; of equal paths that of one."""
     with _lock:
-        return {f"{key[0]}={key[1]}": found.counters() for key, found in _shared.items() if isinstance(key, tuple)}
+        return {path: found.counters() for (path, _), found in _shared.items() if isinstance(found, CachedLookup)}
 
 
 def forget() -> None:
@@ -117,104 +105,85 @@ def forget() -> None:
     _shared.clear()
     _guards.clear()
     _told.clear()
-    _rates.clear()
 
 
 os.register_at_fork(after_in_child=forget)
 
 
-def _key_of(step: str, section: LookupStep) -> object:
-    return (f"{step}.lookup", section.lookup, repr(section)) if section.enabled and section.lookup else None
+def _key_of(step: LookupStep) -> Key:
+    return (f"{step.name}.{LOOKUP}", repr(step.needs().get(LOOKUP)))
 
 
-def _keyed(step: str, section: LookupStep, guard: Guard) -> CachedLookup | None:
-    key = _key_of(step, section)
-    if key is None:
-        return None
+def _opened(path: str, need: Need, guard: Guard) -> Any:
+    key = (path, repr(need))
     with _lock:
         if key not in _shared:
             try:
-                store = guard(
-                    _open(section), Policy(f"steps.{step}", section.deadline, section.retries, section.breaker)
-                )
-                _check_names(store.columns)
+                if isinstance(need, KeyedStore):
+                    store = _guarded(need, guard)
+                    if isinstance(store, GuardedStore):
+                        _guards[key] = store
+                    _shared[key] = CachedLookup(store, need.settings.on_error, need.settings.cache)
+                else:
+                    _shared[key] = open_need(need)
             except ValueError as error:
-                raise ConfigError(f"steps.{step}.lookup", str(error)) from error
-            if isinstance(store, GuardedStore):
-                _guards[key] = store
-            _shared[key] = CachedLookup(store, section.on_error, section.cache)
+                raise ConfigError(f"steps.{path}", str(error)) from error
         return _shared[key]
 
 
-def _open(section: LookupStep) -> Store:
-    declared = {name: TYPES[kind] for name, kind in section.columns.items()}
-    spec = parse_spec(section.lookup or "")
+@singledispatch
+def open_need(need: Need) -> object:
+    """What a step needs, opened; a kind of one's own is added by `open_need.register`.
+
+    Raises:
+        ValueError: in a line, why it cannot be had.
+    """
+    raise TypeError(f"nothing opens a {type(need).__name__}; give its opener to open_need.register")
+
+
+@open_need.register
+def _geo(need: GeoDatabase) -> CachedLookup:
+    return CachedLookup(GeoStore(need.path, pl.Schema(need.columns)), need.on_error, need.cache)
+
+
+@open_need.register
+def _function(need: Function) -> CachedLookup:
+    cache = CacheConfig(ttl=FOREVER, negative_ttl=FOREVER, max_rows=need.max_rows)
+    return CachedLookup(Computed(pl.Schema(need.columns), need.function), "fail", cache)
+
+
+@open_need.register
+def _table(need: TableFile) -> pl.DataFrame:
+    if not Path(need.path).is_file():
+        raise ValueError(f"{need.path} is no file")
+    try:
+        # Text, not numbers: a rate must not pass through a float.
+        return need.check(read_table(need.path))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise ValueError(f"{need.path} cannot be read: {str(error).splitlines()[0]}") from error
+    except ValueError as error:
+        raise ValueError(f"{need.path} {error}") from error
+
+
+@open_need.register
+def _secret(need: Secret) -> str:
+    key = read_secret(need.source)
+    if len(key) < need.least:
+        raise ValueError(f"{need.source} holds fewer than {need.least} characters")
+    return key
+
+
+def _guarded(need: KeyedStore, guard: Guard) -> Store:
+    settings = need.settings
+    declared = {name: TYPES[kind] for name, kind in settings.declared.items()}
+    spec = parse_spec(settings.lookup or "")
     # The guard gives up on a server first, and says so; a store in this process must end by itself.
-    seconds = section.deadline / 1000 * (1 if is_local(spec) else 2)
-    return open_lookup(replace(spec, declared=declared, timeout=seconds))
-
-
-def _check_names(columns: pl.Schema) -> None:
+    seconds = settings.deadline / 1000 * (1 if is_local(spec) else 2)
+    store = open_lookup(replace(spec, declared=declared, timeout=seconds))
+    store = guard(store, Policy(f"steps.{need.step}", settings.deadline, settings.retries, settings.breaker))
     for name in (KEY, FOUND_STATUS):
-        if name in columns:
+        if name in store.columns:
             raise ValueError(
                 f"its column {name} has a name that the look-up itself needs; choose others with columns=a,b"
             )
-
-
-def _opened(
-    name: str, text: str | None, opener: Callable[[str], Store], on_error: OnError, cache: CacheConfig
-) -> CachedLookup | None:
-    if text is None:
-        return None
-    key = (name, text, on_error, cache)
-    with _lock:
-        if key not in _shared:
-            try:
-                _shared[key] = CachedLookup(opener(text), on_error, cache)
-            except ValueError as error:
-                raise ConfigError(f"steps.{name}", str(error)) from error
-        return _shared[key]
-
-
-def _agents(step: DeviceStep) -> CachedLookup:
-    key = ("device", "user_agent", step)
-    config = CacheConfig(ttl=_FOREVER, negative_ttl=_FOREVER, max_rows=step.max_rows)
-    with _lock:
-        if key not in _shared:
-            _shared[key] = CachedLookup(Computed(AGENT, partial(parse_agents, own=step.own_agents)), "fail", config)
-        return _shared[key]
-
-
-def _open_rates(path: str | None, base: str) -> pl.DataFrame:
-    if path is None:
-        return pl.DataFrame(schema=currency.RATES)
-    with _lock:
-        if (path, base) not in _rates:
-            try:
-                _rates[path, base] = currency.check_rates(_read_rates(path), base)
-            except ValueError as error:
-                raise ConfigError("steps.currency.rates", f"{path} {error}") from error
-        return _rates[path, base]
-
-
-def _read_rates(path: str) -> pl.DataFrame:
-    if not Path(path).is_file():
-        raise ValueError("is no file")
-    try:
-        # Text, not numbers: a rate must not pass through a float.
-        return read_table(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise ValueError(f"cannot be read: {str(error).splitlines()[0]}") from error
-
-
-def _read_key(source: str | None) -> str | None:
-    if source is None:
-        return None
-    try:
-        key = read_secret(source)
-    except ValueError as error:
-        raise ConfigError("steps.pii.key", str(error)) from None
-    if len(key) < MIN_KEY_LENGTH:
-        raise ConfigError("steps.pii.key", f"{source} holds fewer than {MIN_KEY_LENGTH} characters")
-    return key
+    return store

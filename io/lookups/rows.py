@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 
 from ecompulse.io.lookups.store import KEY
-from ecompulse.kernels.enrich.config import CacheConfig
 from ecompulse.kernels.enrich.lookup import FOUND_STATUS
 from ecompulse.kernels.enrich.status import NOT_FOUND, OK
+from ecompulse.kernels.enrich.step import CacheConfig
 
 Slots = np.ndarray[Any, np.dtype[np.int64]]
 """Row numbers; -1 for a key that has none."""

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import parse_qsl
@@ -11,6 +10,7 @@ from urllib.parse import parse_qsl
 import polars as pl
 
 from ecompulse.epochs.errors import JobError
+from ecompulse.io.schemes import Schemes
 from ecompulse.kernels.config import nearest
 from ecompulse.kernels.event import TIME
 
@@ -101,23 +101,22 @@ class LookupSpec:
 Opener = Callable[[LookupSpec], Store]
 
 _FILES: Final = {"parquet", "jsonl", "sqlite"}
-_BUILT_IN: Final = {
-    "parquet": "ecompulse.io.lookups.tables:open_parquet",
-    "jsonl": "ecompulse.io.lookups.tables:open_jsonl",
-    "sqlite": "ecompulse.io.lookups.sqlite:open_sqlite",
-    "redis": "ecompulse.io.lookups.redis:open_redis",
-    "rediss": "ecompulse.io.lookups.redis:open_redis",
-    "dynamodb": "ecompulse.io.lookups.dynamodb:open_dynamodb",
-}
+LOOKUPS: Final = Schemes[Opener](
+    "look-up",
+    {
+        "parquet": "ecompulse.io.lookups.tables:open_parquet",
+        "jsonl": "ecompulse.io.lookups.tables:open_jsonl",
+        "sqlite": "ecompulse.io.lookups.sqlite:open_sqlite",
+        "redis": "ecompulse.io.lookups.redis:open_redis",
+        "rediss": "ecompulse.io.lookups.redis:open_redis",
+        "dynamodb": "ecompulse.io.lookups.dynamodb:open_dynamodb",
+    },
+)
 _BY_PATTERN: Final = {"redis", "rediss"}
 _EXTRAS: Final = {"rediss": "redis", "dynamodb": "aws"}
 _SECRET: Final = re.compile("(env|file):.+")
-_OPENERS: dict[str, Opener] = {}
 
-
-def register(scheme: str, opener: Opener) -> None:
-    """Make `scheme:...` open with `opener`, in this process."""
-    _OPENERS[scheme] = opener
+register_lookup = LOOKUPS.register
 
 
 def parse_spec(text: str) -> LookupSpec:
@@ -133,9 +132,8 @@ def parse_spec(text: str) -> LookupSpec:
         raise ValueError(
             f"{scheme}: a look-up's URL must hold no credentials; write user=NAME&password=env:VARIABLE or file:PATH"
         )
-    known = {*_BUILT_IN, *_OPENERS}
-    if not colon or scheme not in known:
-        raise ValueError(f"{text!r} names no known store{nearest(scheme, known)}")
+    if not colon or scheme not in LOOKUPS:
+        raise ValueError(f"{text!r} names no known store{nearest(scheme, LOOKUPS.known)}")
     if not location:
         raise ValueError(f"{text!r} has no path; write {scheme}:PATH?key=COLUMN")
     if not options.get("key") and scheme not in _BY_PATTERN:
@@ -150,14 +148,12 @@ def open_lookup(spec: LookupSpec | str) -> Store:
         ValueError: one line: a missing file or key column, a corrupt database, an unknown option.
     """
     spec = parse_spec(spec) if isinstance(spec, str) else spec
-    if spec.scheme not in _OPENERS:
-        module, _, name = _BUILT_IN[spec.scheme].partition(":")
-        try:
-            _OPENERS[spec.scheme] = getattr(import_module(module), name)
-        except ModuleNotFoundError as error:
-            extra = _EXTRAS.get(spec.scheme, spec.scheme)
-            raise ValueError(f"{spec.scheme}: needs {error.name}; install ecompulse[{extra}]") from None
-    return _OPENERS[spec.scheme](spec)
+    try:
+        opener = LOOKUPS.opener(f"{spec.scheme}:")
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get(spec.scheme, spec.scheme)
+        raise ValueError(f"{spec.scheme}: needs {error.name}; install ecompulse[{extra}]") from None
+    return opener(spec)
 
 
 def is_local(spec: LookupSpec) -> bool:

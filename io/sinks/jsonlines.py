@@ -13,9 +13,20 @@ from ecompulse.epochs.errors import Unusable, UserError
 from ecompulse.epochs.protocols import DataFile, Owner, Store, TableSpec
 from ecompulse.epochs.state import read_verified
 from ecompulse.epochs.steps import Step, reach
-from ecompulse.io.disk import fault
+from ecompulse.io.disk import fault, obstacle
 from ecompulse.io.sinks.lines import json_lines
+from ecompulse.io.sinks.registry import SinkContext
 from ecompulse.io.stores import LocalStore
+
+
+def open_json_lines(uri: str, context: SinkContext) -> "JsonLinesSink":
+    """The sink of `jsonl:DIRECTORY`."""
+    return JsonLinesSink(folder_of(uri), context.outputs)
+
+
+def folder_of(uri: str) -> str:
+    """The directory that `jsonl:DIRECTORY` or `jsonl://DIRECTORY` names, the same in every process."""
+    return str(Path(uri.removeprefix("jsonl:").removeprefix("//")).absolute())
 
 
 @dataclass
@@ -41,6 +52,13 @@ class JsonLinesSink:
     def name(self) -> str:
         """Where it writes."""
         return f"jsonl:{self.root}"
+
+    def check(self) -> None:
+        """UserError when there can be no such directory."""
+        root = Path(self.root)
+        wrong = f"{root} is a file, not a directory" if root.is_file() else obstacle(root)
+        if wrong:
+            raise UserError(f"--sink: {root}: {wrong}")
 
     def open(self, tables: Sequence[TableSpec], owner: Owner) -> None:
         """Make the directory; UserError when that cannot be."""

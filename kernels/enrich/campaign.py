@@ -1,14 +1,14 @@
 """Where a visit came from: campaign parameters, click ids, referrer, channel."""
 
-from typing import Final
+from dataclasses import dataclass
+from typing import ClassVar, Final
 from urllib.parse import unquote_plus
 
 import polars as pl
 
 from ecompulse.kernels.enrich.channels import CLICK_IDS, channel, site_kind, site_patterns
-from ecompulse.kernels.enrich.config import CampaignStep
-from ecompulse.kernels.enrich.geo import all_null, nulls
-from ecompulse.kernels.enrich.status import DIRECT, INTERNAL, MALFORMED, NO_KEY, OFF, OK, status_column
+from ecompulse.kernels.enrich.status import DIRECT, INTERNAL, MALFORMED, NO_KEY, OFF, OK
+from ecompulse.kernels.enrich.step import Opened, Step, all_null, status_column, untouched
 
 COLUMNS: Final = pl.Schema(
     dict.fromkeys(
@@ -30,23 +30,44 @@ _ROW: Final = "_row"
 _TAGS_SCHEMA: Final = pl.Schema({_ROW: pl.Int64(), **dict.fromkeys((*_TAGS, "click_id_type", "click_id"), pl.String())})
 
 
-def apply(events: pl.DataFrame, step: CampaignStep) -> pl.DataFrame:
-    """The batch with `campaign_*` and the step's status.
+@dataclass(frozen=True)
+class CampaignStep(Step):
+    """Campaign parameters and channel of `url` and `referrer`.
 
-    Source and medium are what the link says (utm), else what its click id implies, else the referrer's host
-    with `organic` for a search site and `referral` otherwise. Status: `ok`; `direct`: nothing says where from;
-    `internal`: from one's own pages; `malformed`: a referrer without a host; `no_key`: neither url nor referrer.
+    Attributes:
+        own_domains: referrers from here, subdomains included, are `internal`, as is the host of `url` itself.
+        search, social, shopping, video, mail: names added to the shipped ones: a label (`google` stands for
+            google.com, www.google.co.uk) or, with a dot, a domain and its subdomains (`t.co`).
     """
-    status = status_column("campaign")
-    if not step.enabled:
-        return events.with_columns(*nulls(COLUMNS), pl.lit(OFF).alias(status))
-    if all_null(events, "url", "referrer"):
-        return events.with_columns(*nulls(COLUMNS), pl.lit(NO_KEY).alias(status))
-    links = _hosts(events, step)
-    found = links.join(_tags(events["url"]), on=_ROW, how="left", maintain_order="left")
-    patterns = site_patterns({k: getattr(step, k) for k in ("mail", "shopping", "video", "search", "social")})
-    found = _attribute(found, patterns)
-    return pl.concat([events, found.select(*COLUMNS, pl.col("status").alias(status))], how="horizontal")
+
+    name: ClassVar[str] = "campaign"
+    own_domains: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
+    social: tuple[str, ...] = ()
+    shopping: tuple[str, ...] = ()
+    video: tuple[str, ...] = ()
+    mail: tuple[str, ...] = ()
+
+    def columns(self, opened: Opened) -> pl.Schema:  # noqa: ARG002
+        """Parameters, click id, referrer and channel."""
+        return COLUMNS
+
+    def apply(self, events: pl.DataFrame, opened: Opened) -> pl.DataFrame:  # noqa: ARG002
+        """Source and medium are what the link says (utm), else what its click id implies, else the referrer's host.
+
+        A referrer is `organic` for a search site and `referral` otherwise. Status: `ok`; `direct`: nothing says where
+        from; `internal`: from one's own pages; `malformed`: a referrer without a host; `no_key`: neither url nor
+        referrer.
+        """
+        if not self.enabled:
+            return untouched(events, self, COLUMNS, OFF)
+        if all_null(events, "url", "referrer"):
+            return untouched(events, self, COLUMNS, NO_KEY)
+        links = _hosts(events, self)
+        found = links.join(_tags(events["url"]), on=_ROW, how="left", maintain_order="left")
+        patterns = site_patterns({k: getattr(self, k) for k in ("mail", "shopping", "video", "search", "social")})
+        found = _attribute(found, patterns).rename({"status": status_column(self.name)})
+        return pl.concat([events, found.select(*COLUMNS, status_column(self.name))], how="horizontal")
 
 
 def _hosts(events: pl.DataFrame, step: CampaignStep) -> pl.DataFrame:

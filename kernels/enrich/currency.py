@@ -1,21 +1,16 @@
 """Amounts in the base currency, at dated rates, exactly."""
 
-from typing import Final
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, ClassVar, Final
 
 import polars as pl
 
-from ecompulse.kernels.enrich.config import CurrencyStep
-from ecompulse.kernels.enrich.geo import all_null, nulls
-from ecompulse.kernels.enrich.status import (
-    NO_AMOUNT,
-    NO_CURRENCY,
-    NO_RATE,
-    OFF,
-    OK,
-    OVERFLOW,
-    STALE,
-    status_column,
-)
+from ecompulse.kernels.config import Duration
+from ecompulse.kernels.enrich.status import NO_AMOUNT, NO_CURRENCY, NO_RATE, OFF, OK, OVERFLOW, STALE
+from ecompulse.kernels.enrich.step import Need, Opened, Step, TableFile, all_null, status_column, untouched
 from ecompulse.kernels.event import MONEY
 
 AMOUNTS: Final = ("price", "discount", "amount", "tax", "shipping")
@@ -32,29 +27,62 @@ _LIMIT: Final = 10**18  # of decimal(18,4), in its smallest units
 _MAX_RATE: Final = 10**20  # in its smallest units: keeps the product of two integers within 128 bits
 
 
-def apply(events: pl.DataFrame, rates: pl.DataFrame, step: CurrencyStep) -> pl.DataFrame:
-    """The batch with `*_base` for every amount and the step's status; `rates` has the schema RATES.
+RATES_FILE: Final = "rates"
+NO_RATES: Final = pl.DataFrame(schema=RATES)
 
-    The rate is the last on or before the event's UTC date; the product is rounded half to even, once. Status:
-    `ok`; `stale`: used, but older than `max_age`; `no_amount`: nothing to convert; `no_currency`; `no_rate`;
-    `overflow`: a result does not fit and is null. An amount in the base currency is copied as it is.
+
+def _currency_code(value: object) -> str:
+    if isinstance(value, str) and re.fullmatch("[A-Z]{3}", value):
+        return value
+    raise ValueError(f"{value!r} is not an ISO 4217 code such as EUR")
+
+
+@dataclass(frozen=True)
+class CurrencyStep(Step):
+    """Amounts in the base currency.
+
+    Attributes:
+        base: ISO 4217 code of the base currency.
+        rates: path of a table (.csv or .parquet) of `date, currency, rate`, rate = base units per one unit.
+        max_age: ms; a rate older than this is still used, with status `stale`. Null: any age is good.
     """
-    status = status_column("currency")
-    if not step.enabled:
-        return events.with_columns(*nulls(COLUMNS), pl.lit(OFF).alias(status))
-    if all_null(events, *AMOUNTS):
-        return events.with_columns(*nulls(COLUMNS), pl.lit(NO_AMOUNT).alias(status))
-    rated = _rates_of(events, rates, step)
-    products = {name: _product(name) for name in AMOUNTS}
-    work = pl.concat([events.select(AMOUNTS), rated], how="horizontal").with_columns(
-        product.alias(f"{name}_product") for name, product in products.items()
-    )
-    fits = {name: pl.col(f"{name}_product").is_between(1 - _LIMIT, _LIMIT - 1) for name in AMOUNTS}
-    based = work.select(
-        *(_money(name, fits[name], step.base).alias(f"{name}_base") for name in AMOUNTS),
-        _status(pl.any_horizontal(~fit.fill_null(value=True) for fit in fits.values()), step).alias(status),
-    )
-    return pl.concat([events, based], how="horizontal")
+
+    name: ClassVar[str] = "currency"
+    base: Annotated[str, _currency_code] = "USD"
+    rates: str | None = None
+    max_age: Duration | None = None
+
+    def needs(self) -> Mapping[str, Need]:
+        """The table of rates (schema RATES)."""
+        wanted = self.enabled and self.rates
+        return {RATES_FILE: TableFile(wanted, partial(check_rates, base=self.base))} if wanted else {}
+
+    def columns(self, opened: Opened) -> pl.Schema:  # noqa: ARG002
+        """Every amount in the base currency."""
+        return COLUMNS
+
+    def apply(self, events: pl.DataFrame, opened: Opened) -> pl.DataFrame:
+        """The rate is the last on or before the event's UTC date; the product is rounded half to even, once.
+
+        Status: `ok`; `stale`: used, but older than `max_age`; `no_amount`: nothing to convert; `no_currency`;
+        `no_rate`; `overflow`: a result does not fit and is null. An amount in the base currency is copied as it is.
+        """
+        if not self.enabled:
+            return untouched(events, self, COLUMNS, OFF)
+        if all_null(events, *AMOUNTS):
+            return untouched(events, self, COLUMNS, NO_AMOUNT)
+        rated = _rates_of(events, opened.get(RATES_FILE, NO_RATES), self)
+        products = {name: _product(name) for name in AMOUNTS}
+        work = pl.concat([events.select(AMOUNTS), rated], how="horizontal").with_columns(
+            product.alias(f"{name}_product") for name, product in products.items()
+        )
+        fits = {name: pl.col(f"{name}_product").is_between(1 - _LIMIT, _LIMIT - 1) for name in AMOUNTS}
+        overflow = pl.any_horizontal(~fit.fill_null(value=True) for fit in fits.values())
+        based = work.select(
+            *(_money(name, fits[name], self.base).alias(f"{name}_base") for name in AMOUNTS),
+            _status(overflow, self).alias(status_column(self.name)),
+        )
+        return pl.concat([events, based], how="horizontal")
 
 
 def check_rates(rates: pl.DataFrame, base: str) -> pl.DataFrame:

@@ -9,8 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from ecompulse.kernels.enrich.config import IDENTIFIERS, Action, PiiStep
-from ecompulse.kernels.enrich.pii import hide_emails, protect
+from ecompulse.kernels.enrich.pii import IDENTIFIERS, Action, PiiStep, hide_emails, protect
 
 
 def protect_dead_letters(

@@ -1,21 +1,23 @@
 """What sent a request: class of device, browser, operating system; people's devices and robots.
 
 Families come from `ua-parser`, crawlers from the patterns of `crawler-user-agents`. A parsed agent is
-kept by the cache that is given to `apply`; parsing is done here, on columns of unique texts.
+kept in a cache; parsing is done here, on columns of unique texts.
 """
 
 import re
-from collections.abc import Sequence
-from functools import cache
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import ClassVar, Final
 
 import crawleruseragents  # type: ignore[import-untyped]
 import polars as pl
 import ua_parser
 
-from ecompulse.kernels.enrich.geo import nulls
-from ecompulse.kernels.enrich.lookup import FOUND_STATUS, KEY, Finder, resolve
-from ecompulse.kernels.enrich.status import OFF, status_column
+from ecompulse.kernels.config import ConfigError
+from ecompulse.kernels.enrich.lookup import FOUND_STATUS, KEY, resolve
+from ecompulse.kernels.enrich.status import OFF
+from ecompulse.kernels.enrich.step import Function, Need, Opened, Step, status_column, untouched
 
 AGENT: Final = pl.Schema(
     {
@@ -56,14 +58,48 @@ _MOBILE: Final = r"(?i)mobile|iphone|ipod|windows phone|opera mini|blackberry|bb
 _DESKTOP: Final = r"(?i)windows nt|macintosh|x11|cros |linux (?:x86_64|i686|aarch64)|win64|wow64"
 
 
-def apply(events: pl.DataFrame, agents: Finder | None) -> pl.DataFrame:
-    """The batch with `device_*` and the step's status (`ok`, `no_key`); without `agents`, nulls and `off`."""
-    status = status_column("device")
-    if agents is None:
-        return events.with_columns(*nulls(COLUMNS), pl.lit(OFF).alias(status))
-    renames = {**{name: f"device_{name}" for name in AGENT}, FOUND_STATUS: status}
-    read = events["user_agent"].str.head(LONGEST)
-    return pl.concat([events, resolve(read, agents).rename(renames)], how="horizontal")
+AGENTS: Final = "user_agent"
+
+
+@dataclass(frozen=True)
+class DeviceStep(Step):
+    """Class, browser and operating system of `user_agent`.
+
+    Attributes:
+        max_rows: different user agents kept parsed per process.
+        own_agents: regular expressions of apps of the shop: an agent that matches one is never a bot.
+    """
+
+    name: ClassVar[str] = "device"
+    max_rows: int = 100_000
+    own_agents: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for number, pattern in enumerate(self.own_agents):
+            try:
+                pl.Series(["agent"]).str.contains(pattern)
+            except pl.exceptions.PolarsError as error:
+                reason = str(error).strip().splitlines()[-1]
+                raise ConfigError(f"own_agents[{number}]", f"{pattern!r} is no regular expression: {reason}") from None
+            if not pattern:
+                raise ConfigError(f"own_agents[{number}]", "is empty, which matches every agent")
+
+    def needs(self) -> Mapping[str, Need]:
+        """A parser with its cache."""
+        parse = partial(parse_agents, own=self.own_agents)
+        return {AGENTS: Function(AGENT, parse, self.max_rows)} if self.enabled else {}
+
+    def columns(self, opened: Opened) -> pl.Schema:  # noqa: ARG002
+        """Class, browser and system."""
+        return COLUMNS
+
+    def apply(self, events: pl.DataFrame, opened: Opened) -> pl.DataFrame:
+        """Status `ok` or `no_key`; without a parser, nulls and `off`."""
+        if AGENTS not in opened:
+            return untouched(events, self, COLUMNS, OFF)
+        renames = {**{name: f"device_{name}" for name in AGENT}, FOUND_STATUS: status_column(self.name)}
+        read = events["user_agent"].str.head(LONGEST)
+        return pl.concat([events, resolve(read, opened[AGENTS]).rename(renames)], how="horizontal")
 
 
 def parse_agents(agents: pl.Series, own: Sequence[str] = ()) -> pl.DataFrame:

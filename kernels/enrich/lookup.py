@@ -1,14 +1,31 @@
 """Keyed look-ups on columns: the unique keys of a batch are asked for once, and joined back."""
 
-from typing import Final, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Final, Literal, Protocol
 
 import polars as pl
 
-from ecompulse.kernels.config import ConfigError
-from ecompulse.kernels.enrich.status import NO_KEY, OFF, status_column
+from ecompulse.kernels.config import ConfigError, Duration
+from ecompulse.kernels.enrich.status import NO_KEY, OFF
+from ecompulse.kernels.enrich.step import CacheConfig, Need, OnError, Opened, Step, status_column, untouched
+
+ColumnType = Literal["text", "integer", "number", "decimal", "boolean"]
 
 KEY: Final = "key"
 FOUND_STATUS: Final = "status"
+LOOKUP: Final = "lookup"
+
+TYPES: Final[dict[str, pl.DataType]] = {
+    "text": pl.String(),
+    "integer": pl.Int64(),
+    "number": pl.Float64(),
+    "decimal": pl.Decimal(18, 4),
+    "boolean": pl.Boolean(),
+}
+"""Types that a declared column may have."""
+
+_MOST_RETRIES: Final = 10
 
 
 class Finder(Protocol):
@@ -30,22 +47,120 @@ class Finder(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class BreakerConfig:
+    """The circuit breaker of a look-up, one per process: how long a failing store is left alone.
+
+    Attributes:
+        failures: requests in a row that must fail (retries included) until it opens.
+        reset: ms that it stays open; then one request tries whether the store is back.
+    """
+
+    failures: int = 3
+    reset: Duration = 30_000
+
+    def __post_init__(self) -> None:
+        if self.failures < 1:
+            raise ConfigError("failures", f"must be at least 1, found {self.failures}")
+
+
+@dataclass(frozen=True)
+class LookupStep(Step):
+    """A keyed look-up whose columns are added with the step's prefix. A subclass names the step and the key.
+
+    Attributes:
+        key: column of events that is looked up.
+        lookup: URL of the store, such as `parquet:users.parquet?key=user_id`; null is the same as off.
+        on_error: `degrade` (nulls, status `failed`), `stale` (the expired entry, status `stale`) or `fail`.
+        cache: bounds and lifetimes of the cache.
+        declared: `columns` in YAML: those of a store or update stream that does not say them itself, name to
+            `text integer number decimal boolean`.
+        deadline: ms after which a batch no longer waits for the store, retries included.
+        retries: further attempts of a failed request within the deadline, with growing, random pauses.
+        breaker: when a failing store is left alone.
+    """
+
+    key: ClassVar[str]
+    lookup: str | None = None
+    on_error: OnError = "degrade"
+    cache: CacheConfig = field(default_factory=CacheConfig)
+    declared: Mapping[str, ColumnType] = field(default_factory=dict, metadata={"key": "columns"})
+    deadline: Duration = 5_000
+    retries: int = 2
+    breaker: BreakerConfig = BreakerConfig()
+
+    def __post_init__(self) -> None:
+        if self.deadline < 1:
+            raise ConfigError("deadline", "must be above zero")
+        if not 0 <= self.retries <= _MOST_RETRIES:
+            raise ConfigError("retries", f"must be from 0 to {_MOST_RETRIES}, found {self.retries}")
+
+    def needs(self) -> Mapping[str, Need]:
+        """The store, if there is one."""
+        return {LOOKUP: KeyedStore(self.name, self)} if self.enabled and self.lookup else {}
+
+    def columns(self, opened: Opened) -> pl.Schema:
+        """The store's, else those that are declared, prefixed by the step's name."""
+        return prefixed(self.given(opened), f"{self.name}_")
+
+    def given(self, opened: Opened) -> pl.Schema:
+        """The same as the store names them."""
+        declared = {name: TYPES[kind] for name, kind in self.declared.items()} if self.enabled else {}
+        return opened[LOOKUP].columns if LOOKUP in opened else pl.Schema(declared)
+
+    def check(self, columns: pl.Schema, opened: Opened) -> None:
+        """Refuse a look-up whose prefixed columns are already taken by the event or another step."""
+        for name in self.given(opened):
+            shown = _prefix(name, f"{self.name}_")
+            if shown in columns or shown == status_column(self.name):
+                raise ConfigError(
+                    LOOKUP,
+                    f"its column {name} would become {shown}, which the event already has; "
+                    f"rename it, or choose others with columns=a,b",
+                )
+
+    def apply(self, events: pl.DataFrame, opened: Opened) -> pl.DataFrame:
+        """Without a store the status is `off`."""
+        finder: Finder | None = opened.get(LOOKUP)
+        if finder is None:
+            return untouched(events, self, self.columns(opened), OFF)
+        renames = {name: _prefix(name, f"{self.name}_") for name in finder.columns}
+        found = resolve(events[self.key], finder).rename({**renames, FOUND_STATUS: status_column(self.name)})
+        return pl.concat([events, found], how="horizontal")
+
+
+@dataclass(frozen=True)
+class UserStep(LookupStep):
+    """Who the user is: columns `user_*` by `user_id`."""
+
+    name: ClassVar[str] = "user"
+    key: ClassVar[str] = "user_id"
+
+
+@dataclass(frozen=True)
+class ProductStep(LookupStep):
+    """What the product is: columns `product_*` by `product_id`."""
+
+    name: ClassVar[str] = "product"
+    key: ClassVar[str] = "product_id"
+
+
+@dataclass(frozen=True)
+class KeyedStore(Need):
+    """A store with its cache, deadline, retries and breaker.
+
+    Attributes:
+        step: name, for messages and telemetry.
+        settings: of the step; equal settings of a step share everything.
+    """
+
+    step: str
+    settings: LookupStep
+
+
 def prefixed(columns: pl.Schema, prefix: str) -> pl.Schema:
     """Names as they stand in the output: `tier` becomes `user_tier`, `user_tier` stays."""
     return pl.Schema({_prefix(name, prefix): dtype for name, dtype in columns.items()})
-
-
-def apply(events: pl.DataFrame, finder: Finder | None, *, step: str, key: str) -> pl.DataFrame:
-    """The batch with the finder's columns, prefixed by the step's name, and the step's status column.
-
-    Row order is kept. Without a finder only the status `off` is added.
-    """
-    status = status_column(step)
-    if finder is None:
-        return events.with_columns(pl.lit(OFF).alias(status))
-    renames = {name: _prefix(name, f"{step}_") for name in finder.columns}
-    found = resolve(events[key], finder).rename({**renames, FOUND_STATUS: status})
-    return pl.concat([events, found], how="horizontal")
 
 
 def resolve(keys: pl.Series, finder: Finder) -> pl.DataFrame:
@@ -54,21 +169,6 @@ def resolve(keys: pl.Series, finder: Finder) -> pl.DataFrame:
     found = finder.find(asked.drop_nulls().unique()).select(KEY, *finder.columns, FOUND_STATUS)
     joined = asked.to_frame().join(found, on=KEY, how="left", maintain_order="left")
     return joined.drop(KEY).with_columns(pl.col(FOUND_STATUS).fill_null(NO_KEY))
-
-
-def check_columns(columns: pl.Schema, taken: pl.Schema, step: str) -> None:
-    """Refuse a look-up whose prefixed columns are already taken by the event or another step.
-
-    Raises:
-        ConfigError: names the column and the mend.
-    """
-    for name in columns:
-        if _prefix(name, f"{step}_") in taken:
-            raise ConfigError(
-                f"steps.{step}.lookup",
-                f"its column {name} would become {_prefix(name, step + '_')}, which the event already has; "
-                f"rename it, or choose others with columns=a,b",
-            )
 
 
 def _prefix(name: str, prefix: str) -> str:

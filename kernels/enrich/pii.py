@@ -4,8 +4,10 @@ A keyed hash is HMAC-SHA256 in 64 hexadecimal digits: the same person stays the 
 can try out addresses. Email addresses are hashed in lower case.
 """
 
-from dataclasses import replace
-from typing import Final
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated, ClassVar, Final, Literal
 
 import polars as pl
 import polars.selectors as cs
@@ -13,9 +15,9 @@ import polars_hash as _plh  # noqa: F401  # registers the `chash` namespace of e
 
 from ecompulse.kernels.config import ConfigError, nearest
 from ecompulse.kernels.enrich import addresses
-from ecompulse.kernels.enrich.config import IDENTIFIERS, Action, PiiStep
 from ecompulse.kernels.enrich.properties import protect_property, unescape
-from ecompulse.kernels.enrich.status import OFF, OK, status_column
+from ecompulse.kernels.enrich.status import OFF, OK
+from ecompulse.kernels.enrich.step import Need, Opened, Secret, Step, status_column
 from ecompulse.kernels.event import POSITION_SCHEMA
 
 MASK: Final = "***"
@@ -29,19 +31,97 @@ and the like) is no part of it, though the standard allows it before the `@`."""
 VERSION_PREFIX: Final = "version_"
 """Of a version's columns while they travel beside events."""
 
+IDENTIFIERS: Final = frozenset(
+    {
+        "event_id", "user_id", "anonymous_id", "session_id", "device_id", "product_id", "order_id", "payment_id",
+        "card_id", "merchant_id",
+    }
+)  # fmt: skip
+"""Fields that other rows are matched by: two of them masked alike would become one person or one order."""
+
+Action = Literal["drop", "mask", "hash"]
+
+HASH_KEY: Final = "key"
+
 _SUSPECT: Final = ["@", "%40"]
 _PROPERTY: Final = "properties."
 
 
-def apply(events: pl.DataFrame, policy: PiiStep, key: str | None) -> pl.DataFrame:
-    """The batch under the policy, and the step's status (`ok`, or `off` without a policy); schema unchanged.
+def _key_source(value: object) -> str:
+    if isinstance(value, str) and re.fullmatch("(env|file):.+", value):
+        return value
+    raise ValueError("must be env:NAME or file:PATH; the key itself never stands in a configuration")
+
+
+@dataclass(frozen=True)
+class PiiStep(Step):
+    """What happens to personal data before anything is stored; without any action the step is off.
+
+    Attributes:
+        ip: action on the `ip` column; `mask` keeps the first 24 bits of IPv4, 48 of IPv6.
+        emails: action on everything that looks like an email address, in every text column; in identifiers
+            it is always `hash`.
+        fields: action by column name or `properties.name`; `mask` is `***`.
+        key: where the key of `hash` is: `env:NAME` or `file:PATH`, 16 characters or more.
+    """
+
+    name: ClassVar[str] = "pii"
+    ip: Action | None = None
+    emails: Action | None = None
+    fields: Mapping[str, Action] = field(default_factory=dict)
+    key: Annotated[str, _key_source] | None = None
+
+    def __post_init__(self) -> None:
+        for name, action in self.fields.items():
+            if name in IDENTIFIERS and action != "hash":
+                raise ConfigError(f"fields.{name}", f"{action} would make different ids one; use hash")
+            if name in ("event_type", "event_time", "properties"):
+                raise ConfigError(f"fields.{name}", "cannot be hidden as a whole; name properties.x")
+        if self.needs_key and self.key is None:
+            raise ConfigError("key", "required (env:NAME or file:PATH): something is hashed, as ids with emails are")
+
+    @property
+    def active(self) -> bool:
+        """Whether there is anything to do."""
+        return self.enabled and bool(self.ip or self.emails or self.fields)
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether a keyed hash is computed anywhere."""
+        return bool(self.emails) or self.ip == "hash" or "hash" in self.fields.values()
+
+    def needs(self) -> Mapping[str, Need]:
+        """The key of hashes, if there is one."""
+        return {HASH_KEY: Secret(self.key)} if self.active and self.key else {}
+
+    def columns(self, opened: Opened) -> pl.Schema:  # noqa: ARG002
+        """None: it hides what is there."""
+        return pl.Schema()
+
+    def check(self, columns: pl.Schema, opened: Opened) -> None:  # noqa: ARG002
+        """Refuse a policy that names a column that is not there, or would mask what is no text."""
+        for name, action in self.fields.items():
+            if name.startswith(_PROPERTY):
+                continue
+            if name not in columns:
+                raise ConfigError(f"fields.{name}", f"no such column{nearest(name, columns)}")
+            if columns[name] != pl.String() and action != "drop":
+                raise ConfigError(f"fields.{name}", f"is {columns[name]}, no text; only drop is possible")
+
+    def apply(self, events: pl.DataFrame, opened: Opened) -> pl.DataFrame:
+        """See `hide`; the status is `ok`, or `off` without a policy."""
+        said = pl.lit(OK if self.active else OFF).alias(status_column(self.name))
+        return hide(events, self, opened.get(HASH_KEY)).with_columns(said)
+
+
+def hide(events: pl.DataFrame, policy: PiiStep, key: str | None) -> pl.DataFrame:
+    """The batch under the policy; schema unchanged.
 
     Named fields first, then `ip`, then emails in every text column, added ones included. What a look-up
     gives is text like any other. Columns that are dropped stay, as nulls.
     """
-    status = status_column("pii")
     if not policy.active:
-        return events.with_columns(pl.lit(OFF).alias(status))
+        return events
     named = {name: action for name, action in policy.fields.items() if not name.startswith(_PROPERTY)}
     if policy.ip is not None:
         named = {"ip": policy.ip, **named}
@@ -51,7 +131,7 @@ def apply(events: pl.DataFrame, policy: PiiStep, key: str | None) -> pl.DataFram
     events = events.with_columns(_properties(events["properties"], policy, key))
     if policy.emails is not None:
         events = events.with_columns(_emails(events, policy.emails, key))
-    return _forgotten(events).with_columns(pl.lit(OK).alias(status))
+    return _forgotten(events)
 
 
 def apply_to_versions(versions: pl.DataFrame, policy: PiiStep, key: str | None) -> pl.DataFrame:
@@ -101,22 +181,6 @@ def _forgotten(events: pl.DataFrame) -> pl.DataFrame:
     every = pl.int_range(events.height, eager=True).to_arrow()
     columns = [column.take(every) if column.null_count else column for column in texts.columns]
     return events.with_columns(pl.DataFrame(dict(zip(texts.column_names, columns, strict=True))).get_columns())
-
-
-def check_policy(policy: PiiStep, schema: pl.Schema) -> None:
-    """Refuse a policy that names a column that is not there, or would mask what is no text.
-
-    Raises:
-        ConfigError: with the path of the field and its nearest neighbour.
-    """
-    for name, action in policy.fields.items():
-        path = f"steps.pii.fields.{name}"
-        if name.startswith(_PROPERTY):
-            continue
-        if name not in schema:
-            raise ConfigError(path, f"no such column{nearest(name, schema)}")
-        if schema[name] != pl.String() and action != "drop":
-            raise ConfigError(path, f"is {schema[name]}, no text; only drop is possible")
 
 
 def protect(values: pl.Series, action: Action, key: str | None) -> pl.Series:

@@ -9,8 +9,9 @@ from typing import Final
 
 import polars as pl
 
-from ecompulse.kernels.enrich.lookup import prefixed
+from ecompulse.kernels.enrich.lookup import ProductStep, UserStep, prefixed
 from ecompulse.kernels.enrich.pii import VERSION_PREFIX
+from ecompulse.kernels.enrich.step import status_column
 from ecompulse.kernels.event import EVENT_SCHEMA, ORDER, TIME
 from ecompulse.kernels.mapping import Mapping as FieldMapping
 from ecompulse.kernels.temporal_join import FOUND
@@ -18,16 +19,8 @@ from ecompulse.kernels.temporal_join import FOUND
 VERSION: Final = "version"
 """Status of a row whose columns come from a version in force at its event time, not from the look-up."""
 
-KEYS: Final = {"user": "user_id", "product": "product_id"}
-
-TYPES: Final[dict[str, pl.DataType]] = {
-    "text": pl.String(),
-    "integer": pl.Int64(),
-    "number": pl.Float64(),
-    "decimal": pl.Decimal(18, 4),
-    "boolean": pl.Boolean(),
-}
-"""Types that a declared column may have."""
+KEYS: Final = {step.name: step.key for step in (UserStep, ProductStep)}
+"""Steps that may have an update stream, and what they look up by."""
 
 
 def change_mapping(step: str) -> FieldMapping:
@@ -81,7 +74,7 @@ def merge_versions(events: pl.DataFrame, step: str, columns: Mapping[str, pl.Dat
         .alias(name.removeprefix(VERSION_PREFIX))
         for name in version_columns(columns, step)
     ]
-    status = pl.col("enrichment_status")
-    marked = pl.when(found).then(pl.lit(VERSION)).otherwise(status.struct.field(step)).alias(step)
+    status = status_column(step)
+    marked = pl.when(found).then(pl.lit(VERSION)).otherwise(pl.col(status)).alias(status)
     gone = [*version_columns(columns, step), f"{step}_version_at", f"{step}_version_status"]
-    return events.with_columns(*values, status.struct.with_fields(marked)).drop(gone)
+    return events.with_columns(*values, marked).drop(gone)

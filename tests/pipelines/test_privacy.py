@@ -36,7 +36,8 @@ def test_columns_of_update_streams_are_under_the_policy_and_still_meet_their_eve
     write_lines(tmp_path / "in" / "1.jsonl", [json.dumps({**event, "event_id": str(number)}) for number in range(3)])
     more = (f"--enrich={tmp_path / 'enrich.yaml'}", f"--user_updates={tmp_path / 'updates.jsonl'}", "--progress=none")
     shop = Shop(tmp_path / "shop", tmp_path / "in", (*more, "--drain", *flags), backup=True)
-    assert shop.run_here()[0] == 0
+    status, said = shop.run_here()
+    assert status == 0, said
     found = pl.from_arrow(DeltaTable(str(shop.root / "lake" / "enriched_events")).to_pyarrow_table())
     shown = {tuple(row) for row in found.select("user_id", "user_name", "user_email", "user_tier").iter_rows()}
     assert shown == {(digest(USER), digest(NAME), digest(EMAIL), "gold")}

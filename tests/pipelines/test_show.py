@@ -7,6 +7,7 @@ import json
 
 import polars as pl
 import pytest
+from deltalake import write_deltalake
 
 from ecompulse.cli import show
 from support.place import printed
@@ -59,12 +60,16 @@ def test_show_gives_the_bytes_of_dead_letters_in_json_and_csv(done, capsys):
     assert len(raw) > 20
 
 
-def test_show_gives_structs_as_json_text_in_csv(done, capsys):
-    asked = ("enriched_events", f"--lake={done.lake}", "--limit=5", "--columns=enrichment_status,event_id")
+def test_show_gives_nested_values_as_json_text_in_csv(tmp_path, capsys):
+    lines = [[{"product_id": "p1", "quantity": 2}], [], None]
+    frame = pl.DataFrame({"lines": lines, "id": ["a", "b", "c"], "at": {"x": 1, "y": None}})
+    write_deltalake(f"{tmp_path}/carts", frame.to_arrow())
+    asked = ("carts", f"--lake={tmp_path}")
     as_json = [json.loads(line) for line in printed(capsys, show, *asked, "--format=json").splitlines()]
     as_csv = list(csv.DictReader(io.StringIO(printed(capsys, show, *asked, "--format=csv"))))
-    assert [json.loads(row["enrichment_status"]) for row in as_csv] == [row["enrichment_status"] for row in as_json]
-    assert as_csv[0]["event_id"] == as_json[0]["event_id"]
+    assert [json.loads(row["lines"] or "null") for row in as_csv] == [row["lines"] for row in as_json] == lines
+    assert [json.loads(row["at"]) for row in as_csv] == [row["at"] for row in as_json]
+    assert [row["id"] for row in as_csv] == ["a", "b", "c"]
 
 
 def test_show_names_what_is_wrong(done, wrong):

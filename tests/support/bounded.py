@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 from ecompulse.epochs.protocols import Source
-from ecompulse.io.sources import open_source
+from ecompulse.io.sources import SourceContext, open_source
 from ecompulse.kernels.decode import decode
 
 NOW = 1_900_000_000_000
@@ -29,4 +29,4 @@ def read(source: Source, rows: int) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(read(open_source(sys.argv[1], 0, order="name", max_files=1000), 100_000)))  # noqa: T201
+    print(json.dumps(read(open_source(sys.argv[1], SourceContext(0, max_files=1000)), 100_000)))  # noqa: T201

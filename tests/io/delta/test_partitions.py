@@ -10,7 +10,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from ecompulse.epochs.errors import UserError
 from ecompulse.io.delta import DeltaSource
-from ecompulse.io.sources import open_source
+from ecompulse.io.sources import SourceContext, open_source
 
 HOSTILE = [
     "a b",
@@ -83,7 +83,7 @@ def test_values_have_the_type_of_their_column(tmp_path):
 def test_a_place_that_deltalake_would_not_find_again_is_refused(tmp_path, name):
     (tmp_path / name / "_delta_log").mkdir(parents=True)
     with pytest.raises(UserError, match=r"--source: .*Delta tables cannot be below a path with"):
-        open_source(str(tmp_path / name), 0, order="name", max_files=9)
+        open_source(str(tmp_path / name), SourceContext(0, max_files=9))
 
 
 def test_a_partition_may_be_named_as_a_position_is(tmp_path):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.io.delta import DeltaSource
 from ecompulse.io.s3 import storage_options
-from ecompulse.io.sources import open_source
+from ecompulse.io.sources import SourceContext, open_source
 from services import s3
 from support.examples import examples
 
@@ -65,7 +65,7 @@ def test_any_cut_gives_every_row_once_and_goes_on_with_what_is_appended(tmp_path
 
 def test_rows_have_their_position_and_the_columns_of_their_path(tmp_path):
     append(tmp_path / "t", range(3), partition_by=["day"])
-    [frame] = read(open_source(str(tmp_path / "t"), 4, order="name", max_files=9), {}, 100)
+    [frame] = read(open_source(str(tmp_path / "t"), SourceContext(4, max_files=9)), {}, 100)
     assert frame["day"].cast(pl.String).to_list() == ["2026-03-01"] * 3
     assert frame["offset"].to_list() == [0, 1, 2]
     assert frame["partition"].to_list() == [4] * 3
@@ -124,7 +124,7 @@ def test_a_table_in_a_bucket(moto, monkeypatch):
     s3.client(moto).create_bucket(Bucket=bucket)
     place, endpoint = f"s3://{bucket}/t", moto.facts["url"]
     append(place, range(5), storage_options(place, endpoint))
-    source = open_source(place, 0, order="name", max_files=9, s3_endpoint=endpoint)
+    source = open_source(place, SourceContext(0, max_files=9, s3_endpoint=endpoint))
     positions: dict[str, object] = {}
     assert [frame.height for frame in read(source, positions, 2)] == [2, 2, 1]
     append(place, [5], storage_options(place, endpoint))
@@ -132,9 +132,9 @@ def test_a_table_in_a_bucket(moto, monkeypatch):
     rows = pl.DataFrame({"n": range(7), "p": ["a b", "a+b", "50%", "x:y", "p/q", "é", "%20"]})
     other = f"s3://{bucket}/a b/t+é 5%"
     write_deltalake(other, rows, partition_by=["p"], storage_options=storage_options(other, endpoint))
-    found = pl.concat(read(open_source(other, 0, order="name", max_files=9, s3_endpoint=endpoint), {}, 100))
+    found = pl.concat(read(open_source(other, SourceContext(0, max_files=9, s3_endpoint=endpoint)), {}, 100))
     assert found.sort("n").select("n", "p").equals(rows)
     with pytest.raises(UserError, match=f"--source: s3://{bucket}/gone: there is no Delta table"):
-        open_source(f"s3://{bucket}/gone", 0, order="name", max_files=9, s3_endpoint=endpoint)
+        open_source(f"s3://{bucket}/gone", SourceContext(0, max_files=9, s3_endpoint=endpoint))
     with pytest.raises(UserError, match="--source: s3://nowhere/t: there is no such bucket"):
-        open_source("s3://nowhere/t", 0, order="name", max_files=9, s3_endpoint=endpoint)
+        open_source("s3://nowhere/t", SourceContext(0, max_files=9, s3_endpoint=endpoint))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.io.files.source import FileSource
-from ecompulse.io.sources import open_source
+from ecompulse.io.sources import SourceContext, open_source
 from pipelines import event_enrichment
 from support.examples import examples
 
@@ -155,12 +155,12 @@ def test_parquet_rows_by_range(tmp_path):
 
 def test_what_is_not_there_or_not_known_is_one_line(tmp_path):
     with pytest.raises(UserError, match="no such file"):
-        open_source(str(tmp_path / "*.jsonl"), 0, order="name", max_files=10)
+        open_source(str(tmp_path / "*.jsonl"), SourceContext(0, max_files=10))
     (tmp_path / "a.xml").write_text("x")
     with pytest.raises(UserError, match="unknown kind of file"):
-        open_source(str(tmp_path / "a.xml"), 0, order="name", max_files=10)
-    with pytest.raises(UserError, match="no source for ftp://"):
-        open_source("ftp://host/x", 0, order="name", max_files=10)
+        open_source(str(tmp_path / "a.xml"), SourceContext(0, max_files=10))
+    with pytest.raises(UserError, match="ftp://host/x: no such source"):
+        open_source("ftp://host/x", SourceContext(0, max_files=10))
 
 
 def test_csv_files_of_other_columns_are_read_by_their_own_headers(tmp_path, monkeypatch):

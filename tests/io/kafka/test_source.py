@@ -9,8 +9,7 @@ from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.epochs.protocols import Backlog
 from ecompulse.io.kafka.source import KafkaSource, Reading
 from ecompulse.io.kafka.start import parse_start
-from ecompulse.kernels.enrich.config import EnrichConfig
-from ecompulse.kernels.enrich.enrichment import Resources
+from ecompulse.kernels.enrich.enrichment import EnrichConfig
 from ecompulse.kernels.step import Clock
 from ecompulse.transforms.decode import DecodeRows
 from support.topics import Topics
@@ -281,7 +280,7 @@ def test_equal_records_of_a_topic_made_anew_are_other_rows(topics: Topics, clien
     assert [row[0] for row in reader.rows[::3]] == [name, f"{name}#2", f"{name}#3"]
     schema = {"source": pl.String, "partition": pl.Int32, "offset": pl.Int64, "raw": pl.Binary}
     rows = pl.DataFrame(reader.rows, schema=schema, orient="row")
-    letters = DecodeRows(None, EnrichConfig(), lambda _: Resources(), 60_000)(rows, Clock(1, 0, NOW))["dead_letters"]
+    letters = DecodeRows(None, EnrichConfig(), lambda _: {}, 60_000)(rows, Clock(1, 0, NOW))["dead_letters"]
     assert letters["id"].n_unique() == 9
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from ecompulse.io.lookups import CachedLookup, LookupFailed
-from ecompulse.kernels.enrich.config import CacheConfig
+from ecompulse.kernels.enrich.step import CacheConfig
 from support.examples import examples
 
 COLUMNS = pl.Schema({"value": pl.Int64()})

@@ -10,7 +10,7 @@ import pytest
 
 from ecompulse.io.lookups import LookupFailed, parse_spec
 from ecompulse.io.lookups.dynamodb import CHUNK, DynamoStore
-from ecompulse.kernels.enrich.versions import TYPES
+from ecompulse.kernels.enrich.lookup import TYPES
 from services import s3
 
 DECLARED = {"tier": TYPES["text"], "credit": TYPES["decimal"], "age": TYPES["integer"], "vip": TYPES["boolean"]}

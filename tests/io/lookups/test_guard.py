@@ -11,8 +11,7 @@ import pytest
 from ecompulse.io.lookups import LookupFailed, open_lookup, parse_spec
 from ecompulse.io.lookups.guard import GuardedStore, Policy, Trouble
 from ecompulse.io.lookups.redis import RedisStore
-from ecompulse.kernels.enrich.config import BreakerConfig
-from ecompulse.kernels.enrich.versions import TYPES
+from ecompulse.kernels.enrich.lookup import TYPES, BreakerConfig
 from support.faults import Fault
 
 DEADLINE = 500  # ms

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from ecompulse.io.lookups import open_lookup, parse_spec
-from ecompulse.kernels.enrich.versions import TYPES
+from ecompulse.kernels.enrich.lookup import TYPES
 from services import s3
 from support.process import command
 

@@ -74,10 +74,7 @@ def set_to(between: Between, fault: Fault):
 def tiers(shop: Shop) -> pl.DataFrame:
     """Rows by tier and status, in the lake and in the lines, which are the same."""
     lake, lines = shop.tables()["lake enriched_events"], shop.tables()["lines enriched_events"]
-    found = [
-        frame.group_by("user_tier", pl.col("enrichment_status").struct.field("user")).len().sort(pl.all())
-        for frame in (lake, lines)
-    ]
+    found = [frame.group_by("user_tier", "user_status").len().sort(pl.all()) for frame in (lake, lines)]
     assert found[0].equals(found[1])
     return {tuple(row[:2]): row[2] for row in found[0].rows()}
 

@@ -9,7 +9,7 @@ import pytest
 
 from ecompulse.io.lookups import LookupFailed, parse_spec
 from ecompulse.io.lookups.redis import CHUNK, RedisStore
-from ecompulse.kernels.enrich.versions import TYPES
+from ecompulse.kernels.enrich.lookup import TYPES
 from services.redis import PASSWORDS
 
 DECLARED = {

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
-from ecompulse.io.lookups import LookupFailed, open_lookup, parse_spec, register
+from ecompulse.io.lookups import LookupFailed, open_lookup, parse_spec, register_lookup
 from support.examples import examples
 
 ROWS = [("a", "gold", 1), ("b", None, 2), ("ä'\"; --", "odd", 3), ("", "empty", 4), ("10", "ten", 5)]
@@ -142,5 +142,5 @@ def test_specs_pickle_and_become_absolute():
 
 
 def test_another_scheme_registers(places):
-    register("mine", lambda spec: open_lookup(f"parquet:{spec.location}?key={spec.key}"))
+    register_lookup("mine", lambda spec: open_lookup(f"parquet:{spec.location}?key={spec.key}"))
     assert open_lookup(f"mine:{places}/users.parquet?key=id").columns == COLUMNS

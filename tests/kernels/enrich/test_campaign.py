@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecompulse.kernels.enrich import campaign
+from ecompulse.kernels.enrich.campaign import CampaignStep
 from ecompulse.kernels.enrich.channels import CHANNELS, CLICK_IDS, channel, site_kind, site_patterns
-from ecompulse.kernels.enrich.config import CampaignStep
 from support.examples import examples
 
 STEP = CampaignStep(own_domains=("shop.example", "pay.example"), social=("ourforum",))
@@ -52,9 +51,9 @@ EXAMPLES = [
 
 @pytest.mark.parametrize(("url", "referrer", "led", "source", "medium", "status"), EXAMPLES)
 def test_examples(events, url, referrer, led, source, medium, status):
-    found = campaign.apply(events([{"url": url, "referrer": referrer}]), STEP)
+    found = STEP.apply(events([{"url": url, "referrer": referrer}]), {})
     assert found.select(
-        "campaign_channel", "campaign_source", "campaign_medium", "_status_campaign"
+        "campaign_channel", "campaign_source", "campaign_medium", "campaign_status"
     ).row(0) == (led, source, medium, status)  # fmt: skip
 
 
@@ -109,7 +108,7 @@ urls = st.none() | st.tuples(pairs, st.sampled_from(["", "#utm_source=no"])).map
 @examples(80)
 @given(st.lists(urls, max_size=8))
 def test_parameters_equal_a_url_parser(events, links):
-    found = campaign.apply(events([{"url": url} for url in links]), STEP)
+    found = STEP.apply(events([{"url": url} for url in links]), {})
     for url, row in zip(links, found.iter_rows(named=True), strict=True):
         given_: dict[str, str] = {}
         for name, value in parse_qsl(urlsplit(url or "").query, keep_blank_values=True):
@@ -131,10 +130,10 @@ def test_parameters_equal_a_url_parser(events, links):
 @given(st.lists(st.none() | st.text(max_size=30), max_size=5), st.lists(st.none() | st.text(max_size=30), max_size=5))
 def test_any_text_is_taken(events, links, referrers):
     rows = [{"url": u, "referrer": r} for u, r in zip(links, referrers, strict=False)]
-    found = campaign.apply(events(rows), STEP)
+    found = STEP.apply(events(rows), {})
     assert found.height == len(rows)
     assert set(found["campaign_channel"].drop_nulls()) <= set(CHANNELS)
-    assert not found["_status_campaign"].null_count()
+    assert not found["campaign_status"].null_count()
 
 
 def test_patterns_are_whole_names():

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from ecompulse.kernels.config import ConfigError, load_config, parse_duration, parse_yaml
-from ecompulse.kernels.enrich.config import CacheConfig, EnrichConfig, PiiStep, parse_enrich
+from ecompulse.kernels.enrich.enrichment import EnrichConfig, parse_enrich
+from ecompulse.kernels.enrich.pii import PiiStep
+from ecompulse.kernels.enrich.step import CacheConfig
 
 SHIPPED = Path(__file__).parents[3] / "kernels" / "enrich" / "default.yaml"
 

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.kernels.enrich import currency
-from ecompulse.kernels.enrich.config import CurrencyStep
-from ecompulse.kernels.enrich.currency import AMOUNTS, check_rates
+from ecompulse.kernels.enrich.currency import AMOUNTS, CurrencyStep, check_rates
 from support.examples import examples
 
 START = dt.date(2024, 1, 1)
@@ -66,14 +65,14 @@ def oracle(row, entries, max_age_days):
 @given(st.lists(rows, max_size=8), tables)
 def test_conversion_equals_exact_decimals(events, data, entries):
     step = CurrencyStep(max_age=2 * 86_400_000)
-    found = currency.apply(events(data), table(entries), step)
-    assert found.select(*currency.COLUMNS, "_status_currency").rows() == [oracle(row, entries, 2) for row in data]
+    found = step.apply(events(data), {"rates": table(entries)})
+    assert found.select(*currency.COLUMNS, "currency_status").rows() == [oracle(row, entries, 2) for row in data]
 
 
 def test_ties_go_to_the_even_neighbour(events):
     data = [{"event_time": dt.datetime(2024, 1, 1, tzinfo=dt.UTC), "currency": "EUR", "price": Decimal(p)} for p in
             ("0.0001", "0.0003", "-0.0001", "-0.0003")]  # fmt: skip
-    found = currency.apply(events(data), table({(0, "EUR"): Decimal("0.5")}), CurrencyStep())
+    found = CurrencyStep().apply(events(data), {"rates": table({(0, "EUR"): Decimal("0.5")})})
     assert found["price_base"].to_list() == [
         Decimal("0.0000"),
         Decimal("0.0002"),

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecompulse.kernels.enrich.config import PiiStep
 from ecompulse.kernels.enrich.dead_letters import protect_dead_letters, redacted
+from ecompulse.kernels.enrich.pii import PiiStep
 from ecompulse.kernels.event import DEAD_LETTER_SCHEMA
 
 KEY = "a key of sixteen or more"

@@ -9,8 +9,8 @@ from ecompulse.io.lookups.cache import CachedLookup
 from ecompulse.io.lookups.functions import Computed
 from ecompulse.kernels.config import ConfigError
 from ecompulse.kernels.enrich import device
-from ecompulse.kernels.enrich.config import parse_enrich
-from ecompulse.kernels.enrich.device import AGENT, LIBRARIES, is_crawler, parse_agents
+from ecompulse.kernels.enrich.device import AGENT, LIBRARIES, DeviceStep, is_crawler, parse_agents
+from ecompulse.kernels.enrich.enrichment import parse_enrich
 
 BLINK = "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0"
 CHROME = f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {BLINK} Safari/537.36"
@@ -71,9 +71,9 @@ def test_each_agent_is_parsed_once_and_kept(events):
     agents = CachedLookup(Computed(AGENT, counted), "fail")
     batch = events([{"user_agent": agent} for agent in (CHROME, None, "curl/8.5.0", CHROME)])
     for _ in range(2):
-        found = device.apply(batch, agents)
+        found = DeviceStep().apply(batch, {"user_agent": agents})
         assert found["device_class"].to_list() == ["desktop", None, "bot", "desktop"]
-        assert found["_status_device"].to_list() == ["ok", "no_key", "ok", "ok"]
+        assert found["device_status"].to_list() == ["ok", "no_key", "ok", "ok"]
     assert [sorted(call) for call in calls] == [sorted([CHROME, "curl/8.5.0"])]
 
 
@@ -89,7 +89,7 @@ def test_only_the_beginning_of_a_long_agent_is_read(events, start, rest):
         return parse_agents(agents)
 
     batch = events([{"user_agent": start + rest}, {"user_agent": start}])
-    found = device.apply(batch, CachedLookup(Computed(AGENT, noted), "fail"))
+    found = DeviceStep().apply(batch, {"user_agent": CachedLookup(Computed(AGENT, noted), "fail")})
     assert sorted(read) == sorted([(start + rest)[: device.LONGEST], start])
     assert found["user_agent"].to_list() == batch["user_agent"].to_list()
 

@@ -10,11 +10,9 @@ from hypothesis import strategies as st
 
 from ecompulse.kernels.config import ConfigError
 from ecompulse.kernels.enrich import currency
-from ecompulse.kernels.enrich.config import EnrichConfig, parse_enrich
 from ecompulse.kernels.enrich.device import AGENT, parse_agents
-from ecompulse.kernels.enrich.enrichment import Resources, enrich, enriched_schema
+from ecompulse.kernels.enrich.enrichment import STEPS, EnrichConfig, enrich, enriched_schema, parse_enrich
 from ecompulse.kernels.enrich.geo import PLACE
-from ecompulse.kernels.enrich.status import STATUS, STEPS
 from ecompulse.kernels.event import FRAME_SCHEMA
 from support.examples import examples
 
@@ -38,13 +36,13 @@ class Agents:
 @pytest.fixture(scope="module")
 def resources(dict_finder):
     rates = pl.DataFrame({"date": ["2023-01-01"], "currency": ["EUR"], "rate": ["1.1"]})
-    return Resources(
-        user=dict_finder(USERS, {"u1": ("ann@example.com", "gold")}),
-        places=dict_finder(PLACE, {"8.8.8.8": ("US", *(None,) * 7)}),
-        agents=Agents(),
-        rates=currency.check_rates(rates, "USD"),
-        pii_key=KEY,
-    )
+    return {
+        "user": {"lookup": dict_finder(USERS, {"u1": ("ann@example.com", "gold")})},
+        "geo": {"database": dict_finder(PLACE, {"8.8.8.8": ("US", *(None,) * 7)})},
+        "device": {"user_agent": Agents()},
+        "currency": {"rates": currency.check_rates(rates, "USD")},
+        "pii": {"key": KEY},
+    }
 
 
 ROW = st.fixed_dictionaries(
@@ -67,7 +65,7 @@ ROW = st.fixed_dictionaries(
 def test_rows_do_not_depend_on_their_batch(events, resources, rows, cut, random):
     batch = events(rows)
     whole = enrich(batch, CONFIG, resources)
-    assert whole.schema == enriched_schema(CONFIG, FRAME_SCHEMA, user=USERS)
+    assert whole.schema == enriched_schema(CONFIG, FRAME_SCHEMA, resources)
     parts = pl.concat([enrich(part, CONFIG, resources) for part in (batch[:cut], batch[cut:])])
     assert parts.equals(whole)
     order = list(range(len(rows)))
@@ -82,7 +80,7 @@ def test_one_row_through_every_step(events, resources):
         "currency": "EUR", "price": Decimal(10), "properties": '{"phone":"0123"}',
     }  # fmt: skip
     found = enrich(events([row]), CONFIG, resources).row(0, named=True)
-    assert found["enrichment_status"] == {
+    assert {step.name: found[f"{step.name}_status"] for step in STEPS} == {
         "user": "ok", "product": "off", "geo": "ok", "device": "ok", "campaign": "ok", "currency": "ok", "pii": "ok",
     }  # fmt: skip
     assert (found["user_email"], found["user_tier"]) == (None, "gold")  # what a look-up gives is under the policy too
@@ -95,14 +93,15 @@ def test_one_row_through_every_step(events, resources):
 
 
 def test_everything_off_keeps_schema_and_says_so(events):
-    text = "steps: {" + ", ".join(f"{step}: {{enabled: false}}" for step in STEPS) + "}"
+    text = "steps: {" + ", ".join(f"{step.name}: {{enabled: false}}" for step in STEPS) + "}"
     config = parse_enrich(text)
-    found = enrich(events([{"ip": "8.8.8.8", "price": Decimal(1)}]), config, Resources())
-    assert set(found["enrichment_status"][0].values()) == {"off"}
-    assert found.schema == enriched_schema(config, FRAME_SCHEMA) == enriched_schema(EnrichConfig(), FRAME_SCHEMA)
-    assert found.schema["enrichment_status"] == STATUS
+    found = enrich(events([{"ip": "8.8.8.8", "price": Decimal(1)}]), config, {})
+    assert {found[f"{step.name}_status"][0] for step in STEPS} == {"off"}
+    assert (
+        found.schema == enriched_schema(config, FRAME_SCHEMA, {}) == enriched_schema(EnrichConfig(), FRAME_SCHEMA, {})
+    )
 
 
 def test_a_policy_for_a_column_of_no_look_up_is_refused():
     with pytest.raises(ConfigError, match=r"steps\.pii\.fields\.user_email: no such column"):
-        enriched_schema(CONFIG, FRAME_SCHEMA)
+        enriched_schema(CONFIG, FRAME_SCHEMA, {})

@@ -3,8 +3,7 @@
 import polars as pl
 import pytest
 
-from ecompulse.kernels.enrich import geo
-from ecompulse.kernels.enrich.geo import COLUMNS, NETWORK, PLACE
+from ecompulse.kernels.enrich.geo import COLUMNS, NETWORK, PLACE, GeoStep
 
 ROWS = [
     ("8.8.8.8", "US", "ok"), ("::ffff:8.8.8.8", "US", "ok"), ("9.9.9.9", None, "not_found"),
@@ -23,20 +22,20 @@ def places(dict_finder):
 
 def test_only_public_addresses_are_asked_each_once(events, places):
     batch = events([{"ip": ip} for ip, _, _ in ROWS])
-    found = geo.apply(batch, places, None)
-    assert found.select("ip", "geo_country", "_status_geo").rows() == ROWS
+    found = GeoStep().apply(batch, {"database": places})
+    assert found.select("ip", "geo_country", "geo_status").rows() == ROWS
     assert places.asked == [["2a00:1450::1", "8.8.8.8", "9.9.9.9"]]
 
 
 def test_without_a_database_only_public_addresses_miss_it(events):
-    found = geo.apply(events([{"ip": ip} for ip in ("8.8.8.8", "10.0.0.1", "x", None)]), None, None)
-    assert found["_status_geo"].to_list() == ["no_database", "private", "malformed", "no_key"]
+    found = GeoStep().apply(events([{"ip": ip} for ip in ("8.8.8.8", "10.0.0.1", "x", None)]), {})
+    assert found["geo_status"].to_list() == ["no_database", "private", "malformed", "no_key"]
 
 
 def test_networks_alone(events, dict_finder):
     networks = dict_finder(NETWORK, {"8.8.8.8": (15169, "Google")})
-    found = geo.apply(events([{"ip": ip} for ip in ("8.8.8.8", "9.9.9.9")]), None, networks)
-    assert found.select("geo_country", "geo_asn", "geo_network_owner", "_status_geo").rows() == [
+    found = GeoStep().apply(events([{"ip": ip} for ip in ("8.8.8.8", "9.9.9.9")]), {"asn_database": networks})
+    assert found.select("geo_country", "geo_asn", "geo_network_owner", "geo_status").rows() == [
         (None, 15169, "Google", "ok"), (None, None, None, "not_found"),
     ]  # fmt: skip
 
@@ -44,5 +43,5 @@ def test_networks_alone(events, dict_finder):
 @pytest.mark.parametrize("rows", [[], [{"ip": None}], [{"ip": "8.8.8.8"}]])
 @pytest.mark.parametrize("enabled", [True, False])
 def test_the_schema_is_always_the_same(events, places, rows, enabled):
-    found = geo.apply(events(rows), places, None, enabled=enabled)
-    assert found.schema == pl.Schema({**events([]).schema, **COLUMNS, "_status_geo": pl.String()})
+    found = GeoStep(enabled=enabled).apply(events(rows), {"database": places})
+    assert found.schema == pl.Schema({**events([]).schema, **COLUMNS, "geo_status": pl.String()})

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import re
-from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -12,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.kernels.decode import Rule
-from ecompulse.kernels.enrich.config import EnrichConfig, PiiStep, Steps
+from ecompulse.kernels.enrich.enrichment import EnrichConfig
+from ecompulse.kernels.enrich.pii import PiiStep
 from ecompulse.kernels.event import RAW_SCHEMA
 from ecompulse.kernels.mapping import parse_mapping
 from ecompulse.kernels.step import Clock
@@ -35,10 +35,8 @@ ROWS = st.dictionaries(st.one_of(st.sampled_from(COLUMNS), TEXTS), CELLS, max_si
 
 
 def letters(rows: pl.DataFrame, pii: PiiStep, mapping: str | None = None) -> pl.DataFrame:
-    config = EnrichConfig(steps=Steps(pii=pii))
-    read = DecodeRows(
-        parse_mapping(mapping) if mapping else None, config, lambda _: SimpleNamespace(pii_key="k" * 16), 1
-    )
+    config = EnrichConfig().having(pii)
+    read = DecodeRows(parse_mapping(mapping) if mapping else None, config, lambda _: {"pii": {"key": "k" * 16}}, 1)
     return read(rows, Clock(1, -1, NOW))[DEAD_LETTERS]
 
 

@@ -1,12 +1,14 @@
 """Keyed look-ups against a loop over rows."""
 
+from types import SimpleNamespace
+
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.kernels.config import ConfigError
-from ecompulse.kernels.enrich import lookup
+from ecompulse.kernels.enrich.lookup import ProductStep, UserStep
 from ecompulse.kernels.event import FRAME_SCHEMA
 
 COLUMNS = pl.Schema({"tier": pl.String(), "user_age": pl.Int64()})
@@ -17,22 +19,22 @@ ROWS = {"a": ("gold", 30), "b": (None, 41), "": ("empty", 1)}
 def test_every_row_gets_its_key_s_row(events, dict_finder, keys):
     finder = dict_finder(COLUMNS, ROWS)
     batch = events([{"event_id": str(n), "user_id": key} for n, key in enumerate(keys)])
-    found = lookup.apply(batch, finder, step="user", key="user_id")
+    found = UserStep().apply(batch, {"lookup": finder})
     assert found.select(batch.columns).equals(batch)
     expected = [
         (*ROWS.get(key, (None, None)), "no_key" if key is None else "ok" if key in ROWS else "not_found")
         for key in keys
     ]
-    assert found.select("user_tier", "user_age", "_status_user").rows() == expected
+    assert found.select("user_tier", "user_age", "user_status").rows() == expected
     assert finder.asked == [sorted({key for key in keys if key is not None})]
 
 
 def test_without_a_store_the_status_is_off(events):
-    found = lookup.apply(events([{}]), None, step="product", key="product_id")
-    assert found.columns == [*FRAME_SCHEMA, "_status_product"]
-    assert found["_status_product"].to_list() == ["off"]
+    found = ProductStep().apply(events([{}]), {})
+    assert found.columns == [*FRAME_SCHEMA, "product_status"]
+    assert found["product_status"].to_list() == ["off"]
 
 
 def test_a_column_that_is_taken_is_refused():
-    with pytest.raises(ConfigError, match=r"steps\.product\.lookup: its column id would become product_id"):
-        lookup.check_columns(pl.Schema({"id": pl.Int64()}), FRAME_SCHEMA, "product")
+    with pytest.raises(ConfigError, match=r"^lookup: its column id would become product_id"):
+        ProductStep().check(FRAME_SCHEMA, {"lookup": SimpleNamespace(columns=pl.Schema({"id": pl.Int64()}))})

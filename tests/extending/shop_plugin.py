@@ -1,0 +1,157 @@
+"""What a user's own module may hold: a step, a source, a sink and a store, each registered by one line at its end.
+
+Nothing of the package is changed for it. `--plugin=shop_plugin` loads it.
+"""
+
+import os
+import sqlite3
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import polars as pl
+
+import ecompulse as eco
+from ecompulse.epochs.errors import UserError
+from ecompulse.epochs.protocols import Backlog, DataFile, Owner, Split, Store, TableSpec
+from ecompulse.epochs.state import read_verified
+from ecompulse.io.sinks.registry import SinkContext
+from ecompulse.io.sources import SourceContext
+from ecompulse.io.stores import LocalStore, StoreContext
+from ecompulse.kernels.enrich.step import Opened, Step, status_column
+from ecompulse.kernels.event import RAW_SCHEMA
+
+
+@dataclass(frozen=True)
+class CalendarStep(Step):
+    """Weekday and season of an event: columns `calendar_*`.
+
+    Attributes:
+        holidays: dates (`2026-12-25`) on which the shop is closed.
+    """
+
+    name: ClassVar[str] = "calendar"
+    holidays: tuple[str, ...] = ()
+
+    def columns(self, opened: Opened) -> pl.Schema:
+        """Day of the week (1 = Monday), and whether it is a holiday."""
+        return pl.Schema({"calendar_weekday": pl.Int8(), "calendar_holiday": pl.Boolean()})
+
+    def apply(self, events: pl.DataFrame, opened: Opened) -> pl.DataFrame:
+        """The status is `ok`, or `off`."""
+        day = pl.col("event_time").dt.date()
+        return events.with_columns(
+            calendar_weekday=pl.when(self.enabled).then(day.dt.weekday()),
+            calendar_holiday=pl.when(self.enabled).then(day.cast(pl.String).is_in(self.holidays)),
+        ).with_columns(pl.lit("ok" if self.enabled else "off").alias(status_column(self.name)))
+
+
+@dataclass(frozen=True)
+class QueueSource:
+    """Rows of the table `queue (number INTEGER PRIMARY KEY, body BLOB)` of an SQLite database: one partition."""
+
+    uri: str
+    path: str
+    index: int
+    role: str
+
+    def reads(self) -> frozenset[str]:
+        """The database."""
+        return frozenset({self.path})
+
+    def columns(self, most: int) -> Iterator[tuple[str, Sequence[str]]]:
+        """Nothing: bodies are JSON objects."""
+        return iter(())
+
+    def plan(self, positions: Mapping[str, Any], max_rows: int, tops: Mapping[int, int], *, whole: bool) -> Backlog:
+        """The next rows by number."""
+        with sqlite3.connect(self.path) as connection:
+            (last,) = connection.execute("SELECT coalesce(max(number), 0) FROM queue").fetchone()
+        begin = int(positions.get("next", 1))
+        end = min(last + 1, begin + max_rows)
+        splits = [Split(self.index, 0, self.path, begin, end, end - begin, exact=False)] if end > begin else []
+        ended = frozenset({0} if end > last else ())
+        return Backlog(splits, {"next": end} if splits else {}, ended, frozenset({0}), last + 1 - end)
+
+    def reader(self) -> "QueueReader":
+        """The worker's side."""
+        return QueueReader()
+
+
+@dataclass(frozen=True)
+class QueueReader:
+    """Reads ranges of numbers."""
+
+    def read(self, split: Split) -> Iterator[pl.DataFrame]:
+        """One batch."""
+        with sqlite3.connect(split.uri) as connection:
+            asked = "SELECT body, number FROM queue WHERE number >= ? AND number < ? ORDER BY number"
+            rows = connection.execute(asked, (split.start, split.end)).fetchall()
+        frame = pl.DataFrame(rows, schema={"raw": pl.Binary, "offset": pl.Int64}, orient="row")
+        named = frame.with_columns(source=pl.lit(split.uri), partition=pl.lit(0))
+        yield named.select(pl.col(name).cast(dtype) for name, dtype in RAW_SCHEMA.items())
+
+
+def open_queue(uri: str, context: SourceContext) -> QueueSource:
+    """The source of `queue:FILE`."""
+    path = str(Path(uri.removeprefix("queue://")).absolute())
+    if not Path(path).is_file():
+        raise UserError(f"--source: {uri}: no such database")
+    return QueueSource(uri, path, context.index, context.role)
+
+
+@dataclass
+class ParquetSink:
+    """A folder with one Parquet file per table and epoch.
+
+    Exactly once: the file of an epoch has its name from table, checkpoint and epoch, appears whole, and is never
+    written again.
+    """
+
+    root: Path
+    outputs: Store
+    checkpoint: str = ""
+
+    @property
+    def name(self) -> str:
+        """Where it writes."""
+        return f"parquet:{self.root}"
+
+    def open(self, tables: Sequence[TableSpec], owner: Owner) -> None:
+        """Make the folder."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.checkpoint = owner.checkpoint
+
+    def publish(self, table: TableSpec, epoch: int, files: Sequence[DataFile]) -> None:
+        """Once, whole."""
+        target = self.root / f"{table.name}-{self.checkpoint}-{epoch:06}.parquet"
+        if not files or target.exists():
+            return
+        frames = [pl.read_parquet(read_verified(self.outputs, file.path, file.sha256)) for file in files]
+        hidden = self.root / f".{uuid.uuid4().hex}"
+        pl.concat(frames).write_parquet(hidden)
+        with hidden.open("rb") as handle:
+            os.fsync(handle.fileno())
+        hidden.rename(target)
+
+
+def open_parquet(uri: str, context: SinkContext) -> ParquetSink:
+    """The sink of `parquet:FOLDER`."""
+    return ParquetSink(Path(uri.removeprefix("parquet:")).absolute(), context.outputs)
+
+
+class VaultStore(LocalStore):
+    """A directory under another scheme, as a bucket of another cloud would be."""
+
+
+def open_vault(uri: str, context: StoreContext) -> VaultStore:
+    """The store of `vault://DIRECTORY`."""
+    return VaultStore(uri.removeprefix("vault://"), context.private)
+
+
+eco.register_step(CalendarStep)
+eco.register_source("queue", open_queue)
+eco.register_sink("parquet", open_parquet)
+eco.register_store("vault", open_vault)

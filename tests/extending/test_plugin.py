@@ -1,0 +1,124 @@
+"""A step, a source, a sink and a store of a user's own, from a module outside the package."""
+
+import json
+import signal
+import sqlite3
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from ecompulse.cli.plugins import PLUGINS
+from ecompulse.epochs.steps import Step
+from ecompulse.io.schemes import Schemes
+from ecompulse.kernels.enrich import enrichment
+from support.marks import nightly
+from support.process import Shop, command, events, write_lines
+from support.script import comparable
+
+FLAGS = ("--drain", "--max_records_per_epoch=100", "--num_shards=2", "--progress=none", "--watermark_delay=30s")
+PLUGIN = "--plugin=shop_plugin"
+
+OTHERS = ("kafka.", "jsonl.", "warehouse.", "lake.")
+
+
+@pytest.fixture(autouse=True)
+def outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The module can be imported, and what it registers is forgotten after the test."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    monkeypatch.setenv(PLUGINS, "")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setattr(enrichment, "STEPS", list(enrichment.STEPS))
+    for module in ("ecompulse.io.sources", "ecompulse.io.sinks.registry", "ecompulse.io.stores"):
+        __import__(module)
+        for known in vars(sys.modules[module]).values():
+            if isinstance(known, Schemes):
+                monkeypatch.setattr(known, "_openers", dict(known._openers))
+    monkeypatch.delitem(sys.modules, "shop_plugin", raising=False)
+
+
+def queue(path: Path, lines: list[str]) -> Path:
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE queue (number INTEGER PRIMARY KEY, body BLOB)")
+        connection.executemany("INSERT INTO queue (body) VALUES (?)", [(line.encode(),) for line in lines])
+    connection.close()
+    return path
+
+
+def published(shop: Shop, table: str) -> pl.DataFrame:
+    """What the sink of the plugin holds."""
+    return comparable(pl.concat([pl.read_parquet(path) for path in (shop.root / "files").glob(f"{table}-*.parquet")]))
+
+
+def test_a_source_a_sink_and_a_store_of_ones_own(tmp_path):
+    rows = list(events(300))
+    source = queue(tmp_path / "queue.db", rows)
+    files = f"--sink=parquet:{tmp_path / 'ours' / 'files'}"
+    ours = Shop(tmp_path / "ours", f"queue://{source}", (*FLAGS, PLUGIN, files))
+    vault = f"--checkpoint=vault://{tmp_path / 'vault'}"
+    assert ours.run_here(vault) == (0, "")
+    assert list((tmp_path / "vault" / "commits").iterdir())
+    plain = Shop(tmp_path / "plain", write_lines(tmp_path / "in" / "rows.jsonl", rows), FLAGS)
+    assert plain.run_here() == (0, "")
+    found, expected = ours.tables(), plain.tables()
+    elsewhere = ("source", "offset")
+    assert_frame_equal(*(tables["lake enriched_events"].drop(elsewhere) for tables in (found, expected)))
+    for table in ("enriched_events", "dead_letters"):
+        assert_frame_equal(published(ours, table), found[f"lake {table}"], check_column_order=False)
+    status, said, why = command("pipelines.audit", f"vault://{tmp_path / 'vault'}")
+    assert (status, f"parquet:{tmp_path / 'ours' / 'files'}: a sink of another module" in said) == (0, True), said + why
+    status, said, _ = command("pipelines.checkpoint", "inspect", f"vault://{tmp_path / 'vault'}")
+    assert (status, "event_enrichment" in said) == (0, True)
+
+
+@pytest.mark.parametrize(
+    "step", nightly([step for step in Step if not step.value.startswith(OTHERS)], [Step.SEALED, Step.PUBLISHED])
+)
+def test_a_sink_of_ones_own_killed_at_each_step_has_each_row_once(tmp_path, step):
+    source = write_lines(tmp_path / "in" / "rows.jsonl", events(300))
+    shop = Shop(tmp_path, source, (*FLAGS, PLUGIN, f"--sink=parquet:{tmp_path / 'files'}"), backup=True)
+    status, said = shop.run(crash_at=f"{step}:2")
+    assert status == -signal.SIGKILL, f"{step} was never reached: {said}"
+    assert shop.run_here() == (0, "")
+    for table in ("enriched_events", "dead_letters"):
+        assert_frame_equal(published(shop, table), shop.tables()[f"lake {table}"], check_column_order=False)
+
+
+def test_a_lake_and_a_checkpoint_of_before_gain_a_step(tmp_path):
+    inbox = tmp_path / "in"
+    write_lines(inbox / "1.jsonl", events(100))
+    shop = Shop(tmp_path, inbox, ("--num_shards=2", "--progress=none", "--dedup"))
+    assert shop.run_here() == (0, "")
+    write_lines(inbox / "2.jsonl", events(100, 100))
+    settings = tmp_path / "steps.yaml"
+    settings.write_text("steps: {calendar: {holidays: ['2026-03-01']}}")
+    assert shop.run_here(PLUGIN, f"--enrich={settings}", "--drain") == (0, "")
+    found = shop.tables()["lake enriched_events"].sort("event_time")
+    good = {json.loads(line)["event_id"] for line in events(200) if "cheap" not in line}
+    assert sorted(found["event_id"]) == sorted(good)
+    before, after = found.head(90), found.tail(90)
+    assert before["calendar_status"].null_count() == 90
+    assert after["calendar_status"].unique().to_list() == ["ok"]
+    assert after["calendar_holiday"].all()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (
+            ["--plugin=no_such_module"],
+            "--plugin: no_such_module: ModuleNotFoundError: No module named 'no_such_module'",
+        ),
+        ([PLUGIN, "--sink=parkuet:x"], "--sink: parkuet:x: no such sink, did you mean parquet; give"),
+        ([PLUGIN, "--source=quue://x"], "--source: quue://x: no such source, did you mean queue; give"),
+        ([PLUGIN, "--source=queue:///no/file.db"], "--source: queue:///no/file.db: no such database"),
+        ([PLUGIN, "--checkpoint=valt://x"], "--checkpoint: valt://x: no such store, did you mean vault; use"),
+    ],
+)
+def test_what_nobody_registered_is_one_line(tmp_path, flags, message):
+    source = write_lines(tmp_path / "in" / "rows.jsonl", events(1))
+    status, said = Shop(tmp_path, source).run_here(*flags)
+    assert (status, said.count("\n")) == (2, 1)
+    assert message in said
