@@ -62,8 +62,8 @@ def transactions(data: pl.DataFrame) -> pl.DataFrame:
         transaction_id=pl.col("transaction_id").cast(pl.String),
         event_time=pl.col("at").cast(TRANSACTION_SCHEMA["event_time"]),
         source=pl.lit("data"),
-        partition=pl.lit(0, pl.Int32),
-        offset=number,
+        source_partition=pl.lit(0, pl.Int32),
+        source_offset=number,
         visitor=customer.cast(pl.String),
         card_id=pl.format("c{}", customer),
         device_id=pl.format("d{}-{}", customer, (number % 8 == 0).cast(pl.Int8)),
@@ -105,7 +105,7 @@ def replay(
     """Scores by `row`, CPU seconds by part, and the packed features of the last epoch (of `days`)."""
     rows, stepper = transactions(data), Stepper()
     later = pl.col("event_time") + pl.duration(days=WEEK)
-    labels = rows.select("transaction_id", "source", "partition", "offset", event_time=later)
+    labels = rows.select("transaction_id", "source", "source_partition", "source_offset", event_time=later)
     labels = as_labelled(labels.with_columns(label=data["tx_fraud"].cast(pl.Int64), rank=pl.lit(0, pl.Int64)))
     kernel, names = fraud.scores, fraud.features.names
     kernel = replace(kernel, how=replace(kernel.how, supervised=supervised))

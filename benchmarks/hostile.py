@@ -87,7 +87,7 @@ def _raw(text: str) -> pl.DataFrame:
         json.dumps({**event, **fields, "event_id": f"e{number}"}, ensure_ascii=False).encode() for number in range(ROWS)
     ]
     return pl.DataFrame(
-        {"raw": lines, "source": "f", "partition": 0, "offset": range(ROWS)}, schema_overrides=RAW_SCHEMA
+        {"raw": lines, "source": "f", "source_partition": 0, "source_offset": range(ROWS)}, schema_overrides=RAW_SCHEMA
     )
 
 

@@ -47,7 +47,7 @@ def events(rows: int = ROWS) -> pl.DataFrame:
         event_id=pl.format("e{}", n),
         event_type=pl.lit(pl.Series(TYPES)).gather(mixed // 7 % len(TYPES)),
         event_time=(BASE + n * STEP_MS).cast(FRAME_SCHEMA["event_time"]),
-        source=pl.lit("s"), partition=pl.lit(0, pl.Int32), offset=n,
+        source=pl.lit("s"), source_partition=pl.lit(0, pl.Int32), source_offset=n,
         visitor=pl.format("v{}", mixed // 3 % 20_000), product_id=pl.format("p{}", mixed // 11 % 5_000),
         category=pl.format("c{}.d{}", mixed // 11 % 40, mixed // 11 % 7),
         quantity=(mixed // 13 % 3 + 1), price=(mixed // 17 % 90_000).cast(pl.Decimal(18, 4)),
@@ -56,7 +56,7 @@ def events(rows: int = ROWS) -> pl.DataFrame:
         campaign_channel=pl.lit(pl.Series(["direct", "organic", "paid"])).gather(mixed // 23 % 3),
         device_class=pl.lit(pl.Series(["mobile", "desktop"])).gather(mixed // 29 % 2),
     )  # fmt: skip
-    frame = frame.with_columns(order_id=pl.when(paying).then(pl.format("o{}", pl.col("offset") // 40)))
+    frame = frame.with_columns(order_id=pl.when(paying).then(pl.format("o{}", pl.col("source_offset") // 40)))
     return frame.with_columns(
         pl.lit(None, dtype).alias(name) for name, dtype in FRAME_SCHEMA.items() if name not in frame.columns
     )

@@ -21,7 +21,7 @@ SERIES: Final = 200
 
 _FILL: Final = """
 WITH RECURSIVE number(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM number WHERE n < :rows - 1)
-INSERT INTO metrics (id, job, metric, "window", window_start, dimensions, value, final, revision)
+INSERT INTO metrics (id, job, metric, window_size, window_start, dimensions, value, final, revision)
 SELECT printf('%032x', n), 'realtime_metrics', json_extract(:names, '$[' || (n % :metrics) || ']'), :window,
        strftime('%Y-%m-%dT%H:%M:00.000Z', 1700000000 + n / (:metrics * :series) * 60, 'unixepoch'),
        CASE n / :metrics % :series WHEN 0 THEN '{}' ELSE '{"country": "' || (n / :metrics % :series) || '"}' END,
@@ -32,7 +32,7 @@ FROM number
 
 def fill(engine: sa.Engine, rows: int) -> None:
     """A table of metrics of many series, minute by minute."""
-    spec = TableSpec("metrics", METRIC_SCHEMA, "window_start", warehouse=True, asked_by=("metric", "window"))
+    spec = TableSpec("metrics", METRIC_SCHEMA, "window_start", warehouse=True, asked_by=("metric", "window_size"))
     with engine.begin() as connection:
         table_of(spec).create(connection)
         given = {"rows": rows, "names": json.dumps(KPIS), "metrics": len(KPIS), "window": WINDOW, "series": SERIES}

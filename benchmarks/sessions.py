@@ -34,7 +34,7 @@ def events(heavy: float, heavy_visitors: int = 1) -> pl.DataFrame:
         event_id=pl.format("e{}", n),
         event_type=pl.lit(pl.Series([TYPES[i] for i in range(len(TYPES))])).gather(mixed // 7 % len(TYPES)),
         event_time=(BASE + n * 7).cast(FRAME_SCHEMA["event_time"]),
-        source=pl.lit("s"), partition=pl.lit(0, pl.Int32), offset=n,
+        source=pl.lit("s"), source_partition=pl.lit(0, pl.Int32), source_offset=n,
         visitor=pl.format("v{}", visitor), product_id=pl.format("p{}", mixed // 11 % 500),
         url=pl.format("https://shop.example/{}", mixed // 13 % 200),
         price_base=pl.lit(9.99).cast(pl.Decimal(18, 4)),

@@ -67,7 +67,7 @@ def ids(first: int, rows: int, epoch: int) -> pl.DataFrame:
     numbers = pl.int_range(first, first + rows, eager=True)
     return pl.select(
         event_id=pl.format("event-{}", numbers), event_time=pl.lit(BASE + epoch).cast(FRAME_SCHEMA["event_time"]),
-        source=pl.lit("s"), partition=pl.lit(0, pl.Int32), offset=numbers,
+        source=pl.lit("s"), source_partition=pl.lit(0, pl.Int32), source_offset=numbers,
     )  # fmt: skip
 
 
@@ -80,7 +80,7 @@ def versions(first: int, rows: int, epoch: int) -> pl.DataFrame:
 def visits(first: int, rows: int, epoch: int) -> pl.DataFrame:
     """An event of each of many visitors."""
     frame = ids(first, rows, epoch).with_columns(
-        event_type=pl.lit("product_view"), product_id=pl.lit("p1"), visitor=pl.format("visitor-{}", "offset")
+        event_type=pl.lit("product_view"), product_id=pl.lit("p1"), visitor=pl.format("visitor-{}", "source_offset")
     )
     return prepare(frame, SESSIONS)
 
@@ -89,7 +89,7 @@ VERSIONS: Final = JoinVersions(
     "user_id",
     pl.Schema({"tier": pl.String()}),
     columns=pl.Schema(
-        {name: FRAME_SCHEMA[name] for name in ("user_id", "event_time", "source", "partition", "offset")}
+        {name: FRAME_SCHEMA[name] for name in ("user_id", "event_time", "source", "source_partition", "source_offset")}
     ),
 )
 SESSIONS: Final = Sessionize()

@@ -104,7 +104,9 @@ def _show(decoded: Decoded, rows: int) -> None:
     if decoded.events.height:
         print_table(mapped_columns(decoded.events), rows=len(EVENT_SCHEMA))
     if decoded.dead.height:
-        by_rule = decoded.dead.group_by("rule").agg(rows=pl.len(), first=pl.col("message").sort_by("offset").first())
+        by_rule = decoded.dead.group_by("rule").agg(
+            rows=pl.len(), first=pl.col("message").sort_by("source_offset").first()
+        )
         print_table(by_rule.sort("rows", "rule", descending=[True, False]))
     print()
 

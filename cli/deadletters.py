@@ -18,7 +18,7 @@ from ecompulse.io.sinks.lines import json_lines
 from ecompulse.io.terminal import say
 
 TABLE = "dead_letters"
-_SHOWN = ("seen_at", "job", "rule", "message", "source", "partition", "offset", "raw")
+_SHOWN = ("seen_at", "job", "rule", "message", "source", "source_partition", "source_offset", "raw")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -76,7 +76,7 @@ def chosen_rows(options: Any) -> pl.DataFrame:
             rows = rows.filter(pl.col(column) == wanted)
     if options.day is not None:
         rows = rows.filter(pl.col("seen_at").dt.date().cast(pl.String) == options.day)
-    return rows.sort("seen_at", "source", "partition", "offset")
+    return rows.sort("seen_at", "source", "source_partition", "source_offset")
 
 
 def summary(rows: pl.DataFrame) -> pl.DataFrame:
@@ -117,7 +117,10 @@ def _replay(rows: pl.DataFrame, options: Any) -> None:
 
 def _say(chosen: Chosen, count: int, root: str, *, dry: bool) -> None:
     before = (
-        due(chosen.letters, chosen.letters.clear().select("source", "partition", "offset", "seen_at")).height - count
+        due(
+            chosen.letters, chosen.letters.clear().select("source", "source_partition", "source_offset", "seen_at")
+        ).height
+        - count
     )
     say(f"{count:,} dead letters {'would be' if dry else 'are'} queued in {root}/replay", sys.stdout)
     for number, why in (

@@ -143,7 +143,7 @@ def _tell(out: Path, lines: int, jobs: dict[str, dict[str, Any]]) -> int:
     for text in (
         f"python -m pipelines.show enriched_events {lake} --limit=5 --columns={columns}",
         f"python -m pipelines.show dead_letters {lake} --columns=rule,message",
-        f'python -m pipelines.show data_quality {lake} --where="\\"check\\" = \'duplicate\'"',
+        f"python -m pipelines.show data_quality {lake} --where=\"check_name = 'duplicate'\"",
         f"python -m pipelines.show funnels {lake} --where=\"segment = 'all' and scope = 'session'\"",
         f"python -m pipelines.show abandonment_alerts {lake} --columns=visitor,kind,status,value_base,abandoned_at",
         f"python -m pipelines.show metrics {lake} --where=\"metric = 'revenue' and final\"",

@@ -21,7 +21,7 @@ from ecompulse.epochs.protocols import ENCRYPTED, Store
 from ecompulse.epochs.records import check, read_record, sign
 from ecompulse.epochs.telemetry import Telemetry
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 SINKS: Final = "sinks.json"
 OUTPUTS: Final = "outputs"
 """Folder of a checkpoint that output files wait in where there is no lake to keep them."""

@@ -24,7 +24,7 @@ The events of a source of several partitions keep `source` and `partition` of th
 JOINED_ROWS: Final = 50_000
 """Rows from which decoding is at its fastest."""
 
-_PLACE: Final = ("source", "partition")
+_PLACE: Final = ("source", "source_partition")
 
 
 def grouped(splits: Sequence[Split], roles: Sequence[str]) -> Iterator[tuple[str, list[int]]]:

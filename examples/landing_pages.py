@@ -6,7 +6,7 @@ import ecompulse as eco
 def build(scope: "eco.JobScope") -> None:
     found = scope.visitors() | eco.SessionizeEvents()
     scope.drop(found["session_events"], found["transition_parts"])
-    pages = eco.TotalPerWindow("bounces", time="end", keys=["entry_url"], sums=["bounced"], lag_ms=1_800_000)
+    pages = eco.TotalPerWindow("bounces", time="session_end", keys=["entry_url"], sums=["bounced"], lag_ms=1_800_000)
     scope.write(pages.table, found["sessions"] | pages)
 
 

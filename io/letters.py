@@ -46,7 +46,7 @@ def choose(rows: pl.DataFrame, settings: Mapping[str, Any], files: Collection[st
         files: that the checkpoint has read: no other is opened, whatever a row says where it came from.
     """
     rows = rows.filter(pl.col("job") == settings["job"])
-    places = zip(rows["source"], rows["partition"], strict=True)
+    places = zip(rows["source"], rows["source_partition"], strict=True)
     is_event = [_is_event(source, partition, settings) for source, partition in places]
     events = rows.filter(pl.Series(is_event, dtype=pl.Boolean))
     clear = events.filter(~pl.col("protected"))

@@ -136,8 +136,8 @@ class Exporter:
             self._set("event_latency_seconds", help_text, found["ms"] / 1000, statistic=name)
 
     def _kpis(self, rows: pl.DataFrame) -> None:
-        names = ("metric", "window", "dimensions", "currency")
-        final = rows.filter(pl.col("final") & pl.col("value").is_not_null(), pl.col("window") != "epoch")
+        names = ("metric", "window_size", "dimensions", "currency")
+        final = rows.filter(pl.col("final") & pl.col("value").is_not_null(), pl.col("window_size") != "epoch")
         last = final.sort("window_end", "revision").unique(names, keep="last", maintain_order=True)
         told = last.select(*names, pl.col("value").cast(pl.Float64), pl.col("window_end").dt.epoch("s"))
         for *key, value, end in told.fill_null("").iter_rows():
@@ -151,9 +151,11 @@ class Exporter:
             self._set("kpi_window_end_timestamp_seconds", "Of that value.", end, **named)
 
     def _quality(self, rows: pl.DataFrame) -> None:
-        totals = rows.group_by("check", "subject").agg(pl.col("count").sum()).sort("check", "subject")
+        totals = rows.group_by("check_name", "subject").agg(pl.col("count").sum()).sort("check_name", "subject")
         for check, subject, count in totals.iter_rows():
-            self._add("data_quality_findings_total", "Counts of data_quality.", count, check=check, subject=subject)
+            self._add(
+                "data_quality_findings_total", "Counts of data_quality.", count, check_name=check, subject=subject
+            )
 
     def _rows(self, name: str, text: str, keys: tuple[str, ...], rows: pl.DataFrame) -> None:
         for *key, count in rows.group_by(keys).len().sort(keys).iter_rows():

@@ -35,4 +35,4 @@ def count_bots(events: pl.DataFrame, window_ms: int) -> pl.DataFrame:
     """Events of bots per window, of all events (PARTIAL_SCHEMA): counted whatever becomes of them."""
     start = pl.col("event_time").dt.truncate(f"{window_ms}ms").alias("window_start")
     counted = events.group_by(start).agg(count=_IS_BOT.sum().cast(pl.Int64), rows=pl.len().cast(pl.Int64))
-    return counted.with_columns(check=pl.lit("bot"), subject=pl.lit("device_class")).select(PARTIAL_SCHEMA.names())
+    return counted.with_columns(check_name=pl.lit("bot"), subject=pl.lit("device_class")).select(PARTIAL_SCHEMA.names())

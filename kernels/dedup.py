@@ -28,7 +28,7 @@ class Deduplicate:
     """Passes the first copy of each `event_id` at once, and counts the others.
 
     A row is a duplicate if an earlier copy of its id lies at most `horizon` before it in event time, or
-    lies after it. "Earlier" is by (event_time, source, partition, offset) among the rows of one step, and by
+    lies after it. "Earlier" is by `event.ORDER` among the rows of one step, and by
     arrival between steps: nothing waits for the watermark, so a row costs no latency.
 
     Guarantee: for input within the watermark delay, equal copies (same event_time) leave exactly one row in
@@ -123,5 +123,5 @@ class Deduplicate:
     def _count(self, rows: pl.DataFrame, rule: str) -> pl.DataFrame:
         start = (pl.col("_at") // self.window * self.window).cast(TIME)
         counted = rows.group_by(window_start=start).agg(pl.len().cast(pl.Int64).alias("count"))
-        told = counted.with_columns(check=pl.lit(rule), subject=pl.lit("event_id"), rows=pl.col("count"))
+        told = counted.with_columns(check_name=pl.lit(rule), subject=pl.lit("event_id"), rows=pl.col("count"))
         return told.select(PARTIAL_SCHEMA.names()).sort("window_start")

@@ -97,7 +97,7 @@ BY_NAME: Final = {field.name: field for field in FIELDS}
 
 EVENT_SCHEMA: Final = pl.Schema({field.name: DTYPES[field.kind] for field in FIELDS})
 
-POSITION_SCHEMA: Final = pl.Schema({"source": pl.String(), "partition": pl.Int32(), "offset": pl.Int64()})
+POSITION_SCHEMA: Final = pl.Schema({"source": pl.String(), "source_partition": pl.Int32(), "source_offset": pl.Int64()})
 """Where a row was read: file or topic, source partition, position. Total order of rows of equal time."""
 
 FRAME_SCHEMA: Final = pl.Schema({**EVENT_SCHEMA, **POSITION_SCHEMA})
@@ -125,5 +125,5 @@ STORED_LETTER_SCHEMA: Final = pl.Schema({"id": pl.String(), **DEAD_LETTER_SCHEMA
 FAULT: Final = "fault"
 """Column of rows that each stand for a file which cannot be read: what is wrong with it."""
 
-ORDER: Final = ("event_time", "source", "partition", "offset")
+ORDER: Final = ("event_time", "source", "source_partition", "source_offset")
 """The total order that every kernel sorts by first."""

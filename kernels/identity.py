@@ -35,7 +35,7 @@ class ResolveIdentity:
     """Adds `visitor` to events.
 
     `visitor` is the latest `user_id` seen for this `anonymous_id` at or before the event in the total order
-    (event_time, source, partition, offset), else `user_id`, else `anonymous_id`. A `logout` still belongs to
+    `event.ORDER`, else `user_id`, else `anonymous_id`. A `logout` still belongs to
     the user who leaves and ends the identity for what follows; another user on the device replaces the
     first. An identity also lapses: it serves events less than `lapse` after that user_id was last seen there.
 

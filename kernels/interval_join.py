@@ -43,7 +43,7 @@ class MatchPayments:
 
     A line shows one payment, a payment may serve many lines. Of several payments (retries) within the bound
     the one with the best status wins, by `RANKING` (unknown statuses last), then the latest by
-    (event_time, source, partition, offset). A payment is `matched` if any line lies within the bound, even
+    `event.ORDER`. A payment is `matched` if any line lies within the bound, even
     if another payment was the better one. What meets nobody comes out as `unmatched_purchase` or
     `unmatched_payment`; without `order_id` as `no_order_id`; any other event type as `not_applicable`.
 

@@ -14,11 +14,11 @@ from ecompulse.kernels.decode.rules import Rule
 from ecompulse.kernels.event import FIELDS, TIME
 
 QUALITY_SCHEMA: Final = pl.Schema(
-    {"window_start": TIME, "check": pl.String(), "subject": pl.String(), "count": pl.Int64(), "rows": pl.Int64()}
+    {"window_start": TIME, "check_name": pl.String(), "subject": pl.String(), "count": pl.Int64(), "rows": pl.Int64()}
 )
 """Columns of counts: `count` of `rows` looked at failed `check` in the window that begins at `window_start`."""
 
-KEY: Final = ("window_start", "check", "subject")
+KEY: Final = ("window_start", "check_name", "subject")
 
 
 class Check(StrEnum):
@@ -86,7 +86,7 @@ def _violations(good: pl.DataFrame, dead: pl.DataFrame) -> pl.DataFrame:
         .join(counts, on=["window_start", "subject"], how="left")
         .select(
             "window_start",
-            pl.lit(Check.SCHEMA_VIOLATION.value).alias("check"),
+            pl.lit(Check.SCHEMA_VIOLATION.value).alias("check_name"),
             "subject",
             pl.col("count").fill_null(0),
             "rows",
@@ -113,5 +113,5 @@ def _by_field(good: pl.DataFrame) -> list[pl.DataFrame]:
 
 def _long(wide: pl.DataFrame, check: Check) -> pl.DataFrame:
     return wide.unpivot(index=["window_start", "_rows"], variable_name="subject", value_name="count").select(
-        "window_start", pl.lit(check.value).alias("check"), "subject", "count", pl.col("_rows").alias("rows")
+        "window_start", pl.lit(check.value).alias("check_name"), "subject", "count", pl.col("_rows").alias("rows")
     )

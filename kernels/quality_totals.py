@@ -12,7 +12,7 @@ from ecompulse.kernels.step import END_OF_TIME, Clock, StateView, Step, Table
 from ecompulse.kernels.window_totals import COUNTS, add_up, counts_table, key_of
 
 PARTIAL_SCHEMA: Final = pl.Schema(
-    {"window_start": TIME, "check": pl.String(), "subject": pl.String(), "count": pl.Int64(), "rows": pl.Int64()}
+    {"window_start": TIME, "check_name": pl.String(), "subject": pl.String(), "count": pl.Int64(), "rows": pl.Int64()}
 )
 """Counts of one batch: `check` (schema_violation, null_rate, unknown_type, duplicate, late ...), `subject` (rule or
 field), `count` of the `rows` looked at."""
@@ -22,7 +22,7 @@ TOTALS_SCHEMA: Final = pl.Schema(
         "id": pl.String(),
         "window_start": TIME,
         "window_end": TIME,
-        "check": pl.String(),
+        "check_name": pl.String(),
         "subject": pl.String(),
         "count": pl.Int64(),
         "rows": pl.Int64(),
@@ -56,7 +56,7 @@ class TotalQuality:
             state, batch.select(PARTIAL_SCHEMA.names()), self.key(batch), ("count", "rows"), clock, self.window_ms
         )
         rows = closed.with_columns(
-            id=row_id(pl.col("window_start").cast(pl.Int64), "check", "subject"),
+            id=row_id(pl.col("window_start").cast(pl.Int64), "check_name", "subject"),
             window_end=pl.col("window_start") + pl.duration(milliseconds=self.window_ms),
         )
         return Step({"data_quality": rows.select(list(TOTALS_SCHEMA)).sort("id")}, {COUNTS: change})
@@ -66,7 +66,7 @@ def count_late(late: pl.DataFrame, window_ms: int) -> pl.DataFrame:
     """Late rows (`operator`, `late_by_ms`, `event_time`) per operator, booked when they came (PARTIAL_SCHEMA)."""
     came = (pl.col("event_time").dt.epoch("ms") + pl.col("late_by_ms")) // window_ms * window_ms
     counted = late.group_by(came.cast(TIME).alias("window_start"), pl.col("operator").alias("subject"))
-    rows = counted.agg(count=pl.len().cast(pl.Int64)).with_columns(check=pl.lit("late"), rows=pl.col("count"))
+    rows = counted.agg(count=pl.len().cast(pl.Int64)).with_columns(check_name=pl.lit("late"), rows=pl.col("count"))
     return rows.select(PARTIAL_SCHEMA.names())
 
 

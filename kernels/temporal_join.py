@@ -38,7 +38,7 @@ class JoinVersions:
 
     One frame holds both streams, told apart by `side` (`asked` and `told` build them): an `event` row has `columns`; an
     `update` row has `on`, its position, the columns of `values`, and its updated_at in `event_time`. Of
-    versions with equal updated_at the last by (source, partition, offset) counts. An update without key
+    versions with equal updated_at the last by (source, source_partition, source_offset) counts. An update without key
     belongs to nobody and is ignored: its decoder refuses it.
 
     When: with `wait` 0 an event is answered in the step that reads it, by the best version known then, that

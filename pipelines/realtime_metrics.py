@@ -136,7 +136,7 @@ def check_every(silence: int) -> int:
 
 _IDS: Final = ("incident_id",)
 _METRICS: Final = TableSpec(
-    "metrics", METRIC_SCHEMA, "window_start", warehouse=True, revised=True, asked_by=("metric", "window")
+    "metrics", METRIC_SCHEMA, "window_start", warehouse=True, revised=True, asked_by=("metric", "window_size")
 )
 
 

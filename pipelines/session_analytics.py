@@ -87,7 +87,7 @@ class SessionAnalytics:
         """What it writes."""
         step = self.sessions.outputs
         return (
-            TableSpec("sessions", step["sessions"], "start", warehouse=True, revised=True, key=("visitor",)),
+            TableSpec("sessions", step["sessions"], "session_start", warehouse=True, revised=True, key=("visitor",)),
             TableSpec("session_events", step["session_events"], "event_time", ids=("session",)),
             TableSpec("funnels", self.funnels.outputs["funnels"], "window_start", warehouse=True, revised=True),
             TableSpec("abandonment_alerts", step["abandonment_alerts"], "abandoned_at", warehouse=True, revised=True),

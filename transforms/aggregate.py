@@ -33,7 +33,7 @@ class AggregateMetrics(beam.PTransform):
     >>> view = {"event_type": "page_view", "user_id": "u"}
     >>> rows = [{**view, "event_id": str(number), "event_time": f"2025-03-01T10:0{number}:00Z"} for number in range(3)]
     >>> frame = eco.event_frame(rows).with_columns(visitor="user_id")
-    >>> views = (pl.col("metric") == "page_views") & (pl.col("window") == "1m") & pl.col("final")
+    >>> views = (pl.col("metric") == "page_views") & (pl.col("window_size") == "1m") & pl.col("final")
     >>> with beam.Pipeline(runner=LocalRunner()) as pipeline:
     ...     found = pipeline | beam.Create([frame]) | eco.AggregateMetrics()
     ...     values = found["metrics"] | beam.FlatMap(lambda metrics: metrics.filter(views)["value"].cast(float)[:2])

@@ -36,7 +36,7 @@ def event_frame(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
     1
     """
     lines = [json.dumps(row, default=str).encode() for row in rows]
-    place = {"source": "rows", "partition": 0, "offset": range(len(lines))}
+    place = {"source": "rows", "source_partition": 0, "source_offset": range(len(lines))}
     decoded = decode(pl.DataFrame({"raw": lines, **place}, schema=RAW_SCHEMA), time.time_ns() // 1_000_000, None)
     if decoded.dead.height:
         raise ValueError(decoded.dead["message"][0])
@@ -79,7 +79,7 @@ class DecodeRows:
         events, dead = fill_orders(decoded.events, self.mapping), decoded.dead
         counts = quality_counts(events, dead, self.window_ms, clock.now, 0, decoded.dead_times)
         if self.reshape:  # fields of an event say nothing of what is none
-            counts = counts.filter(pl.col("check") == Check.SCHEMA_VIOLATION)
+            counts = counts.filter(pl.col("check_name") == Check.SCHEMA_VIOLATION)
         raw = dead["raw"]
         if dead.height:
             policy = self.enrich.step(PiiStep)
@@ -87,7 +87,7 @@ class DecodeRows:
             dead = protect_dead_letters(
                 dead, decoded.bare, policy, key, self.mapping.sources() if self.mapping else None
             )
-        identity = row_id("source", "partition", "offset", pl.col("raw").bin.encode("hex"), "rule")
+        identity = row_id("source", "source_partition", "source_offset", pl.col("raw").bin.encode("hex"), "rule")
         dead = dead.with_columns(protected=dead["raw"].ne_missing(raw), id=identity)
         kept = self.reshape(events) if self.reshape else events
         return {

@@ -71,7 +71,9 @@ def _columns(name: str, *columns: str) -> Any:
     return sa.table(name, *(sa.column(column) for column in columns))
 
 
-METRICS: Final = _columns("metrics", "metric", "window", "window_start", "dimensions", "value", "currency", "final")
+METRICS: Final = _columns(
+    "metrics", "metric", "window_size", "window_start", "dimensions", "value", "currency", "final"
+)
 METRIC_ALERTS: Final = _columns("metric_alerts", "rule", "state", "severity", "metric", "since", "until", "value")
 FUNNELS: Final = _columns(
     "funnels", "funnel", "mode", "scope", "segment", "stage", "stage_index", "window_start", "entered"
@@ -114,7 +116,7 @@ def _panel(connection: sa.Connection, there: set[str], table: str, title: str, e
 def _kpi(connection: sa.Connection, name: str) -> Kpi | None:
     """The total of a metric; of several currencies the first."""
     columns = METRICS.c
-    mine = sa.and_(columns.metric == name, columns.window == WINDOW, columns.dimensions == WHOLE)
+    mine = sa.and_(columns.metric == name, columns.window_size == WINDOW, columns.dimensions == WHOLE)
     asked = sa.select(columns.window_start, columns.value, columns.final, columns.currency).where(mine)
     newest = connection.execute(asked.order_by(columns.window_start.desc()).limit(1)).first()
     if newest is None:

@@ -46,8 +46,8 @@ def positioned(frame: pl.DataFrame, split: Split, offset: pl.Series) -> pl.DataF
     """Rows with where they were read."""
     position: dict[str, Any] = {
         "source": pl.lit(split.uri, POSITION_SCHEMA["source"]),
-        "partition": pl.lit(split.source, POSITION_SCHEMA["partition"]),
-        "offset": offset.cast(POSITION_SCHEMA["offset"]),
+        "source_partition": pl.lit(split.source, POSITION_SCHEMA["source_partition"]),
+        "source_offset": offset.cast(POSITION_SCHEMA["source_offset"]),
     }
     return frame.with_columns(**position)
 

@@ -191,7 +191,7 @@ def to_rows(data: bytes, start: int, layout: Layout) -> tuple[pl.Series, pl.Seri
     array = pa.LargeBinaryArray.from_buffers(
         pa.large_binary(), len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(data)]
     )
-    frame = pl.DataFrame({"raw": pl.Series(values=array), "offset": offsets[:-1] + start})
+    frame = pl.DataFrame({"raw": pl.Series(values=array), "source_offset": offsets[:-1] + start})
     for ending in (bytes((layout.newline,)), b"\r"):
         frame = frame.with_columns(
             raw=pl.when(pl.col("raw").bin.ends_with(ending))
@@ -199,4 +199,4 @@ def to_rows(data: bytes, start: int, layout: Layout) -> tuple[pl.Series, pl.Seri
             .otherwise("raw")
         )
     frame = frame.filter(pl.col("raw").bin.size() > 0)
-    return frame["raw"], frame["offset"]
+    return frame["raw"], frame["source_offset"]

@@ -104,12 +104,12 @@ class _Batch:
 def to_frame(source: str, partition: int, values: Values, offsets: Sequence[int]) -> pl.DataFrame:
     """Records of one partition as RAW_SCHEMA."""
     return pl.DataFrame(
-        {"raw": pl.Series(values, dtype=pl.Binary), "offset": pl.Series(offsets, dtype=pl.Int64)}
+        {"raw": pl.Series(values, dtype=pl.Binary), "source_offset": pl.Series(offsets, dtype=pl.Int64)}
     ).select(
         "raw",
         source=pl.lit(source, RAW_SCHEMA["source"]),
-        partition=pl.lit(partition, RAW_SCHEMA["partition"]),
-        offset=pl.col("offset"),
+        source_partition=pl.lit(partition, RAW_SCHEMA["source_partition"]),
+        source_offset=pl.col("source_offset"),
     )
 
 

@@ -81,7 +81,7 @@ def divide(table: TableSpec, rows: pl.DataFrame, naming: Naming, units: int) -> 
     Rows of a key go to one writer, in the order of their time, and of equal times as they came; so a key's order holds
     in its partition.
     """
-    came = ("source", "partition", "offset")
+    came = ("source", "source_partition", "source_offset")
     order = [name for name in (table.time, *came, "revision", "id") if name in rows.columns]
     marked = rows.sort(order, maintain_order=True).with_columns(
         key_of(table).alias(_KEY), naming.column(table).alias(_TOPIC)

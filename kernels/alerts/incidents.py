@@ -24,7 +24,7 @@ ALERT_SCHEMA: Final = pl.Schema(
         "state": pl.String(),
         "severity": pl.String(),
         "metric": pl.String(),
-        "window": pl.String(),
+        "window_size": pl.String(),
         "dimensions": pl.String(),
         "currency": pl.String(),
         "since": TIME,
@@ -51,7 +51,7 @@ TURN_SCHEMA: Final = pl.Schema(
 def shown(turns: pl.DataFrame, watches: Sequence[Watch]) -> pl.DataFrame:
     """Turns (TURN_SCHEMA) as ALERT_SCHEMA, sorted."""
     severity = {watch.name: watch.rule.severity for watch in watches}
-    names = ["metric", "window", "dimensions", "currency"]
+    names = ["metric", "window_size", "dimensions", "currency"]
     parts = pl.col("series").str.splitn(SEPARATOR, len(names)).struct.rename_fields(names).struct.unnest()
     unit = pl.lit("0.000001").cast(VALUE)
     told = turns.select(TURN_SCHEMA.names()).with_columns(parts, incident_id=row_id("rule", "series", "began"))

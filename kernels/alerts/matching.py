@@ -33,14 +33,16 @@ def read_metrics(metrics: pl.DataFrame, watches: Sequence[Watch]) -> pl.DataFram
     parts = [pl.DataFrame(schema=READING_SCHEMA)]
     for watch in watches if final.height else ():
         rule = watch.rule
-        chosen = (pl.col("metric") == rule.metric) & (pl.col("window") == watch.window.label)
+        chosen = (pl.col("metric") == rule.metric) & (pl.col("window_size") == watch.window.label)
         for name, value in rule.dimensions.items():
             member = json.dumps({name: value}, ensure_ascii=False, separators=(",", ":"))[1:-1]
             chosen &= pl.col("dimensions").str.contains(member, literal=True)
         units = pl.col("value").to_physical()
         if rule.least is not None and not rule.relative:
             units = pl.when(pl.col("denominator") >= pl.lit(rule.least).cast(EXACT)).then(units).otherwise(None)
-        series = pl.concat_str("metric", "window", "dimensions", pl.col("currency").fill_null(""), separator=SEPARATOR)
+        series = pl.concat_str(
+            "metric", "window_size", "dimensions", pl.col("currency").fill_null(""), separator=SEPARATOR
+        )
         key = pl.lit(watch.name) if rule.absent else pl.concat_str(pl.lit(watch.name), "series", separator=SEPARATOR)
         parts.append(
             final.filter(chosen)

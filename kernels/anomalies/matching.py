@@ -35,10 +35,12 @@ def read_points(metrics: pl.DataFrame, watched: Sequence[str] = WATCHED) -> pl.D
     Rows that are not final, without a value, or of sliding windows (their points overlap, so that one odd minute would
     be odd for as long as the window is) give none.
     """
-    chosen = metrics.filter("final", pl.col("value").is_not_null(), ~pl.col("window").str.contains("/", literal=True))
+    chosen = metrics.filter(
+        "final", pl.col("value").is_not_null(), ~pl.col("window_size").str.contains("/", literal=True)
+    )
     if watched:
         chosen = chosen.filter(pl.col("metric").is_in(list(watched)))
-    series = pl.concat_str("metric", "window", "dimensions", pl.col("currency").fill_null(""), separator=SEPARATOR)
+    series = pl.concat_str("metric", "window_size", "dimensions", pl.col("currency").fill_null(""), separator=SEPARATOR)
     return chosen.select(
         series=series, end=pl.col("window_end").dt.epoch("ms"), value=pl.col("value").to_physical(), revision="revision"
     )

@@ -21,7 +21,7 @@ ANOMALY_SCHEMA: Final = pl.Schema(
         "kind": pl.String(),
         "severity": pl.String(),
         "metric": pl.String(),
-        "window": pl.String(),
+        "window_size": pl.String(),
         "dimensions": pl.String(),
         "currency": pl.String(),
         "since": TIME,
@@ -68,7 +68,7 @@ def as_frame(turns: Turns, series: pl.Series, values: pl.Series) -> pl.DataFrame
 
 def shown(turns: pl.DataFrame) -> pl.DataFrame:
     """Turns (TURN_SCHEMA) as ANOMALY_SCHEMA, sorted."""
-    names = ["metric", "window", "dimensions", "currency"]
+    names = ["metric", "window_size", "dimensions", "currency"]
     parts = pl.col("series").str.splitn(SEPARATOR, len(names)).struct.rename_fields(names).struct.unnest()
     one = pl.lit("0.000001").cast(VALUE)
     told = turns.with_columns(
@@ -87,7 +87,7 @@ def shown(turns: pl.DataFrame) -> pl.DataFrame:
         expected_low=pl.col("low").round(VALUE_DECIMALS).cast(VALUE),
         expected_high=pl.col("high").round(VALUE_DECIMALS).cast(VALUE),
     )
-    return told.select(ANOMALY_SCHEMA.names()).sort("since", "metric", "window", "dimensions", "currency", "id")
+    return told.select(ANOMALY_SCHEMA.names()).sort("since", "metric", "window_size", "dimensions", "currency", "id")
 
 
 def _word(column: str, words: tuple[str, ...]) -> pl.Expr:

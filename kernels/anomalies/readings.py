@@ -16,7 +16,7 @@ _LIMIT: Final = 1e24  # what VALUE holds with ease
 
 METRIC_MAPPING: Final = Mapping(
     help="rows of metrics",
-    fields={"event_time": "window_end", "anonymous_id": "metric", "session_id": "window"},
+    fields={"event_time": "window_end", "anonymous_id": "metric", "session_id": "window_size"},
     constants={"event_type": "metric"},
     event_id="hash",
     drop=("user_id",),  # else a row with one would need no metric
@@ -38,7 +38,7 @@ def to_points(rows: pl.DataFrame, watched: Sequence[str] = WATCHED) -> pl.DataFr
     points = read_points(
         rows.select(
             metric="anonymous_id",
-            window=pl.col("session_id").fill_null(""),
+            window_size=pl.col("session_id").fill_null(""),
             window_end="event_time",
             dimensions=field("dimensions").fill_null("{}"),
             currency="currency",

@@ -117,7 +117,7 @@ def _screen(batch: Batch, plan: Plan) -> pl.DataFrame:
     inputs[PROPERTIES] = merged.text
     inputs[_CERTAIN] = merged.certain
     known = pl.any_horizontal(pl.col(name).is_not_null() for name in IDENTITIES)
-    frame = pl.DataFrame({"_height": batch.positions["offset"], **inputs})
+    frame = pl.DataFrame({"_height": batch.positions["source_offset"], **inputs})
     frame = frame.select(
         *values,
         pl.col(PROPERTIES),

@@ -14,7 +14,7 @@ class Batch:
     """Rows as columns of cells.
 
     Attributes:
-        positions: source, partition, offset.
+        positions: source, source_partition, source_offset.
         cells: by event field; a field that no row has may be left out.
         unknown: of each other key, the JSON text of its values; null where absent or null.
         properties: the JSON text of `properties` (null where absent), or None.

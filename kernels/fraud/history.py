@@ -28,7 +28,7 @@ _MEMORY: Final = Table("memory", MEMORY_SCHEMA, KEY, expires="expires")
 class EntityFeatures:
     """Adds features of one entity's history to transactions.
 
-    A transaction sees what was before it in the total order (event_time, source, partition, offset), and marks
+    A transaction sees what was before it in the total order `event.ORDER`, and marks
     (labels that have become known) with an earlier time; never itself, but for the ratios of its own amount. A window
     begins at event_time - length rounded down to the window's granule (`granules.Window`), so that its past can be
     kept in buckets. Amounts are summed as whole numbers; results are the same for any cut, order and sharding of rows

@@ -219,7 +219,7 @@ class JoinLabels:
     def _counted(self, rows: pl.DataFrame, check: str, subject: str) -> pl.DataFrame:
         start = (pl.col("at") // self.window * self.window).cast(TIME)
         counted = rows.group_by(window_start=start).agg(count=pl.len().cast(pl.Int64))
-        told = counted.with_columns(check=pl.lit(check), subject=pl.lit(subject), rows=pl.col("count"))
+        told = counted.with_columns(check_name=pl.lit(check), subject=pl.lit(subject), rows=pl.col("count"))
         return told.select(PARTIAL_SCHEMA.names()).sort("window_start")
 
 

@@ -183,7 +183,7 @@ class AdmitSeries:
         told = counted.group_by(window_start=pl.col("slice").cast(TIME), subject=subject).agg(
             pl.col("count").filter("_folded").sum().alias("count"), pl.col("count").sum().alias("rows")
         )
-        told = told.with_columns(check=pl.lit(OVERFLOW))
+        told = told.with_columns(check_name=pl.lit(OVERFLOW))
         return told.select(PARTIAL_SCHEMA.names()).sort("window_start", "subject")
 
 

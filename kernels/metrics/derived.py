@@ -18,7 +18,7 @@ EPOCH: Final = "epoch"
 def quality_metric(window_ms: int) -> Metric:
     """`data_quality` as a metric that rules can watch."""
     window = Window(window_ms, window_ms)
-    dimensions = {name: parse_expression(name) for name in ("check", "subject")}
+    dimensions = {name: parse_expression(name) for name in ("check_name", "subject")}
     return Metric(parse_measure({"ratio": ["count", "count"]}), (window,), dimensions=dimensions)
 
 
@@ -29,9 +29,9 @@ def quality_metrics(totals: pl.DataFrame, window_ms: int) -> pl.DataFrame:
     """
     some = pl.when(pl.col("rows") > 0).then("rows")
     rows = totals.with_columns(
-        dimensions=pl.struct("check", "subject").struct.json_encode(),
+        dimensions=pl.struct("check_name", "subject").struct.json_encode(),
         metric=pl.lit(DATA_QUALITY),
-        window=pl.lit(duration_text(window_ms)),
+        window_size=pl.lit(duration_text(window_ms)),
         value=(pl.col("count") / some).round(6).cast(VALUE),
         numerator=pl.col("count").cast(EXACT),
         denominator=pl.col("rows").cast(EXACT),
@@ -45,7 +45,7 @@ def measured_metrics(measured: pl.DataFrame) -> pl.DataFrame:
     dimension = pl.concat_str(pl.lit('{"statistic":"'), "statistic", pl.lit('"}'))
     rows = measured.with_columns(
         metric="measure",
-        window=pl.lit(EPOCH),
+        window_size=pl.lit(EPOCH),
         dimensions=pl.when(pl.col("statistic").is_null()).then(pl.lit("{}")).otherwise(dimension),
         window_start="since",
         window_end="until",
@@ -58,7 +58,7 @@ def measured_metrics(measured: pl.DataFrame) -> pl.DataFrame:
 
 def _complete(rows: pl.DataFrame) -> pl.DataFrame:
     identified = rows.with_columns(
-        id=row_id("metric", "window", pl.col("window_start").cast(TIME).dt.epoch("ms"), "dimensions"),
+        id=row_id("metric", "window_size", pl.col("window_start").cast(TIME).dt.epoch("ms"), "dimensions"),
         currency=pl.lit(None, pl.String),
         final=pl.lit(value=True),
     )

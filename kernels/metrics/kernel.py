@@ -152,7 +152,7 @@ class CombineSlices:
         told = evaluate(windows, slices, self.specs).join(known.drop("metric"), on="sid", how="left")
         own, slot = (_with_members(pl.col("dimensions"), pl.col(name)) for name in ("extra", "slot"))
         told = told.with_columns(
-            id=row_id("name", "window", "start", slot, "currency"),
+            id=row_id("name", "window_size", "start", slot, "currency"),
             metric="name",
             dimensions=own,
             window_start=pl.col("start").cast(TIME),

@@ -18,7 +18,7 @@ NEVER: Final = -(2**62)
 _DEF: Final = ("metric", "number")
 _LISTED: Final = pl.Schema(
     {
-        "sid": pl.Int64(), "metric": pl.Int64(), "number": pl.Int64(), "window": pl.String(), "size": pl.Int64(),
+        "sid": pl.Int64(), "metric": pl.Int64(), "number": pl.Int64(), "window_size": pl.String(), "size": pl.Int64(),
         "slide": pl.Int64(), "daily": pl.Boolean(), "index": pl.Int64(), "final": pl.Boolean(),
     }
 )  # fmt: skip
@@ -36,7 +36,7 @@ def definitions(specs: Sequence[Spec], timezone: str) -> pl.DataFrame:
         for number, window in enumerate(spec.windows)
     ]  # fmt: skip
     schema = {
-        "metric": pl.Int64, "number": pl.Int64, "window": pl.String, "size": pl.Int64, "slide": pl.Int64,
+        "metric": pl.Int64, "number": pl.Int64, "window_size": pl.String, "size": pl.Int64, "slide": pl.Int64,
         "lag": pl.Int64, "fill": pl.Int64, "early": pl.Boolean, "daily": pl.Boolean, "slice_ms": pl.Int64,
     }  # fmt: skip
     return pl.DataFrame(rows, schema=schema, orient="row")
@@ -170,7 +170,7 @@ class Saying:
         found = found.with_columns(start=start, end=end).sort("sid", "index")
         if self._daily:  # no window begins with a day that a zone skipped: the next one begins at the same moment
             found = found.filter(~pl.col("daily") | (self._bounds(pl.col("index") + 1)[0] != pl.col("start")))
-        return found.select("sid", *_DEF, "window", "start", "end", "final")
+        return found.select("sid", *_DEF, "window_size", "start", "end", "final")
 
     @staticmethod
     def _listed(spans: pl.DataFrame, first: pl.Expr, last: pl.Expr, *, final: bool) -> pl.DataFrame:

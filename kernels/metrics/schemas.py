@@ -72,7 +72,7 @@ METRIC_SCHEMA: Final = pl.Schema(
         "metric": pl.String(),
         "window_start": TIME,
         "window_end": TIME,
-        "window": pl.String(),
+        "window_size": pl.String(),
         "dimensions": pl.String(),
         "value": VALUE,
         "numerator": EXACT,

@@ -48,7 +48,7 @@ class Sessionize:
     every type count, also a back office's refund. Unlike GA4, a session does not end at midnight, and
     a session may begin with any event; unlike Matomo and old Analytics, a new campaign does not start one.
 
-    When: rows are judged behind the watermark, in the order of (event_time, source, partition, offset), so
+    When: rows are judged behind the watermark, in the order of `event.ORDER`, so
     that nothing is ever revised: `session_events` and `transition_parts` leave as soon as the watermark has
     passed their row, a session once end + `gap` <= watermark. Final rows do not depend on cut, arrival or
     sharding for input within the watermark delay. With `updates`, a session that has grown and is still open

@@ -8,7 +8,7 @@ import polars_hash as _plh  # noqa: F401  # registers the `nchash` namespace of 
 WHO: Final = "_who"
 """Hash of the visitor."""
 
-SORTED: Final = ("_who", "_at", "event_time", "source", "partition", "offset")
+SORTED: Final = ("_who", "_at", "event_time", "source", "source_partition", "source_offset")
 UNLIMITED: Final = 2**61
 """Maximum length (ms) that nothing reaches."""
 
@@ -56,7 +56,11 @@ def in_order(rows: pl.DataFrame) -> pl.DataFrame:
     the same in all rows (most often source and partition) are left out.
     """
     rows = rows.with_columns(_who().alias(WHO))
-    same = {name for name in ("source", "partition") if rows.height and not rows[name].ne_missing(rows[name][0]).any()}
+    same = {
+        name
+        for name in ("source", "source_partition")
+        if rows.height and not rows[name].ne_missing(rows[name][0]).any()
+    }
     if not rows["_behind"].any():
         same.add("event_time")  # which `_at` then is
     keys = [name for name in SORTED if name not in same]

@@ -37,7 +37,8 @@ def show_sessions(sessions: pl.DataFrame) -> pl.DataFrame:
     views = pl.col("page_views") + pl.col("product_views")
     stage = pl.col("rank").replace_strict(range(len(STAGES)), STAGES, default=None, return_dtype=pl.String)
     return sessions.with_columns(
-        pl.col("start", "end").cast(TIME),
+        session_start=pl.col("start").cast(TIME),
+        session_end=pl.col("end").cast(TIME),
         duration_ms=pl.col("end") - pl.col("start"),
         orders=pl.col("orders").list.len().fill_null(0).cast(pl.Int64),
         products=pl.col("products").list.len().fill_null(0).cast(pl.Int64),
@@ -109,5 +110,5 @@ def show_late(rows: pl.DataFrame, operator: str, gap: int, watermark: int, colum
     return (
         rows.with_columns(id=row_id(pl.lit(operator), "event_id"), operator=pl.lit(operator), late_by_ms=late)
         .select(late_schema(columns).names())
-        .sort("event_time", "source", "partition", "offset")
+        .sort("event_time", "source", "source_partition", "source_offset")
     )

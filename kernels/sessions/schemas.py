@@ -13,7 +13,7 @@ DIMENSIONS: Final = ("channel", "device", "country")
 BASE_SCHEMA: Final = pl.Schema(
     {
         **{name: FRAME_SCHEMA[name] for name in ("event_id", "event_type", "event_time")},
-        **{name: FRAME_SCHEMA[name] for name in ("source", "partition", "offset")},
+        **{name: FRAME_SCHEMA[name] for name in ("source", "source_partition", "source_offset")},
         "visitor": pl.String(),
         **{name: FRAME_SCHEMA[name] for name in ("product_id", "quantity", "order_id", "url")},
         **{name: pl.String() for name in DIMENSIONS},
@@ -78,8 +78,8 @@ SESSION_SCHEMA: Final = pl.Schema(
     {
         "id": pl.String(),
         "visitor": pl.String(),
-        "start": TIME,
-        "end": TIME,
+        "session_start": TIME,
+        "session_end": TIME,
         "duration_ms": pl.Int64(),
         "events": pl.Int64(),
         **{name: pl.Int64() for name in COUNTED},

@@ -2,7 +2,7 @@
 
 Everything that a session, a funnel or a cart decides depends on the order of a visitor's events, and that
 order is known only behind the watermark. So rows are parked as they are and handed on once the watermark
-has passed them, sorted by (visitor, event_time, source, partition, offset). A row is written once, when it
+has passed them, sorted by (visitor, `event.ORDER`). A row is written once, when it
 comes, and read once, when it is due: its slot is named after ten seconds of event time and the epoch, so
 that adding rows to state looks nothing up and rewrites nothing, however many rows one visitor has. Only the
 slots that the watermark stands in are written again.

@@ -31,8 +31,8 @@ class Rows:
     def read(self, split):
         columns = {
             "source": pl.Series([split.uri] * split.rows, dtype=POSITION_SCHEMA["source"]),
-            "partition": pl.Series([split.partition] * split.rows, dtype=POSITION_SCHEMA["partition"]),
-            "offset": pl.Series(range(split.start, split.end), dtype=POSITION_SCHEMA["offset"]),
+            "source_partition": pl.Series([split.partition] * split.rows, dtype=POSITION_SCHEMA["source_partition"]),
+            "source_offset": pl.Series(range(split.start, split.end), dtype=POSITION_SCHEMA["source_offset"]),
         }
         yield pl.DataFrame(
             columns | ({"header": [f"h{split.partition}"] * split.rows} if split.uri.endswith("csv") else {})
@@ -41,8 +41,11 @@ class Rows:
 
 def decode(rows, clock):
     assert "header" not in rows.columns or rows["header"].n_unique() <= 1, "rows of one header are decoded by it"
-    times = rows.with_columns(event_time=pl.col("offset").cast(TIME))
-    return {EVENTS: times.filter(pl.col("offset") % 3 != 0), "dead": times.filter(pl.col("offset") % 3 == 0)}
+    times = rows.with_columns(event_time=pl.col("source_offset").cast(TIME))
+    return {
+        EVENTS: times.filter(pl.col("source_offset") % 3 != 0),
+        "dead": times.filter(pl.col("source_offset") % 3 == 0),
+    }
 
 
 def splits_of(drawn) -> list[Split]:
@@ -110,6 +113,6 @@ def read(splits, groups):
             if found.tag == FACTS:
                 facts.append(json.loads(found.value[1]))
             else:
-                places = found.value.select("source", "partition", "offset").rows()
+                places = found.value.select("source", "source_partition", "source_offset").rows()
                 rows.update((SOURCES[role], *place) for place in places)
     return facts, rows

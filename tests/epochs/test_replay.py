@@ -13,7 +13,7 @@ from ecompulse.io.stores import LocalStore
 
 def letters(*offsets: int, seen: int = 1, header: str | None = None) -> pl.DataFrame:
     rows = [
-        {"raw": b"%d" % at, "source": "f", "partition": 0, "offset": at, "header": header,
+        {"raw": b"%d" % at, "source": "f", "source_partition": 0, "source_offset": at, "header": header,
          "seen_at": datetime.fromtimestamp(seen, UTC)}
         for at in offsets
     ]  # fmt: skip
@@ -74,11 +74,11 @@ def test_rows_of_one_header_come_together_as_they_were(store):
     [split] = source.plan({}, 10, {}, whole=False).splits
     batches = list(source.reader().read(split))
     assert [batch.columns for batch in batches] == [
-        ["raw", "source", "partition", "offset"],
-        ["raw", "source", "partition", "offset", "header"],
-        ["raw", "source", "partition", "offset", "header"],
+        ["raw", "source", "source_partition", "source_offset"],
+        ["raw", "source", "source_partition", "source_offset", "header"],
+        ["raw", "source", "source_partition", "source_offset", "header"],
     ]
-    assert [batch["offset"].to_list() for batch in batches] == [[1], [2, 3], [4]]
+    assert [batch["source_offset"].to_list() for batch in batches] == [[1], [2, 3], [4]]
 
 
 def test_replayed_rows_are_read_as_events():

@@ -28,7 +28,7 @@ def sessions_of(scope):
 
 
 def table() -> eco.TableSpec:
-    return eco.TableSpec("sessions", Sessionize().outputs["sessions"], "start")
+    return eco.TableSpec("sessions", Sessionize().outputs["sessions"], "session_start")
 
 
 def test_operators_and_lags_follow():

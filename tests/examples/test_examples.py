@@ -43,14 +43,14 @@ def test_a_fifth_job_in_fifteen_lines(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert command("pipelines.session_analytics", *flags(job_two, tmp_path / "shop"))[0] == 0
-    hour = pl.col("end").dt.truncate("1h").alias("window_start")
+    hour = pl.col("session_end").dt.truncate("1h").alias("window_start")
     sessions = table(job_two, "sessions").sort("revision").unique("id", keep="last")
     expected = sessions.group_by(hour, "entry_url").agg(rows=pl.len(), bounced=pl.col("bounced").sum())
     bounces = table(own, "bounces").sort("revision").unique("id", keep="last").select(expected.columns)
     assert bounces.height > 20
     assert_frame_equal(bounces, expected, check_row_order=False, check_dtypes=False)
     # Its late rows are kept and counted without a word of its own.
-    kept, quality = table(own, "late_events"), table(own, "data_quality").filter(pl.col("check") == "late")
+    kept, quality = table(own, "late_events"), table(own, "data_quality").filter(pl.col("check_name") == "late")
     assert kept.height == quality["count"].sum() == table(job_two, "late_events").height >= 20
 
 

@@ -75,7 +75,7 @@ def test_a_scrape_of_a_running_job_shows_progress_quality_and_kpis(tmp_path: Pat
         "--watermark_delay=1m", "--quality_window=10m", f"--metrics_port=127.0.0.1:{port}", "--progress=none",
     ]  # fmt: skip
     views = ("ecompulse_kpi", tuple(sorted({
-        "job": "realtime_metrics", "metric": "page_views", "window": "10m/1m", "dimensions": "{}", "currency": "",
+        "job": "realtime_metrics", "metric": "page_views", "window_size": "10m/1m", "dimensions": "{}", "currency": "",
     }.items())))  # fmt: skip
     found, said = scraped(command, port, views)
     assert views in found, said
@@ -84,7 +84,7 @@ def test_a_scrape_of_a_running_job_shows_progress_quality_and_kpis(tmp_path: Pat
     assert found["ecompulse_input_rows_total", of_job] == 201
     assert found["ecompulse_output_rows_total", (*of_job, ("table", "dead_letters"))] == 1
     assert found["ecompulse_epochs_total", of_job] >= 2
-    broken = ("ecompulse_data_quality_findings_total", (("check", "null_rate"), *of_job, ("subject", "price")))
+    broken = ("ecompulse_data_quality_findings_total", (("check_name", "null_rate"), *of_job, ("subject", "price")))
     assert found[broken] % 40 == 0
     assert found["ecompulse_watermark_timestamp_seconds", of_job] == (BASE + 199 * MINUTE // 4 - MINUTE) / 1000
     assert found["ecompulse_event_latency_seconds", (*of_job, ("statistic", "max"))] > 0
@@ -92,7 +92,7 @@ def test_a_scrape_of_a_running_job_shows_progress_quality_and_kpis(tmp_path: Pat
 
 
 def kpis(count: int) -> pl.DataFrame:
-    frame = pl.DataFrame({"metric": [f"m{n}" for n in range(count)], "dimensions": "{}", "window": "1m"})
+    frame = pl.DataFrame({"metric": [f"m{n}" for n in range(count)], "dimensions": "{}", "window_size": "1m"})
     frame = frame.with_columns(value=pl.lit(1), final=pl.lit(value=True), window_end=BASE, revision=1)
     missing = [pl.lit(None, dtype).alias(name) for name, dtype in METRIC_SCHEMA.items() if name not in frame.columns]
     return frame.with_columns(missing).select(pl.col(name).cast(dtype) for name, dtype in METRIC_SCHEMA.items())

@@ -26,7 +26,7 @@ def frame(*rows: tuple[str, int, int]) -> pl.DataFrame:
 
 
 def counts(quality: pl.DataFrame) -> dict[str, int]:
-    return dict(quality.group_by("check").agg(pl.col("count").sum()).rows())
+    return dict(quality.group_by("check_name").agg(pl.col("count").sum()).rows())
 
 
 def oracle(stream: pl.DataFrame, at: list[int], kernel: Deduplicate, delay: int) -> tuple[list, int, int]:
@@ -41,7 +41,7 @@ def oracle(stream: pl.DataFrame, at: list[int], kernel: Deduplicate, delay: int)
             ):
                 duplicates += 1
             else:
-                passed.append((id_, row["partition"], row["offset"]))
+                passed.append((id_, row["source_partition"], row["source_offset"]))
                 unjudged += t + kernel.horizon < watermark
             here[id_] = t
         seen = before | {id_: max(t, before.get(id_, t)) for id_, t in here.items()}
@@ -56,7 +56,7 @@ def test_any_copies_equal_the_walk_row_by_row(data, horizon, delay):
     kernel = Deduplicate(horizon=horizon)
     found = run_kernel(kernel, stream, cuts=at, num_shards=shards, delay=delay)
     passed, duplicates, unjudged = oracle(stream, at, kernel, delay)
-    assert sorted(found["unique"].select("event_id", "partition", "offset").rows()) == passed
+    assert sorted(found["unique"].select("event_id", "source_partition", "source_offset").rows()) == passed
     told = counts(found["quality"])
     assert (told.get("duplicate", 0), told.get("unjudged", 0)) == (duplicates, unjudged)
 
@@ -84,7 +84,7 @@ def test_equal_copies_leave_one_row_in_any_cut_order_and_sharding(data, horizon,
 def test_of_unequal_copies_in_one_step_the_first_by_order_passes():
     shard = OneShard(Deduplicate())
     out = shard.step(frame(("a", 5000, 1), ("a", 2000, 3), ("a", 2000, 2)), -1)
-    assert out["unique"]["offset"].to_list() == [2]
+    assert out["unique"]["source_offset"].to_list() == [2]
     assert counts(out["quality"]) == {"duplicate": 2}
 
 
@@ -97,7 +97,7 @@ def test_of_unequal_copies_in_two_steps_the_one_that_came_first_stands():
 def test_copies_further_apart_than_the_horizon_are_two_events():
     shard = OneShard(Deduplicate(horizon=1000))
     out = shard.step(frame(("a", 0, 1), ("a", 1000, 2), ("a", 2001, 3)), -1)
-    assert out["unique"]["offset"].to_list() == [1, 3]
+    assert out["unique"]["source_offset"].to_list() == [1, 3]
 
 
 def test_the_horizon_is_inclusive_between_steps_too():
@@ -157,8 +157,8 @@ def test_rees46_part_1_has_four_duplicates():
         event_id=row_id(*shop.columns),
         event_time=time,
         source=pl.lit("rees46"),
-        partition=pl.lit(0, pl.Int32),
-        offset=pl.int_range(pl.len()),
+        source_partition=pl.lit(0, pl.Int32),
+        source_offset=pl.int_range(pl.len()),
     )
     found = run_kernel(Deduplicate(), stream, cuts=[1000, 1001, 5000, 9000], num_shards=4)
     assert found["unique"].height == shop.unique().height == shop.height - 4

@@ -32,8 +32,8 @@ def frame(*rows: tuple[str, int, str | None, str | None]) -> pl.DataFrame:
             "anonymous_id": device,
             "user_id": user,
             "source": "test",
-            "partition": 0,
-            "offset": BASE + number,
+            "source_partition": 0,
+            "source_offset": BASE + number,
         }
         for number, (kind, at, device, user) in enumerate(rows)
     ]

@@ -34,8 +34,8 @@ def frame(*rows: tuple[str, int, str | None, str | None]) -> pl.DataFrame:
             "payment_status": status,
             "amount": None,
             "source": "test",
-            "partition": 0,
-            "offset": at,
+            "source_partition": 0,
+            "source_offset": at,
         }
         for kind, at, order, status in rows
     ]

@@ -27,7 +27,7 @@ FRAUD = DATA / "fraud_transactions_2018-04-01_2018-07-10.parquet"
 
 
 def frame(rows: list[bytes]) -> pl.DataFrame:
-    columns = {"raw": rows, "source": "t", "partition": 0, "offset": range(len(rows))}
+    columns = {"raw": rows, "source": "t", "source_partition": 0, "source_offset": range(len(rows))}
     return pl.DataFrame(columns, schema=RAW_SCHEMA)
 
 

@@ -33,7 +33,7 @@ row = st.fixed_dictionaries(
 
 def decoded(rows: list[dict[str, object]]) -> Decoded:
     raw = [json.dumps(item).encode() for item in rows]
-    columns = {"raw": raw, "source": "t", "partition": 0, "offset": range(len(rows))}
+    columns = {"raw": raw, "source": "t", "source_partition": 0, "source_offset": range(len(rows))}
     return decode_json(pl.DataFrame(columns, schema=RAW_SCHEMA), NOW)
 
 
@@ -48,7 +48,7 @@ def window(at: object) -> datetime:
 
 def plain(batch: Decoded, rows: list[dict[str, object]]) -> dict[tuple[object, ...], tuple[int, int]]:
     """What is counted, by a loop over rows."""
-    dead = dict(zip(batch.dead["offset"], batch.dead["rule"], strict=True))
+    dead = dict(zip(batch.dead["source_offset"], batch.dead["rule"], strict=True))
     total, good, failed = Counter(), Counter(), Counter()
     for number, item in enumerate(rows):
         at = window(item["event_time"])

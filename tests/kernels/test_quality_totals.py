@@ -16,11 +16,11 @@ WINDOW = 60_000
 def partials(events: pl.DataFrame) -> pl.DataFrame:
     return events.with_columns(
         window_start=pl.col("event_time").dt.truncate("1m"),
-        check=pl.lit("null_rate"),
+        check_name=pl.lit("null_rate"),
         subject=pl.col("category"),
         count=pl.lit(1, pl.Int64),
         rows=pl.lit(2, pl.Int64),
-    ).select(*PARTIAL_SCHEMA, "event_time", "source", "partition", "offset")
+    ).select(*PARTIAL_SCHEMA, "event_time", "source", "source_partition", "source_offset")
 
 
 @examples(50)
@@ -37,7 +37,7 @@ def test_totals_equal_a_count_in_plain_python(events, data):
 
 def test_counts_of_a_closed_window_are_booked_in_the_first_open_one():
     partial = pl.DataFrame(
-        {"window_start": [0, 60_000, 180_000], "check": "late", "subject": "x", "count": 1, "rows": 1},
+        {"window_start": [0, 60_000, 180_000], "check_name": "late", "subject": "x", "count": 1, "rows": 1},
         schema_overrides={"window_start": PARTIAL_SCHEMA["window_start"]},
     )
     booked = book(partial, WINDOW, watermark=125_000)

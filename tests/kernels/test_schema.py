@@ -62,7 +62,7 @@ def holds(key: str, limit: Any, value: Any, schema: dict[str, Any]) -> bool:  # 
 
 def accepted(row: dict[str, Any]) -> bool:
     frame = pl.DataFrame(
-        {"raw": [json.dumps(row).encode()], "source": "t", "partition": 0, "offset": 0}, schema=RAW_SCHEMA
+        {"raw": [json.dumps(row).encode()], "source": "t", "source_partition": 0, "source_offset": 0}, schema=RAW_SCHEMA
     )
     return decode_json(frame, NOW).events.height == 1
 

@@ -40,8 +40,8 @@ def both_sides(stream: pl.DataFrame) -> pl.DataFrame:
 def side(kind: str, *rows: tuple[int, str | None, str | None]) -> pl.DataFrame:
     """Rows of (ms after BASE, user_id, plan); offset and event_id are the row's time."""
     made = [
-        {"event_id": str(at), "user_id": user, "event_time": BASE + at, "source": kind, "partition": 0,
-         "offset": at, "user_plan": plan, SIDE: kind}
+        {"event_id": str(at), "user_id": user, "event_time": BASE + at, "source": kind, "source_partition": 0,
+         "source_offset": at, "user_plan": plan, SIDE: kind}
         for at, user, plan in rows
     ]  # fmt: skip
     schema = {**LEAN, "event_time": pl.Int64(), **VALUES, SIDE: pl.String()}
@@ -136,7 +136,7 @@ def test_at_rest_a_key_costs_one_version_and_late_events_find_theirs_within_the_
 def test_of_versions_of_one_moment_the_last_by_position_counts():
     shard = OneShard(kernel())
     first, last = side(UPDATE, (0, "u", "first")), side(UPDATE, (0, "u", "last"))
-    last = last.with_columns(partition=pl.lit(1, pl.Int32), offset=pl.lit(-1, pl.Int64))
+    last = last.with_columns(source_partition=pl.lit(1, pl.Int32), source_offset=pl.lit(-1, pl.Int64))
     shard.step(last, -1)
     shard.step(first, -1)
     assert shard.rows("versions")["user_plan"].to_list() == ["last"]
@@ -183,5 +183,5 @@ def test_wrong_settings_are_named():
         JoinVersions(on="product_id", values=VALUES, columns=LEAN)
     with pytest.raises(ValueError, match="wait must be 0 ms or more, not -5"):
         kernel(wait=-5)
-    with pytest.raises(ValueError, match="the key offset must be text"):
-        JoinVersions(on="offset", values=VALUES, columns=LEAN)
+    with pytest.raises(ValueError, match="the key source_offset must be text"):
+        JoinVersions(on="source_offset", values=VALUES, columns=LEAN)

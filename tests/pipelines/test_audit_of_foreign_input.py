@@ -67,7 +67,7 @@ def parquet(folder: Path) -> None:
     kinds = {
         "kept": timedelta(seconds=3), "day": date(2026, 3, 1), "exact": Decimal("1.10"), "bytes": b"\xff",
         "list": [1, 2], "struct": {"a": [None]}, "when": datetime(2026, 3, 1, tzinfo=UTC), "source": "mail",
-        "partition": 7, "offset": "x", "raw": "y", "header": None,
+        "source_partition": 7, "source_offset": "x", "raw": "y", "header": None,
     }  # fmt: skip
     pl.DataFrame([{**GOOD, **kinds}]).write_parquet(folder / "odd.parquet")
 

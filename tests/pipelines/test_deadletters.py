@@ -141,7 +141,7 @@ def test_rows_of_csv_come_back_with_their_header(tmp_path):
     assert shop.run_here(mapping(shop, 'time: {format: "%Y-%m-%d %H:%M:%S", zone: UTC}\n')) == (0, "")
     assert rows(shop)["event_id"].n_unique() == 20
     assert rows(shop)["source"].unique().to_list() == [str(shop.source / "1.csv")]
-    assert sorted(rows(shop)["offset"]) == sorted(rows(shop, "dead_letters")["offset"])
+    assert sorted(rows(shop)["source_offset"]) == sorted(rows(shop, "dead_letters")["source_offset"])
     (shop.source / "2.csv").write_text("event_id,event_type\ne,search\n")
     assert shop.run_here(mapping(shop, WRONG)) == (0, "")
     (shop.source / "2.csv").unlink()

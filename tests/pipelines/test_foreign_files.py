@@ -43,7 +43,7 @@ def test_every_row_of_a_folder_of_foreign_files_is_accounted_for(tmp_path):
     for path, content in files.items():
         path.write_bytes(content)
     (folder / "link").symlink_to(far)
-    odd = {**json.loads(rows[3]), "source": "mail", "offset": 7}
+    odd = {**json.loads(rows[3]), "source": "mail", "source_offset": 7}
     pl.DataFrame([odd]).with_columns(kept=pl.duration(seconds=3)).write_parquet(folder / "odd.parquet")
     expected = 90 + 90 + 90 + 30 + 20 + 20 + 30 + 3 + 3 + 20 + 1
     shop = Shop(tmp_path / "shop", folder, ("--num_shards=2", "--progress=none"))

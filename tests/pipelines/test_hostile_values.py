@@ -113,8 +113,8 @@ def test_the_place_that_a_letter_claims_to_come_from_is_not_opened(shop, tmp_pat
     row = {
         "raw": b"a,b",
         "source": source,
-        "partition": 0,
-        "offset": 0,
+        "source_partition": 0,
+        "source_offset": 0,
         "job": "j",
         "protected": False,
         "rule": "wrong_type",

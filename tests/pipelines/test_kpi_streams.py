@@ -98,7 +98,7 @@ def test_a_stopped_stream_is_noticed_by_the_clock_and_told_as_event_time_tells_i
     (tmp_path / "rows").mkdir()
 
     def add(name: str, *at: int) -> None:
-        row = {"metric": "orders", "window": "1s", "value": "3", "final": True}
+        row = {"metric": "orders", "window_size": "1s", "value": "3", "final": True}
         made = [{**row, "window_end": f"2026-01-01T00:{second // 60:02}:{second % 60:02}Z"} for second in at]
         (tmp_path / "rows" / f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in made))
 
@@ -130,7 +130,7 @@ def wait_for(job, folder, states):
 
 
 def test_a_row_that_is_no_metric_is_a_dead_letter(tmp_path):
-    good = {"metric": "orders", "window": "5m", "window_end": "2026-01-01T00:05:00Z", "value": "3", "final": True}
+    good = {"metric": "orders", "window_size": "5m", "window_end": "2026-01-01T00:05:00Z", "value": "3", "final": True}
     rows = [good, {**good, "metric": None}, {**good, "window_end": "soon"}]
     (tmp_path / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert anomaly_detection.main(flags(tmp_path, "--detect=kpi", f"--kpis={tmp_path / 'm.jsonl'}", "--drain")) == 0

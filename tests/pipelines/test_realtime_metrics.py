@@ -148,7 +148,7 @@ def test_late_rows_revise_within_the_lateness_and_are_kept_apart_after_it(views)
     # Closed for good at 4:00 + 5:00 of lateness, and the watermark was at 18:45.
     assert late["late_by_ms"].to_list() == [9 * MINUTE + 45_000]
     assert views.run("--drain") == 0
-    quality = views.raw("data_quality").filter(pl.col("check") == "late")
+    quality = views.raw("data_quality").filter(pl.col("check_name") == "late")
     assert quality.select("subject", "count").rows() == [("realtime_metrics", 1)]
 
 
@@ -160,7 +160,7 @@ def test_latency_is_measured_at_the_commit_and_told_by_the_next_epoch(views, cap
     commits = sorted((views.checkpoint / "commits").glob("*.json"))
     measured = {json.loads(path.read_text())["batchId"]: json.loads(path.read_text())["measured"] for path in commits}
     assert progress[0]["measured"] == measured[progress[0]["batchId"]]
-    told = views.raw("metrics").filter(pl.col("window") == "epoch")
+    told = views.raw("metrics").filter(pl.col("window_size") == "epoch")
     for epoch, rows in told.group_by("epoch"):
         before = measured[epoch[0] - 1]
         latency = {

@@ -28,7 +28,7 @@ def test_copies_are_removed_and_counted(tmp_path):
     assert enriched.height + place.raw("dead_letters").height == ROWS - COPIES
     assert enriched["event_id"].is_unique().all()
     quality = place.tables()["data_quality"]
-    assert quality.filter(pl.col("check") == "duplicate")["count"].sum() == COPIES
+    assert quality.filter(pl.col("check_name") == "duplicate")["count"].sum() == COPIES
 
 
 @pytest.mark.slow

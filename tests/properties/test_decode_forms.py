@@ -48,7 +48,7 @@ table = st.lists(st.fixed_dictionaries(cell), min_size=1, max_size=10)
 
 
 def frame(rows: list[bytes]) -> pl.DataFrame:
-    columns = {"raw": rows, "source": "t", "partition": 0, "offset": range(len(rows))}
+    columns = {"raw": rows, "source": "t", "source_partition": 0, "source_offset": range(len(rows))}
     return pl.DataFrame(columns, schema=RAW_SCHEMA)
 
 
@@ -60,7 +60,7 @@ def record(values: list[str], quoting: int) -> bytes:
 
 def same(one: Decoded, other: Decoded) -> None:
     assert one.events.equals(other.events)
-    columns = ["offset", "rule", "message"]
+    columns = ["source_offset", "rule", "message"]
     assert one.dead.select(columns).rows() == other.dead.select(columns).rows()
     assert one.dead_times.equals(other.dead_times)
 
@@ -114,4 +114,4 @@ def test_columns_equal_json_of_the_same_values(rows, floats, integers):
     objects = [json.dumps(row).encode() for row in rows]
     one, other = decode_columns(typed.hstack(position), NOW), decode_json(frame(objects), NOW, LENIENT)
     assert one.events.equals(other.events)
-    assert one.dead.select("offset", "rule").rows() == other.dead.select("offset", "rule").rows()
+    assert one.dead.select("source_offset", "rule").rows() == other.dead.select("source_offset", "rule").rows()

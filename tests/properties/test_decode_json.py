@@ -39,7 +39,7 @@ class Bad(Exception):  # noqa: N818  # a verdict
 
 
 def frame(rows: list[bytes]) -> pl.DataFrame:
-    columns = {"raw": rows, "source": "t", "partition": 0, "offset": range(len(rows))}
+    columns = {"raw": rows, "source": "t", "source_partition": 0, "source_offset": range(len(rows))}
     return pl.DataFrame(columns, schema=RAW_SCHEMA)
 
 
@@ -187,7 +187,7 @@ def expected(rows: list[bytes]) -> tuple[list[dict[str, Any]], list[tuple[int, s
     good, bad = [], []
     for offset, raw in enumerate(rows):
         try:
-            good.append({**oracle(raw), "source": "t", "partition": 0, "offset": offset})
+            good.append({**oracle(raw), "source": "t", "source_partition": 0, "source_offset": offset})
         except Bad as verdict:
             bad.append((offset, str(verdict)))
     return good, bad
@@ -195,7 +195,7 @@ def expected(rows: list[bytes]) -> tuple[list[dict[str, Any]], list[tuple[int, s
 
 def found(decoded: Decoded) -> tuple[list[dict[str, Any]], list[tuple[int, str]]]:
     assert decoded.events.schema == FRAME_SCHEMA
-    return decoded.events.to_dicts(), decoded.dead.select("offset", "rule").rows()
+    return decoded.events.to_dicts(), decoded.dead.select("source_offset", "rule").rows()
 
 
 def by_columns(rows: list[bytes]) -> Decoded:

@@ -18,7 +18,12 @@ NOW = instant("2026-01-01T00:00:00Z")
 
 @pytest.fixture(scope="module")
 def decoded(lines):
-    raw = {"raw": lines, "source": ["t"] * len(lines), "partition": [0] * len(lines), "offset": range(len(lines))}
+    raw = {
+        "raw": lines,
+        "source": ["t"] * len(lines),
+        "source_partition": [0] * len(lines),
+        "source_offset": range(len(lines)),
+    }
     return decode_json(pl.DataFrame(raw, schema=RAW_SCHEMA), NOW)
 
 
@@ -33,7 +38,7 @@ def test_the_decoder_refuses_what_was_broken_and_nothing_else(decoded, written) 
 def test_every_way_to_break_a_line_is_the_case_that_it_says(case, broken, good) -> None:
     one_of_each = list({event["event_type"]: event for event in good}.values())
     lines = [broken(json.dumps(event, separators=(",", ":")).encode()) for event in one_of_each]
-    position = {"source": ["t"] * len(lines), "partition": [0] * len(lines), "offset": range(len(lines))}
+    position = {"source": ["t"] * len(lines), "source_partition": [0] * len(lines), "source_offset": range(len(lines))}
     dead = decode_json(pl.DataFrame({"raw": lines, **position}, schema=RAW_SCHEMA), NOW).dead
     assert dead["rule"].to_list() == [case] * len(lines)
 
@@ -41,7 +46,7 @@ def test_every_way_to_break_a_line_is_the_case_that_it_says(case, broken, good) 
 @pytest.fixture(scope="module")
 def arrived(lines, decoded) -> list[dict[str, Any]]:
     """Good lines and copies, in order of arrival."""
-    dead = set(decoded.dead["offset"].to_list())
+    dead = set(decoded.dead["source_offset"].to_list())
     return [json.loads(line) for number, line in enumerate(lines) if number not in dead]
 
 

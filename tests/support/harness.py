@@ -54,7 +54,7 @@ def watermarks(arrivals: pl.DataFrame, cuts: Sequence[int], delay: int) -> list[
     The watermark of an epoch is the smallest, over partitions, of the largest event time of earlier epochs,
     less `delay` (ms). It holds at -1 until every partition has begun.
     """
-    parts = arrivals.select("source", "partition").unique().rows()
+    parts = arrivals.select("source", "source_partition").unique().rows()
     seen: dict[tuple[object, ...], int] = {}
     epochs, watermark = [], -1
     bounds = [0, *sorted(cuts), arrivals.height]
@@ -62,7 +62,7 @@ def watermarks(arrivals: pl.DataFrame, cuts: Sequence[int], delay: int) -> list[
         rows = arrivals[start:stop]
         epochs.append((rows, watermark))
         for source, partition, top in (
-            rows.group_by("source", "partition").agg(pl.col("event_time").max().dt.epoch("ms")).rows()
+            rows.group_by("source", "source_partition").agg(pl.col("event_time").max().dt.epoch("ms")).rows()
         ):
             seen[source, partition] = max(seen.get((source, partition), -1), top)
         if seen and len(seen) == len(parts):

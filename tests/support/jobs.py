@@ -98,7 +98,7 @@ def final(frame: pl.DataFrame) -> pl.DataFrame:
     the hour in which it was read.
     """
     if "metric" in frame.columns and "final" in frame.columns:
-        kept = frame.filter(pl.col("final").cast(pl.Boolean), pl.col("window") != "epoch")
+        kept = frame.filter(pl.col("final").cast(pl.Boolean), pl.col("window_size") != "epoch")
         frame = kept.sort("revision").unique("id", keep="last")
     if "window_start" in frame.columns:
         frame = frame.filter(pl.col("window_start").cast(pl.String) < AFTER_THE_SHOP)

@@ -73,8 +73,8 @@ def told(*events: tuple[Any, ...], visitor: str = "v") -> pl.DataFrame:
     rows = []
     for number, (minutes, kind, *more) in enumerate(events):
         row: dict[str, Any] = dict.fromkeys(SCHEMA)
-        row.update(event_id=f"{visitor}{number}", event_type=kind, visitor=visitor, source="test", partition=0)
-        row.update(offset=number, event_time=BASE + round(minutes * MINUTE), **(more[0] if more else {}))
+        row.update(event_id=f"{visitor}{number}", event_type=kind, visitor=visitor, source="test", source_partition=0)
+        row.update(source_offset=number, event_time=BASE + round(minutes * MINUTE), **(more[0] if more else {}))
         rows.append(row)
     frame = pl.DataFrame(rows, schema={**SCHEMA, "event_time": pl.Int64()}, orient="row")
     return frame.with_columns(pl.col("event_time").cast(TIME))

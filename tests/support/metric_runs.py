@@ -68,7 +68,7 @@ def latest(metrics):
 def by_window(metrics):
     """(metric, window, start, end, dimensions, currency) -> row, of the latest final rows."""
     found = {
-        (r["metric"], r["window"], ms(r["window_start"]), ms(r["window_end"]), r["dimensions"], r["currency"]): r
+        (r["metric"], r["window_size"], ms(r["window_start"]), ms(r["window_end"]), r["dimensions"], r["currency"]): r
         for r in latest(metrics).to_dicts()
     }
     assert len(found) == latest(metrics).height

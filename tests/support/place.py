@@ -91,7 +91,7 @@ def timeless(table: str, frame: pl.DataFrame) -> pl.DataFrame:
     today = (pl.col("window_start") >= datetime.now(UTC) - timedelta(days=1)).fill_null(value=False)
     if table == "metrics":
         return frame.filter(~today)
-    counts = frame.filter(today).group_by("job", "instance", "check", "subject").agg(pl.col("count", "rows").sum())
+    counts = frame.filter(today).group_by("job", "instance", "check_name", "subject").agg(pl.col("count", "rows").sum())
     return pl.concat([frame.filter(~today), counts], how="diagonal")
 
 

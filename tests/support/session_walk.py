@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import polars as pl
 
-ORDER = ("event_time", "source", "partition", "offset")
+ORDER = ("event_time", "source", "source_partition", "source_offset")
 STAGES = ["product_view", "add_to_cart", "checkout_start", "purchase"]
 VIEWS = ("page_view", "product_view", "search")
 Event = dict[str, Any]
@@ -50,8 +50,8 @@ def summary(events: list[Event]) -> dict[str, Any]:
     reached = [STAGES.index(kind) for kind in kinds if kind in STAGES]
     return {
         "visitor": events[0]["visitor"],
-        "start": events[0]["event_time"],
-        "end": events[-1]["event_time"],
+        "session_start": events[0]["event_time"],
+        "session_end": events[-1]["event_time"],
         "duration_ms": events[-1]["at"] - events[0]["at"],
         "events": len(events),
         "page_views": kinds["page_view"],

@@ -30,7 +30,7 @@ def arrivals(
         {
             "at": second | st.integers(0, span),
             "jitter": st.integers(0, delay),
-            "partition": st.integers(0, partitions - 1),
+            "source_partition": st.integers(0, partitions - 1),
             **fields,
         }
     )
@@ -39,11 +39,11 @@ def arrivals(
     offsets = dict.fromkeys(range(partitions), 0)
     events = []
     for number, item in enumerate(rows):
-        part = item["partition"]
+        part = item["source_partition"]
         offsets[part] += 1
         event = dict.fromkeys(FRAME_SCHEMA)
         event.update({name: item[name] for name in fields})
-        event.update(source="test", partition=part, offset=offsets[part], event_time=BASE + item["at"])
+        event.update(source="test", source_partition=part, source_offset=offsets[part], event_time=BASE + item["at"])
         if event["event_id"] is None:
             event["event_id"] = f"e{number}"
         events.append(event)

@@ -114,7 +114,7 @@ def test_enrichment_keeps_every_row(runner):
 @pytest.mark.parametrize("runner", RUNNERS)
 def test_metrics_of_the_standard_set(runner):
     metrics = collected(aggregated, runner)["metrics"]
-    by_minute = metrics.filter(pl.col("metric") == "page_views", pl.col("window") == "1m", "final")
+    by_minute = metrics.filter(pl.col("metric") == "page_views", pl.col("window_size") == "1m", "final")
     assert by_minute["value"].cast(float).sort(descending=True).to_list()[:3] == [1.0, 1.0, 0.0]
 
 

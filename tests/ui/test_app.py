@@ -72,7 +72,7 @@ def test_a_job_shows_every_epoch_and_where_its_rows_are(place, sources):
 def test_numbers_of_the_shop_are_those_of_the_warehouse(place, sources):
     page = get(make_app(sources), "/shop").text
     with sqlite3.connect(place / "w.db") as warehouse:
-        views = "metric = 'page_views' and \"window\" = '1m' and dimensions = '{}' and value > 0"
+        views = "metric = 'page_views' and window_size = '1m' and dimensions = '{}' and value > 0"
         rows = warehouse.execute(f"select window_start, value from metrics where {views}").fetchall()  # noqa: S608
     assert len(rows) == 60
     for start, value in rows:
@@ -82,10 +82,10 @@ def test_numbers_of_the_shop_are_those_of_the_warehouse(place, sources):
 def test_a_kpi_is_read_by_the_index(place):
     """However many rows there are: metric, window and a range of times are what the index begins with."""
     with sqlite3.connect(place / "w.db") as warehouse:
-        wanted = "metric = 'x' and \"window\" = '1m' and dimensions = '{}' and window_start between '2024' and '2025'"
+        wanted = "metric = 'x' and window_size = '1m' and dimensions = '{}' and window_start between '2024' and '2025'"
         asked = f"explain query plan select value from metrics where {wanted}"  # noqa: S608  # a text of this test
         plan = " ".join(row[3] for row in warehouse.execute(asked))
-    assert "USING INDEX metrics_by_time (metric=? AND window=? AND window_start>? AND window_start<?)" in plan
+    assert "USING INDEX metrics_by_time (metric=? AND window_size=? AND window_start>? AND window_start<?)" in plan
 
 
 def test_dead_letters_are_text(sources):

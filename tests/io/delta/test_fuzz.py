@@ -20,7 +20,7 @@ from ecompulse.kernels.decode import decode
 COMMITS = int(os.environ.get("ECOMPULSE_FUZZ", "4000")) // 4
 NOW = 1_900_000_000_000
 TEXTS = ["e", "", "search", "2026-03-01T00:00:00Z", "\x00", '"', "a b", "50%", "%20", "ü", "=", "a/b", ":", None]
-NAMES = ["event_id", "event_type", "event_time", "user_id", "source", "offset", "raw", "x", "n"]
+NAMES = ["event_id", "event_type", "event_time", "user_id", "source", "source_offset", "raw", "x", "n"]
 PARTITION = ["event_type", "x", "n"]
 
 
@@ -75,7 +75,7 @@ def check(place: Path, seed: int) -> None:
     whole = pl.DataFrame(DeltaTable(str(place)).to_pyarrow_table())
     assert decoded == whole.height
     if frames:
-        ours = [f"\x00{name}" if name in {"source", "offset", "raw"} else name for name in names]
+        ours = [f"\x00{name}" if name in {"source", "source_offset", "raw"} else name for name in names]
         assert rows(pl.concat(frames, how="diagonal_relaxed"), ours) == rows(whole, names)
 
 

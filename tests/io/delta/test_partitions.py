@@ -87,6 +87,6 @@ def test_a_place_that_deltalake_would_not_find_again_is_refused(tmp_path, name):
 
 
 def test_a_partition_may_be_named_as_a_position_is(tmp_path):
-    write_deltalake(str(tmp_path / "t"), pa.table({"offset": [5], "source": ["mail"]}), partition_by=["source"])
+    write_deltalake(str(tmp_path / "t"), pa.table({"source_offset": [5], "source": ["mail"]}), partition_by=["source"])
     frame, _ = read(tmp_path / "t")
-    assert frame.select("\x00source", "\x00offset", "offset").rows() == [("mail", 5, 0)]
+    assert frame.select("\x00source", "\x00source_offset", "source_offset").rows() == [("mail", 5, 0)]

@@ -213,7 +213,7 @@ def test_bad_files_are_set_aside_on_every_engine(tmp_path, runner):
         assert (status, said.count("it is tried again when it changes")) == (0, 3), said
         assert audit.main([str(shop.root / "checkpoint"), "--brief"]) == 0
         lake = shop.root / "lake"
-        letters = pl.read_delta(str(lake / "dead_letters")).select("source", "rule", "message", "offset", "id")
+        letters = pl.read_delta(str(lake / "dead_letters")).select("source", "rule", "message", "source_offset", "id")
         found[engine] = pl.read_delta(str(lake / "enriched_events"))["event_id"].sort(), letters.sort("id")
     for mine, theirs in zip(*found.values(), strict=True):
         assert mine.equals(theirs)

@@ -67,8 +67,8 @@ def test_rows_have_their_position_and_the_columns_of_their_path(tmp_path):
     append(tmp_path / "t", range(3), partition_by=["day"])
     [frame] = read(open_source(str(tmp_path / "t"), SourceContext(4, max_files=9)), {}, 100)
     assert frame["day"].cast(pl.String).to_list() == ["2026-03-01"] * 3
-    assert frame["offset"].to_list() == [0, 1, 2]
-    assert frame["partition"].to_list() == [4] * 3
+    assert frame["source_offset"].to_list() == [0, 1, 2]
+    assert frame["source_partition"].to_list() == [4] * 3
     assert frame["source"].str.starts_with(str(tmp_path / "t")).all()
 
 

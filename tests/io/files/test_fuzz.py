@@ -80,7 +80,9 @@ def test_every_row_of_a_parquet_file_is_good_or_dead(tmp_path):
     texts = ["e", "", "search", "2026-03-01T00:00:00Z", "\x00", '"', None, "{}", "9" * 30]
     for seed in range(FILES // 20):
         draw, path = random.Random(seed), tmp_path / "a.parquet"
-        names = draw.sample(["event_id", "event_type", "event_time", "user_id", "source", "offset", "raw", "x", ""], 5)
+        names = draw.sample(
+            ["event_id", "event_type", "event_time", "user_id", "source", "source_offset", "raw", "x", ""], 5
+        )
         height = draw.randrange(9)
         pl.DataFrame(
             {name: draw.choices(texts, k=height) for name in names}, schema=dict.fromkeys(names, pl.String)

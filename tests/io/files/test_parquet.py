@@ -88,8 +88,8 @@ def test_a_range_of_a_file_that_polars_cannot_read(tmp_path, capfd):
 def test_columns_may_have_any_name(tmp_path):
     own = (
         "source",
-        "partition",
-        "offset",
+        "source_partition",
+        "source_offset",
         "raw",
         "header",
         "length",

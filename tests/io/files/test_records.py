@@ -180,7 +180,7 @@ def test_of_a_row_that_nobody_can_hold_the_first_bytes_and_the_length_are_kept(t
     dead = pl.concat(
         [decode(part, NOW).dead for part in (rows.filter(pl.col(LENGTH).is_not_null()), rows.drop(LENGTH))]
     )
-    dead = dead.filter(pl.col("rule") == "row_too_large").unique("offset").sort("offset")
+    dead = dead.filter(pl.col("rule") == "row_too_large").unique("source_offset").sort("source_offset")
     assert dead["raw"].to_list() == [b"x" * KEPT_ROW_BYTES, b"y" * KEPT_ROW_BYTES]
     assert str(len(huge) + 1) in dead["message"].str.join(" ")[0]
 

@@ -65,7 +65,7 @@ def check(topics: Topics, seed: int) -> None:
                 for frame in source.reader().read(split):
                     found = decode(frame, NOW)
                     decoded += found.events.height + found.dead.height
-                    rows += frame.select("partition", "offset", "raw").rows()
+                    rows += frame.select("source_partition", "source_offset", "raw").rows()
             positions |= backlog.positions
     assert decoded == len(rows), seed
     assert sorted(rows, key=lambda row: row[:2]) == [

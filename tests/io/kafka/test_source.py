@@ -37,7 +37,7 @@ class Reader:
         assert sum(split.rows for split in backlog.splits) <= max_rows
         for split in backlog.splits:
             for frame in self.source.reader().read(split):
-                self.rows += frame.select("source", "partition", "offset", "raw").rows()
+                self.rows += frame.select("source", "source_partition", "source_offset", "raw").rows()
                 assert frame.height <= split.rows
         self.positions |= backlog.positions
         return backlog
@@ -278,7 +278,7 @@ def test_equal_records_of_a_topic_made_anew_are_other_rows(topics: Topics, clien
         topics.make(name=name)
     assert reader.values == [b"no event"] * 9
     assert [row[0] for row in reader.rows[::3]] == [name, f"{name}#2", f"{name}#3"]
-    schema = {"source": pl.String, "partition": pl.Int32, "offset": pl.Int64, "raw": pl.Binary}
+    schema = {"source": pl.String, "source_partition": pl.Int32, "source_offset": pl.Int64, "raw": pl.Binary}
     rows = pl.DataFrame(reader.rows, schema=schema, orient="row")
     letters = DecodeRows(None, EnrichConfig(), lambda _: {}, 60_000)(rows, Clock(1, 0, NOW))["dead_letters"]
     assert letters["id"].n_unique() == 9

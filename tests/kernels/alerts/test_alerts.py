@@ -47,7 +47,7 @@ def rows_of(values, *, metric="m", window=MINUTE, country="DE", revision=1, star
             "metric": metric,
             "window_start": [start + n * window for n in values],
             "window_end": [start + (n + 1) * window for n in values],
-            "window": "1m" if window == MINUTE else "1h",
+            "window_size": "1m" if window == MINUTE else "1h",
             "dimensions": f'{{"country":"{country}"}}',
             "value": [None if v is None else Decimal(v) for v in values.values()],
             "final": True,
@@ -143,7 +143,7 @@ def test_an_incident_fires_once_and_recovers_once():
     fired, recovered = alerts.to_dicts()
     assert (ms(fired["since"]) - BASE, fired["until"], fired["value"]) == (2 * MINUTE, None, Decimal(9))
     assert (ms(recovered["until"]) - BASE, recovered["value"]) == (8 * MINUTE, Decimal(3))
-    assert (fired["severity"], fired["metric"], fired["window"]) == ("critical", "m", "1m")
+    assert (fired["severity"], fired["metric"], fired["window_size"]) == ("critical", "m", "1m")
 
 
 def test_a_revision_is_not_judged_again_but_compared_with():
@@ -203,7 +203,7 @@ def test_silence_fires_by_now_and_recovers_with_data():
 
 def test_early_rows_and_other_windows_are_not_judged():
     early = rows_of({0: 99, 1: 99, 2: 99, 3: 99}).with_columns(final=pl.lit(value=False))
-    other = rows_of({0: 99, 1: 99, 2: 99, 3: 99}).with_columns(window=pl.lit("10m/1m"))
+    other = rows_of({0: 99, 1: 99, 2: 99, 3: 99}).with_columns(window_size=pl.lit("10m/1m"))
     assert raise_alerts(WATCHES, [(pl.concat([early, other]), BASE, 0)]).is_empty()
 
 

@@ -164,7 +164,7 @@ def test_state_is_one_small_row_per_series(stream):
 
 def metric(name="orders", window="5m", value="12.5", *, final=True, revision=1):
     row = dict.fromkeys(METRIC_SCHEMA) | {
-        "metric": name, "window": window, "value": None if value is None else Decimal(value), "final": final,
+        "metric": name, "window_size": window, "value": None if value is None else Decimal(value), "final": final,
         "revision": revision, "dimensions": "{}", "window_end": datetime(2025, 1, 1, tzinfo=UTC),
     }  # fmt: skip
     return pl.DataFrame([row], schema=METRIC_SCHEMA)

@@ -19,7 +19,7 @@ def told():
     """Labels, and incidents that fired."""
     shop = Settings(seed=5, bots=0.0, events=40_000 * KPI_DAYS, duration_ms=KPI_DAYS * DAY_MS, episodes=INCIDENTS)
     chunks = list(simulate(shop).chunks())
-    place = {"source": pl.lit("shop"), "partition": pl.lit(0), "offset": pl.int_range(pl.len())}
+    place = {"source": pl.lit("shop"), "source_partition": pl.lit(0), "source_offset": pl.int_range(pl.len())}
     events = pl.concat([chunk.events() for chunk in chunks]).with_columns(**place)
     metrics, _ = run_metrics(bind(parse_metrics(METRICS), events.schema, fill=20), [(events, -1)])
     alerts = Shards(DetectAnomalies()).step(read_points(metrics, ()), Clock(1, -1, 0))["anomaly_alerts"]

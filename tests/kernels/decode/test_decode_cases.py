@@ -21,7 +21,7 @@ GOOD = {
 
 
 def frame(rows: list[bytes | None]) -> pl.DataFrame:
-    columns = {"raw": rows, "source": "f", "partition": 3, "offset": range(100, 100 + len(rows))}
+    columns = {"raw": rows, "source": "f", "source_partition": 3, "source_offset": range(100, 100 + len(rows))}
     return pl.DataFrame(columns, schema=RAW_SCHEMA)
 
 
@@ -103,13 +103,18 @@ def kept(rule, row):
 def test_a_bad_row_among_good_ones_is_one_dead_letter(rule, row, message):
     decoded = decode_json(frame([good(event_id="a"), row, good(event_id="b")]), NOW)
     assert decoded.events["event_id"].to_list() == ["a", "b"]
-    assert decoded.events["offset"].to_list() == [100, 102]
+    assert decoded.events["source_offset"].to_list() == [100, 102]
     letter = decoded.dead.row(0, named=True)
     assert decoded.dead.schema == DEAD_LETTER_SCHEMA
     assert letter["rule"] == rule
     assert message in letter["message"]
     assert len(letter["message"]) < 250
-    assert (letter["raw"], letter["source"], letter["partition"], letter["offset"]) == (kept(rule, row), "f", 3, 101)
+    assert (letter["raw"], letter["source"], letter["source_partition"], letter["source_offset"]) == (
+        kept(rule, row),
+        "f",
+        3,
+        101,
+    )
     assert letter["seen_at"] == datetime.fromtimestamp(NOW / 1000, UTC)
 
 

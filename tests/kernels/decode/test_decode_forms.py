@@ -20,13 +20,15 @@ TIME = "2023-11-14T22:00:00Z"
 
 
 def frame(rows: list[bytes]) -> pl.DataFrame:
-    columns = {"raw": rows, "source": "f", "partition": 0, "offset": range(len(rows))}
+    columns = {"raw": rows, "source": "f", "source_partition": 0, "source_offset": range(len(rows))}
     return pl.DataFrame(columns, schema=RAW_SCHEMA)
 
 
 def typed(**columns: object) -> pl.DataFrame:
     base = pl.DataFrame({"event_id": ["a", "b"], "event_type": "purchase", "event_time": TIME, "user_id": [7, 8]})
-    return base.with_columns(**columns, source=pl.lit("f"), partition=pl.lit(0), offset=pl.int_range(pl.len()))
+    return base.with_columns(
+        **columns, source=pl.lit("f"), source_partition=pl.lit(0), source_offset=pl.int_range(pl.len())
+    )
 
 
 @pytest.mark.parametrize(
@@ -61,7 +63,7 @@ def test_a_csv_record_among_others(record, price, properties):
     assert decoded.events.schema == FRAME_SCHEMA
     if isinstance(price, Rule):
         kept = record.encode()[: KEPT_ROW_BYTES if price == Rule.ROW_TOO_LARGE else None]
-        assert decoded.dead.select("raw", "offset", "rule").rows() == [(kept, 1, price)]
+        assert decoded.dead.select("raw", "source_offset", "rule").rows() == [(kept, 1, price)]
         assert decoded.events["event_id"].to_list() == ["first", "last"]
     else:
         assert decoded.events["event_id"].to_list() == ["first", "e", "last"]
@@ -169,7 +171,7 @@ def test_a_dead_row_of_columns_decodes_again_once_it_is_mended():
     dead = decode_columns(rows, NOW).dead
     mended = dead.with_columns(raw=pl.lit(dead["raw"][0].replace(b'"x"', b"2"))).select(RAW_SCHEMA.names())
     again = decode_json(mended, NOW, parse_mapping("help: lenient"))
-    assert again.events.select("event_id", "user_id", "price", "offset").rows() == [("b", "8", Decimal(2), 1)]
+    assert again.events.select("event_id", "user_id", "price", "source_offset").rows() == [("b", "8", Decimal(2), 1)]
 
 
 @pytest.mark.parametrize("few", [True, False])

@@ -30,10 +30,10 @@ def read(texts, mapping=None):
     found = []
     for batch in (rows, many):
         frame = pl.DataFrame(
-            {"raw": batch, "source": "s", "partition": 0, "offset": range(len(batch))}, schema=RAW_SCHEMA
+            {"raw": batch, "source": "s", "source_partition": 0, "source_offset": range(len(batch))}, schema=RAW_SCHEMA
         )
         events = decode_json(frame, NOW, mapping).events
-        times = dict(zip(events["offset"], events["event_time"].dt.epoch("ms"), strict=True))
+        times = dict(zip(events["source_offset"], events["event_time"].dt.epoch("ms"), strict=True))
         found.append([times.get(number) for number in range(len(rows))])
     assert found[0] == found[1]
     return found[0]

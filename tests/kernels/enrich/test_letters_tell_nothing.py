@@ -45,7 +45,7 @@ def hidden(rows: pl.DataFrame, mapping: str | None = None) -> list[str]:
 
 
 def frame(rows: list[bytes], **more: str) -> pl.DataFrame:
-    positions = {"source": "f", "partition": 0, "offset": range(len(rows))}
+    positions = {"source": "f", "source_partition": 0, "source_offset": range(len(rows))}
     return pl.DataFrame({"raw": rows, **positions}, schema=RAW_SCHEMA).with_columns(
         pl.lit(v).alias(k) for k, v in more.items()
     )
@@ -80,7 +80,7 @@ def test_a_record_of_csv_cut_or_of_any_width(cells, at):
 @examples(30)
 def test_a_row_of_columns(cell):
     columns = {"event_id": "QQQ", "event_type": "QQQ", "event_time": cell, "user_id": "QQQ", "price": cell}
-    rows = pl.DataFrame({**columns, "source": "f", "partition": 0, "offset": [0]})
+    rows = pl.DataFrame({**columns, "source": "f", "source_partition": 0, "source_offset": [0]})
     assert not [message for message in hidden(rows) if TOLD.search(message)]
 
 

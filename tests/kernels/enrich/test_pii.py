@@ -162,8 +162,8 @@ def test_nothing_of_what_is_hidden_goes_into_files_with_the_buffers_of_a_frame(a
         {
             "raw": [json.dumps(row).encode() for row in rows],
             "source": "s",
-            "partition": 0,
-            "offset": range(count),
+            "source_partition": 0,
+            "source_offset": range(count),
         },
         schema=RAW_SCHEMA,
     )

@@ -46,12 +46,14 @@ def frame(rows: list[dict], marks: list[dict]) -> pl.DataFrame:
     """Rows and marks in the order of their times, as they come behind the watermark."""
     made = []
     for number, row in enumerate(rows):
-        made.append({"transaction_id": f"t{number}", "offset": number, **row})
+        made.append({"transaction_id": f"t{number}", "source_offset": number, **row})
         place = row.get("place")
         made[-1] |= {"latitude": place[0], "longitude": place[1]} if place else {}
-    made += [{"transaction_id": f"m{number}", "offset": -1 - number, **mark} for number, mark in enumerate(marks)]
+    made += [
+        {"transaction_id": f"m{number}", "source_offset": -1 - number, **mark} for number, mark in enumerate(marks)
+    ]
     for row in made:
-        row.update(event_time=BASE + row["at"], source="s", partition=0)
+        row.update(event_time=BASE + row["at"], source="s", source_partition=0)
     schema = {**ROW_SCHEMA, "event_time": pl.Int64()}
     found = pl.DataFrame([{name: row.get(name) for name in schema} for row in made], schema=schema, orient="row")
     found = found.with_columns(pl.col("event_time").cast(ROW_SCHEMA["event_time"])).sort(ORDER)

@@ -35,14 +35,14 @@ def frame(transactions: list[dict], labels: list[dict]) -> pl.DataFrame:
     rows = [{"transaction_id": row["id"], "card_id": f"card {row['id']}", **row} for row in transactions]
     rows += [{"transaction_id": row["id"], **row} for row in labels]
     rows.append({"transaction_id": "end", "at": 500 * HOUR})
-    rows = [{**row, "source": "s", "partition": 0, "offset": n} for n, row in enumerate(rows)]
+    rows = [{**row, "source": "s", "source_partition": 0, "source_offset": n} for n, row in enumerate(rows)]
     found = as_labelled(
-        pl.DataFrame(rows, schema_overrides={"label": pl.Int64, "rank": pl.Int64, "partition": pl.Int32}).with_columns(
-            event_time=(pl.col("at") + BASE).cast(pl.Datetime("ms", "UTC"))
-        )
+        pl.DataFrame(
+            rows, schema_overrides={"label": pl.Int64, "rank": pl.Int64, "source_partition": pl.Int32}
+        ).with_columns(event_time=(pl.col("at") + BASE).cast(pl.Datetime("ms", "UTC")))
         if labels
         else pl.DataFrame(rows).with_columns(
-            pl.col("partition").cast(pl.Int32), event_time=(pl.col("at") + BASE).cast(pl.Datetime("ms", "UTC"))
+            pl.col("source_partition").cast(pl.Int32), event_time=(pl.col("at") + BASE).cast(pl.Datetime("ms", "UTC"))
         )
     )
     return found.sort(ORDER)
@@ -105,13 +105,13 @@ def test_lines_of_an_order_are_added_up():
 def test_a_label_of_no_transaction_is_counted():
     batch = frame([{"id": "a", "at": 0}], [{"id": "x", "at": 0, "label": 1, "rank": 1}])
     found = run_kernel(KERNEL, batch, cuts=[1, 2, 3], delay=0)["quality"]
-    assert found.select("check", "subject", "count").rows() == [("label", "unmatched", 1)]
+    assert found.select("check_name", "subject", "count").rows() == [("label", "unmatched", 1)]
 
 
 def test_a_copy_that_only_the_drain_lets_out_is_counted_in_its_window():
     batch = frame([{"id": "a", "at": 0}, {"id": "a", "at": 2 * HOUR}], [])
     found = run_kernel(KERNEL, batch[:2])["quality"]
-    assert found.select("check", "subject", "count").rows() == [("duplicate", "transaction_id", 1)]
+    assert found.select("check_name", "subject", "count").rows() == [("duplicate", "transaction_id", 1)]
     assert found["window_start"].dt.epoch("ms").to_list() == [(BASE + 2 * HOUR) // HOUR * HOUR]
 
 

@@ -27,8 +27,8 @@ def at(*minutes: float, kind="page_view", base=BASE):
             "event_time": [base + int(minute * MINUTE) for minute in minutes],
             "user_id": "u",
             "source": "s",
-            "partition": 0,
-            "offset": list(range(len(minutes))),
+            "source_partition": 0,
+            "source_offset": list(range(len(minutes))),
         },
         schema_overrides={"event_time": pl.Int64},
     )

@@ -163,8 +163,8 @@ def test_sliding_windows_mix_exact_sets_and_registers():
             "event_time": at,
             "user_id": ids,
             "source": "s",
-            "partition": 0,
-            "offset": range(len(ids)),
+            "source_partition": 0,
+            "source_offset": range(len(ids)),
         }
     )
     events = events.with_columns(pl.lit(None, d).alias(n) for n, d in FRAME_SCHEMA.items() if n not in events.columns)

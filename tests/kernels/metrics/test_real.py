@@ -36,7 +36,10 @@ def epochs(events, size, delay=600_000):
 def test_the_standard_set_over_rees46_equals_sql():
     raw = pl.read_csv(REES46, has_header=False, separator="\x00", quote_char=None, new_columns=["raw"])
     rows = raw[1:].with_columns(
-        pl.col("raw").cast(pl.Binary), source=pl.lit("r"), partition=pl.lit(0, pl.Int32), offset=pl.int_range(pl.len())
+        pl.col("raw").cast(pl.Binary),
+        source=pl.lit("r"),
+        source_partition=pl.lit(0, pl.Int32),
+        source_offset=pl.int_range(pl.len()),
     )
     header = raw["raw"][0]
     events = decode_csv(

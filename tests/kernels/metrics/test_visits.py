@@ -95,16 +95,16 @@ def test_marks_are_counted_by_the_standard_metrics():
 @pytest.mark.parametrize("distance", [1, KERNEL.gap - 1, KERNEL.gap, KERNEL.gap + 1])
 def test_a_visit_begins_where_a_session_does(distance):
     moments = [0, distance, 2 * distance, 2 * distance + 1]
-    events = pl.DataFrame({"event_time": moments, "offset": range(4)}).with_columns(
+    events = pl.DataFrame({"event_time": moments, "source_offset": range(4)}).with_columns(
         pl.col("event_time").cast(TIME),
         visitor=pl.lit("a"),
         event_type=pl.lit("page_view"),
-        event_id=pl.col("offset").cast(pl.String),
+        event_id=pl.col("source_offset").cast(pl.String),
         source=pl.lit("s"),
-        partition=pl.lit(0),
+        source_partition=pl.lit(0),
     )
     marks = run_kernel(KERNEL, events.with_columns(user_id="visitor"))["marks"]
     sessions = Sessionize(gap=KERNEL.gap)
     begun = run_kernel(sessions, conform(events, pl.Schema({**FRAME_SCHEMA, **sessions.inputs})))["sessions"]
-    assert sorted(marks["event_time"]) == sorted(begun["start"])
+    assert sorted(marks["event_time"]) == sorted(begun["session_start"])
     assert marks.height == (3 if distance >= KERNEL.gap else 1)

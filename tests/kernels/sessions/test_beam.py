@@ -56,26 +56,31 @@ def beam_sessions(events: list[tuple[str, int, str]], folder: Path) -> set[tuple
 @pytest.mark.slow
 @pytest.mark.skipif(not REES46.exists(), reason=f"{REES46} is not here")
 def test_real_sessions_equal_those_of_beam(tmp_path):
-    raw = pl.read_csv(REES46).with_row_index("offset")
+    raw = pl.read_csv(REES46).with_row_index("source_offset")
     time = pl.col("event_time").str.to_datetime("%Y-%m-%d %H:%M:%S UTC", time_unit="ms", time_zone="UTC").cast(TIME)
     frame = raw.select(
-        event_id=pl.col("offset").cast(pl.String),
+        event_id=pl.col("source_offset").cast(pl.String),
         event_type=pl.col("event_type").replace_strict(KINDS),
         event_time=time,
         source=pl.lit("rees46"),
-        partition=pl.lit(0, pl.Int32),
-        offset=pl.col("offset").cast(pl.Int64),
+        source_partition=pl.lit(0, pl.Int32),
+        source_offset=pl.col("source_offset").cast(pl.Int64),
         visitor=pl.col("user_id").cast(pl.String),
         product_id=pl.col("product_id").cast(pl.String),
         user_id=pl.col("user_id").cast(pl.String),
     )
     frame = pl.concat([pl.DataFrame(schema=SCHEMA), frame], how="diagonal")
-    shuffled = frame.with_columns(_at=pl.col("event_time").dt.epoch("ms") + pl.col("offset") * 7919 % 600_000)
+    shuffled = frame.with_columns(_at=pl.col("event_time").dt.epoch("ms") + pl.col("source_offset") * 7919 % 600_000)
     found = run(
         Sessionize(longest=0), shuffled.sort("_at").drop("_at"), cuts=range(0, frame.height, 1500), num_shards=3
     )
-    times = pl.col("start", "end").dt.epoch("ms")
-    got = found["sessions"].with_columns(times).select("visitor", "events", "start", "end", "purchases").rows()
+    times = pl.col("session_start", "session_end").dt.epoch("ms")
+    got = (
+        found["sessions"]
+        .with_columns(times)
+        .select("visitor", "events", "session_start", "session_end", "purchases")
+        .rows()
+    )
     events = frame.select("visitor", pl.col("event_time").dt.epoch("ms"), "event_type").rows()
     assert found["late_events"].is_empty()
     assert set(got) == beam_sessions(events, tmp_path)

@@ -39,12 +39,12 @@ def test_it_is_late_from_the_very_moment():
 def test_a_row_that_an_open_session_takes_is_not_late():
     found = late((0, "page_view"), (20, "product_view"), (40, "login"), (5, "search"), now=50)
     assert found["late_events"].is_empty()
-    assert found["sessions"].select("start", "end", "events").rows() == [(at(0), at(40), 4)]
+    assert found["sessions"].select("session_start", "session_end", "events").rows() == [(at(0), at(40), 4)]
 
 
 def test_a_row_before_an_open_session_extends_it_to_the_left():
     found = late((20, "product_view"), (40, "login"), (-5, "search"), now=50)
-    assert found["sessions"].select("start", "end", "events").rows() == [(at(-5), at(40), 3)]
+    assert found["sessions"].select("session_start", "session_end", "events").rows() == [(at(-5), at(40), 3)]
     assert late((20, "product_view"), (40, "login"), (-10, "search"), now=50)["late_events"].height == 1
 
 

@@ -24,14 +24,15 @@ SHORT = 75 * MINUTE
 
 def expected(frame: pl.DataFrame, longest: int | None) -> list[dict[str, Any]]:
     end = (
-        frame.group_by("source", "partition").agg(pl.col("event_time").max())["event_time"].dt.epoch("ms").min() or 0
+        frame.group_by("source", "source_partition").agg(pl.col("event_time").max())["event_time"].dt.epoch("ms").min()
+        or 0
     ) - 10 * MINUTE
     shown = []
     for events in by_visitor(frame).values():
         for session, reason in sessions_of(events, GAP, longest):
             closed = "gap" if session[-1]["at"] + GAP <= end else "drain"
             shown.append(summary(session) | {"close_reason": reason or closed})
-    return sorted(shown, key=lambda row: (row["visitor"], row["start"]))
+    return sorted(shown, key=lambda row: (row["visitor"], row["session_start"]))
 
 
 @examples(40)
@@ -41,7 +42,7 @@ def test_sessions_equal_the_walk(data, frame, longest):
     shards = data.draw(st.integers(1, 3))
     found = run(kernel, frame, cuts=data.draw(cuts(frame.height)), num_shards=shards)
     columns = [name for name in found["sessions"].columns if name not in ("id", "final", "revision")]
-    got = found["sessions"].sort("visitor", "start").select(columns).to_dicts()
+    got = found["sessions"].sort("visitor", "session_start").select(columns).to_dicts()
     assert got == expected(frame, longest)
     assert found["late_events"].is_empty()
     assert found["sessions"]["id"].is_unique().all()
@@ -53,7 +54,7 @@ def test_sessions_equal_the_walk(data, frame, longest):
 def test_events_and_transitions_equal_the_walk(data, frame):
     kernel = Sessionize(longest=SHORT)
     found = run(kernel, frame, cuts=data.draw(cuts(frame.height)), num_shards=data.draw(st.integers(1, 3)))
-    ids = {(r["visitor"], r["start"]): r["id"] for r in found["sessions"].to_dicts()}
+    ids = {(r["visitor"], r["session_start"]): r["id"] for r in found["sessions"].to_dicts()}
     walked = [session for events in by_visitor(frame).values() for session, _ in sessions_of(events, GAP, SHORT)]
     places = {
         (event["event_id"], ids[session[0]["visitor"], session[0]["event_time"]], number)
@@ -88,19 +89,19 @@ def test_totals_of_transitions_do_not_depend_on_the_cut(data, frame):
 
 def test_a_distance_equal_to_the_gap_starts_a_new_session():
     found = run(Sessionize(), told((0, "page_view"), (30, "page_view"), (59.99, "page_view")))["sessions"]
-    assert found.sort("start")["events"].to_list() == [1, 2]
+    assert found.sort("session_start")["events"].to_list() == [1, 2]
 
 
 def test_an_event_between_two_sessions_joins_them_when_it_comes_within_the_delay():
     frame = told((0, "page_view"), (40, "page_view"), (20, "product_view"))
     found = run(Sessionize(), frame, cuts=[1, 2], delay=25 * MINUTE)
-    assert found["sessions"].select("start", "end", "events").rows() == [(at(0), at(40), 3)]
+    assert found["sessions"].select("session_start", "session_end", "events").rows() == [(at(0), at(40), 3)]
 
 
 def test_a_run_is_cut_at_multiples_of_the_maximum_from_its_first_event():
     minutes = [0, 20, 40, 50, 70, 90, 110, 130]
     found = run(Sessionize(longest=60 * MINUTE), told(*[(m, "page_view") for m in minutes], (300, "login")))
-    shown = found["sessions"].sort("start").select("start", "events", "close_reason").rows()
+    shown = found["sessions"].sort("session_start").select("session_start", "events", "close_reason").rows()
     assert shown == [
         (at(0), 4, "max_length"),
         (at(70), 3, "max_length"),
@@ -142,7 +143,7 @@ def test_updates_show_open_sessions_and_keep_their_id():
 
 def test_drain_is_told_from_gap_by_the_last_watermark():
     found = run(Sessionize(), told((0, "page_view"), (100, "page_view")))["sessions"]
-    assert found.sort("start")["close_reason"].to_list() == ["gap", "drain"]
+    assert found.sort("session_start")["close_reason"].to_list() == ["gap", "drain"]
 
 
 @pytest.mark.parametrize(("setting", "value"), [("gap", 0), ("longest", -1), ("transition_window", 0)])
