@@ -89,8 +89,8 @@ class QueueReader:
         with sqlite3.connect(split.uri) as connection:
             asked = "SELECT body, number FROM queue WHERE number >= ? AND number < ? ORDER BY number"
             rows = connection.execute(asked, (split.start, split.end)).fetchall()
-        frame = pl.DataFrame(rows, schema={"raw": pl.Binary, "offset": pl.Int64}, orient="row")
-        named = frame.with_columns(source=pl.lit(split.uri), partition=pl.lit(0))
+        frame = pl.DataFrame(rows, schema={"raw": pl.Binary, "source_offset": pl.Int64}, orient="row")
+        named = frame.with_columns(source=pl.lit(split.uri), source_partition=pl.lit(0))
         yield named.select(pl.col(name).cast(dtype) for name, dtype in RAW_SCHEMA.items())
 
 

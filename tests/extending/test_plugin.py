@@ -63,7 +63,7 @@ def test_a_source_a_sink_and_a_store_of_ones_own(tmp_path):
     plain = Shop(tmp_path / "plain", write_lines(tmp_path / "in" / "rows.jsonl", rows), FLAGS)
     assert plain.run_here() == (0, "")
     found, expected = ours.tables(), plain.tables()
-    elsewhere = ("source", "offset")
+    elsewhere = ("source", "source_offset")
     assert_frame_equal(*(tables["lake enriched_events"].drop(elsewhere) for tables in (found, expected)))
     for table in ("enriched_events", "dead_letters"):
         assert_frame_equal(published(ours, table), found[f"lake {table}"], check_column_order=False)
