@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ecompulse.io.sources import register_source as register_source
     from ecompulse.io.stores import register_store as register_store
     from ecompulse.kernels.enrich.enrichment import register_step as register_step
+    from ecompulse.kernels.metrics.measures.registry import register_measure as register_measure
     from ecompulse.scope import COUNTED as COUNTED
     from ecompulse.scope import JobScope as JobScope
     from ecompulse.transforms.aggregate import AggregateMetrics as AggregateMetrics
@@ -50,6 +51,7 @@ _EXPORTS: Final = {
     "ScoreTransactions": "transforms.score",
     "SessionizeEvents": "transforms.sessionize",
     "register_step": "kernels.enrich.enrichment",
+    "register_measure": "kernels.metrics.measures.registry",
     "register_lookup": "io.lookups.store",
     "register_sink": "io.sinks.registry",
     "register_source": "io.sources",

@@ -79,6 +79,17 @@ def stored_columns(table: Table) -> list[str]:
     return [name for name in table.schema if table.keep_key or name != table.key]
 
 
+def conformed(run: Run, table: Table) -> Run:
+    """A run with the columns of its table: new ones are null, those that nobody has a use for any more are left out."""
+    wanted = [*stored_columns(table), *(name for name in (HI, LO, LIVE, SHARD) if name in run.frame.columns)]
+    if run.frame.columns == wanted:
+        return run
+    there = run.frame.schema
+    return Run(
+        run.frame.select(name if name in there else pl.lit(None, table.schema[name]).alias(name) for name in wanted)
+    )
+
+
 def make_run(table: Table, keys: pl.Series, rows: pl.DataFrame) -> Run:
     """A run from a change: `rows` of `keys`, and marks for keys without rows."""
     if rows[table.key].null_count():

@@ -13,7 +13,7 @@ import polars as pl
 
 from ecompulse.epochs.errors import StateDamaged
 from ecompulse.epochs.protocols import Store
-from ecompulse.epochs.runs import HI, LO, Run, RunRef, compact, digest, make_run, seek
+from ecompulse.epochs.runs import HI, LO, Run, RunRef, compact, conformed, digest, make_run, seek
 from ecompulse.kernels.hashing import fingerprint
 from ecompulse.kernels.prints import Prints, owners
 from ecompulse.kernels.step import END_OF_TIME, Change, Clock, Kernel, Table
@@ -205,7 +205,8 @@ class ShardState:
 
     def _load(self, table: str) -> list[Run]:
         if table not in self._runs:
-            self._runs[table] = [self._read(ref) for ref in self._head.tables.get(table, [])]
+            spec = self._tables[table]
+            self._runs[table] = [conformed(self._read(ref), spec) for ref in self._head.tables.get(table, [])]
         return self._runs[table]
 
     def _read(self, ref: RunRef) -> Run:

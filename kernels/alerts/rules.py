@@ -10,7 +10,6 @@ from typing import Annotated, Final, Literal
 
 from ecompulse.kernels.config import ConfigError, Duration, load_config, nearest, parse_config
 from ecompulse.kernels.metrics.definition import DAY_MS, MetricSet, Window
-from ecompulse.kernels.metrics.measure import Kind
 
 VALUE_DECIMALS: Final = 6
 BASE_DECIMALS: Final = 4
@@ -192,7 +191,7 @@ def _bind(name: str, rule: Rule, metrics: MetricSet) -> Watch:
     metric = metrics.metrics.get(rule.metric)
     if metric is None:
         raise ConfigError(f"{path}.metric", f"no metric {rule.metric!r}{nearest(rule.metric, metrics.metrics)}")
-    if metric.measure.kind is Kind.TOP:
+    if metric.measure.unbounded:
         raise ConfigError(f"{path}.metric", "a ranking has no one value to watch")
     labels = {window.label: window for window in metric.windows}
     if rule.window is None and len(labels) > 1:
@@ -200,9 +199,9 @@ def _bind(name: str, rule: Rule, metrics: MetricSet) -> Watch:
     label = rule.window or next(iter(labels))
     if label not in labels:
         raise ConfigError(f"{path}.window", f"{label!r} is no window of {rule.metric}{nearest(label, labels)}")
-    if rule.least is not None and not rule.relative and metric.measure.kind not in (Kind.RATIO, Kind.MEAN):
+    if rule.least is not None and not rule.relative and not (metric.measure.quotient and metric.measure.name != "rate"):
         raise ConfigError(f"{path}.least", f"{rule.metric} is no ratio or mean, so there is nothing it rests on")
-    own = {*metric.dimensions, *(["quantile"] if metric.measure.kind is Kind.QUANTILES else [])}
+    own = {*metric.dimensions, *([metric.measure.dimension] if metric.measure.dimension else [])}
     for dimension in rule.dimensions:
         if dimension not in own:
             message = f"{rule.metric} has no such dimension{nearest(dimension, own)}"

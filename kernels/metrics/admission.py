@@ -9,10 +9,9 @@ import polars_hash as _plh  # noqa: F401  # registers the `nchash` namespace of 
 
 from ecompulse.kernels.event import TIME
 from ecompulse.kernels.metrics.definition import DAY_MS
-from ecompulse.kernels.metrics.measure import Kind
 from ecompulse.kernels.metrics.measures.top import OTHER
 from ecompulse.kernels.metrics.plan import Spec
-from ecompulse.kernels.metrics.schemas import SEPARATOR, SERIES, SLICE_SCHEMA
+from ecompulse.kernels.metrics.schemas import SEPARATOR, SERIES, slice_schema
 from ecompulse.kernels.metrics.slices import series_prefix
 from ecompulse.kernels.quality_totals import PARTIAL_SCHEMA
 from ecompulse.kernels.step import END_OF_TIME, Change, Clock, StateView, Step, Table
@@ -25,9 +24,7 @@ _ADMITTED: Final = Table(
     key="place",
     expires="expires",
 )
-_PENDING: Final = Table(
-    "pending", pl.Schema({"place": pl.String(), **SLICE_SCHEMA, "due": pl.Int64()}), key="place", due="due"
-)
+_PENDING: Final = "pending"
 
 
 def bounded(slices: pl.DataFrame, specs: Sequence[Spec]) -> pl.DataFrame:
@@ -83,17 +80,21 @@ class AdmitSeries:
     @property
     def inputs(self) -> pl.Schema:
         """Slices."""
-        return SLICE_SCHEMA
+        return slice_schema(part for spec in self.specs for part in spec.parts)
+
+    @property
+    def _pending(self) -> pl.Schema:
+        return pl.Schema({"place": pl.String(), **self.inputs, "due": pl.Int64()})
 
     @property
     def tables(self) -> Sequence[Table]:
         """`admitted` and `pending`, by metric and day."""
-        return (_ADMITTED, _PENDING)
+        return (_ADMITTED, Table(_PENDING, self._pending, key="place", due="due"))
 
     @property
     def outputs(self) -> Mapping[str, pl.Schema]:
         """Slices, and what was folded."""
-        return {"slices": SLICE_SCHEMA, "quality": PARTIAL_SCHEMA}
+        return {"slices": self.inputs, "quality": PARTIAL_SCHEMA}
 
     def key(self, batch: pl.DataFrame) -> pl.Series:
         """Metric and day of the slice."""
@@ -102,25 +103,25 @@ class AdmitSeries:
 
     def step(self, state: StateView, batch: pl.DataFrame, clock: Clock) -> Step:
         """Pass what is admitted, fold what is not, keep what cannot be decided yet."""
-        fresh = batch.select(SLICE_SCHEMA.names()).with_columns(place=self.key(batch))
-        fresh = fresh.with_columns(due=self._ends()).select(_PENDING.schema.names())
-        ripe = state.due(_PENDING.name, clock.watermark)["place"]
+        fresh = batch.select(self.inputs.names()).with_columns(place=self.key(batch))
+        fresh = fresh.with_columns(due=self._ends()).select(self._pending.names())
+        ripe = state.due(_PENDING, clock.watermark)["place"]
         places = pl.concat([fresh["place"], ripe]).unique()
         admitted = state.lookup(_ADMITTED.name, places)
-        rows = pl.concat([state.lookup(_PENDING.name, places), fresh]).with_columns(
+        rows = pl.concat([state.lookup(_PENDING, places), fresh]).with_columns(
             _series=_hash(pl.col(SERIES)),
             _item=_hash(pl.concat_str(SERIES, "item", separator=SEPARATOR)),
         )
         admitted = self._admit(rows, admitted, clock)
         rows = self._decided(rows, admitted, clock)
         out = self._folded(rows.filter(~pl.col("_waits")))
-        waiting = rows.filter("_waits").select(_PENDING.schema.names())
+        waiting = rows.filter("_waits").select(self._pending.names())
         # Who is admitted must outlive, with those who wait, any leap of the watermark.
         bound = pl.col("place").is_in(waiting["place"].unique().implode())
         day = pl.col("place").str.split(SEPARATOR).list.last().cast(pl.Int64) * DAY_MS
         admitted = admitted.with_columns(expires=pl.when(bound).then(END_OF_TIME).otherwise(day + 3 * DAY_MS))
-        outputs = {"slices": out.select(SLICE_SCHEMA.names()), "quality": self._quality(out)}
-        return Step(outputs, {_ADMITTED.name: Change(places, admitted), _PENDING.name: Change(places, waiting)})
+        outputs = {"slices": out.select(self.inputs.names()), "quality": self._quality(out)}
+        return Step(outputs, {_ADMITTED.name: Change(places, admitted), _PENDING: Change(places, waiting)})
 
     def _ends(self) -> pl.Expr:
         lengths = {series_prefix(spec): spec.slice_ms for spec in self.specs}
@@ -176,7 +177,7 @@ class AdmitSeries:
 
         Also where none were: what a step sees of a slice depends on the cut, its share of all rows must not.
         """
-        ranks = {series_prefix(spec): spec.kind is Kind.TOP for spec in self.specs}
+        ranks = {series_prefix(spec): spec.measure.unbounded for spec in self.specs}
         ranking = _prefix().replace_strict(ranks, default=False, return_dtype=pl.Boolean)
         counted = rows.filter(pl.col("item").is_not_null() == ranking, pl.col("part") == 0)
         subject = pl.col(SERIES).str.splitn(SEPARATOR, 4).struct.field("field_1")

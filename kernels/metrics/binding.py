@@ -10,12 +10,12 @@ from typing import Final
 import polars as pl
 
 from ecompulse.kernels.config import ConfigError
-from ecompulse.kernels.metrics.compiled import number
 from ecompulse.kernels.metrics.definition import Metric, MetricSet
 from ecompulse.kernels.metrics.expressions import Expression, event_types, names, tells_types_only
-from ecompulse.kernels.metrics.measure import Kind, Part
-from ecompulse.kernels.metrics.plan import Aggregate, Bound, Plan, Spec
-from ecompulse.kernels.metrics.typed import SCALE, Columns, Type
+from ecompulse.kernels.metrics.measures.base import Aggregate, Part
+from ecompulse.kernels.metrics.plan import Bound, Plan, Spec
+from ecompulse.kernels.metrics.schemas import slice_schema
+from ecompulse.kernels.metrics.typed import Columns, Type
 
 AMOUNTS: Final = ("price", "discount", "amount", "tax", "shipping")
 """Fields of money; `<field>_base` is the same in the base currency."""
@@ -63,7 +63,8 @@ def bind(
             skipped[name] = f"the stream has no column {', '.join(missing)}"
         else:
             bound.append(_bind(name, metric, columns, base_currency, timezone, fill))
-    return Plan(tuple(bound), timezone, lateness, skipped)
+    used = {part for one in bound for part in one.spec.parts}
+    return Plan(tuple(bound), timezone, lateness, skipped, slice_schema(used))
 
 
 def _columns(schema: pl.Schema, base_currency: str | None) -> Columns:
@@ -103,9 +104,8 @@ def _bind(name: str, metric: Metric, columns: Columns, base_currency: str | None
         raise ConfigError(f"metrics.{name}.{error.path}", error.message) from None
     measure = metric.measure
     spec = Spec(
-        name, _mark(metric, base_currency, timezone), measure.kind, tuple(part.kind for part in parts),
-        tuple((part.by or part).scale for part in parts), metric.slice_ms(timezone), metric.windows,
-        tuple(format(q, "f") for q in measure.at), measure.k, measure.per, metric.lag,
+        name, _mark(metric, base_currency, timezone), measure.bare, tuple(part.measure for part in parts),
+        tuple((part.by or part).scale for part in parts), metric.slice_ms(timezone), metric.windows, metric.lag,
         fill if metric.fill is None else metric.fill, metric.early, tuple(dimensions), _item(metric),
     )  # fmt: skip
     read = {columns.instead[n].meta.root_names()[0] if n in columns.instead else n for n in _named(metric)}
@@ -118,7 +118,7 @@ def _bind(name: str, metric: Metric, columns: Columns, base_currency: str | None
 def _item(metric: Metric) -> str:
     """The column that a ranking ranks, else `item`."""
     ranked = metric.measure.parts[0].of
-    if metric.measure.kind is not Kind.TOP or ranked is None:
+    if not metric.measure.unbounded or ranked is None:
         return ""
     plain = ranked.text.isidentifier() and ranked.text not in metric.dimensions
     return ranked.text if plain else "item"
@@ -127,19 +127,15 @@ def _item(metric: Metric) -> str:
 def _mark(metric: Metric, base_currency: str | None, timezone: str) -> str:
     daily = timezone if any(window.daily for window in metric.windows) else ""
     said = {path: e.text for path, e in _expressions(metric).items()}
-    parts = [part.kind.value for part in metric.measure.parts]
-    what = (metric.measure.kind.value, parts, said, metric.windows, metric.lag, base_currency, daily)
+    parts = [part.measure.name for part in metric.measure.parts]
+    what = (metric.measure.name, parts, said, metric.windows, metric.lag, base_currency, daily)
     return hashlib.sha256(repr(what).encode()).hexdigest()[:12]
 
 
 def _aggregates(metric: Metric, columns: Columns) -> tuple[Aggregate, ...]:
     measure = metric.measure
     made = [_aggregate(n, part, metric, columns) for n, part in enumerate(measure.parts)]
-    if measure.kind is Kind.TOP:
-        ranked, by = made
-        label = (*ranked.label, *by.label)
-        return (Aggregate(ranked.kind, ranked.value, 0, ranked.condition, ranked.types, label, by),)
-    return tuple(made)
+    return measure.aggregates(made)
 
 
 def _aggregate(at: int, part: Part, metric: Metric, columns: Columns) -> Aggregate:
@@ -152,11 +148,11 @@ def _aggregate(at: int, part: Part, metric: Metric, columns: Columns) -> Aggrega
         if not tells_types_only(expression.tree):  # rows of other types are not even looked at
             compiled.append(condition)
     sets = [types for _, e in given if (types := event_types(e.tree)) is not None]
-    with _at(f"measure[{at}].{part.kind}"):
-        value, scale = _value(part, columns)
-    label = (part.kind.value, part.of.text if part.of else "", *(e.text for _, e in given))
+    with _at(f"measure[{at}].{part.measure.name}"):
+        value, scale = part.measure.column(part.of.compile(columns), part.of.text) if part.of else (None, 0)
+    label = (part.measure.name, part.of.text if part.of else "", *(e.text for _, e in given))
     types = frozenset.intersection(*sets) if sets else None
-    return Aggregate(part.kind, value, scale, reduce(and_, compiled) if compiled else None, types, label)
+    return Aggregate(part.measure, value, scale, reduce(and_, compiled) if compiled else None, types, label)
 
 
 @contextmanager
@@ -166,18 +162,6 @@ def _at(path: str) -> Iterator[None]:
         yield
     except ValueError as error:
         raise ConfigError(path, str(error)) from None
-
-
-def _value(part: Part, columns: Columns) -> tuple[pl.Expr | None, int]:
-    if part.of is None:
-        return None, 0
-    found = part.of.compile(columns)
-    if part.kind is Kind.COUNT:
-        return found.expr.is_not_null().cast(pl.Int64), 0
-    if part.kind in (Kind.DISTINCT, Kind.TOP):
-        return found.expr.cast(pl.String), 0
-    found = number(found, part.of.text)
-    return found.expr, SCALE if found.type is Type.AMOUNT else 0
 
 
 def _dimension(name: str, expression: Expression, columns: Columns) -> pl.Expr:
@@ -191,7 +175,7 @@ def _dimension(name: str, expression: Expression, columns: Columns) -> pl.Expr:
 def _currency(metric: Metric, columns: Columns, base_currency: str | None) -> pl.Expr | None:
     """Whose money the value is; None for a value that is no money, a ratio of two amounts too."""
     money = {*AMOUNTS, *(f"{name}_base" for name in AMOUNTS)}
-    told = [names(part.of.tree) & money for part in metric.measure.parts if part.of and part.kind is not Kind.COUNT]
+    told = [names(part.of.tree) & money for part in metric.measure.parts if part.of and part.measure.money]
     named = frozenset[str]().union(*told)
     if not named:
         return None

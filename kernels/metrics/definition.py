@@ -9,9 +9,12 @@ from typing import Annotated, Final
 
 from ecompulse.kernels.config import ConfigError, nearest, parse_config, parse_duration
 from ecompulse.kernels.metrics.expressions import Expression
-from ecompulse.kernels.metrics.measure import Formula, Kind, Measure, parse_expression, parse_measure
+from ecompulse.kernels.metrics.measures.base import Measure, as_expression
+from ecompulse.kernels.metrics.measures.registry import parse_measure
 
 DAY_MS: Final = 86_400_000
+Formula = Annotated[Expression, as_expression]
+
 QUARTER_MS: Final = 900_000  # all zones in use since 1990 are whole quarters of an hour from UTC
 
 _WINDOW: Final = re.compile(r"(tumbling|sliding)\s+(\S+?)(?:/(\S+))?")
@@ -77,7 +80,7 @@ def _parse_dimensions(value: object) -> Mapping[str, Expression]:
     found = {}
     for name, text in value.items():
         try:
-            found[str(name)] = parse_expression(text)
+            found[str(name)] = as_expression(text)
         except ValueError as error:
             raise ConfigError(str(name), str(error)) from None
     return dict(sorted(found.items()))
@@ -114,7 +117,7 @@ class Metric:
             raise ConfigError("windows", "one is given twice")
         if self.fill is not None and self.fill < 0:
             raise ConfigError("fill", f"must be 0 or more, not {self.fill}")
-        taken = {Kind.QUANTILES: "quantile", Kind.TOP: "rank"}.get(self.measure.kind)
+        taken = self.measure.dimension
         if taken in self.dimensions:
             raise ConfigError(f"dimensions.{taken}", "the measure adds a dimension of this name; choose another")
 

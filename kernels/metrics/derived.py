@@ -7,7 +7,8 @@ import polars as pl
 from ecompulse.kernels.event import TIME
 from ecompulse.kernels.hashing import row_id
 from ecompulse.kernels.metrics.definition import Metric, Window, duration_text
-from ecompulse.kernels.metrics.measure import parse_expression, parse_measure
+from ecompulse.kernels.metrics.measures.base import as_expression
+from ecompulse.kernels.metrics.measures.registry import parse_measure
 from ecompulse.kernels.metrics.schemas import EXACT, METRIC_SCHEMA, VALUE
 
 DATA_QUALITY: Final = "data_quality"
@@ -18,7 +19,7 @@ EPOCH: Final = "epoch"
 def quality_metric(window_ms: int) -> Metric:
     """`data_quality` as a metric that rules can watch."""
     window = Window(window_ms, window_ms)
-    dimensions = {name: parse_expression(name) for name in ("check_name", "subject")}
+    dimensions = {name: as_expression(name) for name in ("check_name", "subject")}
     return Metric(parse_measure({"ratio": ["count", "count"]}), (window,), dimensions=dimensions)
 
 

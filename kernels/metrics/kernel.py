@@ -1,6 +1,6 @@
 """Slices of each series are kept until no window needs them; windows come out behind the watermark."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -8,7 +8,8 @@ import polars as pl
 
 from ecompulse.kernels.event import TIME
 from ecompulse.kernels.hashing import row_id
-from ecompulse.kernels.metrics.measure import Kind
+from ecompulse.kernels.metrics.measures.base import Measure, Slices
+from ecompulse.kernels.metrics.measures.registry import BUILT_IN
 from ecompulse.kernels.metrics.merge import merge_plain, merge_sketches, pack, unpack
 from ecompulse.kernels.metrics.plan import Plan, Spec
 from ecompulse.kernels.metrics.say import Said, Saying, definitions
@@ -17,18 +18,17 @@ from ecompulse.kernels.metrics.schemas import (
     METRIC_SCHEMA,
     SEPARATOR,
     SERIES,
-    SKETCH_SCHEMA,
-    SLICE_SCHEMA,
     STATE_SCHEMA,
     VALUE,
+    sketch_schema,
+    slice_schema,
 )
 from ecompulse.kernels.metrics.slices import series_prefix
-from ecompulse.kernels.metrics.values import Slices, evaluate
+from ecompulse.kernels.metrics.values import evaluate
 from ecompulse.kernels.step import Change, Clock, StateView, Step, Table
 
 SLICES: Final = "slices"
 SKETCHES: Final = "sketches"
-_SKETCHED: Final = (Kind.DISTINCT, Kind.QUANTILES, Kind.TOP)
 
 
 @dataclass(frozen=True)
@@ -76,14 +76,24 @@ class CombineSlices:
     @property
     def inputs(self) -> pl.Schema:
         """Slices."""
-        return SLICE_SCHEMA
+        return slice_schema(self._measures)
+
+    @property
+    def _measures(self) -> Sequence[Measure]:
+        """How parts of the metrics are aggregated, each once."""
+        return list(dict.fromkeys(part for spec in self.specs for part in spec.parts))
+
+    @property
+    def _sketches(self) -> pl.Schema:
+        """Columns of ours are there whatever is measured: a checkpoint can gain metrics."""
+        return sketch_schema([*(measure() for measure in BUILT_IN), *self._measures])
 
     @property
     def tables(self) -> Sequence[Table]:
         """`slices` and `sketches`, by series."""
         return (
             Table(SLICES, STATE_SCHEMA, key=SERIES, due="due", expires="expires"),
-            Table(SKETCHES, SKETCH_SCHEMA, key=SERIES, expires="expires"),
+            Table(SKETCHES, self._sketches, key=SERIES, expires="expires"),
         )
 
     @property
@@ -105,7 +115,7 @@ class CombineSlices:
             return Step({"metrics": pl.DataFrame(schema=METRIC_SCHEMA)}, {SLICES: gone} if keys.len() else {})
         others = keys.filter(~keys.is_in(ripe[SERIES].implode()))
         held = pl.concat([ripe, state.lookup(SLICES, others)])
-        sketched = self._of_kinds(known, _SKETCHED)
+        sketched = self._with(known, lambda measure: bool(measure.state))
         named = known.select(SERIES, "sid", "metric")
         fresh, old, sketches = (
             frame.join(named, on=SERIES) for frame in (batch, held, state.lookup(SKETCHES, sketched[SERIES]))
@@ -132,17 +142,20 @@ class CombineSlices:
         sid = pl.int_range(pl.len(), dtype=pl.Int64)
         return split.with_columns(metric=position, sid=sid, currency=pl.when(pl.col("currency") != "").then("currency"))
 
-    def _of_kinds(self, known: pl.DataFrame, kinds: Sequence[Kind]) -> pl.DataFrame:
-        """Series of metrics with a part of such a kind."""
-        wanted = [at for at, spec in enumerate(self.specs) if set(spec.parts) & set(kinds)]
+    def _with(self, known: pl.DataFrame, has: Callable[[Measure], bool]) -> pl.DataFrame:
+        """Series of metrics with a part that is aggregated so."""
+        wanted = [at for at, spec in enumerate(self.specs) if any(has(part) for part in spec.parts)]
         return known.filter(pl.col("metric").is_in(wanted))
 
     def _merged(self, fresh: pl.DataFrame, held: pl.DataFrame, sketches: pl.DataFrame, named: pl.DataFrame) -> Slices:
         """Slices with the fresh rows added."""
-        parts = [(at, n, kind.value) for at, spec in enumerate(self.specs) for n, kind in enumerate(spec.parts)]
-        schema = {"metric": pl.Int64, "part": pl.Int8, "kind": pl.String}
+        parts = [(at, n, part.name) for at, spec in enumerate(self.specs) for n, part in enumerate(spec.parts)]
+        schema = {"metric": pl.Int64, "part": pl.Int8, "measure": pl.String}
         kinds = pl.DataFrame(parts, schema=schema, orient="row")
-        merged = merge_sketches(sketches, fresh).join(named.drop(SERIES), on="sid", how="left", maintain_order="left")
+        keeping = [measure for measure in self._measures if measure.state]
+        merged = merge_sketches(sketches, fresh, keeping).join(
+            named.drop(SERIES), on="sid", how="left", maintain_order="left"
+        )
         merged = merged.join(kinds, on=["metric", "part"], how="left", maintain_order="left")
         return Slices(merge_plain(unpack(held), fresh), merged)
 
@@ -172,12 +185,12 @@ class CombineSlices:
         kept = marks.filter(said.keep)
         heads = said.heads.join(known.select(SERIES, "sid"), on="sid")
         plain = slices.plain if kept.height == marks.height else _those(slices.plain, kept)
-        packed = pack(plain, self._of_kinds(known, (Kind.MIN, Kind.MAX))["sid"]).join(heads, on="sid")
+        packed = pack(plain, self._with(known, lambda measure: measure.extremes)["sid"]).join(heads, on="sid")
         changes = {SLICES: Change(keys, packed.select(STATE_SCHEMA.names()))}
-        sketched = self._of_kinds(known, _SKETCHED)[SERIES]
+        sketched = self._with(known, lambda measure: bool(measure.state))[SERIES]
         if sketched.len():
             rows = _those(slices.sketches, kept).join(heads, on="sid")
-            changes[SKETCHES] = Change(sketched, rows.select(SKETCH_SCHEMA.names()))
+            changes[SKETCHES] = Change(sketched, rows.select(self._sketches.names()))
         return changes
 
 

@@ -1,18 +1,17 @@
 """Partial aggregates of this step added to the slices in state."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 import polars as pl
 
-from ecompulse.kernels.metrics.measures.distinct import merge_sets
+from ecompulse.kernels.metrics.measures.base import SLICE, Measure
 from ecompulse.kernels.metrics.ranges import Line
-from ecompulse.kernels.metrics.schemas import SKETCH_SCHEMA
+from ecompulse.kernels.metrics.schemas import SERIES
 
-SLICE: Final = ("sid", "slice", "part")
 _NUMBERS: Final = ("count", "total", "low", "high")
 _NO_EXTREMES: Final = (pl.lit(None, pl.Int64).alias("low"), pl.lit(None, pl.Int64).alias("high"))
-_LISTS: Final = ("hashes", "registers", "buckets", "weights", "items", "totals")
 
 
 def unpack(held: pl.DataFrame) -> pl.DataFrame:
@@ -73,45 +72,22 @@ def _added(rows: pl.DataFrame) -> pl.DataFrame:
     return added.filter(~pl.col("again").shift(1, fill_value=False)).drop("again")
 
 
-def merge_sketches(held: pl.DataFrame, fresh: pl.DataFrame) -> pl.DataFrame:
-    """Sketches per slice: `SLICE` and lists; sorted by part, sid, slice. Slices without fresh rows are not opened."""
-    told = pl.any_horizontal(pl.col(name).is_not_null() for name in ("hashes", "registers", "buckets", "item"))
-    fresh = fresh.filter(told)
+def merge_sketches(held: pl.DataFrame, fresh: pl.DataFrame, measures: Sequence[Measure]) -> pl.DataFrame:
+    """Sketches per slice: `SLICE` and what `measures` keep; sorted by part, sid, slice.
+
+    Slices without fresh rows are not opened.
+    """
+    schema = pl.Schema(
+        {name: dtype for name, dtype in held.schema.items() if name not in (SERIES, "metric", "expires")}
+    )
+    names = [*SLICE, *(name for name in schema if name not in SLICE)]
+    told = {"item", *(name for measure in measures for name in measure.slices)} & set(fresh.columns)
+    fresh = fresh.filter(pl.any_horizontal(pl.col(name).is_not_null() for name in sorted(told)))
     if fresh.is_empty():
-        return held.select(*SLICE, *_LISTS).sort("part", "sid", "slice")
+        return held.select(names).sort("part", "sid", "slice")
     touched = fresh.select(SLICE).unique()
-    still = held.join(touched, on=SLICE, how="anti").select(*SLICE, *_LISTS)
+    still = held.join(touched, on=SLICE, how="anti").select(names)
     opened = held.join(touched, on=SLICE, how="semi")
-    parts = [still, _sets(opened, fresh), _buckets(opened, fresh), _items(opened, fresh)]
-    merged = pl.concat([pl.DataFrame(schema=_schema()), *parts], how="diagonal")
-    return merged.select(*SLICE, *_LISTS).sort("part", "sid", "slice")
-
-
-def _schema() -> pl.Schema:
-    return pl.Schema({"sid": pl.Int64(), **{n: d for n, d in SKETCH_SCHEMA.items() if n not in ("series", "expires")}})
-
-
-def _sets(held: pl.DataFrame, fresh: pl.DataFrame) -> pl.DataFrame:
-    has = pl.col("hashes").is_not_null() | pl.col("registers").is_not_null()
-    columns = (*SLICE, "hashes", "registers")
-    rows = pl.concat([held.filter(has).select(columns), fresh.filter(has).select(columns)])
-    return merge_sets(rows, SLICE) if rows.height else rows
-
-
-def _buckets(held: pl.DataFrame, fresh: pl.DataFrame) -> pl.DataFrame:
-    has = pl.col("buckets").is_not_null()
-    columns = (*SLICE, "buckets", "weights")
-    rows = pl.concat([held.filter(has).select(columns), fresh.filter(has).select(columns)])
-    if rows.is_empty():
-        return rows
-    counts = rows.explode("buckets", "weights").group_by(*SLICE, "buckets").agg(pl.col("weights").sum())
-    return counts.sort(*SLICE, "buckets").group_by(SLICE, maintain_order=True).agg("buckets", "weights")
-
-
-def _items(held: pl.DataFrame, fresh: pl.DataFrame) -> pl.DataFrame:
-    old = held.filter(pl.col("items").is_not_null()).select(*SLICE, "items", "totals", "weights")
-    old = old.explode("items", "totals", "weights")
-    new = fresh.filter(pl.col("item").is_not_null())
-    new = new.select(*SLICE, items="item", totals="total", weights="count")
-    sums = pl.concat([old, new]).group_by(*SLICE, "items").agg(pl.col("totals", "weights").sum())
-    return sums.sort(*SLICE, "items").group_by(SLICE, maintain_order=True).agg("items", "totals", "weights")
+    parts = [still, *(measure.merge(opened, fresh) for measure in measures)]
+    merged = pl.concat([pl.DataFrame(schema=schema), *parts], how="diagonal")
+    return merged.select(names).sort("part", "sid", "slice")

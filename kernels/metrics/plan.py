@@ -6,30 +6,8 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from ecompulse.kernels.metrics.definition import Window
-from ecompulse.kernels.metrics.measure import Kind
-
-
-@dataclass(frozen=True)
-class Aggregate:
-    """A part of a measure, compiled.
-
-    Attributes:
-        kind: `count sum mean min max distinct quantiles top`.
-        value: Int64 (String for `distinct` and `top`), or None for a count of rows.
-        scale: decimals of `value`: 4 for amounts, 0 else.
-        condition: of which rows; None = all.
-        types: event types for which the condition can hold; None = any.
-        label: equal for equal aggregates.
-        by: of a ranking, what ranks (`count` or `sum`).
-    """
-
-    kind: Kind
-    value: pl.Expr | None
-    scale: int
-    condition: pl.Expr | None
-    types: frozenset[str] | None
-    label: tuple[str, ...]
-    by: "Aggregate | None" = None
+from ecompulse.kernels.metrics.measures.base import Aggregate, Measure
+from ecompulse.kernels.metrics.schemas import SLICE_SCHEMA
 
 
 @dataclass(frozen=True)
@@ -39,14 +17,11 @@ class Spec:
     Attributes:
         name: as the output shows it.
         mark: 12 digits that change with the definition: state of another definition is left to expire.
-        kind: of the measure.
-        parts: kinds of its parts.
+        measure: what it is worth, without its parts.
+        parts: how the rows of each of its parts are aggregated.
         scales: decimals of its parts.
         slice_ms: length of a slice.
         windows: what it is shown over.
-        at: probabilities of quantiles, as text.
-        k: rows of a ranking.
-        per: ms, of a rate.
         lag: ms.
         fill: windows.
         early: whether open windows are shown.
@@ -56,14 +31,11 @@ class Spec:
 
     name: str
     mark: str
-    kind: Kind
-    parts: tuple[Kind, ...]
+    measure: Measure
+    parts: tuple[Measure, ...]
     scales: tuple[int, ...]
     slice_ms: int
     windows: tuple[Window, ...]
-    at: tuple[str, ...]
-    k: int
-    per: int
     lag: int
     fill: int
     early: bool
@@ -73,7 +45,7 @@ class Spec:
     @property
     def bounded(self) -> bool:
         """Whether it can have any number of series or items."""
-        return bool(self.dimensions) or self.kind is Kind.TOP
+        return bool(self.dimensions) or self.measure.unbounded
 
 
 @dataclass(frozen=True)
@@ -106,12 +78,14 @@ class Plan:
         timezone: IANA name, of windows of whole days.
         lateness: ms for which a window that is out is still revised.
         skipped: metric -> why it cannot be computed of this stream.
+        slices: schema of partial aggregates of all metrics, those computed elsewhere too.
     """
 
     metrics: tuple[Bound, ...]
     timezone: str = "UTC"
     lateness: int = 0
     skipped: Mapping[str, str] = field(default_factory=dict)
+    slices: pl.Schema = field(default_factory=lambda: SLICE_SCHEMA)
 
     @property
     def specs(self) -> tuple[Spec, ...]:

@@ -36,6 +36,12 @@ class Line(NamedTuple):
             raise OverflowError(f"{owners} series over {span} ms are too many for one step; use more shards")
         return Line(owner * span + (time - origin), origin, span)
 
+    @staticmethod
+    def windows(rows: pl.DataFrame, windows: pl.DataFrame) -> Ranges:
+        """Rows (`sid`, `slice`, sorted by these) of each window (`sid`, `start`, `end`)."""
+        line = Line.of(rows["sid"].to_numpy(), rows["slice"].to_numpy())
+        return line.ranges(windows["sid"].to_numpy(), windows["start"].to_numpy(), windows["end"].to_numpy())
+
     def ranges(self, owner: Ints, start: Ints, stop: Ints) -> Ranges:
         """Rows of each owner with start <= time < stop."""
         low, high = (np.clip(bound - self.origin, 0, self.span - 1) for bound in (start, stop))

@@ -1,17 +1,14 @@
 """Before the shuffle: a batch of events becomes a few partial aggregates per series and slice of time."""
 
-from collections.abc import Sequence
 from typing import Final
 
 import polars as pl
 
 from ecompulse.kernels.hashing import row_id
 from ecompulse.kernels.metrics.calendar import last_end
-from ecompulse.kernels.metrics.measure import Kind
-from ecompulse.kernels.metrics.measures.distinct import EXACT_LIMIT, hashed, merge_sets
-from ecompulse.kernels.metrics.measures.quantiles import buckets_of
-from ecompulse.kernels.metrics.plan import Aggregate, Bound, Plan, Spec
-from ecompulse.kernels.metrics.schemas import SEPARATOR, SLICE_SCHEMA
+from ecompulse.kernels.metrics.measures.base import Aggregate
+from ecompulse.kernels.metrics.plan import Bound, Plan, Spec
+from ecompulse.kernels.metrics.schemas import SEPARATOR
 from ecompulse.kernels.rows import millis
 from ecompulse.kernels.step import END_OF_TIME, Clock
 
@@ -20,17 +17,16 @@ _AT: Final = "_at"
 _CURRENCY: Final = "_currency"
 _DIMENSION: Final = "_dimension_"
 _SLICE: Final = "slice"
-_SET: Final = ("series", "slice", "part")
 
 
 def to_slices(events: pl.DataFrame, plan: Plan) -> pl.DataFrame:
-    """Partial aggregates (SLICE_SCHEMA) of a batch, for every metric; rows in no particular order.
+    """Partial aggregates (`plan.slices`) of a batch, for every metric; rows in no particular order.
 
     Events must have the columns `plan.columns`. An event counts in each metric whose filter it passes; whether
     it comes too late for some is decided behind the shuffle, slice by slice (see `late_rows`).
     """
     if events.is_empty() or not plan.metrics:
-        return pl.DataFrame(schema=SLICE_SCHEMA)
+        return pl.DataFrame(schema=plan.slices)
     work = events.select(*sorted(plan.columns), millis().alias(_AT))
     frames: dict[frozenset[str] | None, pl.DataFrame] = {None: work}
     groups: dict[tuple[object, ...], pl.DataFrame] = {}
@@ -40,8 +36,10 @@ def to_slices(events: pl.DataFrame, plan: Plan) -> pl.DataFrame:
             if part.types not in frames:
                 frames[part.types] = work.filter(pl.col("event_type").is_in(sorted(part.types or ())))
             parts += _rows(bound, number, frames[part.types], groups)
-    found = pl.concat([pl.DataFrame(schema=SLICE_SCHEMA), *parts], how="diagonal")
-    return _without_large_sets(found)
+    found = pl.concat([pl.DataFrame(schema=plan.slices), *parts], how="diagonal")
+    for measure in {part for bound in plan.metrics for part in bound.spec.parts}:
+        found = measure.shrink(found)
+    return found
 
 
 def _rows(
@@ -78,37 +76,8 @@ def _scoped(bound: Bound, part: Aggregate, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _aggregate(bound: Bound, part: Aggregate, frame: pl.DataFrame) -> pl.DataFrame:
-    """Keys and the columns of SLICE_SCHEMA that the kind of aggregate has."""
-    rows, keys = _scoped(bound, part, frame), _keys(bound)
-    value, size = pl.col("value"), pl.len().cast(pl.Int64).alias("count")
-    if part.kind is Kind.COUNT:
-        return rows.group_by(keys).agg(size if part.value is None else value.sum().alias("count"))
-    if part.kind in (Kind.SUM, Kind.MEAN):
-        total = value.cast(pl.Int128).sum().alias("total")
-        return rows.group_by(keys).agg(value.count().cast(pl.Int64).alias("count"), total)
-    if part.kind is Kind.MIN:
-        return rows.group_by(keys).agg(size, value.min().alias("low"))
-    if part.kind is Kind.MAX:
-        return rows.group_by(keys).agg(size, value.max().alias("high"))
-    if part.kind is Kind.DISTINCT:
-        return rows.group_by(keys).agg(size, hashed(value).unique().drop_nulls().alias("hashes"))
-    return _buckets(rows, keys) if part.kind is Kind.QUANTILES else _items(rows, keys, by="by" in rows.columns)
-
-
-def _buckets(rows: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
-    known = rows.filter(pl.col("value").is_not_null())
-    counted = known.with_columns(buckets_of(known["value"])).group_by(*keys, "bucket").agg(weight=pl.len())
-    lists = counted.group_by(keys).agg(buckets=pl.col("bucket"), weights=pl.col("weight").cast(pl.Int64))
-    sizes = rows.group_by(keys).agg(pl.len().cast(pl.Int64).alias("count"))
-    return pl.concat([sizes, lists], how="diagonal")
-
-
-def _items(rows: pl.DataFrame, keys: Sequence[str], *, by: bool) -> pl.DataFrame:
-    total = pl.col("by").cast(pl.Int128).sum() if by else pl.len().cast(pl.Int128)
-    known = rows.filter(pl.col("value").is_not_null()).group_by(*keys, item="value")
-    items = known.agg(total.alias("total"), pl.len().cast(pl.Int64).alias("count"))
-    sizes = rows.group_by(keys).agg(pl.len().cast(pl.Int64).alias("count"))
-    return pl.concat([sizes, items], how="diagonal")
+    """Keys and the columns of `plan.slices` that the measure has."""
+    return part.measure.partial(_scoped(bound, part, frame), _keys(bound))
 
 
 def series_prefix(spec: Spec) -> str:
@@ -121,16 +90,6 @@ def _series(spec: Spec, bound: Bound) -> pl.Expr:
     dimensions = [pl.col(f"{_DIMENSION}{name}").alias(name) for name in bound.dimensions]
     shown = pl.struct(dimensions).struct.json_encode() if dimensions else pl.lit("{}")
     return pl.concat_str(pl.lit(series_prefix(spec)), currency, shown, separator=SEPARATOR)
-
-
-def _without_large_sets(rows: pl.DataFrame) -> pl.DataFrame:
-    """Large sets of hashes become registers before they are shuffled."""
-    large = (pl.col("hashes").list.len() > EXACT_LIMIT).fill_null(value=False)
-    if not rows.select(large.any()).item():
-        return rows
-    chosen = rows.filter(large)
-    packed = merge_sets(chosen, _SET).join(chosen.drop("hashes", "registers"), on=_SET)
-    return pl.concat([rows.filter(~large), packed.select(rows.columns)])
 
 
 def late_rows(events: pl.DataFrame, clock: Clock, plan: Plan) -> pl.DataFrame:

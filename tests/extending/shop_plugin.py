@@ -1,4 +1,4 @@
-"""What a user's own module may hold: a step, a source, a sink and a store, each registered by one line at its end.
+"""What a user's own module may hold: a step, a measure, a source, a sink and a store, each registered by one line.
 
 Nothing of the package is changed for it. `--plugin=shop_plugin` loads it.
 """
@@ -22,6 +22,8 @@ from ecompulse.io.sources import SourceContext
 from ecompulse.io.stores import LocalStore, StoreContext
 from ecompulse.kernels.enrich.step import Opened, Step, status_column
 from ecompulse.kernels.event import RAW_SCHEMA
+from ecompulse.kernels.metrics.measures.base import SLICE, UNIT, Columns, Measure, half_even
+from ecompulse.kernels.metrics.ranges import Ranges, sums
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,35 @@ class CalendarStep(Step):
             calendar_weekday=pl.when(self.enabled).then(day.dt.weekday()),
             calendar_holiday=pl.when(self.enabled).then(day.cast(pl.String).is_in(self.holidays)),
         ).with_columns(pl.lit("ok" if self.enabled else "off").alias(status_column(self.name)))
+
+
+class Variance(Measure):
+    """`variance: expression`, of the population; null in a window without values."""
+
+    name: ClassVar[str] = "variance"
+    slices: ClassVar[Columns] = {"squares": pl.Int128()}
+    state: ClassVar[Columns] = slices
+
+    def partial(self, rows: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
+        """Count, sum, and sum of squares."""
+        value = pl.col("value")
+        squares = (value.cast(pl.Int128) * value.cast(pl.Int128)).sum().alias("squares")
+        total = value.cast(pl.Int128).sum().alias("total")
+        return rows.group_by(keys).agg(value.count().cast(pl.Int64).alias("count"), total, squares)
+
+    def merge(self, held: pl.DataFrame, fresh: pl.DataFrame) -> pl.DataFrame:
+        """Added."""
+        rows = pl.concat([part.select(*SLICE, *self.state) for part in (held, fresh)])
+        return rows.filter(pl.col("squares").is_not_null()).group_by(SLICE).agg(pl.col("squares").sum())
+
+    def over(self, sketches: pl.DataFrame, windows: Ranges) -> Mapping[str, pl.Series]:
+        """The sum of squares."""
+        return {"squares": sums(sketches["squares"], windows)}
+
+    def units(self) -> pl.Expr:
+        """Mean of squares less the square of the mean."""
+        size, total, scaled = pl.col("size"), pl.col("total"), pl.col("scaled").cast(pl.Int128)
+        return half_even((size * pl.col("squares") - total * total) * scaled * scaled, size * size * UNIT)
 
 
 @dataclass(frozen=True)
@@ -152,6 +183,7 @@ def open_vault(uri: str, context: StoreContext) -> VaultStore:
 
 
 eco.register_step(CalendarStep)
+eco.register_measure(Variance)
 eco.register_source("queue", open_queue)
 eco.register_sink("parquet", open_parquet)
 eco.register_store("vault", open_vault)

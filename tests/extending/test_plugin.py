@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import sys
 from pathlib import Path
+from statistics import pvariance
 
 import polars as pl
 import pytest
@@ -14,6 +15,7 @@ from ecompulse.cli.plugins import PLUGINS
 from ecompulse.epochs.steps import Step
 from ecompulse.io.schemes import Schemes
 from ecompulse.kernels.enrich import enrichment
+from ecompulse.kernels.metrics.measures.parse import MEASURES
 from support.marks import nightly
 from support.process import Shop, command, events, write_lines
 from support.script import comparable
@@ -31,6 +33,7 @@ def outside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PLUGINS, "")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     monkeypatch.setattr(enrichment, "STEPS", list(enrichment.STEPS))
+    monkeypatch.delitem(MEASURES, "variance", raising=False)
     for module in ("ecompulse.io.sources", "ecompulse.io.sinks.registry", "ecompulse.io.stores"):
         __import__(module)
         for known in vars(sys.modules[module]).values():
@@ -102,6 +105,49 @@ def test_a_lake_and_a_checkpoint_of_before_gain_a_step(tmp_path):
     assert before["calendar_status"].null_count() == 90
     assert after["calendar_status"].unique().to_list() == ["ok"]
     assert after["calendar_holiday"].all()
+
+
+def test_a_checkpoint_of_before_gains_a_measure(tmp_path):
+    inbox = tmp_path / "in"
+    rows = list(events(900))
+    write_lines(inbox / "1.jsonl", rows[:450])
+    shop = Shop(tmp_path, inbox, ("--num_shards=2", "--progress=none"), job="realtime_metrics")
+    metrics = tmp_path / "metrics.yaml"
+    before = "people: {measure: {distinct: user_id}, windows: [tumbling 10m], dimensions: [event_type]}"
+    metrics.write_text(f"metrics: {{{before}}}")
+    assert shop.run_here(f"--metrics={metrics}") == (0, "")
+    write_lines(inbox / "2.jsonl", rows[450:])
+    metrics.write_text(
+        f"metrics: {{{before}, spread: {{measure: {{variance: price}}, windows: [tumbling 10m],"
+        " dimensions: [event_type]}, many: {measure: {variance: quantity}, windows: [tumbling 10m]}}"
+    )
+    assert shop.run_here(PLUGIN, f"--metrics={metrics}", "--drain") == (0, "")
+    found = shop.tables()["lake metrics"].filter(pl.col("metric").is_in(["spread", "many"]) & pl.col("final"))
+    seen: dict[tuple[str, str], list[float]] = {}
+    for event in map(json.loads, rows[450:]):
+        if event["price"] != "cheap" and event["event_time"][11:15] > "00:3":  # windows that only the second run saw
+            key = event["event_time"][:15], event["event_type"]
+            seen.setdefault(key, []).append(event["price"])
+    assert len(seen) > 5
+    for (minutes, kind), prices in seen.items():
+        window = pl.col("window_start").dt.strftime("%Y-%m-%dT%H:%M").str.starts_with(minutes)
+        told = found.filter(window, pl.col("metric") == "spread", pl.col("dimensions") == f'{{"event_type":"{kind}"}}')
+        assert float(told["value"].item()) == pytest.approx(pvariance(prices), abs=1e-4)
+    assert found.filter(pl.col("metric") == "many")["value"].null_count() >= 3
+
+
+def test_a_measure_of_ones_own_is_one_whatever_the_cut(tmp_path):
+    source = write_lines(tmp_path / "in" / "rows.jsonl", events(900))
+    metrics = tmp_path / "metrics.yaml"
+    metrics.write_text("metrics: {spread: {measure: {variance: price}, windows: [sliding 10m/5m]}}")
+    flags = (PLUGIN, f"--metrics={metrics}", "--drain", "--progress=none", "--watermark_delay=30s")
+    found = []
+    for cut, shards in ((10_000, 1), (170, 3)):
+        shop = Shop(tmp_path / str(cut), source, flags, job="realtime_metrics")
+        assert shop.run_here(f"--max_records_per_epoch={cut}", f"--num_shards={shards}") == (0, "")
+        rows = shop.tables()["lake metrics"].filter(pl.col("metric") == "spread", pl.col("final"))
+        found.append(rows.sort("window_start"))
+    assert_frame_equal(*found)
 
 
 @pytest.mark.parametrize(

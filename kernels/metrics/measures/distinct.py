@@ -4,15 +4,17 @@ Both depend on the set of values alone, not on order, cut or machine: xxHash3 wi
 take the greatest. A set becomes registers when it has more than `EXACT_LIMIT` members, in whichever step that is.
 """
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 import polars_hash as _plh  # noqa: F401  # registers the `nchash` namespace of expressions
 
+from ecompulse.kernels.metrics.measures.base import SLICE, UNIT, Columns, Measure, count_of_rows
 from ecompulse.kernels.metrics.ranges import Ranges, flat_rows
+from ecompulse.kernels.metrics.typed import Typed
 
 EXACT_LIMIT: Final = 1024
 PRECISION: Final = 12
@@ -29,6 +31,52 @@ _CHUNK: Final = 4096  # rows of registers at a time: 16 MB
 
 Matrix = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
+
+
+class Distinct(Measure):
+    """`distinct: expression`: exact up to `EXACT_LIMIT` values in each slice, else estimated, with a bound."""
+
+    name: ClassVar[str] = "distinct"
+    plain: ClassVar[bool] = True
+    slices: ClassVar[Columns] = {"hashes": pl.List(pl.UInt64), "registers": pl.List(pl.UInt8)}
+    state: ClassVar[Columns] = slices
+
+    def column(self, found: Typed, text: str) -> tuple[pl.Expr, int]:  # noqa: ARG002
+        """Text."""
+        return found.expr.cast(pl.String), 0
+
+    def partial(self, rows: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
+        """The set of hashes."""
+        hashes = hashed(pl.col("value")).unique().drop_nulls().alias("hashes")
+        return rows.group_by(keys).agg(count_of_rows(), hashes)
+
+    def shrink(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Large sets become registers."""
+        large = (pl.col("hashes").list.len() > EXACT_LIMIT).fill_null(value=False)
+        if not rows.select(large.any()).item():
+            return rows
+        chosen, names = rows.filter(large), ("series", "slice", "part")
+        packed = merge_sets(chosen, names).join(chosen.drop("hashes", "registers"), on=names)
+        return pl.concat([rows.filter(~large), packed.select(rows.columns)])
+
+    def merge(self, held: pl.DataFrame, fresh: pl.DataFrame) -> pl.DataFrame:
+        """One set per slice."""
+        has = pl.col("hashes").is_not_null() | pl.col("registers").is_not_null()
+        rows = pl.concat([part.filter(has).select(*SLICE, *self.state) for part in (held, fresh)])
+        return merge_sets(rows, SLICE) if rows.height else rows
+
+    def over(self, sketches: pl.DataFrame, windows: Ranges) -> Mapping[str, pl.Series]:
+        """`distinct` and `error`."""
+        counts, errors = count_distinct(sketches.with_columns(owner="sid"), windows)
+        return {"distinct": pl.Series(counts), "error": pl.Series(errors)}
+
+    def units(self) -> pl.Expr:
+        """The estimate."""
+        return pl.col("distinct").cast(pl.Int128) * UNIT
+
+    def off(self) -> pl.Expr:
+        """Three standard errors, 0 if it is exact."""
+        return pl.col("error").cast(pl.Int128) * UNIT
 
 
 def hashed(value: pl.Expr) -> pl.Expr:

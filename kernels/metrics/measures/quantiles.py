@@ -4,18 +4,109 @@ A DDSketch (Masson, Rim and Lee, VLDB 2019) over integers: bucket edges are comp
 equal on every machine; a bucket of small numbers holds one number and is exact. Merging adds counts.
 """
 
-from typing import Final
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import ClassVar, Final, Self
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from ecompulse.kernels.metrics.ranges import Ranges, flat_rows
+from ecompulse.kernels.config import ConfigError
+from ecompulse.kernels.metrics.expressions import Expression
+from ecompulse.kernels.metrics.measures.base import (
+    SLICE,
+    Columns,
+    Described,
+    Measure,
+    Part,
+    Slices,
+    as_expression,
+    count_of_rows,
+    decimal_text,
+    half_even,
+)
+from ecompulse.kernels.metrics.ranges import Line, Ranges, flat_rows
 
 ALPHA: Final = 0.01
 """Greatest relative error of an estimate."""
 
 _GROWTH: Final = (101, 99)  # (1 + ALPHA) / (1 - ALPHA)
+
+
+@dataclass(frozen=True)
+class AtOptions:
+    """Beside `quantiles`.
+
+    Attributes:
+        at: probabilities.
+    """
+
+    at: tuple[Decimal, ...] = (Decimal("0.5"), Decimal("0.95"), Decimal("0.99"))
+
+    def __post_init__(self) -> None:
+        if not self.at or not all(0 <= q <= 1 for q in self.at):
+            raise ConfigError("at", "give probabilities from 0 to 1")
+        if len(set(self.at)) < len(self.at):
+            raise ConfigError("at", "a probability is given twice")
+
+
+@dataclass(frozen=True)
+class Quantiles(Measure):
+    """`quantiles: expression`, `at` some probabilities: a row for each, told apart by the dimension `quantile`.
+
+    Attributes:
+        at: probabilities.
+    """
+
+    name: ClassVar[str] = "quantiles"
+    options: ClassVar[type] = AtOptions
+    dimension: ClassVar[str | None] = "quantile"
+    slices: ClassVar[Columns] = {"buckets": pl.List(pl.Int64), "weights": pl.List(pl.Int64)}
+    state: ClassVar[Columns] = slices
+    at: tuple[Decimal, ...] = ()
+
+    @classmethod
+    def read(cls, given: object, where: Expression | None, options: AtOptions) -> Self:
+        """Of numbers."""
+        return cls((Part(cls(), as_expression(given), where),), options.at)
+
+    def partial(self, rows: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
+        """Rows per bucket."""
+        known = rows.filter(pl.col("value").is_not_null())
+        counted = known.with_columns(buckets_of(known["value"])).group_by(*keys, "bucket").agg(weight=pl.len())
+        lists = counted.group_by(keys).agg(buckets=pl.col("bucket"), weights=pl.col("weight").cast(pl.Int64))
+        return pl.concat([rows.group_by(keys).agg(count_of_rows()), lists], how="diagonal")
+
+    def merge(self, held: pl.DataFrame, fresh: pl.DataFrame) -> pl.DataFrame:
+        """Weights of equal buckets added."""
+        has = pl.col("buckets").is_not_null()
+        rows = pl.concat([part.filter(has).select(*SLICE, *self.state) for part in (held, fresh)])
+        if rows.is_empty():
+            return rows
+        counts = rows.explode("buckets", "weights").group_by(*SLICE, "buckets").agg(pl.col("weights").sum())
+        return counts.sort(*SLICE, "buckets").group_by(SLICE, maintain_order=True).agg("buckets", "weights")
+
+    def rows(self, windows: pl.DataFrame, slices: Slices, specs: Sequence[Described]) -> pl.DataFrame:
+        """A row per window and probability, null where the window has no values."""
+        sketches = slices.of_measure(self.name)
+        frames, texts = [], tuple(decimal_text(q) for q in self.at)
+        for (at,), chosen in windows.group_by("metric", maintain_order=True):
+            assert isinstance(at, int)  # noqa: S101  # a position in specs
+            wanted = chosen.with_row_index("window_at").with_columns(pl.col("window_at").cast(pl.Int64))
+            asked = wanted.join(pl.DataFrame({"quantile": texts}), how="cross")
+            found = quantiles(sketches, Line.windows(sketches, chosen), texts)
+            estimate, bound = representative(found["bucket"].to_numpy())
+            unit = pl.lit(10 ** specs[at].scales[0], pl.Int128)
+            found = found.with_columns(estimate, bound).with_columns(
+                value=half_even(pl.col("estimate"), unit), error=(pl.col("bound") + unit - 1) // unit
+            )
+            found = found.rename({"window": "window_at"})
+            frames.append(asked.join(found, on=["window_at", "quantile"], how="left", maintain_order="left"))
+        member = pl.format('"quantile":"{}"', "quantile")
+        nothing = pl.lit(None, pl.Int128)
+        return pl.concat(frames).with_columns(numerator=nothing, denominator=nothing, extra=member, slot=member)
 
 
 def _edges() -> npt.NDArray[np.int64]:
