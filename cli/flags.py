@@ -14,6 +14,7 @@ from ecompulse.cli import values
 from ecompulse.cli.beam_flags import beam_flags
 from ecompulse.epochs.errors import UserError
 from ecompulse.kernels.config import ConfigError, parse_yaml
+from ecompulse.kernels.durations import EXAMPLES, duration_text
 
 WIDTH: Final = 80
 """Columns of --help at the most."""
@@ -136,8 +137,7 @@ def _parser(program: str, summary: str, flags: Sequence[Flag]) -> argparse.Argum
         description=summary,
         allow_abbrev=False,
         formatter_class=lambda prog: argparse.HelpFormatter(prog, width=WIDTH, max_help_position=26),
-        epilog="DURATION is 250ms, 10s, 5m, 1h or 7d. Any other flag is Beam's own; what follows -- goes to Beam "
-        "unread.",
+        epilog=f"DURATION is {EXAMPLES}. Any other flag is Beam's own; what follows -- goes to Beam unread.",
     )
     parser.add_argument("--version", action="version", version=f"ecompulse {version('ecompulse')}")
     groups: dict[str, Any] = {}
@@ -172,7 +172,9 @@ def _shown(flag: Flag) -> str:
         return flag.shown
     if flag.switch:
         return "off"
-    return "none" if flag.default in (None, ()) else str(flag.default)
+    if flag.default in (None, ()):
+        return "none"
+    return duration_text(flag.default) if flag.parse in (values.duration, values.lasting) else str(flag.default)
 
 
 def _typed(flag: Flag) -> Callable[[str], Any]:

@@ -202,22 +202,19 @@ class Outputs:
 class Time:
     """Event time and the clock."""
 
-    watermark_delay: int = flag(
-        TIME, "how far events of a partition may be out of order", 600_000, parse=duration, shown="10m"
-    )
+    watermark_delay: int = flag(TIME, "how far events of a partition may be out of order", 600_000, parse=duration)
     idle_after: int = flag(
         TIME,
         "silence after which a source that was read to its end stops holding the watermark",
         60_000,
         parse=duration,
-        shown="1m",
     )
     idle_advance: bool = switch(TIME, "move the watermark with the clock once all sources are idle")
     accept_clock: bool = switch(
         TIME, "believe the machine's clock though the last epoch, or a file's time, contradicts it"
     )
     timezone: str = flag(TIME, "IANA zone of days, weeks and the same time yesterday", "UTC", parse=zone)
-    quality_window: int = flag(TIME, "window of data_quality", 3_600_000, parse=duration, shown="1h")
+    quality_window: int = flag(TIME, "window of data_quality", 3_600_000, parse=duration)
 
 
 @dataclass(frozen=True)
@@ -293,7 +290,6 @@ class Running:
         600_000,
         parse=duration,
         metavar="DURATION",
-        shown="10m",
     )
     runner: str = flag(
         RUN,

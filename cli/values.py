@@ -2,21 +2,16 @@
 
 import re
 from math import isfinite
-from typing import Final
 from urllib.parse import urlsplit
 
 from ecompulse.io.kafka.start import parse_start
+from ecompulse.kernels.durations import parse_duration
 from ecompulse.kernels.zones import is_zone
-
-_UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
 def duration(text: str) -> int:
-    """`250ms`, `10s`, `5m`, `1h`, `7d` as ms."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", text.strip())
-    if not match:
-        raise ValueError(f"{text!r} is no duration; write 250ms, 10s, 5m, 1h or 7d")
-    return round(float(match[1]) * _UNITS[match[2]])
+    """A duration, ms."""
+    return parse_duration(text)
 
 
 def count(text: str) -> int:

@@ -19,14 +19,14 @@ from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get
 
 import yaml
 
+from ecompulse.kernels.durations import parse_duration
+
 T = TypeVar("T")
 
 _NAMES: Final = {
     str: "text", int: "a whole number", float: "a number", bool: "true or false", Decimal: "a decimal number",
     type(None): "null", dict: "a mapping", list: "a list",
 }  # fmt: skip
-_UNITS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}  # ms
-_DURATION: Final = re.compile(r"(\d+)\s*(ms|s|m|h|d)")
 _MISREAD: Final = re.compile(r"\b(alias|tag) '.*'")
 """What YAML took for an alias or a tag may be a secret that nobody quoted."""
 
@@ -55,20 +55,6 @@ def nearest(word: str, known: Iterable[str]) -> str:
     if close:
         return f", did you mean {close[0]}?"
     return f"; known: {', '.join(options)}" if options else ""
-
-
-def parse_duration(value: object) -> int:
-    """Milliseconds of a duration such as `90s`, `10m`, `1d`, `250ms` or `0`.
-
-    Raises:
-        ValueError: for anything else.
-    """
-    found = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
-    if found:
-        return int(found[1]) * _UNITS[found[2]]
-    if value in ("0", 0) and not isinstance(value, bool):
-        return 0
-    raise ValueError(f"{value!r} is not a duration such as 250ms, 90s, 10m, 2h, 1d")
 
 
 Duration = Annotated[int, parse_duration]

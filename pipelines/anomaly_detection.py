@@ -63,19 +63,16 @@ class AnomalySettings(KpiSettings):
         metavar="URI",
     )
     label_horizon: int = flag(
-        FRAUD, "after which a transaction without label is legitimate", 30 * DAY_MS, parse=duration, shown="30d"
+        FRAUD, "after which a transaction without label is legitimate", 30 * DAY_MS, parse=duration
     )
     label_wait: int = flag(
         FRAUD,
         "from a label's time until it counts: as long as labels may take to be read",
         DAY_MS,
         parse=duration,
-        shown="1d",
     )
-    learn_every: int = flag(FRAUD, "event time between versions of the models", 600_000, parse=duration, shown="10m")
-    refit_every: int = flag(
-        FRAUD, "event time between looks at whether trees are grown anew", DAY_MS, parse=duration, shown="1d"
-    )
+    learn_every: int = flag(FRAUD, "event time between versions of the models", 600_000, parse=duration)
+    refit_every: int = flag(FRAUD, "event time between looks at whether trees are grown anew", DAY_MS, parse=duration)
     features: str | None = flag(
         FRAUD,
         "YAML file of the entities and what is computed of them",

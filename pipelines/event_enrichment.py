@@ -34,16 +34,13 @@ class EnrichmentSettings(DedupSettings):
     product_updates: str | None = flag(
         JOINS, "files of changes to products: product_id, updated_at, columns", metavar="URI"
     )
-    join_wait: int = flag(
-        JOINS, "event time to wait for versions; 0s takes the best known now", 0, parse=duration, shown="0s"
-    )
+    join_wait: int = flag(JOINS, "event time to wait for versions; 0s takes the best known now", 0, parse=duration)
     match_payments: bool = switch(JOINS, "join purchase lines with the payment of their order")
     payment_bound: int = flag(
         JOINS,
         "event time between a purchase line and its payment at the most",
         900_000,
         parse=duration,
-        shown="15m",
     )
 
     @property

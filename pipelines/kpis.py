@@ -50,14 +50,12 @@ class KpiSettings(MetricSettings):
         "how long an incident lasts before it is taken for a new regime",
         _DEFAULTS.settle_after,
         parse=lasting,
-        shown="3h",
     )
     silence_after: int = flag(
         KPI,
         "time without a window after which a series is silent",
         _DEFAULTS.silence_after,
         parse=lasting,
-        shown="30m",
     )
 
     @property

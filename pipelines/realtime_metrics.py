@@ -55,7 +55,6 @@ class MetricSettings(VisitorSettings):
         "how long, after the watermark, a window that is out is still revised",
         600_000,
         parse=duration,
-        shown="10m",
     )
     max_series: int = flag(
         METRICS, "series of a metric per day; the rest is __other__", 10_000, parse=count, metavar="SERIES"
@@ -63,9 +62,7 @@ class MetricSettings(VisitorSettings):
     fill: int = flag(
         METRICS, "windows without data that a series still shows after its last", 10, parse=whole, metavar="WINDOWS"
     )
-    session_gap: int = flag(
-        METRICS, "silence that ends a visit (sessions_started)", 1_800_000, parse=duration, shown="30m"
-    )
+    session_gap: int = flag(METRICS, "silence that ends a visit (sessions_started)", 1_800_000, parse=duration)
 
 
 @dataclass(frozen=True)

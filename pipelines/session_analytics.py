@@ -38,11 +38,8 @@ class SessionSettings(VisitorSettings):
         "silence that ends a session; a distance equal to it starts a new one",
         1_800_000,
         parse=duration,
-        shown="30m",
     )
-    session_max: int = flag(
-        SESSIONS, "longest session, 0s for any; a longer one is cut", 86_400_000, parse=duration, shown="24h"
-    )
+    session_max: int = flag(SESSIONS, "longest session, 0s for any; a longer one is cut", 86_400_000, parse=duration)
     session_updates: bool = switch(SESSIONS, "early revisions of open sessions")
     funnel: str | None = flag(
         SESSIONS,
@@ -53,9 +50,7 @@ class SessionSettings(VisitorSettings):
     funnel_max_time: int | None = flag(
         SESSIONS, "from the first stage to the last at the most", parse=duration, shown="as the funnel says: 1h"
     )
-    abandon_after: int = flag(
-        SESSIONS, "silence after which a cart is abandoned", 1_800_000, parse=duration, shown="30m"
-    )
+    abandon_after: int = flag(SESSIONS, "silence after which a cart is abandoned", 1_800_000, parse=duration)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
 """What a simulated shop is asked to be."""
 
-import re
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Final
 
+from ecompulse.kernels.durations import parse_duration
 from ecompulse.simulator.episode import Episode
 
 DAY_MS: Final = 86_400_000
@@ -13,7 +13,6 @@ MAX_PRODUCTS: Final = 2**20
 _EVENTS_PER_SLICE: Final = 25_000
 _LEAST_SLICES: Final = 4
 _EVENTS_PER_SHOPPER: Final = 40
-_UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": HOUR_MS, "d": DAY_MS}
 
 
 class SettingsError(ValueError):
@@ -22,10 +21,10 @@ class SettingsError(ValueError):
 
 def milliseconds(duration: str) -> int:
     """Milliseconds of a duration such as `90s`, `10m`, `6h` or `2d`."""
-    found = re.fullmatch(r"(\d+)(ms|s|m|h|d)", duration.strip())
-    if not found:
-        raise SettingsError(f"'{duration}' is no duration: write a whole number and ms, s, m, h or d")
-    return int(found[1]) * _UNITS[found[2]]
+    try:
+        return parse_duration(duration)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
 
 
 def instant(start: str | int) -> int:

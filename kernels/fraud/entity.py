@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import resources
-from typing import Annotated, Final
+from typing import Final
 
 import polars as pl
 
-from ecompulse.kernels.config import ConfigError, nearest, parse_config, parse_duration
+from ecompulse.kernels.config import ConfigError, Duration, nearest, parse_config
 from ecompulse.kernels.fraud.granules import Window, parse_window
 from ecompulse.kernels.rows import DAY_MS, ORDER_SCHEMA
 
@@ -56,7 +56,7 @@ class Pair:
     """
 
     column: str
-    window: Annotated[int, parse_duration] = 30 * DAY_MS
+    window: Duration = 30 * DAY_MS
 
     def __post_init__(self) -> None:
         _check_column(self.column)
@@ -83,7 +83,7 @@ class Entity:
     pairs: Mapping[str, Pair] = field(default_factory=dict)
     travel: bool = False
     risk: bool = True
-    forget: Annotated[int, parse_duration] = 90 * DAY_MS
+    forget: Duration = 90 * DAY_MS
     cap: int = 64
     busy: int = 10_000
 

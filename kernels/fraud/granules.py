@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ecompulse.kernels.durations import duration_text, parse_duration
 from ecompulse.kernels.rows import DAY_MS
 
 Times = NDArray[np.int64]
@@ -18,7 +19,6 @@ GRANULES: Final = (1_000, _MINUTE, 5 * _MINUTE, _HOUR, 2 * _HOUR, 12 * _HOUR, 3 
 """Sizes of buckets in ms; each divides the next."""
 
 _PARTS: Final = 10  # a window is longer by a tenth at the most
-UNITS: Final = {"s": 1_000, "m": _MINUTE, "h": _HOUR, "d": DAY_MS}
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def parse_window(text: str) -> Window:
     Raises:
         ValueError: for a text that is none.
     """
-    number, unit = text[:-1], text[-1:]
-    if not number.isdecimal() or unit not in UNITS or int(number) == 0:
-        raise ValueError(f"{text!r} is no window such as 1h or 30d")
-    return Window(text, int(number) * UNITS[unit])
+    length = parse_duration(text)
+    if length < GRANULES[0]:
+        raise ValueError(f"{text!r} is too short: a window of history has a second or more")
+    return Window(duration_text(length), length)

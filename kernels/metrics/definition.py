@@ -7,7 +7,8 @@ from importlib.resources import files
 from math import gcd
 from typing import Annotated, Final
 
-from ecompulse.kernels.config import ConfigError, nearest, parse_config, parse_duration
+from ecompulse.kernels.config import ConfigError, Duration, nearest, parse_config
+from ecompulse.kernels.durations import duration_text, parse_duration
 from ecompulse.kernels.metrics.expressions import Expression
 from ecompulse.kernels.metrics.measures.base import Measure, as_expression
 from ecompulse.kernels.metrics.measures.registry import parse_measure
@@ -19,12 +20,6 @@ QUARTER_MS: Final = 900_000  # all zones in use since 1990 are whole quarters of
 
 _WINDOW: Final = re.compile(r"(tumbling|sliding)\s+(\S+?)(?:/(\S+))?")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
-_UNITS: Final = (("d", DAY_MS), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1))
-
-
-def duration_text(ms: int) -> str:
-    """A duration as short text: `90s`, `10m`, `1d`."""
-    return next(f"{ms // unit}{name}" for name, unit in _UNITS if ms % unit == 0)
 
 
 @dataclass(frozen=True)
@@ -106,7 +101,7 @@ class Metric:
     filter: Formula | None = None
     dimensions: Annotated[Mapping[str, Expression], _parse_dimensions] = field(default_factory=dict)
     early: bool = False
-    lag: Annotated[int, parse_duration] = 0
+    lag: Duration = 0
     fill: int | None = None
     help: str = ""
 

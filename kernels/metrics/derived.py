@@ -4,9 +4,10 @@ from typing import Final
 
 import polars as pl
 
+from ecompulse.kernels.durations import duration_text
 from ecompulse.kernels.event import TIME
 from ecompulse.kernels.hashing import row_id
-from ecompulse.kernels.metrics.definition import Metric, Window, duration_text
+from ecompulse.kernels.metrics.definition import Metric, Window
 from ecompulse.kernels.metrics.measures.base import as_expression
 from ecompulse.kernels.metrics.measures.registry import parse_measure
 from ecompulse.kernels.metrics.schemas import EXACT, METRIC_SCHEMA, VALUE

@@ -1,11 +1,11 @@
 """A count or sum per time, and one number over another."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 import polars as pl
 
-from ecompulse.kernels.config import ConfigError, load_config, parse_duration
+from ecompulse.kernels.config import ConfigError, Duration, load_config
 from ecompulse.kernels.metrics.expressions import Expression
 from ecompulse.kernels.metrics.measures.base import FINE, UNIT, Measure, divided, half_even, length_ms
 from ecompulse.kernels.metrics.measures.parse import narrowed, parse_part
@@ -21,7 +21,7 @@ class PerOptions:
         per: ms; unit of time.
     """
 
-    per: Annotated[int, parse_duration] = 1_000
+    per: Duration = 1_000
 
     def __post_init__(self) -> None:
         if self.per < 1:

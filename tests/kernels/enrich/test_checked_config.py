@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ecompulse.kernels.config import ConfigError, load_config, parse_duration, parse_yaml
+from ecompulse.kernels.config import ConfigError, load_config, parse_yaml
+from ecompulse.kernels.durations import parse_duration
 from ecompulse.kernels.enrich.enrichment import EnrichConfig, parse_enrich
 from ecompulse.kernels.enrich.pii import PiiStep
 from ecompulse.kernels.enrich.step import CacheConfig
@@ -24,7 +25,7 @@ def test_shipped_yaml_is_the_defaults():
         ("steps: {geo: {databse: x}}", "steps.geo.databse: unknown key, did you mean database?"),
         ("stepz: {}", "stepz: unknown key, did you mean steps?"),
         ("steps: {user: {on_error: stall}}", "steps.user.on_error: 'stall' is not one of degrade, stale, fail"),
-        ("steps: {user: {cache: {ttl: 5}}}", "steps.user.cache.ttl: 5 is not a duration"),
+        ("steps: {user: {cache: {ttl: 5}}}", "steps.user.cache.ttl: 5 is no duration"),
         ("steps: {user: {cache: {max_rows: 0}}}", "steps.user.cache.max_rows: must be at least 1"),
         ("steps: {geo: {enabled: 'no'}}", "steps.geo.enabled: expected true or false, found text ('no')"),
         ("steps: {campaign: {own_domains: shop.de}}", "steps.campaign.own_domains: expected a list, found text"),

@@ -117,7 +117,7 @@ def test_windows():
         ("{measure: count, windows: [tumbling 1m], filter: price}", "metrics.a.filter: 'price' is an amount"),
         ("{measure: count, windows: []}", "metrics.a.windows: give at least one"),
         ("{measure: count, windows: [tumbling 1m, tumbling 60s]}", "metrics.a.windows: one is given twice"),
-        ("{measure: count, windows: [tumbling 1w]}", "metrics.a.windows[0]: '1w' is not a duration"),
+        ("{measure: count, windows: [tumbling 1w]}", "metrics.a.windows[0]: '1w' is no duration"),
         ("{measure: count}", "metrics.a.windows: required"),
         ("{windows: [tumbling 1m]}", "metrics.a.measure: required"),
         ("{measure: {ratio: [count]}, windows: [tumbling 1m]}", "metrics.a.measure.ratio: give two measures"),
