@@ -16,6 +16,7 @@ EXTRAS = {
     "redis": ["redis[hiredis]>=5.2"],
     "river": ["river>=0.22"],
     "spark": ["pyspark>=3.5,<5"],
+    "alerts": ["apprise>=1.9"],
     "ui": ["starlette>=0.45", "uvicorn>=0.34", "Jinja2>=3.1"],
     "test": [
         "pytest>=8.3",
@@ -63,6 +64,8 @@ setup(
         "PyYAML>=6",
         "prometheus-client>=0.21",
         "SQLAlchemy>=2.0",
+        "urllib3>=2",
+        "rich>=13",
         "tenacity>=9",
         "pybreaker>=1.2",
         # Without CUDA: 18 MB instead of 300; macOS has no such build, and its own has no CUDA either.

@@ -18,7 +18,9 @@ JOBS: Final = {
 TOOLS: Final = {
     "demo": "simulate a shop and run the jobs on it",
     "show": "read a table of the lake",
+    "dictionary": "what the tables and their columns mean; for dbt and DuckDB too",
     "audit": "was anything lost? a checkpoint against its sinks",
+    "alerts": "alerts of a job: told, waiting, refused",
     "checkpoint": "inspect, verify, fork or reshard a checkpoint",
     "lookups": "fill a look-up store from a file",
     "deadletters": "list, show or replay dead letters",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from ecompulse.cli.alerting import outbox_of
 from ecompulse.cli.job import Build
 from ecompulse.cli.patience import WallClock, patience
 from ecompulse.cli.places import check_warehouse, open_place
@@ -35,6 +36,7 @@ from ecompulse.epochs.steps import observe
 from ecompulse.epochs.telemetry import gauges
 from ecompulse.epochs.watermark import WatermarkPolicy
 from ecompulse.intake import Intake
+from ecompulse.io.alerts.outbox import Outbox
 from ecompulse.io.encryption import bare, below
 from ecompulse.io.lock import DriverLock
 from ecompulse.io.lookups.usage import PART as LOOKUPS
@@ -90,6 +92,8 @@ def assemble(
             if place and isinstance(kept := bare(place), LocalStore):
                 kept.sweep()  # once per start: a lake has many files
         space.open(checkpoint)
+        outbox = outbox_of(settings.alerts, store, outputs)
+        shown = reporter(settings.running.progress)
         yield Driver(
             owner=_owner(job, checkpoint, settings),
             checkpoint=checkpoint,
@@ -99,13 +103,12 @@ def assemble(
             run=executor(pipeline, partial(_label, job, space.checkpoint)),
             clock=ObservedClock(WallClock(), health),
             settings=_settings(settings),
-            report=_both(reporter(settings.running.progress), exporter.progress)
-            if exporter
-            else reporter(settings.running.progress),
+            report=_with_alerts(outbox, _both(shown, exporter.progress) if exporter else shown),
             graph=graph,
             committed=exporter.committed if exporter else lambda _seal: None,
             turned=health.turned,
             describe={LOOKUPS: describe_usage, MODELS: gauges},
+            outbox=outbox,
             backup=Backup(checkpoint, backup, outputs=places.lake == "none") if backup else None,
             stop=stop,
         )
@@ -139,6 +142,13 @@ def _exporting(job: str, outputs: Store, health: Health, running: Running) -> It
     finally:
         forget()
         end()
+
+
+def _with_alerts(outbox: Outbox | None, report: Report) -> Report:
+    """Progress that says what was told, and what waits."""
+    if outbox is None:
+        return report
+    return lambda progress: report({**progress, "alerts": outbox.told()})
 
 
 def _both(first: Report, second: Report) -> Report:

@@ -144,7 +144,7 @@ def _parser(program: str, summary: str, flags: Sequence[Flag]) -> argparse.Argum
     for flag in flags:
         group = groups.setdefault(flag.group, None) or parser.add_argument_group(flag.group)
         groups[flag.group] = group
-        text = flag.help.replace("%", "%%") + f" [{_shown(flag)}]"
+        text = flag.help.replace("%", "%%") + f" [{default_of(flag)}]"
         if flag.switch:
             group.add_argument(f"--{flag.name}", action="store_true", default=None, help=text)
         else:
@@ -167,7 +167,8 @@ def metavar_of(flag: Flag) -> str:
     return flag.metavar or _METAVARS.get(flag.parse, "VALUE")
 
 
-def _shown(flag: Flag) -> str:
+def default_of(flag: Flag) -> str:
+    """How the default of a flag reads."""
     if flag.shown is not None:
         return flag.shown
     if flag.switch:

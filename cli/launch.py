@@ -55,6 +55,11 @@ def _run(spec: JobSpec[Kind], argv: Sequence[str]) -> int:
     patiently = patience(spec.name, 1 if checking else settings.epochs.publish_attempts)
     intake = patiently(partial(open_intake, settings.inputs, settings.lookups, settings.time))
     job = spec.make(settings, intake)
+    if settings.alerts.alert or settings.alerts.alert_routes:
+        from ecompulse.cli.alerting import routing_of, targets_of
+
+        targets_of(settings.alerts)
+        routing_of(settings.alerts)
     sources = patiently(partial(open_sources, settings))
     patiently(partial(check_sinks, settings.outputs, settings.kafka))
     patiently(partial(check_stores, spec.name, places, writable=not checking))

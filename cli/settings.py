@@ -7,7 +7,18 @@ from pathlib import Path
 from typing import Final, Generic, Literal, TypeVar
 
 from ecompulse.cli.flags import Flag, flag, flags_of, parse, switch
-from ecompulse.cli.values import count, duration, instance, share, spark_setting, start, trigger, web_address, zone
+from ecompulse.cli.values import (
+    count,
+    duration,
+    instance,
+    receiver,
+    share,
+    spark_setting,
+    start,
+    trigger,
+    web_address,
+    zone,
+)
 from ecompulse.io.secrets import secret_place
 from ecompulse.kernels.bots import Bots
 from ecompulse.kernels.dedup import Deduplicate
@@ -18,6 +29,7 @@ INPUT: Final = "input"
 OUTPUT: Final = "output"
 TIME: Final = "time"
 EPOCHS: Final = "epochs and state"
+ALERTS: Final = "alerts"
 RUN: Final = "running"
 SPARK: Final = "Spark (--runner=PySparkRunner)"
 JOINS: Final = "deduplication and joins"
@@ -254,6 +266,31 @@ class Epochs:
 
 
 @dataclass(frozen=True)
+class Alerting:
+    """Who is told of what the tables of alerts say."""
+
+    alert: tuple[tuple[str | None, str], ...] = flag(
+        ALERTS,
+        "receiver of alerts: alertmanager://HOST:PORT, webhook:URL (or the URL), pagerduty:env:NAME, slack:URL, "
+        "teams:URL, apprise:URL; env:NAME or file:PATH may stand for a URL; may be given more than once",
+        (),
+        many=True,
+        parse=receiver,
+        metavar="[NAME=]URL",
+    )
+    alert_routes: str | None = flag(
+        ALERTS,
+        "YAML file that says which alerts go to which receiver, by table, severity and rule",
+        metavar="FILE",
+        shown="all to all",
+    )
+    alert_keep: int = flag(
+        ALERTS, "how long an alert waits for its receiver before it becomes a letter", 86_400_000, parse=duration,
+        shown="24h",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
 class Running:
     """How the job runs and what it shows."""
 
@@ -394,6 +431,7 @@ class Settings(Generic[Own_co]):
     outputs: Outputs
     time: Time
     epochs: Epochs
+    alerts: Alerting
     running: Running
     spark: Spark
     own: Own_co
@@ -422,6 +460,7 @@ PARTS: Final = {
     "kafka": Kafka,
     "places": Places,
     "outputs": Outputs,
+    "alerts": Alerting,
     "time": Time,
     "epochs": Epochs,
     "spark": Spark,

@@ -1,17 +1,23 @@
 """`python -m pipelines.show TABLE`: read a table of the lake without knowing Delta."""
 
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import duckdb
 import polars as pl
 
 from ecompulse.cli.guard import guarded
-from ecompulse.cli.tool import ToolParser, print_table
+from ecompulse.cli.printing import FORMATS, print_frame, print_table
+from ecompulse.cli.tool import ToolParser
 from ecompulse.cli.values import web_address
 from ecompulse.epochs.errors import UserError
 from ecompulse.io.delta.lake import Lake
-from ecompulse.io.sinks.lines import csv, json_lines
+from ecompulse.io.sinks.catalogue import latest_sql
+from ecompulse.io.sinks.warehouse_schema import LATEST
+
+_WORDS: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,60 +27,129 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def show(argv: Sequence[str]) -> int:
     """Print rows of a table, or the tables there are."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    lake = Lake(options.lake.rstrip("/"), options.s3_endpoint)
+    if options.limit < 0:
+        raise UserError("--limit: must not be below zero")
+    if options.sql:
+        if options.table:
+            raise UserError("--sql: names its tables itself; leave out the name of the table")
+        print_frame(ask(lake, options.sql, options.limit), options.format)
+        return 0
+    if options.table is None:
+        tables = tables_of(lake)
+        if options.format == "table":
+            print_table(tables)
+        else:
+            print_frame(tables, options.format)
+        return 0
+    relation = read_table(lake, options.table)
+    print_frame(select(relation, options.columns, options.where, options.limit, options.order, options.group),
+                options.format)  # fmt: skip
+    return 0
+
+
+def _parser() -> ToolParser:
     parser = ToolParser(prog="python -m pipelines.show", description="Read a table of the lake.")
-    parser.add_argument("table", nargs="?", help="name of a table; without it the tables are listed")
+    parser.add_argument(
+        "table", nargs="?", help="name of a table, or <table>_latest: each row in its last, final revision; "
+        "without it the tables are listed",
+    )  # fmt: skip
     parser.add_argument("--lake", default="./lake", help="directory or s3:// place of the Delta tables [./lake]")
     parser.add_argument("--s3_endpoint", type=web_address, help="URL of an S3-compatible server [AWS]")
     parser.add_argument("--limit", type=int, default=20, help="rows at the most [20]")
     parser.add_argument("--where", help="SQL condition, such as \"event_type = 'purchase'\" [none]")
     parser.add_argument("--columns", help="columns, separated by commas [all]")
+    parser.add_argument("--order", help='what to sort by, as SQL says it: "value_base desc, visitor" [none]')
+    parser.add_argument("--group", help="count rows by these columns, separated by commas; the most first [none]")
+    parser.add_argument("--sql", help="a whole query in DuckDB's SQL over the tables of the lake [none]")
     parser.add_argument(
         "--format",
-        choices=("table", "json", "csv"),
-        default="table",
-        help="csv: with a ' before texts that a spreadsheet would run [table]",
+        choices=FORMATS,
+        default="auto",
+        help="record: a line per column, of wide rows; auto: table where it fits the screen, else record; csv: with a "
+        "' before texts that a spreadsheet would run [auto]",
     )
-    options = parser.parse_args(argv)
-    lake = Lake(options.lake.rstrip("/"), options.s3_endpoint)
-    if options.table is None:
-        print_table(tables_of(lake))
-        return 0
-    if options.limit < 0:
-        raise UserError("--limit: must not be below zero")
-    frame = select(read_table(lake, options.table), options.columns, options.where, options.limit)
-    if options.format == "json":
-        print(json_lines(frame).decode(), end="")
-    elif options.format == "csv":
-        print(csv(frame), end="")
-    else:
-        print_table(frame, rows=options.limit)
-    return 0
+    return parser
 
 
 def read_table(lake: Lake, name: str) -> duckdb.DuckDBPyRelation:
-    """A table of the lake as a DuckDB relation; UserError when there is none of that name."""
+    """A table of the lake, or its rows as they stand, as a DuckDB relation; UserError when there is none."""
+    base = name.removesuffix(LATEST)
+    if base != name and not lake.holds(name):
+        relation = read_table(lake, base)
+        return relation.query("rows_of_table", latest_sql("rows_of_table", relation.columns))
     table = lake.table(name)
     # Not the dataset: DuckDB 2.0 pushes text comparisons down into it, and none matches.
     return duckdb.from_arrow(table.to_pyarrow_table())
 
 
-def select(relation: duckdb.DuckDBPyRelation, columns: str | None, where: str | None, limit: int) -> pl.DataFrame:
+def ask(lake: Lake, sql: str, limit: int) -> pl.DataFrame:
+    """The answer to a query, at most `limit` rows; UserError for SQL that is wrong.
+
+    Only the tables that it names are read.
+    """
+    there = lake.names()
+    named = {word for word in _WORDS.findall(sql) if word.removesuffix(LATEST) in there}
+    with duckdb.connect(config={"enable_external_access": False}) as connection:
+        for name in sorted(named):
+            connection.register(name, read_table(lake, name).to_arrow_table())
+        try:
+            found: pl.DataFrame = connection.sql(sql).limit(limit).pl()
+        except (duckdb.Error, AttributeError) as error:
+            said = str(error).splitlines()[0] if isinstance(error, duckdb.Error) else "gives no rows"
+            raise UserError(f"--sql: {said}; tables: {', '.join(there)}") from None
+    return found
+
+
+def select(
+    relation: duckdb.DuckDBPyRelation,
+    columns: str | None,
+    where: str | None,
+    limit: int,
+    order: str | None = None,
+    group: str | None = None,
+) -> pl.DataFrame:
     """Columns and rows that a user asked for; UserError for SQL that does not fit the table."""
+    if group and columns:
+        raise UserError("--group: gives its own columns and their rows; leave out --columns")
+    given = {"where": where, "group": group, "order": order, "columns": columns}
     try:
-        if where:
-            relation = relation.filter(where)
-        if columns:
-            relation = relation.project(", ".join(f'"{name.strip()}"' for name in columns.split(",")))
+        for name, text in given.items():
+            if text:
+                relation = _STEPS[name](relation, text)
         frame: pl.DataFrame = relation.limit(limit).pl()
     except duckdb.Error as error:
-        raise UserError(f"--where or --columns: {str(error).splitlines()[0]}") from None
+        flags = " or ".join(f"--{name}" for name, text in given.items() if text)
+        raise UserError(f"{flags}: {str(error).splitlines()[0]}") from None
     return frame
 
 
+def _counted(relation: duckdb.DuckDBPyRelation, group: str) -> duckdb.DuckDBPyRelation:
+    by = _names(group)
+    return relation.aggregate(f"{by}, count(*) AS rows", by).order(f"rows DESC, {by}")
+
+
+_STEPS: Final[Mapping[str, Callable[[duckdb.DuckDBPyRelation, str], duckdb.DuckDBPyRelation]]] = {
+    "where": lambda relation, text: relation.filter(text),
+    "group": _counted,
+    "order": lambda relation, text: relation.order(text),
+    "columns": lambda relation, text: relation.project(_names(text)),
+}
+
+
+def _names(text: str) -> str:
+    return ", ".join(f'"{name.strip()}"' for name in text.split(","))
+
+
 def tables_of(lake: Lake) -> pl.DataFrame:
-    """The tables of a lake with their rows and files."""
+    """The tables of a lake with their rows and files; UserError when there is no lake."""
+    names = lake.names()
+    if not names:
+        raise UserError(f"--lake: {lake.root}: there is no table of a lake")
     rows = []
-    for name in lake.names():
+    for name in names:
         actions = pl.DataFrame(lake.table(name).get_add_actions(flatten=True))
         count = int(actions["num_records"].sum()) if actions.height else 0
         rows.append((name, count, actions.height))

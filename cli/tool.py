@@ -50,19 +50,24 @@ def key_place(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def print_table(frame: pl.DataFrame, *, rows: int = 50) -> None:
-    """A frame as plain text, without Polars' shape and type lines."""
+def print_table(frame: pl.DataFrame, *, rows: int = 50, longest: int = 60) -> None:
+    """A frame as plain text, without Polars' shape and type lines; texts are cut at `longest` characters."""
+    print(table_text(frame, rows=rows, longest=longest))
+
+
+def table_text(frame: pl.DataFrame, *, rows: int = 50, longest: int = 60) -> str:
+    """See print_table."""
     with pl.Config(
         tbl_rows=rows,
         tbl_cols=-1,
         tbl_width_chars=10_000,
-        fmt_str_lengths=60,
+        fmt_str_lengths=longest,
         tbl_hide_dataframe_shape=True,
         tbl_hide_column_data_types=True,
         tbl_formatting="ASCII_BORDERS_ONLY_CONDENSED",
         float_precision=4,
     ):
-        print(printable_frame(frame))
+        return str(printable_frame(frame))
 
 
 def print_facts(facts: Sequence[tuple[str, Any]]) -> None:

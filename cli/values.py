@@ -107,3 +107,12 @@ def spark_setting(text: str) -> tuple[str, str]:
     if not equals or not key.startswith("spark."):
         raise ValueError(f"wants spark.KEY=VALUE, not {text!r}")
     return key, value
+
+
+def receiver(text: str) -> tuple[str | None, str]:
+    """Name, if there is one, and URL of `[NAME=]URL`; ValueError, which does not repeat it, for another text."""
+    named = re.match(r"([A-Za-z][A-Za-z0-9_-]*)=(.+)", text)
+    name, url = (named[1], named[2]) if named else (None, text)
+    if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:.", url):
+        raise ValueError("wants [NAME=]SCHEME:..., such as alertmanager://HOST:PORT or https://HOST/PATH")
+    return name, url

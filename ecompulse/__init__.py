@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ecompulse.cli.launch import run as run
     from ecompulse.epochs.keyed import Keyed as Keyed
     from ecompulse.epochs.protocols import TableSpec as TableSpec
+    from ecompulse.io.alerts.targets import register_alert_target as register_alert_target
     from ecompulse.io.lookups.store import register_lookup as register_lookup
     from ecompulse.io.sinks.registry import register_sink as register_sink
     from ecompulse.io.sources import register_source as register_source
@@ -52,6 +53,7 @@ _EXPORTS: Final = {
     "SessionizeEvents": "transforms.sessionize",
     "register_step": "kernels.enrich.enrichment",
     "register_measure": "kernels.metrics.measures.registry",
+    "register_alert_target": "io.alerts.targets",
     "register_lookup": "io.lookups.store",
     "register_sink": "io.sinks.registry",
     "register_source": "io.sources",

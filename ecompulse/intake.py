@@ -24,7 +24,9 @@ from ecompulse.kernels.quality_totals import TOTALS_SCHEMA, TotalQuality
 from ecompulse.transforms.decode import DecodeRows
 
 DEAD_LETTERS: Final = TableSpec("dead_letters", STORED_LETTER_SCHEMA, "seen_at")
-DATA_QUALITY: Final = TableSpec("data_quality", TOTALS_SCHEMA, "window_start", warehouse=True, revised=True)
+DATA_QUALITY: Final = TableSpec(
+    "data_quality", TOTALS_SCHEMA, "window_start", warehouse=True, revised=True, asked_by=("check_name", "subject")
+)
 
 PERSON: Final = ("user_id", "anonymous_id")
 """Whose rows stay in order in a topic of events."""

@@ -21,7 +21,7 @@ from ecompulse.epochs.pace import FIRST_ROWS, next_limit
 from ecompulse.epochs.persistence import Persistence
 from ecompulse.epochs.plan import CURRENT, MOST_LAG, Draft, Plan, Planner, Position
 from ecompulse.epochs.progress import Stopwatch, progress_of
-from ecompulse.epochs.protocols import Clockwork, Owner, Sink, Source
+from ecompulse.epochs.protocols import Clockwork, Outbox, Owner, Sink, Source
 from ecompulse.epochs.publish import Publisher
 from ecompulse.epochs.replay import reads_as
 from ecompulse.epochs.steps import Step, reach
@@ -79,6 +79,7 @@ class Driver:
         run: executes the job's pipeline for the plan that is current; returns when it is done.
         report: takes the progress of each epoch.
         backup: has each sealed epoch before a sink has.
+        outbox: tells people what the tables of alerts say.
         graph: of the job's pipeline: its tables and operators, and what each run is audited by before it is sealed.
         committed: takes the seal of each committed epoch, to show what is in its files.
         turned: called at each turn of the loop: an epoch was committed, or there was nothing to do.
@@ -97,6 +98,7 @@ class Driver:
     report: Callable[[Mapping[str, Any]], None]
     graph: Graph
     backup: Backup | None = None
+    outbox: Outbox | None = None
     committed: Callable[[Seal], None] = lambda _seal: None
     turned: Callable[[], None] = lambda: None
     describe: Mapping[str, Describe] = field(default_factory=dict)
@@ -130,6 +132,8 @@ class Driver:
             began = self.clock.now()
             ran = self._epoch(at)
             self.turned()
+            if self.outbox and ran is None:
+                self.outbox.deliver()
             if self.settings.trigger.once and ran and ran.ranges:
                 self._close(at)
                 break
@@ -139,6 +143,8 @@ class Driver:
             elif ran is None or not ran.backlog:
                 elapsed = (self.clock.now() - began) / 1000
                 self.clock.wait(max(0.0, self.settings.trigger.interval - elapsed), self.stop)
+        if self.outbox and not self.stop.is_set():
+            self.outbox.finish()
         return at.epoch - first
 
     def _close(self, at: Position) -> None:
@@ -290,5 +296,12 @@ class Driver:
     def _publisher(self) -> Publisher:
         attempts = self.settings.publish_attempts
         return Publisher(
-            self.checkpoint, self.owner, self.graph.tables, self.sinks, self.backup, self._persist, attempts
+            self.checkpoint,
+            self.owner,
+            self.graph.tables,
+            self.sinks,
+            self.backup,
+            self._persist,
+            attempts,
+            self.outbox,
         )

@@ -258,6 +258,26 @@ class Sink(Protocol):
         ...
 
 
+class Outbox(Protocol):
+    """Tells people what an epoch's tables of alerts say, at least once, and never holds up an epoch for long."""
+
+    def open(self, owner: Owner) -> None:
+        """Take up what an earlier driver left; called once per start."""
+        ...
+
+    def take(self, epoch: int, tables: Sequence[tuple[TableSpec, Sequence[DataFile]]]) -> None:
+        """Keep what is to be told of a sealed epoch; safe to repeat."""
+        ...
+
+    def deliver(self) -> None:
+        """Tell what waits, as far as that can be done in a few seconds."""
+        ...
+
+    def finish(self) -> int:
+        """At the end of a run: tell what waits, with more patience; how much is left."""
+        ...
+
+
 class Holder(Protocol):
     """A sink as the audit sees it.
 

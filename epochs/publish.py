@@ -11,7 +11,7 @@ from ecompulse.epochs.collect import collect
 from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, Unusable, UserError
 from ecompulse.epochs.persistence import Persistence, one_line
 from ecompulse.epochs.progress import Stopwatch
-from ecompulse.epochs.protocols import DataFile, EpochSink, Owner, Sink, TableSpec
+from ecompulse.epochs.protocols import DataFile, EpochSink, Outbox, Owner, Sink, TableSpec
 from ecompulse.epochs.steps import Step, reach
 
 
@@ -21,6 +21,7 @@ class Publisher:
 
     Attributes:
         attempts: how often a sink, or the backup, is offered an epoch.
+        outbox: tells people what the tables of alerts say, once the sinks have them.
     """
 
     checkpoint: Checkpoint
@@ -30,12 +31,15 @@ class Publisher:
     backup: Backup | None
     persist: Persistence
     attempts: int
+    outbox: Outbox | None = None
 
     def open(self) -> None:
         """Prepare sinks and backup; UserError when one cannot be, JobError when one does not answer in the end."""
         for sink in self.sinks:
             self.persist(partial(sink.open, self.tables, self.owner), self.attempts, Counter(), "publish", JobError)
         remember_sinks(self.checkpoint.store, [sink.name for sink in self.sinks])  # none that has refused us
+        if self.outbox:
+            self.persist(partial(self.outbox.open, self.owner), self.attempts, Counter(), "publish", JobError)
         if self.backup is None:
             return
         try:
@@ -63,6 +67,9 @@ class Publisher:
                     bodies = [partial(sink.publish, table, seal.epoch, files) for table, files in sealed]
                 for body in bodies:
                     self._offer(seal, sink.name, "publish", body, watch)
+        if self.outbox:
+            with watch.phase("alerts"):
+                self._offer(seal, "--alert", "publish", partial(self.outbox.take, seal.epoch, sealed), watch)
         reach(Step.PUBLISHED)
 
     def committed(self, seal: Seal, keep_epochs: int, watch: Stopwatch) -> None:

@@ -52,6 +52,7 @@ class Field:
     help: str = ""
     values: tuple[str, ...] = ()
     """Values known for this field; another one is kept and counted, never refused."""
+    example: str = ""
 
 
 EVENT_TYPES: Final = (
@@ -62,33 +63,39 @@ EVENT_TYPES: Final = (
 PAYMENT_STATUSES: Final = ("authorized", "captured", "failed", "refunded")
 
 FIELDS: Final[tuple[Field, ...]] = (
-    Field("event_id", required=True, help="unique per event; a retry repeats it"),
-    Field("event_type", required=True, values=EVENT_TYPES, help="what happened"),
-    Field("event_time", Kind.TIME, required=True, help="ISO 8601 with zone, or epoch milliseconds"),
+    Field("event_id", required=True, help="unique per event; a retry repeats it", example="e-000001"),
+    Field("event_type", required=True, values=EVENT_TYPES, help="what happened", example="purchase"),
+    Field(
+        "event_time",
+        Kind.TIME,
+        required=True,
+        help="when it happened: ISO 8601 with zone, or epoch milliseconds",
+        example="2025-03-01T10:00:00Z",
+    ),
     Field("user_id", help="the signed-in user; this or anonymous_id is required"),
     Field("anonymous_id", help="the device's or browser's own id; this or user_id is required"),
     Field("session_id", help="the shop's own session"),
-    Field("device_id"),
-    Field("product_id"),
-    Field("category", help="dotted path, widest first"),
-    Field("brand"),
-    Field("quantity", Kind.INTEGER),
-    Field("price", Kind.MONEY, help="per unit, in `currency`"),
+    Field("device_id", help="the device, as the shop knows it"),
+    Field("product_id", help="what was looked at, put in the cart or bought", example="p-4711"),
+    Field("category", help="category of the product: dotted path, widest first", example="shoes.running"),
+    Field("brand", help="brand of the product"),
+    Field("quantity", Kind.INTEGER, help="pieces of the line", example="2"),
+    Field("price", Kind.MONEY, help="per unit, in `currency`", example="59.9000"),
     Field("discount", Kind.MONEY, help="of the line, in `currency`"),
-    Field("currency", help="ISO 4217"),
-    Field("order_id"),
-    Field("payment_id"),
-    Field("payment_status", values=PAYMENT_STATUSES),
-    Field("payment_method"),
+    Field("currency", help="currency of the amounts, ISO 4217", example="EUR"),
+    Field("order_id", help="the order; its lines, payment and refunds share it"),
+    Field("payment_id", help="the payment"),
+    Field("payment_status", values=PAYMENT_STATUSES, help="what became of the payment"),
+    Field("payment_method", help="how it was paid", example="card"),
     Field("card_id", help="a token, never a card number"),
-    Field("merchant_id"),
+    Field("merchant_id", help="who sells, on a marketplace"),
     Field("amount", Kind.MONEY, help="of a payment or refund, in `currency`"),
-    Field("tax", Kind.MONEY),
-    Field("shipping", Kind.MONEY),
-    Field("ip", help="IPv4 or IPv6 address"),
-    Field("user_agent"),
-    Field("url"),
-    Field("referrer"),
+    Field("tax", Kind.MONEY, help="tax of the payment, in `currency`"),
+    Field("shipping", Kind.MONEY, help="cost of shipping, in `currency`"),
+    Field("ip", help="IPv4 or IPv6 address of the visitor", example="203.0.113.7"),
+    Field("user_agent", help="the HTTP header of that name"),
+    Field("url", help="address of the page"),
+    Field("referrer", help="address of the page before, as the browser says"),
     Field("query", help="what was searched for"),
     Field("properties", Kind.OBJECT, help="everything else; unknown fields are put here"),
 )

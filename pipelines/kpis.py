@@ -112,7 +112,9 @@ class WatchKpis:
         clocked = self._with_ticks(scope, points, rows) if self.waits else points
         raised = clocked | eco.Keyed(self.anomalies, every=check_every(self.anomalies.silence_after))
         alerts = self.anomalies.outputs["anomaly_alerts"]
-        spec = TableSpec("anomaly_alerts", alerts, "window_end", warehouse=True, ids=("incident_id",))
+        spec = TableSpec(
+            "anomaly_alerts", alerts, "window_end", warehouse=True, ids=("incident_id",), asked_by=("metric",)
+        )
         scope.write(spec, raised["anomaly_alerts"])
 
     def _with_ticks(self, scope: "eco.JobScope", points: Any, rows: Any) -> Any:

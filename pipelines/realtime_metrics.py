@@ -117,7 +117,9 @@ class RealtimeMetrics:
         readings = eco.union("Readings", read, scope.each_epoch("Tick", _tick, watches))
         raised = readings | eco.Keyed(self.alerts, every=self._every)
         scope.write(_METRICS, metrics)
-        alerts = TableSpec("metric_alerts", self.alerts.outputs["metric_alerts"], "since", warehouse=True, ids=_IDS)
+        alerts = TableSpec(
+            "metric_alerts", self.alerts.outputs["metric_alerts"], "since", warehouse=True, ids=_IDS, asked_by=("rule",)
+        )
         scope.write(alerts, raised["metric_alerts"])
 
     @property

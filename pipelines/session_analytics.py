@@ -82,10 +82,32 @@ class SessionAnalytics:
         """What it writes."""
         step = self.sessions.outputs
         return (
-            TableSpec("sessions", step["sessions"], "session_start", warehouse=True, revised=True, key=("visitor",)),
+            TableSpec(
+                "sessions",
+                step["sessions"],
+                "session_start",
+                warehouse=True,
+                revised=True,
+                key=("visitor",),
+                asked_by=("visitor",),
+            ),
             TableSpec("session_events", step["session_events"], "event_time", ids=("session",)),
-            TableSpec("funnels", self.funnels.outputs["funnels"], "window_start", warehouse=True, revised=True),
-            TableSpec("abandonment_alerts", step["abandonment_alerts"], "abandoned_at", warehouse=True, revised=True),
+            TableSpec(
+                "funnels",
+                self.funnels.outputs["funnels"],
+                "window_start",
+                warehouse=True,
+                revised=True,
+                asked_by=("scope", "mode", "segment"),
+            ),
+            TableSpec(
+                "abandonment_alerts",
+                step["abandonment_alerts"],
+                "abandoned_at",
+                warehouse=True,
+                revised=True,
+                asked_by=("status",),
+            ),
             TableSpec("page_transitions", self.transitions.outputs["page_transitions"], "window_start"),
         )
 

@@ -22,6 +22,7 @@ from ecompulse.epochs.steps import Step, reach
 from ecompulse.epochs.stored import DATE, stored_schema
 from ecompulse.io.delta.ownership import claim, other_owner
 from ecompulse.io.disk import fault, is_lasting
+from ecompulse.kernels.dictionary.registry import about, comment_of
 
 _CHECKPOINT_INTERVAL: Final = "100"  # commits between Delta's own checkpoints: readers list that many at most
 _DRAWING: Final = re.compile(r"\x1b\[[0-9;]*m|\u21b3")
@@ -174,6 +175,7 @@ class DeltaSink:
             mode="ignore",
             partition_by=[DATE],
             name=spec.name,
+            description=about(spec.name).grain or None,
             configuration={"delta.checkpointInterval": _CHECKPOINT_INTERVAL},
             storage_options=self.options,
         )
@@ -189,7 +191,15 @@ class DeltaSink:
 def delta_schema(spec: TableSpec) -> Schema:
     """Schema of a table in the lake."""
     columns = pl.Schema({**stored_schema(spec), DATE: pl.Date()})
-    return Schema.from_arrow(pl.DataFrame(schema=columns).to_arrow().schema)
+    plain = Schema.from_arrow(pl.DataFrame(schema=columns).to_arrow().schema)
+    return Schema([_commented(spec.name, column) for column in plain.fields])
+
+
+def _commented(table: str, column: Field) -> Field:
+    """A column with what it means, where Spark and others look for it."""
+    comment = comment_of(table, column.name)
+    metadata = {**column.metadata, **({"comment": comment} if comment else {})}
+    return Field(column.name, column.type, nullable=column.nullable, metadata=metadata)
 
 
 def _evolve(table: DeltaTable, schema: Schema, name: str) -> None:

@@ -6,14 +6,21 @@ from typing import Any, Final
 import polars as pl
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.schema import SetColumnComment
 
 from ecompulse.epochs.errors import JobError
 from ecompulse.epochs.protocols import TableSpec
 from ecompulse.epochs.stored import stored_schema
 from ecompulse.io.sinks.database import POSTGRESQL
+from ecompulse.kernels.dictionary.registry import about, comment_of
 
 KEY: Final = ("id", "job")
 """Primary key of every table: jobs share some tables, and each has its own rows there."""
+
+LATEST: Final = "_latest"
+"""End of the name of the view that shows a table's rows as they stand."""
+
+FINAL: Final = "final"
 
 LEDGER: Final = "ecompulse_ledger"
 SCHEMA: Final = "ecompulse_schema"
@@ -83,10 +90,18 @@ def lock(connection: sa.Connection) -> None:
 
 
 def table_of(spec: TableSpec) -> sa.Table:
-    """A table as the warehouse has it."""
-    columns = [sa.Column(name, column_type(dtype), primary_key=name in KEY) for name, dtype in
-               stored_schema(spec).items()]  # fmt: skip
-    return sa.Table(spec.name, sa.MetaData(), *columns, sa.Index(f"{spec.name}_by_time", *spec.asked_by, spec.time))
+    """A table as the warehouse has it, with what it and its columns mean, which PostgreSQL keeps as comments."""
+    columns = [
+        sa.Column(name, column_type(dtype), primary_key=name in KEY, comment=comment_of(spec.name, name) or None)
+        for name, dtype in stored_schema(spec).items()
+    ]
+    index = sa.Index(f"{spec.name}_by_time", *spec.asked_by, spec.time)
+    return sa.Table(spec.name, sa.MetaData(), *columns, index, comment=_grain(spec.name))
+
+
+def _grain(table: str) -> str | None:
+    grain = about(table).grain
+    return f"One row is {grain}." if grain else None
 
 
 def ensure(connection: sa.Connection, table: sa.Table) -> None:
@@ -99,6 +114,23 @@ def ensure(connection: sa.Connection, table: sa.Table) -> None:
     widen(connection, table)
     for index in table.indexes:
         index.create(connection, checkfirst=True)
+    show_latest(connection, table)
+
+
+def show_latest(connection: sa.Connection, table: sa.Table) -> None:
+    """Make the view `<table>_latest` anew: the rows that are settled, each in its last revision, which is all there is.
+
+    A table of that name stands before it: then there is no view.
+    """
+    name = f"{table.name}{LATEST}"
+    if sa.inspect(connection).has_table(name) and name not in sa.inspect(connection).get_view_names():
+        return
+    quote = connection.dialect.identifier_preparer.quote
+    settled = " WHERE final" if FINAL in table.columns else ""
+    rows = f"SELECT * FROM {quote(table.name)}{settled}"  # noqa: S608  # names that are quoted
+    # PostgreSQL's view has the columns of this moment; new ones come last, as in the table. SQLite's follows the table.
+    how = "VIEW IF NOT EXISTS" if connection.dialect.name != POSTGRESQL else "OR REPLACE VIEW"
+    connection.exec_driver_sql(f"CREATE {how} {quote(name)} AS {rows}")
 
 
 def widen(connection: sa.Connection, table: sa.Table) -> None:
@@ -107,6 +139,8 @@ def widen(connection: sa.Connection, table: sa.Table) -> None:
     for column in _missing(sa.inspect(connection), table):
         kind = column.type.compile(connection.dialect)
         connection.exec_driver_sql(f"ALTER TABLE {quote(table.name)} ADD COLUMN {quote(column.name)} {kind}")
+        if column.comment and connection.dialect.supports_comments:
+            connection.execute(SetColumnComment(column))
 
 
 def _missing(inspector: Any, table: sa.Table) -> list[sa.Column[Any]]:

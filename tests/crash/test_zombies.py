@@ -14,6 +14,7 @@ TABLES = ("rows", "totals")
 UNREACHED = {
     Step.WAREHOUSE_BEFORE_COMMIT: "the script has no warehouse; a transaction that sleeps holds its lock",
     Step.WAREHOUSE_COMMITTED: "the script has no warehouse",
+    **{step: "the script tells nobody" for step in Step if step.value.startswith("alerts.")},
     **{step: "the script writes no topic" for step in Step if step.value.startswith("kafka.")},
 }
 

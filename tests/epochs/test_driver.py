@@ -15,7 +15,7 @@ from support.marks import nightly
 from support.script import Script, comparable
 from support.toy import BASE, ToyJob, rows
 
-IN_PROCESS_STEPS = [step for step in Step if not step.value.startswith(("warehouse.", "kafka."))]
+IN_PROCESS_STEPS = [step for step in Step if not step.value.startswith(("warehouse.", "kafka.", "alerts."))]
 
 
 @pytest.fixture(scope="module")

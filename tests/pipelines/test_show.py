@@ -76,6 +76,6 @@ def test_show_names_what_is_wrong(done, wrong):
     place = f"--lake={done.lake}"
     there = ", ".join(sorted(path.name for path in done.lake.iterdir()))
     assert wrong(show.main, "events", place) == f"show: events: no such table in {done.lake}; there are: {there}"
-    assert wrong(show.main, "dead_letters", place, "--where=rul = 'x'").startswith("show: --where or --columns: ")
+    assert wrong(show.main, "dead_letters", place, "--where=rul = 'x'").startswith("show: --where: ")
     assert "nonsense" in wrong(show.main, "dead_letters", place, "--where=nonsense(rule)")
     assert '"colour"' in wrong(show.main, "dead_letters", place, "--columns=rule,colour")

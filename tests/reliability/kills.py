@@ -13,7 +13,7 @@ from services.server import Server
 from support.live import Life, LiveShop
 
 JOB: Final = "job"
-STEPS: Final = [step.value for step in Step if not step.value.startswith("jsonl.")]
+STEPS: Final = [step.value for step in Step if not step.value.startswith(("jsonl.", "alerts."))]
 AT: Final = {
     "kafka": ["planned", "reading", *(step for step in STEPS if step.startswith("kafka."))],
     "postgres": ["sealed", "lake.committed", "warehouse.before_commit", "warehouse.committed"],

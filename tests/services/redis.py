@@ -1,14 +1,12 @@
 """Redis: a plain port, a TLS port, and users with access rules."""
 
 import os
-import platform
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Final
 
 from services.certificates import make_certificates
-from services.server import Server, Unavailable, cache, exclusive, free_port, run
+from services.debian import binary_of, libraries_of
+from services.server import Server, free_port
 
 PASSWORDS: Final = {"shop": "correct-horse-battery", "stranger": "no-rights-at-all"}
 """Users: `shop` may read and write keys of `user:` and `product:`, `stranger` nothing but say who it is."""
@@ -37,36 +35,8 @@ appendfsync always
 
 
 def install() -> Path:
-    """The server's binary: this machine's own, else Debian's packages unpacked into the cache; needs no root."""
-    own = shutil.which("redis-server")
-    if own:
-        return Path(own)
-    folder = cache() / f"redis-{platform.machine()}"
-    binary = folder / "usr" / "bin" / "redis-server"
-    with exclusive(cache() / "redis.lock"):
-        if not (folder / "complete").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            _unpack(folder)
-            (folder / "complete").touch()
-    return binary
-
-
-def _unpack(folder: Path) -> None:
-    if shutil.which("apt-get") is None or shutil.which("dpkg") is None:
-        raise Unavailable("there is no redis-server on the path, and no apt-get to fetch Debian's with")
-    with tempfile.TemporaryDirectory(dir=cache()) as name:
-        fetched = Path(name)
-        fetched.chmod(0o777)  # apt drops its rights to fetch
-        command = f"cd '{fetched}' && apt-get download -q {' '.join((*_PACKAGES, *_LIBRARIES))}"
-        try:
-            run(["sh", "-c", command], "Redis from Debian")
-        except Unavailable:
-            if os.geteuid():
-                raise
-            run(["apt-get", "update", "-q"], "Debian's lists of packages")  # an image without lists, or with old ones
-            run(["sh", "-c", command], "Redis from Debian")
-        for package in fetched.glob("*.deb"):
-            run(["dpkg", "-x", package, folder], f"unpacking {package.name}")
+    """The server's binary."""
+    return binary_of("redis-server", (*_PACKAGES, *_LIBRARIES))
 
 
 def start(folder: Path) -> Server:
@@ -89,9 +59,7 @@ def start(folder: Path) -> Server:
         "secure": f"rediss://127.0.0.1:{secure}/0",
         "authority": str(made.authority),
     }
-    libraries = (
-        [str(path) for path in binary.parents[1].glob("lib/*-linux-gnu")] if binary.is_relative_to(cache()) else []
-    )
+    libraries = libraries_of(binary)
     paths = ":".join([*libraries, *filter(None, [os.environ.get("LD_LIBRARY_PATH")])])
     environment = {"LD_LIBRARY_PATH": paths} if libraries else {}
     command = [str(binary), str(settings)]

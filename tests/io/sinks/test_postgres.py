@@ -126,7 +126,7 @@ def test_cut_off_after_every_statement_and_published_again(in_postgres):
     files, number = in_postgres.write({}, {"id": "b"}), 0
     while True:
         number += 1
-        in_postgres.execute("drop table if exists orders, ecompulse_ledger, ecompulse_schema")
+        in_postgres.execute("drop table if exists orders, ecompulse_ledger, ecompulse_schema cascade")
         sink, left = in_postgres.sink(), number
 
         def cut(connection: sa.Connection, *_: object) -> None:

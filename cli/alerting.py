@@ -1,0 +1,34 @@
+"""From the flags of alerts to an outbox."""
+
+import time
+from collections.abc import Mapping
+from functools import partial
+
+from ecompulse.cli.config import read_config
+from ecompulse.cli.settings import Alerting
+from ecompulse.epochs.protocols import Store
+from ecompulse.io.alerts.outbox import Outbox
+from ecompulse.io.alerts.routes import Routing, named, parse_routes, to_all
+from ecompulse.io.alerts.targets import AlertTarget, open_target
+from ecompulse.io.terminal import say
+
+
+def targets_of(alerting: Alerting) -> Mapping[str, AlertTarget]:
+    """The receivers by name; UserError names `--alert`. Nobody is asked."""
+    return {name: open_target(url) for name, url in named(alerting.alert).items()}
+
+
+def routing_of(alerting: Alerting) -> Routing:
+    """Who gets what; UserError names `--alert_routes` and the key."""
+    names = list(named(alerting.alert))
+    if alerting.alert_routes is None:
+        return to_all(names)
+    return read_config("--alert_routes", alerting.alert_routes, lambda text, _path: parse_routes(text, names))
+
+
+def outbox_of(alerting: Alerting, store: Store, outputs: Store) -> Outbox | None:
+    """The outbox of a job; None where nobody is to be told."""
+    if not alerting.alert:
+        return None
+    return Outbox(store, outputs, targets_of(alerting), routing_of(alerting), partial(say), alerting.alert_keep / 1000,
+                  clock=lambda: time.time_ns() // 1_000_000)  # fmt: skip

@@ -1,0 +1,1 @@
+"""Alerts delivered: from an outbox of sealed epochs to receivers, at least once."""

@@ -1,0 +1,283 @@
+"""The outbox: alerts of sealed epochs, kept in the checkpoint until each receiver has them or never will.
+
+At least once: an alert is kept before anybody is told of it, and forgotten after its receiver has taken it. Who dies in
+between tells it again, with the same key. An epoch waits for receivers no longer than `PATIENCE`; what they have not
+taken by then is tried again in later turns, with growing pauses, and becomes a letter after `keep`.
+"""
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import polars as pl
+
+from ecompulse.epochs.protocols import DataFile, Owner, Store, TableSpec
+from ecompulse.epochs.state import read_verified
+from ecompulse.epochs.steps import Step, reach
+from ecompulse.io.alerts.alert import TABLES, Alert, alerts_of
+from ecompulse.io.alerts.routes import Routing
+from ecompulse.io.alerts.targets import AlertTarget, NotNowError, RefusedError
+
+FOLDER: Final = "alerts"
+PENDING: Final = f"{FOLDER}/pending"
+LETTERS: Final = f"{FOLDER}/letters"
+LOG: Final = f"{FOLDER}/log"
+LEDGER: Final = f"{FOLDER}/ledger.json"
+
+PATIENCE: Final = 5.0  # seconds that an epoch waits for its receivers
+DEADLINE: Final = 10.0  # seconds after which an answer is not waited for any more
+LAST_PATIENCE: Final = 30.0  # seconds at the end of a run
+FIRST_PAUSE: Final = 1.0
+LONGEST_PAUSE: Final = 300.0
+MOST: Final = 10_000  # alerts that wait for a receiver
+_LOGS: Final = 500  # files of the log that are kept
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """An alert that one receiver has not taken yet.
+
+    Attributes:
+        since: ms, when it was kept.
+        tries: so far.
+        said: what the receiver said last.
+    """
+
+    to: str
+    alert: Alert
+    since: int
+    tries: int = 0
+    said: str = ""
+
+
+@dataclass
+class _Line:
+    """What waits for one receiver, in order, and when it may be asked again (monotonic seconds)."""
+
+    target: AlertTarget
+    waiting: list[tuple[str, Waiting]] = field(default_factory=list)  # name of the file, and what
+    pause: float = 0.0
+    not_before: float = 0.0
+    hangs: threading.Thread | None = None
+    alone: int = 0  # how many from the first on are offered one by one
+
+
+@dataclass
+class Outbox:
+    """See the module.
+
+    Attributes:
+        store: the checkpoint's.
+        outputs: store that the epoch's files are in.
+        targets: by name.
+        keep: seconds for which an alert waits for its receiver.
+        tell: says a line to people.
+        clock: UTC in ms.
+        monotonic: seconds that never go back.
+    """
+
+    store: Store
+    outputs: Store
+    targets: Mapping[str, AlertTarget]
+    routing: Routing
+    tell: Callable[[str], None]
+    keep: float = 86_400.0
+    clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    monotonic: Callable[[], float] = time.monotonic
+    wait: Callable[[float], object] = time.sleep
+    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _lines: dict[str, _Line] = field(default_factory=dict)
+    _job: str = ""
+    _last: int = 0
+    _stamp: int = 0
+
+    def open(self, owner: Owner) -> None:
+        """Take up what an earlier driver left; what waits for receivers that are no more becomes letters."""
+        self._job = owner.job
+        self._lines = {name: _Line(target) for name, target in self.targets.items()}
+        self._last = self._read_ledger()
+        for name in self.store.list(PENDING):
+            entries = [_loaded(each) for each in json.loads(self.store.get(name))]
+            for each in entries:
+                if each.to in self._lines:
+                    self._lines[each.to].waiting.append((name, each))
+            gone = [each for each in entries if each.to not in self._lines]
+            if gone:
+                self._letters(gone, "no receiver of that name is given any more")
+                self._store([name])
+
+    def take(self, epoch: int, tables: Sequence[tuple[TableSpec, Sequence[DataFile]]]) -> None:
+        """Keep the alerts of a sealed epoch, once, and tell of them as far as that can be done at once."""
+        if epoch > self._last:
+            fresh = [
+                Waiting(name, alert, self.clock())
+                for alert in self._alerts(tables)
+                for name in self.routing.receivers(alert)
+            ]
+            if fresh:
+                name = f"{PENDING}/{epoch:08d}.json"
+                for each in fresh:
+                    self._lines[each.to].waiting.append((name, each))
+                self._store([name])
+            reach(Step.ALERTS_KEPT)
+            self.store.put(LEDGER, json.dumps({"epoch": epoch}).encode())
+            self._last = epoch
+        reach(Step.ALERTS_RECORDED)
+        self.deliver(PATIENCE)
+
+    def deliver(self, seconds: float = PATIENCE) -> None:
+        """Tell receivers of what waits for them, for so long."""
+        until, done = self.monotonic() + seconds, list[dict[str, Any]]()
+        touched: set[str] = set()
+        for name, line in self._lines.items():
+            self._limit(line, touched)
+            while line.waiting and line.not_before <= self.monotonic() < until:
+                batch = line.waiting[: 1 if line.alone else max(1, line.target.batch)]
+                line.alone = max(0, line.alone - 1)
+                if self._offer(name, line, [each for _, each in batch], done):
+                    del line.waiting[: len(batch)]
+                    touched |= {file for file, _ in batch}
+        reach(Step.ALERTS_SENT)
+        self._store(touched)
+        self._write_log(done)
+
+    def finish(self) -> int:
+        """At the end of a run: what still waits is tried until it is gone or no time is left; how many are left."""
+        until = self.monotonic() + LAST_PATIENCE
+        while self.pending and self.monotonic() < until:
+            self.deliver(until - self.monotonic())
+            soonest = min((line.not_before for line in self._lines.values() if line.waiting), default=0.0)
+            if self.pending:
+                self.wait(min(max(0.05, soonest - self.monotonic()), max(0.0, until - self.monotonic())))
+        return self.pending
+
+    @property
+    def pending(self) -> int:
+        """Alerts that wait, each receiver counted."""
+        return sum(len(line.waiting) for line in self._lines.values())
+
+    def told(self) -> dict[str, Any]:
+        """For the progress: what waits, and outcomes so far, by receiver."""
+        return {
+            name: {
+                "pending": len(line.waiting),
+                **{outcome: count for (of, outcome), count in sorted(self.outcomes.items()) if of == name},
+            }
+            for name, line in self._lines.items()
+        }
+
+    def _alerts(self, tables: Sequence[tuple[TableSpec, Sequence[DataFile]]]) -> Iterable[Alert]:
+        for spec, files in tables:
+            if spec.name in TABLES and files:
+                rows = pl.concat(pl.read_parquet(read_verified(self.outputs, each.path, each.sha256)) for each in files)
+                yield from alerts_of(spec.name, rows.sort(spec.time, "id"))
+
+    def _offer(self, name: str, line: _Line, batch: Sequence[Waiting], done: list[dict[str, Any]]) -> bool:
+        """Whether the batch is dealt with, because it was taken or never will be."""
+        outcome, said, pause = self._send(line, [each.alert for each in batch])
+        self.outcomes[name, outcome] += len(batch)
+        done += [self._logged(name, each, outcome, said) for each in batch]
+        if outcome == "delivered":
+            if line.pause:
+                self.tell(f"alerts: {name} ({line.target.shown}) takes them again")
+            line.pause = 0.0
+            return True
+        if outcome == "refused" and len(batch) > 1:  # one of them is to blame: each is offered by itself
+            line.alone = len(batch)
+            return False
+        if outcome == "refused":
+            self._letters(batch, said)
+            return True
+        if not line.pause:
+            self.tell(f"alerts: {name} ({line.target.shown}) does not take them, they wait: {said}")
+        line.pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, line.pause * 2, pause or 0.0))
+        line.not_before = self.monotonic() + line.pause
+        for at, (file, each) in enumerate(line.waiting[: len(batch)]):
+            line.waiting[at] = (file, replace(each, tries=each.tries + 1, said=said))
+        return False
+
+    def _logged(self, name: str, each: Waiting, outcome: str, said: str) -> dict[str, Any]:
+        alert = each.alert
+        told = {"at": _iso(self.clock()), "to": name, "key": alert.key, "incident": alert.incident, "rule": alert.rule}
+        return {**told, "status": alert.status, "outcome": outcome, "try": each.tries + 1, "said": said}
+
+    def _send(self, line: _Line, alerts: Sequence[Alert]) -> tuple[str, str, float | None]:
+        """Outcome, what was said, and the pause that was asked for; an answer is waited for until DEADLINE."""
+        if line.hangs and line.hangs.is_alive():
+            return "failed", "an earlier request still hangs", None
+        found: list[tuple[str, str, float | None]] = []
+
+        def send() -> None:
+            try:
+                line.target.send(alerts)
+                found.append(("delivered", "", None))
+            except RefusedError as error:
+                found.append(("refused", str(error), None))
+            except NotNowError as error:
+                found.append(("failed", str(error), error.pause))
+            except Exception as error:  # noqa: BLE001  # a receiver of somebody else's: whatever it is may pass
+                found.append(("failed", type(error).__name__, None))
+
+        line.hangs = threading.Thread(target=send, name=f"alerts {line.target.shown}", daemon=True)
+        line.hangs.start()
+        line.hangs.join(DEADLINE)
+        return found[0] if found else ("failed", f"no answer within {DEADLINE:.0f} s", None)
+
+    def _limit(self, line: _Line, touched: set[str]) -> None:
+        """What has waited too long, or is too much, becomes letters."""
+        oldest = self.clock() - int(self.keep * 1000)
+        over = max(0, len(line.waiting) - MOST)
+        gone = [each for at, each in enumerate(line.waiting) if at < over or each[1].since < oldest]
+        if not gone:
+            return
+        line.waiting = [each for each in line.waiting if each not in gone]
+        self._letters([each for _, each in gone], f"waited too long, or behind {MOST} others")
+        touched |= {file for file, _ in gone}
+
+    def _letters(self, entries: Sequence[Waiting], why: str) -> None:
+        """Keep what will never be taken, where people find it."""
+        dead = [asdict(replace(each, said=why)) for each in entries]
+        self.store.put(f"{LETTERS}/{self._moment()}.json", json.dumps(dead).encode())
+        self.outcomes.update((each.to, "letters") for each in entries)
+        self.tell(f"alerts: {len(entries)} for {entries[0].to} became letters: {why}; `alerts letters` shows them")
+
+    def _store(self, names: Iterable[str]) -> None:
+        """Write what still waits of these files; one of which nothing waits goes."""
+        for name in names:
+            left = [asdict(each) for line in self._lines.values() for file, each in line.waiting if file == name]
+            if left:
+                self.store.put(name, json.dumps(left).encode())
+            else:
+                self.store.delete([name])
+
+    def _write_log(self, done: Sequence[Mapping[str, Any]]) -> None:
+        if not done:
+            return
+        self.store.put(f"{LOG}/{self._moment()}.jsonl", "".join(f"{json.dumps(each)}\n" for each in done).encode())
+        logs = self.store.list(LOG)
+        if len(logs) > _LOGS:
+            self.store.delete(logs[: len(logs) - _LOGS // 2])
+
+    def _moment(self) -> str:
+        """A name that comes after those before it."""
+        self._stamp = max(self._stamp + 1, self.clock())
+        return f"{self._stamp:015d}"
+
+    def _read_ledger(self) -> int:
+        try:
+            return int(json.loads(self.store.get(LEDGER))["epoch"])
+        except FileNotFoundError:
+            return 0
+
+
+def _loaded(entry: Mapping[str, Any]) -> Waiting:
+    return Waiting(**{**entry, "alert": Alert(**entry["alert"])})
+
+
+def _iso(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,69 @@
+"""Alerts of whole jobs: delivered, routed, kept when nobody takes them, shown by the tool."""
+
+import json
+
+import pytest
+
+from ecompulse.cli import alerts
+from pipelines import session_analytics
+from support.place import Place, printed
+from support.receivers import receiver
+
+
+@pytest.fixture
+def place(shop, tmp_path):
+    return Place(tmp_path, shop.events, ("--dedup", "--drain"), session_analytics)
+
+
+def test_carts_that_were_left_are_told_and_a_second_run_tells_nothing(place, capsys):
+    with receiver() as server:
+        assert place.run(f"--alert={server.url}/hook") == 0
+        left = place.raw("abandonment_alerts")
+        keys = {row["id"] if row["revision"] == 1 else f"{row['id']}/{row['revision']}" for row in left.to_dicts()}
+        assert set(server.keys) == keys
+        assert len(server.keys) == len(keys) > 3
+        assert place.run(f"--alert={server.url}/hook") == 0
+        assert len(server.keys) == len(keys)
+    log = [json.loads(line) for line in printed(
+        capsys, alerts, "log", str(place.checkpoint), "--limit=10000", "--format=json").splitlines()]  # fmt: skip
+    assert {line["key"] for line in log} == keys
+    assert {line["outcome"] for line in log} == {"delivered"}
+
+
+def test_routes_say_who_is_told(place, tmp_path):
+    routes = tmp_path / "routes.yaml"
+    routes.write_text("routes: [{rule: abandoned_checkout, to: mail}, {to: []}]")
+    with receiver() as chat, receiver() as mail:
+        flags = (f"--alert=chat=slack:{chat.url}", f"--alert=mail={mail.url}", f"--alert_routes={routes}")
+        assert place.run(*flags) == 0
+    assert chat.told == []
+    assert {body["commonLabels"]["alertname"] for body in mail.bodies} == {"abandoned_checkout"}
+
+
+def test_what_is_refused_is_a_letter_that_can_be_given_back(place, capsys, monkeypatch):
+    with receiver([404] * 10_000) as server:
+        assert place.run(f"--alert={server.url}/hook") == 0  # the job is none the worse
+        count = len(server.keys)
+        shown = printed(capsys, alerts, "letters", str(place.checkpoint), "--limit=10000", "--format=json")
+        assert len(shown.splitlines()) == count
+        assert "HTTP 404" in shown
+        server.answers.clear()
+        server.told.clear()
+        assert f"{count:,} alerts wait again" in printed(capsys, alerts, "retry", str(place.checkpoint))
+        assert place.run(f"--alert={server.url}/hook") == 0
+        assert len(server.keys) == count
+    assert printed(capsys, alerts, "letters", str(place.checkpoint)) == "none\n"
+    assert printed(capsys, alerts, "pending", str(place.checkpoint)) == "none\n"
+
+
+def test_wrong_receivers_and_routes_are_one_line(place, tmp_path, wrong):
+    routes = tmp_path / "routes.yaml"
+    routes.write_text("routes: [{to: pagr}]")
+    for flags, said in (
+        (("--alert=nonsense",), "--alert: wants [NAME=]SCHEME:"),
+        (("--alert=slak:https://h/x",), "--alert: slak: no such receiver of alerts, did you mean slack"),
+        (("--alert=pager=pagerduty:k", f"--alert_routes={routes}"), "--alert_routes: routes[0].to: 'pagr' is none"),
+        ((f"--alert_routes={tmp_path / 'gone'}",), "--alert_routes: "),
+    ):
+        assert said in wrong(session_analytics.main, *place.arguments(*flags)), flags
+    assert "holds no checkpoint" in wrong(alerts.main, "log", str(tmp_path / "nothing"))
