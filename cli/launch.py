@@ -55,7 +55,7 @@ def _run(spec: JobSpec[Kind], argv: Sequence[str]) -> int:
     patiently = patience(spec.name, 1 if checking else settings.epochs.publish_attempts)
     intake = patiently(partial(open_intake, settings.inputs, settings.lookups, settings.time))
     job = spec.make(settings, intake)
-    sources = patiently(partial(open_sources, settings))
+    sources = patiently(partial(open_sources, settings, intake.mapping))
     patiently(partial(check_sinks, settings.outputs, settings.kafka))
     patiently(partial(check_stores, spec.name, places, writable=not checking))
     if checking:
