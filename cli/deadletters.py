@@ -104,7 +104,7 @@ def _replay(rows: pl.DataFrame, options: Any) -> None:
     if options.job not in (None, settings["job"]):
         raise UserError(f"--job: {store.root} is a checkpoint of {settings['job']}")
     last = last_commit(store)
-    files = {name for known in positions_after(store, last) for name in known} if last else set()
+    files = {name: mark for known in positions_after(store, last) for name, mark in known.items()} if last else {}
     chosen = choose(rows, settings, files)
 
     def fresh(replayed: pl.DataFrame) -> pl.DataFrame:

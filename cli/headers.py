@@ -8,6 +8,8 @@ from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import Source
 from ecompulse.io.terminal import say
 from ecompulse.kernels.config import nearest
+from ecompulse.kernels.foreign.paths import parse_path
+from ecompulse.kernels.foreign.shape import paths_of
 from ecompulse.kernels.mapping import EVENT, Mapping
 
 FILES: Final = 100
@@ -32,9 +34,12 @@ def check_columns(source: Source, mapping: Mapping | None, flag: str) -> None:
 
 def lack(columns: Sequence[str], mapping: Mapping) -> str | None:
     """What columns lack that the mapping names or an event must have, in words; None when all is there."""
-    for field, column in mapping.fields.items():
-        if column not in columns:
-            return f"has no column {column!r}, which --mapping names for {field}{nearest(column, columns)}"
+    for shape in mapping.shapes:
+        for field, source in shape.fields.items():
+            paths = paths_of(source)
+            if not any(begins(path) in columns or path in columns for path in paths):
+                near = nearest(begins(paths[0]), columns)
+                return f"has no column {begins(paths[0])!r}, which --mapping names for {field}{near}"
     for fields in REQUIRED:
         if not any(_is_fed(field, mapping, columns) for field in fields):
             there = ", ".join(columns)
@@ -42,7 +47,17 @@ def lack(columns: Sequence[str], mapping: Mapping) -> str | None:
     return None
 
 
+def begins(path: str) -> str:
+    """The column in which a path begins."""
+    return parse_path(path)[0].name
+
+
 def _is_fed(field: str, mapping: Mapping, columns: Sequence[str]) -> bool:
-    if field in mapping.constants or (field == "event_id" and mapping.event_id == "hash"):
+    if field == "event_id" and mapping.event_id == "hash":
         return True
-    return mapping.fields.get(field, field) in columns
+    return all(
+        field in shape.constants
+        or any(begins(path) in columns or path in columns for path in paths_of(shape.fields.get(field, field)))
+        or getattr(shape.fields.get(field), "default", None) is not None
+        for shape in mapping.shapes
+    )

@@ -60,7 +60,7 @@ def _run(spec: JobSpec[Kind], argv: Sequence[str]) -> int:
 
         targets_of(settings.alerts)
         routing_of(settings.alerts)
-    sources = patiently(partial(open_sources, settings))
+    sources = patiently(partial(open_sources, settings, intake.mapping))
     patiently(partial(check_sinks, settings.outputs, settings.kafka))
     patiently(partial(check_stores, spec.name, places, writable=not checking))
     if checking:

@@ -9,10 +9,12 @@ from ecompulse.cli.topics import reading_of
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import EVENTS, Source
 from ecompulse.io.sources import SourceContext, open_source
+from ecompulse.kernels.foreign.dialect import PLAIN
+from ecompulse.kernels.mapping import Mapping
 
 
-def open_sources(settings: Settings[JobSettings]) -> list[Source]:
-    """The sources that a user named; UserError when nothing is there."""
+def open_sources(settings: Settings[JobSettings], mapping: Mapping | None = None) -> list[Source]:
+    """The sources that a user named; UserError when nothing is there. `mapping`: of events."""
     inputs = settings.inputs
     wanted = [(EVENTS, uri) for uri in inputs.source] + list(settings.own.further)
     context = SourceContext(
@@ -26,7 +28,8 @@ def open_sources(settings: Settings[JobSettings]) -> list[Source]:
 
     def opened(index: int, role: str, uri: str) -> Source:
         try:
-            return open_source(uri, replace(context, index=index, role=role))
+            dialect = mapping.format if mapping and role == EVENTS else PLAIN
+            return open_source(uri, replace(context, index=index, role=role, dialect=dialect))
         except UserError as error:
             raise UserError(str(error).replace("--source:", f"--{flag_of(role)}:", 1)) from None
 

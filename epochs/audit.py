@@ -25,6 +25,9 @@ Term = tuple[str, str]
 _OWN: Final = re.compile(r"(/Do)?/ParDo\(\w+\)$")
 """What CountedParDo and Beam add to the label that a transform was given."""
 
+_TOLD: Final = {"further": -1, "skipped": 1}
+"""Numbers that decoding tells: events beyond the first of a row, and rows that the mapping skips."""
+
 _SHOWN: Final = 3  # of what does not fit, in the line of an error
 
 
@@ -53,8 +56,10 @@ class Graph:
     accounts: Mapping[str, Sequence[Term]] = field(default_factory=dict)
 
     def balance(self, manifest: Manifest) -> dict[str, int]:
-        """Rows by account."""
-        return {name: _sum(manifest, terms) for name, terms in self.accounts.items()}
+        """Rows by account; of a row that gave several events all but one are taken off."""
+        found = {name: _sum(manifest, terms) for name, terms in self.accounts.items()}
+        told = {name: sign * manifest.counts.get(name, 0) for name, sign in _TOLD.items()} if found else {}
+        return {**found, **{name: rows for name, rows in told.items() if rows}}
 
 
 def misfits(plan: Plan, manifest: Manifest, graph: Graph) -> list[str]:

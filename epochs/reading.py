@@ -15,8 +15,8 @@ from ecompulse.epochs.steps import Step, reach
 from ecompulse.kernels.event import HEADER
 from ecompulse.kernels.step import Clock
 
-Decode = Callable[[pl.DataFrame, Clock], Mapping[str, pl.DataFrame]]
-"""Raw rows and clock to frames by output name; `events` is the main one, with `event_time`.
+Decode = Callable[[pl.DataFrame, Clock], Mapping[str, pl.DataFrame | int]]
+"""Raw rows and clock to frames by output name; `events` is the main one, with `event_time`. A number is told as it is.
 
 The events of a source of several partitions keep `source` and `partition` of their raw rows.
 """
@@ -82,6 +82,9 @@ class ReadRows(CountedDoFn):
         for batch in self._batches(splits, told):
             self.came(batch.height)
             for name, frame in self._decode(batch, clock).items():
+                if isinstance(frame, int):
+                    counts[name] = counts.get(name, 0) + frame
+                    continue
                 counts[name] = counts.get(name, 0) + frame.height
                 self.went(frame.height, name)
                 if name == DEAD_LETTERS:

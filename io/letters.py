@@ -1,6 +1,6 @@
 """Dead letters of a lake, ready to be given back to the job that refused them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -9,8 +9,9 @@ import polars as pl
 from ecompulse.epochs.errors import JobError
 from ecompulse.epochs.protocols import EVENTS
 from ecompulse.epochs.replay import LETTERS
+from ecompulse.io.files.kinds import suffix_of
 from ecompulse.io.files.layout import head_of
-from ecompulse.io.files.records import suffix_of
+from ecompulse.io.files.source import HEADER
 from ecompulse.kernels.decode import Rule
 
 _KAFKA: Final = "kafka://"
@@ -37,13 +38,14 @@ class Chosen:
     files: int = 0
 
 
-def choose(rows: pl.DataFrame, settings: Mapping[str, Any], files: Collection[str]) -> Chosen:
+def choose(rows: pl.DataFrame, settings: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> Chosen:
     """What of `dead_letters` rows a job can take again.
 
     Args:
         rows: of the table, of any job.
         settings: of the job's checkpoint.
-        files: that the checkpoint has read: no other is opened, whatever a row says where it came from.
+        files: what the checkpoint remembers of those that it has read: no other is opened, whatever a row says where it
+            came from.
     """
     rows = rows.filter(pl.col("job") == settings["job"])
     places = zip(rows["source"], rows["source_partition"], strict=True)
@@ -79,9 +81,11 @@ def _is_event(source: str, partition: int, settings: Mapping[str, Any]) -> bool:
     return bool(partition < len(roles) and roles[partition] == EVENTS)
 
 
-def _header(source: str, files: Collection[str]) -> str | None:
+def _header(source: str, files: Mapping[str, Mapping[str, Any]]) -> str | None:
     """The header of a CSV file, empty when it cannot be read; None for what is no CSV."""
-    if source not in files or suffix_of(source) != ".csv":
+    if HEADER in files.get(source, {}):
+        return str(files[source][HEADER])
+    if source not in files or suffix_of(source) not in {".csv", ".tsv"}:
         return None
     try:
         return head_of(source, whole=True).header

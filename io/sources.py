@@ -11,6 +11,7 @@ from ecompulse.io.delta import DeltaSource, is_table
 from ecompulse.io.files import FileSource
 from ecompulse.io.kafka.source import KafkaSource, Reading
 from ecompulse.io.schemes import Schemes, UnknownSchemeError
+from ecompulse.kernels.foreign.dialect import PLAIN, Dialect
 
 LOCAL: Final = "file"
 
@@ -27,6 +28,7 @@ class SourceContext:
         on_bad_file: `quarantine` or `stop`.
         reading: of topics.
         s3_endpoint: of tables in buckets.
+        dialect: how text files are written.
     """
 
     index: int
@@ -36,6 +38,7 @@ class SourceContext:
     on_bad_file: str = "quarantine"
     reading: Reading = field(default_factory=Reading)
     s3_endpoint: str | None = None
+    dialect: Dialect = PLAIN
 
 
 SourceOpener = Callable[[str, SourceContext], Source]
@@ -78,7 +81,8 @@ def _open_files(uri: str, context: SourceContext) -> Source:
         where, most = place.rstrip("/"), context.max_files
         source = DeltaSource(where, context.index, most, context.role, context.s3_endpoint, context.on_bad_file)
     else:
-        source = FileSource(place, context.index, context.order, context.max_files, context.role, context.on_bad_file)
+        order, most = context.order, context.max_files
+        source = FileSource(place, context.index, order, most, context.role, context.on_bad_file, context.dialect)
     source.check()
     return source
 

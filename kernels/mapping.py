@@ -3,95 +3,54 @@
 import re
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import polars as pl
 
 from ecompulse.kernels.config import ConfigError, nearest, parse_config
 from ecompulse.kernels.event import BY_NAME, FIELDS, Kind
-from ecompulse.kernels.zones import is_zone
+from ecompulse.kernels.foreign.dialect import Dialect
+from ecompulse.kernels.foreign.paths import is_plain, parse_path
+from ecompulse.kernels.foreign.shape import Shape, When, is_simple, parse_source, paths_of
+from ecompulse.kernels.foreign.times import TimeReading
+from ecompulse.kernels.foreign.values import From, Numbers, Preparation
 
 _SHIPPED: Final = "ecompulse.kernels.mappings"
-_DIRECTIVE: Final = re.compile(r"\.?%[-_0]?(?:\.?[0-9]?f|:{0,3}#?z|.)", re.DOTALL)
-_ZONED: Final = frozenset(("%z", "%:z", "%#z", "%+", "%s"))
-"""Directives that say which moment it is, whatever the zone; seconds since 1970 do."""
 CURRENCY: Final = "[A-Za-z]{3}"
 """A code of a currency; it is kept in capitals, which ISO 4217 and rates have."""
 _MAX_MINOR_DIGITS: Final = 4
-
-
-@dataclass(frozen=True)
-class TimeReading:
-    """How event_time is written.
-
-    Attributes:
-        format: of chrono's strftime (`%Y-%m-%d %H:%M:%S UTC`), with `.%f` as Python has it; none = ISO 8601.
-        zone: IANA name, of times written without one; none = such a time is refused.
-        unit: of a time written as a number since 1970: `s`, `ms`, `us` or `ns`.
-    """
-
-    format: str | None = None
-    zone: str | None = None
-    unit: Literal["s", "ms", "us", "ns"] = "ms"
-
-    def __post_init__(self) -> None:
-        if self.zone is not None and not is_zone(self.zone):
-            raise ConfigError("zone", f"{self.zone!r} is no zone such as UTC or Europe/Paris")
-        if self.format is None:
-            return
-        directives = _DIRECTIVE.findall(self.format)
-        if any(found.lstrip(".") == "%f" and found != ".%f" for found in directives):
-            raise ConfigError(
-                "format", "%f is read after a point only (.%f); elsewhere say how long it is (%3f %6f %9f)"
-            )
-        zoned = any(found.lstrip(".") in _ZONED for found in directives)
-        if zoned and self.zone:
-            raise ConfigError("zone", "the format reads a zone already; leave one of them out")
-        if not zoned and not self.zone:
-            raise ConfigError("zone", "required, since the format reads no zone (%z)")
-        if not _reads_itself(self.layout, zoned=zoned):
-            raise ConfigError("format", f"{self.format!r} does not read a date (chrono's %Y %m %d %H %M %S %.f %z ...)")
-
-    @property
-    def layout(self) -> str:
-        """The format as Polars reads it: to chrono a bare `%f` is a number of nanoseconds, to Python a fraction."""
-        return _DIRECTIVE.sub(lambda found: "%.f" if found[0] == ".%f" else found[0], self.format or "")
-
-
-def _reads_itself(layout: str, *, zoned: bool) -> bool:
-    """Whether a time written in the layout can be read back; a format that is none at all cannot."""
-    moment = pl.Series([datetime(2001, 2, 3, 16, 5, 6, tzinfo=UTC if zoned else None)])
-    try:
-        text = moment.dt.strftime(layout)
-        read = text.str.to_datetime(layout, time_unit="ms", strict=False)
-        return bool((read.dt.date() == moment.dt.date()).all() and not read.has_nulls())
-    except pl.exceptions.PolarsError:
-        return False
+BY_CURRENCY: Final = "currency"
+"""In `minor_digits`: as many as the row's currency has."""
 
 
 @dataclass(frozen=True)
 class Mapping:
-    """How the columns (or top-level keys) of a foreign row become the fields of the event.
+    """How the columns of a foreign row, and what is in them, become the fields of the event.
 
     A field that is not named keeps its own name, unless that column feeds another field; a column that feeds
-    no field is kept in `properties` under its own name.
+    no field is kept in `properties` under its own name, and so is what is left of one of which a part does.
 
     Attributes:
         help: one line on the data.
-        fields: event field -> foreign column.
+        format: how text files are written.
+        fields: event field -> where it is: a column, a path, several of which the first that has a value counts, or
+            what `From` says.
         constants: event field -> its value in every row.
+        events: what events a row gives: of each shape that takes it those that it says; none = one.
+        skip: rows that are no events; they are counted.
         event_types: foreign event name -> ours; a name that is not listed stays as it is.
         values: text field -> what it may be, where it is there; a row with another value is a dead letter.
         time: how event_time is written.
+        numbers: how numbers are written as text, where not as in JSON.
         default_currency: of rows that have none; null = unknown.
         event_id: `given` = the row has it; `hash` = where it is absent, the hash of the whole row's bytes
             (of a Parquet row: of its JSON), so that exact copies share it.
         minor_digits: money field -> decimals of its minor unit, when the amount is an integer of minor units
-            (2 = cents).
-        drop: columns that are not kept at all.
+            (2 = cents); `currency` = as many as the currency of the row has (JPY none, BHD three, most two).
+        drop: columns, or paths, that are not kept at all; `*` = nothing that feeds no field is.
         orders: the field whose distinct values are the orders, where there is no order_id.
         funnel: name of the shipped funnel that fits the data, where that is not the default.
         lenient: text that parses is taken for a number and a number for text; off, a field must have its
@@ -99,14 +58,18 @@ class Mapping:
     """
 
     help: str = ""
-    fields: AbstractMapping[str, str] = field(default_factory=dict)
+    format: Dialect = field(default_factory=Dialect)
+    fields: AbstractMapping[str, Annotated[Any, parse_source]] = field(default_factory=dict)
     constants: AbstractMapping[str, str] = field(default_factory=dict)
+    events: tuple[Shape, ...] = ()
+    skip: tuple[When, ...] = ()
     event_types: AbstractMapping[str, str] = field(default_factory=dict)
     values: AbstractMapping[str, tuple[str, ...]] = field(default_factory=dict)
     time: TimeReading = field(default_factory=TimeReading)
+    numbers: Numbers | None = None
     default_currency: str | None = None
     event_id: Literal["given", "hash"] = "given"
-    minor_digits: AbstractMapping[str, int] = field(default_factory=dict)
+    minor_digits: AbstractMapping[str, int | Literal["currency"]] = field(default_factory=dict)
     drop: tuple[str, ...] = ()
     orders: Literal["order_id", "session_id", "event_id"] = "order_id"
     funnel: str = "default"
@@ -114,16 +77,15 @@ class Mapping:
 
     def __post_init__(self) -> None:
         for part in ("fields", "constants", "values", "minor_digits"):
-            for name in getattr(self, part):
-                if name not in BY_NAME:
-                    raise ConfigError(f"{part}.{name}", f"no field of the event{nearest(name, BY_NAME)}")
-        if "properties" in self.constants:
-            raise ConfigError("constants.properties", "an object is no constant")
+            _check_names(part, getattr(self, part))
+        for number, shape in enumerate(self.events):
+            for part in ("fields", "constants"):
+                _check_names(f"events[{number}].{part}", getattr(shape, part))
         self._check_sources()
         self._check_kind("values", Kind.TEXT)
         self._check_kind("minor_digits", Kind.MONEY)
         for name, digits in self.minor_digits.items():
-            if not 0 <= digits <= _MAX_MINOR_DIGITS:
+            if digits != BY_CURRENCY and not 0 <= int(digits) <= _MAX_MINOR_DIGITS:
                 raise ConfigError(f"minor_digits.{name}", f"must be 0 to {_MAX_MINOR_DIGITS}, not {digits}")
         if self.default_currency is not None:
             if not re.fullmatch(CURRENCY, self.default_currency):
@@ -139,29 +101,91 @@ class Mapping:
                 raise ConfigError(f"{part}.{name}", f"not a field of {kind.value}")
 
     def _check_sources(self) -> None:
-        feeding: dict[str, str] = {}
-        for name, column in self.fields.items():
+        for name, source in self.fields.items():
             if name in self.constants:
                 raise ConfigError(f"constants.{name}", "the field has a column already; leave one of them out")
-            if column in feeding:
-                message = f"column {column!r} feeds {feeding[column]} already"
-                raise ConfigError(f"fields.{name}", message)
-            if column in self.drop:
-                raise ConfigError("drop", f"column {column!r} feeds {name}")
-            feeding[column] = name
+            for column in paths_of(source):
+                if column in self.drop:
+                    raise ConfigError("drop", f"column {column!r} feeds {name}")
+        for name, source in self.fields.items():
+            if name == "properties" and isinstance(source, From):
+                raise ConfigError("fields.properties", "is an object, which is taken as it is")
+
+    @cached_property
+    def nested(self) -> bool:
+        """Whether more is said than which columns of a row feed which fields."""
+        feeding = [column for source in self.fields.values() for column in paths_of(source)]
+        plain = all(is_simple(source) for source in self.fields.values()) and len(set(feeding)) == len(feeding)
+        return bool(self.events or self.skip) or not plain or not all(map(is_plain, self.drop))
+
+    @cached_property
+    def shapes(self) -> tuple[Shape, ...]:
+        """What events a row gives, with the fields and constants that all of them have."""
+        shapes = self.events or (Shape(),)
+        return tuple(
+            replace(
+                shape,
+                fields={
+                    **{name: source for name, source in self.fields.items() if name not in shape.constants},
+                    **shape.fields,
+                },
+                constants={
+                    **{name: value for name, value in self.constants.items() if name not in shape.fields},
+                    **shape.constants,
+                },
+            )
+            for shape in shapes
+        )
+
+    @cached_property
+    def divides(self) -> bool:
+        """Whether a row may give several events."""
+        return len(self.shapes) > 1 or any(shape.lines for shape in self.shapes)
+
+    def column(self, name: str) -> str:
+        """Where a field is, as messages name it."""
+        return " or ".join(paths_of(self.fields[name])) if name in self.fields else name
+
+    def preparation(self, name: str) -> Preparation | None:
+        """What is done with the text of a field's cells before it is read as its kind."""
+        source = self.fields.get(name)
+        made = source if isinstance(source, From) and source.converts else None
+        numbers = (made.numbers if made else None) or self.numbers
+        found = Preparation(
+            self.format.nulls, made, numbers if BY_NAME[name].kind in {Kind.MONEY, Kind.INTEGER} else None
+        )
+        return None if found == Preparation() else found
 
     def sources(self) -> dict[str, str]:
         """Event field of each foreign column that feeds one (column -> field)."""
-        feeding = {column: name for name, column in self.fields.items()}
+        feeding = {column: name for name, source in self.fields.items() for column in paths_of(source)}
         taken = {*self.fields, *self.constants}
         for known in FIELDS:
             if known.name not in taken and known.name not in self.drop:
                 feeding.setdefault(known.name, known.name)
         return feeding
 
+    def aliases(self) -> dict[str, str]:
+        """Event field by what rows call it: the last key of each path that feeds one."""
+        found = self.sources()
+        for shape in self.shapes if self.nested else ():
+            for name, source in shape.fields.items():
+                for path in map(parse_path, paths_of(source)):
+                    keys = [step.name for step in path if step.kind == "key"]
+                    found |= dict.fromkeys(keys[-1:], name)
+        return found
+
     def with_time(self, time: TimeReading) -> "Mapping":
         """The same with another reading of event_time."""
         return replace(self, time=time)
+
+
+def _check_names(part: str, names: AbstractMapping[str, Any]) -> None:
+    for name in names:
+        if name not in BY_NAME:
+            raise ConfigError(f"{part}.{name}", f"no field of the event{nearest(name, BY_NAME)}")
+    if part.endswith("constants") and "properties" in names:
+        raise ConfigError(f"{part}.properties", "an object is no constant")
 
 
 def in_capitals(currency: str) -> str:

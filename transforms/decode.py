@@ -24,6 +24,9 @@ EVENTS: Final = "events"
 DEAD_LETTERS: Final = "dead_letters"
 QUALITY: Final = "quality"
 IGNORED: Final = "ignored"
+FURTHER: Final = "further"
+SKIPPED: Final = "skipped"
+"""Numbers of a batch that are told: events beyond the first of a row, and rows that are none."""
 
 
 def event_frame(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
@@ -69,11 +72,11 @@ class DecodeRows:
         """Names of the frames that there may be."""
         return (EVENTS, DEAD_LETTERS, QUALITY, *((IGNORED,) if self.reshape else ()))
 
-    def __call__(self, rows: pl.DataFrame, clock: Clock) -> Mapping[str, pl.DataFrame]:
+    def __call__(self, rows: pl.DataFrame, clock: Clock) -> Mapping[str, pl.DataFrame | int]:
         """Frames `events` (FRAME_SCHEMA), `dead_letters`, `quality` (PARTIAL_SCHEMA), and `ignored` if there are any.
 
-        What is ignored are good rows that `reshape` leaves out, such as metrics that nobody watches; of these only the
-        number is of interest.
+        Where a mapping divides rows or skips some, also the numbers `further` and `skipped`. What is ignored are good
+        rows that `reshape` leaves out, such as metrics that nobody watches; of these only the number is of interest.
         """
         decoded = decode(rows, clock.now, self.mapping)
         events, dead = fill_orders(decoded.events, self.mapping), decoded.dead
@@ -85,7 +88,7 @@ class DecodeRows:
             policy = self.enrich.step(PiiStep)
             key = self.resources(self.enrich).get(policy.name, {}).get(HASH_KEY) if policy.active else None
             dead = protect_dead_letters(
-                dead, decoded.bare, policy, key, self.mapping.sources() if self.mapping else None
+                dead, decoded.bare, policy, key, self.mapping.aliases() if self.mapping else None
             )
         identity = row_id("source", "source_partition", "source_offset", pl.col("raw").bin.encode("hex"), "rule")
         dead = dead.with_columns(protected=dead["raw"].ne_missing(raw), id=identity)
@@ -94,5 +97,7 @@ class DecodeRows:
             EVENTS: kept,
             DEAD_LETTERS: dead.select(STORED_LETTER_SCHEMA.names()),
             QUALITY: book(counts, self.window_ms, clock.watermark),
+            **({FURTHER: decoded.further} if decoded.further else {}),
+            **({SKIPPED: decoded.skipped} if decoded.skipped else {}),
             **({IGNORED: events.head(events.height - kept.height)} if kept.height < events.height else {}),
         }

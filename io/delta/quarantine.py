@@ -12,7 +12,7 @@ from ecompulse.epochs.protocols import Store
 from ecompulse.io.delta.log import NO_STATS, Added
 from ecompulse.io.files.parquet import UNREADABLE, count_rows, one_line, read_rows
 from ecompulse.io.files.quarantine import BAD
-from ecompulse.io.files.records import UnreadableFile
+from ecompulse.io.files.streams import UnreadableFile
 from ecompulse.io.s3 import S3Store
 
 

@@ -18,7 +18,7 @@ from ecompulse.io.delta.quarantine import DataFiles, pending, progress
 from ecompulse.io.files.parquet import read_rows
 from ecompulse.io.files.quarantine import BAD, letter_of, letter_row, set_aside
 from ecompulse.io.files.reader import positioned
-from ecompulse.io.files.records import UnreadableFile
+from ecompulse.io.files.streams import UnreadableFile
 from ecompulse.io.s3 import S3Store, StoreError, address_options, storage_options
 from ecompulse.io.stores import open_store
 

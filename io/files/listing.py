@@ -5,12 +5,10 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from ecompulse.epochs.errors import UserError
-from ecompulse.io.files.records import suffix_of
-
-SUFFIXES: Final = (".jsonl", ".ndjson", ".json", ".csv", ".parquet")
+from ecompulse.io.files.kinds import SUFFIXES, belongs, kind_of
+from ecompulse.kernels.foreign.dialect import PLAIN, Dialect
 
 
 @dataclass(frozen=True)
@@ -35,29 +33,30 @@ class Listed:
         return self.mtime / 1e9
 
 
-def list_files(pattern: str, order: str) -> list[Listed]:
+def list_files(pattern: str, order: str, dialect: Dialect = PLAIN) -> list[Listed]:
     """The files of a path, folder or glob, sorted by `order` (`name` or `mtime`, then name).
 
     Folders give the files below them that have a known suffix, also through links; hidden ones and those still being
     written (`.` or `_` first) are passed over. A glob that matches folders means them. A file with several names is
-    read once. UserError for a single file of a suffix that is not known.
+    read once. UserError for a single file of which neither suffix, nor `dialect`, nor first byte says what it holds.
     """
     matched = [pattern] if os.path.lexists(pattern) else glob.glob(pattern, recursive=True)  # noqa: PTH207  # absolute
     names: list[str] = []
     for name in matched:
         if Path(name).is_dir():
-            names += _below(name)
+            names += _below(name, dialect)
         elif Path(name).is_file():
-            if suffix_of(name) not in SUFFIXES:
+            if kind_of(name, dialect) is None:
                 raise UserError(
-                    f"--source: {name}: unknown kind of file; known are {' '.join(SUFFIXES)}, each also .gz"
+                    f"--source: {name}: unknown kind of file; known are {' '.join(SUFFIXES)}, each also .gz .zst .bz2; "
+                    "for others a --mapping says `format: {kind: csv}`, or json"
                 )
             names.append(name)
     listed = _once(_with_status(names))
     return sorted(listed, key=lambda file: (file.mtime if order == "mtime" else 0, file.path))
 
 
-def _below(folder: str) -> Iterator[str]:
+def _below(folder: str, dialect: Dialect) -> Iterator[str]:
     """Files of a known suffix; a linked folder is entered, but none twice, so that no ring of links is endless."""
     entered = set[str]()
     for place, folders, names in os.walk(folder, followlinks=True):
@@ -67,7 +66,7 @@ def _below(folder: str) -> Iterator[str]:
             yield from (
                 os.path.join(place, name)  # noqa: PTH118  # of large folders
                 for name in names
-                if not name.startswith((".", "_")) and suffix_of(name) in SUFFIXES
+                if not name.startswith((".", "_")) and belongs(name, dialect)
             )
         entered.add(real)
 

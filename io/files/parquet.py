@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ecompulse.epochs.errors import JobError
-from ecompulse.io.files.records import UnreadableFile
+from ecompulse.io.files.streams import UnreadableFile
 from ecompulse.kernels.event import OWN, TAKEN
 
 UNREADABLE: Final = (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException, OSError)

@@ -10,7 +10,7 @@ import polars as pl
 from ecompulse.epochs.protocols import Split
 from ecompulse.io.files.identity import identity, is_same
 from ecompulse.io.files.listing import Listed
-from ecompulse.io.files.records import UnreadableFile
+from ecompulse.io.files.streams import UnreadableFile
 
 BAD: Final = "bad"
 """Key of what is remembered of a file that could not be read: how it looked then, and why."""

@@ -12,19 +12,27 @@ import numpy.typing as npt
 from ecompulse.kernels.event import MAX_ROW_BYTES
 
 QUOTE: Final = ord('"')
-_DELIMITER: Final = ord(",")
+DELIMITER: Final = ord(",")
 _NEWLINE: Final = ord("\n")
 _RETURN: Final = ord("\r")
 
 Positions = npt.NDArray[np.int64]
 
 
-def outside_quotes(data: npt.NDArray[np.uint8], ends: Positions, newline: int, *, ended: bool) -> Positions:
+def outside_quotes(
+    data: npt.NDArray[np.uint8],
+    ends: Positions,
+    newline: int,
+    *,
+    ended: bool,
+    delimiter: int = DELIMITER,
+    quote: int = QUOTE,
+) -> Positions:
     """Those of the line ends that end a record, in data that begins with one.
 
     Without `ended` more may follow: what the last quote means may not be known yet, and line ends after it stay out.
     """
-    quotes: Positions = np.flatnonzero(data == QUOTE)
+    quotes: Positions = np.flatnonzero(data == quote)
     if not len(quotes):
         return ends
     starts, stops = _odd_runs(quotes)
@@ -32,8 +40,8 @@ def outside_quotes(data: npt.NDArray[np.uint8], ends: Positions, newline: int, *
         starts, stops = starts[:-1], stops[:-1]
     if not len(starts):
         return ends
-    opens = _opens(data, starts, newline)
-    pairs = _pairs(opens & _closed_by_next(data, starts, stops))
+    opens = _opens(data, starts, newline, delimiter)
+    pairs = _pairs(opens & _closed_by_next(data, starts, stops, delimiter))
     opened = np.searchsorted(starts[pairs], ends)
     closed = np.append(-1, starts[pairs + 1])[opened]  # where the last cell that was opened before is closed
     found: Positions = ends[closed < ends]
@@ -53,16 +61,18 @@ def _odd_runs(quotes: Positions) -> tuple[Positions, Positions]:
     return starts, stops
 
 
-def _opens(data: npt.NDArray[np.uint8], starts: Positions, newline: int) -> npt.NDArray[np.bool_]:
+def _opens(data: npt.NDArray[np.uint8], starts: Positions, newline: int, delimiter: int) -> npt.NDArray[np.bool_]:
     before = data[starts - 1]
-    found: npt.NDArray[np.bool_] = (before == _DELIMITER) | (before == newline) | (starts == 0)
+    found: npt.NDArray[np.bool_] = (before == delimiter) | (before == newline) | (starts == 0)
     return found
 
 
-def _closed_by_next(data: npt.NDArray[np.uint8], starts: Positions, stops: Positions) -> npt.NDArray[np.bool_]:
+def _closed_by_next(
+    data: npt.NDArray[np.uint8], starts: Positions, stops: Positions, delimiter: int
+) -> npt.NDArray[np.bool_]:
     """Whether the run after each ends a cell that the run would open."""
     after = data[np.minimum(stops, len(data) - 1)]
-    closes = (after == _DELIMITER) | (after == _NEWLINE) | (after == _RETURN) | (stops == len(data))
+    closes = (after == delimiter) | (after == _NEWLINE) | (after == _RETURN) | (stops == len(data))
     near = np.diff(starts) <= MAX_ROW_BYTES
     return np.append(closes[1:] & near, False)  # a value
 

@@ -2,23 +2,34 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 import polars as pl
 
 from ecompulse.epochs.errors import JobError
 from ecompulse.epochs.protocols import Split
-from ecompulse.io.files.layout import head_of
+from ecompulse.io.files.kinds import is_closed, kind_of
+from ecompulse.io.files.layout import Head, head_of
 from ecompulse.io.files.parquet import read_rows
 from ecompulse.io.files.quarantine import letter_row
-from ecompulse.io.files.records import CHUNK, Layout, OpenFile, is_compressed, suffix_of, to_rows
+from ecompulse.io.files.records import CHUNK, to_rows
+from ecompulse.io.files.streams import OpenFile
 from ecompulse.kernels.event import LENGTH, MAX_ROW_BYTES, POSITION_SCHEMA
+from ecompulse.kernels.foreign.dialect import PLAIN, Dialect
 
 BATCH_ROWS: Final = 50_000
 
 
+@dataclass(frozen=True)
 class FileReader:
-    """Reads a split; compressed files go on from where this process last stopped."""
+    """Reads a split; files that are read through a decoder go on from where this process last stopped.
+
+    Attributes:
+        dialect: how text files are written.
+    """
+
+    dialect: Dialect = PLAIN
 
     def read(self, split: Split) -> Iterator[pl.DataFrame]:
         """Batches of at most `BATCH_ROWS` rows.
@@ -30,13 +41,15 @@ class FileReader:
         if split.fault:
             yield positioned(letter_row(split), split, pl.Series([split.start]))
             return
-        if suffix_of(split.uri) == ".parquet":
+        if kind_of(split.uri, self.dialect) == "parquet":
             rows = read_rows(split.uri, split.start, split.end)
             yield positioned(rows, split, pl.int_range(split.start, split.start + rows.height, eager=True))
             return
-        head = head_of(split.uri, whole=True)
-        frame = _huge(split) if split.end - split.start > CHUNK else _lines(split, head.layout)
-        if head.layout.quoted:
+        head = head_of(split.uri, whole=True, dialect=self.dialect)
+        frame = (
+            _huge(split, head, self.dialect) if split.end - split.start > CHUNK else _lines(split, head, self.dialect)
+        )
+        if head.header:
             frame = frame.with_columns(header=pl.lit(head.header))
         batches = max(1, -(-frame.height // BATCH_ROWS))
         yield from frame.iter_slices(max(1, -(-frame.height // batches)))  # alike: a small rest costs like a large one
@@ -52,29 +65,29 @@ def positioned(frame: pl.DataFrame, split: Split, offset: pl.Series) -> pl.DataF
     return frame.with_columns(**position)
 
 
-def _lines(split: Split, layout: Layout) -> pl.DataFrame:
-    data = _read(split.uri, split.start, split.end - split.start)
-    raw, offset = to_rows(data, split.start, layout)
+def _lines(split: Split, head: Head, dialect: Dialect) -> pl.DataFrame:
+    data = _read(split.uri, split.start, split.end - split.start, head, dialect)
+    raw, offset = to_rows(data, split.start, head.layout)
     return positioned(pl.DataFrame({"raw": raw}), split, offset)
 
 
-def _huge(split: Split) -> pl.DataFrame:
+def _huge(split: Split, head: Head, dialect: Dialect) -> pl.DataFrame:
     """The one record of a range that nobody can hold: its first bytes, enough to be refused, and its length."""
-    data = _read(split.uri, split.start, MAX_ROW_BYTES + 1)
+    data = _read(split.uri, split.start, MAX_ROW_BYTES + 1, head, dialect)
     frame = pl.DataFrame({"raw": [data], LENGTH: [split.end - split.start]})
     return positioned(frame, split, pl.Series([split.start]))
 
 
-_last: dict[tuple[str, int, int], OpenFile] = {}
+_last: dict[tuple[Any, ...], OpenFile] = {}
 _one_at_a_time: Final = threading.Lock()
 
 
-def _read(path: str, start: int, size: int) -> bytes:
-    """Bytes of a file."""
-    if is_compressed(path):
-        data = _decompress(path, start, size)
+def _read(path: str, start: int, size: int, head: Head, dialect: Dialect) -> bytes:
+    """Bytes of a file, as they are once decoded."""
+    handle = OpenFile(path, dialect.encoding, head.rows)
+    if is_closed(path, dialect, document=head.rows is not None):
+        data = _decoded(handle, start, size)
     else:
-        handle = OpenFile(path)
         try:
             data = handle.read(start, size)
         finally:
@@ -84,10 +97,9 @@ def _read(path: str, start: int, size: int) -> bytes:
     return data
 
 
-def _decompress(path: str, start: int, size: int) -> bytes:
-    """Bytes of a compressed file; the last one stays open, since the next range, of any thread, often goes on in it."""
+def _decoded(opened: OpenFile, start: int, size: int) -> bytes:
+    """Bytes that come through a decoder; the last one stays open, since the next range often goes on in it."""
     with _one_at_a_time:
-        opened = OpenFile(path)
         key = opened.identity  # another file may have the name by now
         handle = _last.pop(key, opened)
         if handle is not opened:

@@ -1,22 +1,15 @@
-"""Records of a text file as byte ranges: lines, or CSV records with line ends inside quotes.
+"""Records of a text file as byte ranges: lines, or CSV records with line ends inside quotes."""
 
-Positions are offsets into the decompressed content, so that plain and gzip files look alike.
-"""
-
-import gzip
-import os
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from ecompulse.epochs.errors import JobError
-from ecompulse.io.files.quoting import Positions, outside_quotes
+from ecompulse.io.files.quoting import DELIMITER, QUOTE, Positions, outside_quotes
+from ecompulse.io.files.streams import OpenFile
 
 CHUNK: Final = 24 * 1024 * 1024  # bytes read at a time: some 50,000 events, where decoding is at its fastest
 NEWLINE: Final = ord("\n")
@@ -26,10 +19,6 @@ _BLANK: Final = 64  # bytes of line ends from which it is asked how many there a
 _BLOCK: Final = 1024 * 1024  # bytes of line ends that are looked at together: positions of all would take gigabytes
 
 
-class UnreadableFile(JobError):  # noqa: N818  # of a file
-    """A file is damaged, incomplete, or closed to us: it would be the same again until it changes."""
-
-
 @dataclass(frozen=True)
 class Layout:
     """How the records of a text file are told apart.
@@ -37,10 +26,14 @@ class Layout:
     Attributes:
         quoted: line ends inside quotes are none.
         newline: the byte that ends a line: LF, after a CR or not, or CR alone.
+        delimiter: the byte between cells.
+        quote: the byte around them.
     """
 
     quoted: bool = False
     newline: int = NEWLINE
+    delimiter: int = DELIMITER
+    quote: int = QUOTE
 
     def ends(self, chunk: bytes, *, ended: bool) -> Positions:
         """Offsets just after each record in the chunk, which begins with one.
@@ -52,7 +45,7 @@ class Layout:
         data = np.frombuffer(chunk, dtype=np.uint8)
         ends = np.flatnonzero(data == self.newline)
         if self.quoted:
-            ends = outside_quotes(data, ends, self.newline, ended=ended)
+            ends = outside_quotes(data, ends, self.newline, ended=ended, delimiter=self.delimiter, quote=self.quote)
         if ended and (not len(ends) or ends[-1] + 1 < len(chunk)):
             ends = np.append(ends, len(chunk) - 1)
         return ends + 1
@@ -65,67 +58,6 @@ class Layout:
         first, last, lengths = data[starts[short]], data[ends[short] - 1], (ends - starts)[short]
         alone = (lengths == 1) & ((first == self.newline) | (first == RETURN))
         return int(np.count_nonzero(alone | ((lengths == _SHORT) & (first == RETURN) & (last == NEWLINE))))
-
-
-def is_compressed(path: str) -> bool:
-    """Whether the file is read through gzip."""
-    return path.lower().endswith(".gz")
-
-
-def suffix_of(path: str) -> str:
-    """The format's suffix in lower case: `.jsonl`, `.csv` or `.parquet`, with or without `.gz`."""
-    return Path(path.lower().removesuffix(".gz")).suffix
-
-
-class OpenFile:
-    """A text file open for forward reading.
-
-    A gzip file keeps its decompressor and what it read last: to go back a little must not mean to decompress it
-    from its start, for a plan reads ahead of what it takes.
-    """
-
-    def __init__(self, path: str) -> None:
-        """Open; JobError when it cannot be."""
-        self.path = path
-        self._handle = self._open()
-        self.position = 0  # of the handle
-        self._kept = b""  # what was read last, up to the position; of gzip files only
-
-    def _open(self) -> IO[bytes]:
-        try:
-            return gzip.open(self.path) if is_compressed(self.path) else Path(self.path).open("rb")  # type: ignore[return-value]  # GzipFile reads and seeks alike
-        except PermissionError as error:
-            raise UnreadableFile(f"{self.path}: cannot be read: {error.strerror}") from None
-        except OSError as error:
-            raise JobError(f"{self.path}: cannot be read: {error.strerror or error}") from None
-
-    @property
-    def identity(self) -> tuple[str, int, int]:
-        """Which file it is: path, inode, and when it was last written (ns)."""
-        status = os.fstat(self._handle.fileno())
-        return self.path, status.st_ino, status.st_mtime_ns
-
-    def read(self, start: int, size: int) -> bytes:
-        """Up to `size` bytes from `start`; fewer only at the end."""
-        back = self.position - start
-        known = self._kept[-back:][:size] if 0 < back <= len(self._kept) else b""
-        if known and len(known) == size:
-            return known
-        try:
-            if not known and back:
-                self._handle.seek(start)  # gzip: forward by decompressing, backward from the start
-            data = known + self._handle.read(size - len(known))
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise UnreadableFile(f"{self.path}: damaged or incomplete: {error}") from None
-        except OSError as error:
-            raise JobError(f"{self.path}: cannot be read: {error.strerror or error}") from None
-        self.position = start + len(data)
-        self._kept = data if is_compressed(self.path) else b""
-        return data
-
-    def close(self) -> None:
-        """Close the file."""
-        self._handle.close()
 
 
 def scan(

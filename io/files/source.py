@@ -10,17 +10,22 @@ from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.epochs.protocols import EVENTS, UNREADABLE, WAITING, Backlog, Split
 from ecompulse.io.files import parquet
 from ecompulse.io.files.identity import MOVED, identity, is_same, renamed
-from ecompulse.io.files.layout import document_hint, head_of
+from ecompulse.io.files.kinds import is_closed, kind_of
+from ecompulse.io.files.layout import head_of
 from ecompulse.io.files.listing import Listed, list_files
 from ecompulse.io.files.parquet import UNREADABLE as DAMAGED
 from ecompulse.io.files.parquet import count_rows, read_rows
 from ecompulse.io.files.quarantine import BAD, bad_mark, check_continued, is_set_aside, letter_of, set_aside
 from ecompulse.io.files.reader import FileReader
-from ecompulse.io.files.records import OpenFile, UnreadableFile, is_compressed, scan, suffix_of
-from ecompulse.io.terminal import say
+from ecompulse.io.files.records import scan
+from ecompulse.io.files.streams import OpenFile, UnreadableFile
 from ecompulse.kernels.decode.csv_rows import column_names
+from ecompulse.kernels.foreign.dialect import PLAIN, Dialect
 
-_LOOKED_AT: Final = 20  # files, at each start
+DOCUMENT: Final = "document"
+"""Key of what is remembered of a JSON document, which cannot grow."""
+HEADER: Final = "header"
+"""Key of the header of rows of CSV, where more than the file's name says how they are written."""
 _UNKNOWN: Final[Mapping[str, Any]] = {"at": 0, "size": -1}
 
 
@@ -41,6 +46,7 @@ class FileSource:
         role: see `Source`.
         on_bad_file: `quarantine` sets a file aside that cannot be read, with a dead letter, until it changes; `stop`
             raises.
+        dialect: how text files are written.
     """
 
     uri: str
@@ -49,37 +55,41 @@ class FileSource:
     max_files: int = 1000
     role: str = EVENTS
     on_bad_file: str = "quarantine"
+    dialect: Dialect = PLAIN
     _tried: dict[str, tuple[int, int]] = field(default_factory=dict)  # ranges of rows planned last, by file
     _aside: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # files set aside since the last epoch
     _open: dict[tuple[str, str], OpenFile] = field(default_factory=dict)
 
+    def _files(self) -> list[Listed]:
+        return list_files(self.uri, self.order, self.dialect)
+
+    def _is_closed(self, path: str, known: Mapping[str, Any] = _UNKNOWN) -> bool:
+        return is_closed(path, self.dialect, document=DOCUMENT in known)
+
     def check(self) -> None:
-        """Raise UserError when nothing is there to read; say which of the first files hold no rows."""
-        files = list_files(self.uri, self.order)
-        if not files and not Path(self.uri).is_dir():
+        """Raise UserError when nothing is there to read."""
+        if not self._files() and not Path(self.uri).is_dir():
             raise UserError(f"--source: {self.uri}: no such file, and no file matches it")
-        for hint in filter(None, (document_hint(file.path) for file in files[:_LOOKED_AT])):
-            say(f"--source: {hint}")
 
     def reads(self) -> frozenset[str]:
         """Files, by their real paths."""
-        return frozenset(os.path.realpath(file.path) for file in list_files(self.uri, self.order))
+        return frozenset(os.path.realpath(file.path) for file in self._files())
 
     def columns(self, most: int) -> Iterator[tuple[str, list[str]]]:
         """Of CSV and Parquet files, in their order; of a CSV file that has no complete header yet, nothing."""
-        for file in list_files(self.uri, self.order)[:most]:
-            found = columns_of(file.path)
+        for file in self._files()[:most]:
+            found = columns_of(file.path, self.dialect)
             if found:
                 yield file.path, found
 
     def reader(self) -> FileReader:
         """The worker's side."""
-        return FileReader()
+        return FileReader(self.dialect)
 
     def plan(self, positions: Mapping[str, Any], max_rows: int, tops: Mapping[int, int], *, whole: bool) -> Backlog:
         """The next complete records, file by file; JobError when a file vanished unread, or is another one now."""
         del tops  # one partition: nothing to weigh
-        files = list_files(self.uri, self.order)
+        files = self._files()
         remembered, changed = self._remembered(files, positions)
         splits: list[Split] = []
         left = begun = 0
@@ -87,7 +97,9 @@ class FileSource:
             known = remembered.get(file.path, _UNKNOWN)
             if is_set_aside(file, known) or (BAD in known and is_set_aside(file, self._aside.get(file.path, {}))):
                 continue
-            if file.size == known["size"] and (not whole or known.get("whole", False) or is_closed(file.path)):
+            if file.size == known["size"] and (
+                not whole or known.get("whole", False) or self._is_closed(file.path, known)
+            ):
                 continue
             if max_rows <= 0 or begun >= self.max_files:
                 left += file.size - max(known["size"], 0)
@@ -96,7 +108,7 @@ class FileSource:
             taken: list[Split] = []
             try:
                 check_continued(file, known)
-                at, complete = self._take(file, known["at"], max_rows, taken, whole=whole)
+                at, complete, said = self._take(file, known["at"], max_rows, taken, whole=whole)
             except UnreadableFile as error:
                 if self.on_bad_file == "stop":
                     raise
@@ -110,32 +122,41 @@ class FileSource:
             splits += taken
             size = file.size if complete else known["size"]
             left += 0 if complete else file.size
-            mark = {"at": at, "size": size, **identity(file, file.size if is_closed(file.path) else at)}
+            closed = self._is_closed(file.path, said)
+            mark = {"at": at, "size": size, **said, **identity(file, file.size if closed else at)}
             changed[file.path] = {**mark, **({"whole": True} if whole and complete else {})}
         changed = {path: mark for path, mark in changed.items() if positions.get(path) != mark}
         ended = frozenset({0} if not left else ())
         read = {split.uri for split in splits}
         written = max((round(file.modified * 1000) for file in files if file.path in read), default=None)
         now, there = {**positions, **changed}, {file.path for file in files}
-        notes = {name: said for name, said in ((WAITING, _waiting(now)), (UNREADABLE, set_aside(now, there))) if said}
+        notes = {
+            name: said for name, said in ((WAITING, self._waiting(now)), (UNREADABLE, set_aside(now, there))) if said
+        }
         return Backlog(splits, changed, ended, frozenset({0}), left, notes, written=written)
 
-    def _take(self, file: Listed, at: int, max_rows: int, taken: list[Split], *, whole: bool) -> tuple[int, bool]:
-        """Add ranges of one file; the position after them, and whether all that is complete was taken.
+    def _take(
+        self, file: Listed, at: int, max_rows: int, taken: list[Split], *, whole: bool
+    ) -> tuple[int, bool, dict[str, Any]]:
+        """Add ranges of one file; the position after them, whether all that is complete was taken, what is to be known.
 
         UnreadableFile, with what is good before added, when the file is damaged there.
         """
-        if is_closed(file.path) and not file.size:
+        if self._is_closed(file.path) and not file.size:
             raise UnreadableFile(f"{file.path}: is empty")
-        if suffix_of(file.path) == ".parquet":
-            return self._take_rows(file, at, max_rows, taken)
+        if kind_of(file.path, self.dialect) == "parquet":
+            return (*self._take_rows(file, at, max_rows, taken), {})
         lines = 0
-        whole = whole or is_closed(file.path)
-        head = head_of(file.path, whole=whole)
+        whole = whole or self._is_closed(file.path)
+        head = head_of(file.path, whole=whole, dialect=self.dialect)
+        if not head.ready:
+            return 0, True, {}
+        said: dict[str, Any] = {HEADER: head.header} if head.header and self.dialect != PLAIN else {}
+        if head.rows is not None:
+            said, whole = {**said, DOCUMENT: True}, True
         at = at or head.start
-        if head.layout.quoted and not at:
-            return 0, True
-        handle = self._open.pop((file.path, file.inode), None) or OpenFile(file.path)
+        handle = self._open.pop((file.path, file.inode), None)
+        handle = handle or OpenFile(file.path, self.dialect.encoding, head.rows)
         ranges = scan(handle, at, max_rows, head.layout, whole=whole)
         for start, end, records, blank in ranges:
             if records or blank:
@@ -145,8 +166,8 @@ class FileSource:
         if complete:
             handle.close()
         else:
-            self._open[file.path, file.inode] = handle  # a decompressor goes on where it stopped
-        return at, complete
+            self._open[file.path, file.inode] = handle  # a decoder goes on where it stopped
+        return at, complete, said
 
     def _take_rows(self, file: Listed, at: int, max_rows: int, taken: list[Split]) -> tuple[int, bool]:
         total = count_rows(file.path)
@@ -174,45 +195,42 @@ class FileSource:
             if BAD in known:
                 continue
             if path in listed:
-                _check_same(listed[path], known)
+                self._check_same(listed[path], known)
             elif known["size"] < 0 or str(Path(self.uri).absolute()) == path:
                 raise JobError(f"--source: {path} vanished before it was read to its end")
         return remembered, changed
 
+    def _waiting(self, positions: Mapping[str, Any]) -> dict[str, int]:
+        """Bytes, by file, at the end of files that are no complete row yet."""
+        return {
+            path: known["size"] - known["at"]
+            for path, known in positions.items()
+            if known["size"] > known["at"]
+            and MOVED not in known
+            and not known.get("whole")
+            and not self._is_closed(path, known)
+        }
 
-def _waiting(positions: Mapping[str, Any]) -> dict[str, int]:
-    """Bytes, by file, at the end of files that are no complete row yet."""
-    return {
-        path: known["size"] - known["at"]
-        for path, known in positions.items()
-        if known["size"] > known["at"] and MOVED not in known and not known.get("whole") and not is_closed(path)
-    }
+    def _check_same(self, file: Listed, known: Mapping[str, Any]) -> None:
+        """JobError when a file is not the one that was begun."""
+        path, closed = file.path, self._is_closed(file.path, known)
+        if not closed and file.size < max(known["size"], known["at"]):
+            was = max(known["size"], known["at"])
+            raise JobError(f"--source: {path} shrank from {was} to {file.size} bytes; a file may only grow")
+        if (closed and file.size != known["size"] >= 0) or not is_same(file, known):
+            raise JobError(
+                f"--source: {path} changed after it was {'read' if known['size'] >= 0 else 'begun'}: it does not begin "
+                "as it did; give new data a new file name"
+            )
 
 
-def _check_same(file: Listed, known: Mapping[str, Any]) -> None:
-    """JobError when a file is not the one that was begun."""
-    path, closed = file.path, is_closed(file.path)
-    if not closed and file.size < max(known["size"], known["at"]):
-        was = max(known["size"], known["at"])
-        raise JobError(f"--source: {path} shrank from {was} to {file.size} bytes; a file may only grow")
-    if (closed and file.size != known["size"] >= 0) or not is_same(file, known):
-        raise JobError(
-            f"--source: {path} changed after it was {'read' if known['size'] >= 0 else 'begun'}: it does not begin as "
-            "it did; give new data a new file name"
-        )
-
-
-def columns_of(path: str) -> list[str]:
+def columns_of(path: str, dialect: Dialect = PLAIN) -> list[str]:
     """Columns of a file; none where rows name their fields themselves, or nothing is there yet."""
     try:
-        if suffix_of(path) == ".parquet":
+        kind = kind_of(path, dialect)
+        if kind == "parquet":
             return parquet.column_names(path)
-        head = head_of(path, whole=False) if suffix_of(path) == ".csv" else None
-        return column_names(head.header) if head and head.start else []
+        head = head_of(path, whole=False, dialect=dialect) if kind == "csv" else None
+        return column_names(head.header) if head and head.ready else []
     except (*DAMAGED, JobError):  # whatever is wrong is said when it is read
         return []
-
-
-def is_closed(path: str) -> bool:
-    """Whether such a file cannot grow: compressed and Parquet files are complete when they appear."""
-    return is_compressed(path) or suffix_of(path) == ".parquet"

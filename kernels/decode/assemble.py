@@ -1,11 +1,11 @@
 """From columns of cells to events and dead letters: screens first, one row at a time what they leave."""
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, NamedTuple
 
 import polars as pl
 
-from ecompulse.kernels.decode.batch import Batch
+from ecompulse.kernels.decode.batch import Batch, all_of, nothing
 from ecompulse.kernels.decode.cells import Cell
 from ecompulse.kernels.decode.conversions import CONVERSIONS, check_size
 from ecompulse.kernels.decode.judge import judge
@@ -26,43 +26,53 @@ from ecompulse.kernels.event import (
 from ecompulse.kernels.hashing import row_id
 from ecompulse.kernels.mapping import CURRENCY
 
-_ROW = "_row"
-_CERTAIN = "_certain"
+ROW: Final = "_row"
+"""Column of the number of a row in its batch."""
+_CERTAIN: Final = "_certain"
 
 
 class Decoded(NamedTuple):
-    """What a batch of raw rows became; `events.height + dead.height` is its number of rows.
+    """What a batch of raw rows became; `events.height - further + dead.height + skipped` is its number of rows.
 
     Attributes:
         events: good rows in their order (`FRAME_SCHEMA`).
         dead: the others in their order (`DEAD_LETTER_SCHEMA`).
         dead_times: event time of each dead row as far as it could be read and believed (`TIME`).
         bare: the message of each dead row without anything that the row says (String).
+        further: events beyond the first of each good row.
+        skipped: rows that the mapping says are no events.
     """
 
     events: pl.DataFrame
     dead: pl.DataFrame
     dead_times: pl.Series
     bare: pl.Series
+    further: int = 0
+    skipped: int = 0
 
 
 def assemble(batch: Batch, plan: Plan) -> Decoded:
     """Events and dead letters of a batch; never raises on what it holds."""
+    good, bad = parted(batch, plan)
+    letters = dead_letters(bad, batch.positions, batch.raw, plan.now_ms)
+    return Decoded(good.select(FRAME_SCHEMA.names()), *letters)
+
+
+def parted(batch: Batch, plan: Plan) -> tuple[pl.DataFrame, list[tuple[int, BrokenRule]]]:
+    """The good rows in their order (`FRAME_SCHEMA`, and the number of the row as ROW), and what others break."""
     if batch.height and batch.suspects.all():
         good, bad = _judged(range(batch.height), batch, plan)
-        return Decoded(_exact_frame(good, batch).select(FRAME_SCHEMA.names()), *_dead(bad, batch, plan))
+        return _exact_frame(good, batch), bad
     screened = _screen(batch, plan)
     certain = screened[_CERTAIN] & ~batch.suspects
     rows = pl.int_range(batch.height, eager=True)
     left = rows.filter(~certain)
-    fast = screened.drop(_CERTAIN).hstack(batch.positions)
+    fast = screened.drop(_CERTAIN).hstack(batch.positions).with_columns(rows.alias(ROW))
     if left.is_empty():
-        return Decoded(fast.select(FRAME_SCHEMA.names()), *_dead([], batch, plan))
+        return fast, []
     good, bad = _judged(left, batch, plan)
-    fast = fast.with_columns(rows.alias(_ROW)).filter(certain)
-    if good:
-        fast = pl.concat([fast, _exact_frame(good, batch).select(fast.columns)]).sort(_ROW)
-    return Decoded(fast.select(FRAME_SCHEMA.names()), *_dead(bad, batch, plan))
+    fast = fast.filter(certain)
+    return pl.concat([fast, _exact_frame(good, batch).select(fast.columns)]).sort(ROW) if good else fast, bad
 
 
 def _judged(rows: Iterable[int], batch: Batch, plan: Plan) -> tuple[list[dict[str, Any]], list[tuple[int, BrokenRule]]]:
@@ -71,7 +81,7 @@ def _judged(rows: Iterable[int], batch: Batch, plan: Plan) -> tuple[list[dict[st
     bad: list[tuple[int, BrokenRule]] = []
     for row in rows:
         try:
-            good.append({_ROW: row, **judge(batch.record(row), plan)})
+            good.append({ROW: row, **judge(batch.record(row), plan)})
         except BrokenRule as broken:  # the rare rows that no column vouches for
             bad.append((row, broken))
     return good, bad
@@ -79,18 +89,21 @@ def _judged(rows: Iterable[int], batch: Batch, plan: Plan) -> tuple[list[dict[st
 
 def _exact_frame(good: list[dict[str, Any]], batch: Batch) -> pl.DataFrame:
     times = {**EVENT_SCHEMA, "event_time": pl.Int64()}
-    frame = pl.DataFrame(good, schema={_ROW: pl.Int64(), **times}, orient="row")
+    frame = pl.DataFrame(good, schema={ROW: pl.Int64(), **times}, orient="row")
     frame = frame.with_columns(_utc(pl.col("event_time")))
-    return frame.hstack(batch.positions[frame[_ROW]])
+    return frame.hstack(batch.positions[frame[ROW]])
 
 
-def _dead(bad: list[tuple[int, BrokenRule]], batch: Batch, plan: Plan) -> tuple[pl.DataFrame, pl.Series, pl.Series]:
+def dead_letters(
+    bad: Sequence[tuple[int, BrokenRule]], positions: pl.DataFrame, raw: Callable[[pl.Series], pl.Series], now_ms: int
+) -> tuple[pl.DataFrame, pl.Series, pl.Series]:
+    """Letters of rows, their times, and their bare messages; see `Decoded`."""
     rows = pl.Series([row for row, _ in bad], dtype=pl.Int64)
-    frame = batch.positions[rows].with_columns(
-        raw=_first_bytes(batch.raw(rows)),
+    frame = positions[rows].with_columns(
+        raw=_first_bytes(raw(rows)),
         rule=pl.Series([broken.rule.value for _, broken in bad], dtype=pl.String),
         message=pl.Series([broken.message for _, broken in bad], dtype=pl.String),
-        seen_at=_utc(pl.lit(plan.now_ms, pl.Int64)),
+        seen_at=_utc(pl.lit(now_ms, pl.Int64)),
     )
     times = pl.Series("event_time", [broken.event_time_ms for _, broken in bad], dtype=pl.Int64)
     as_times = times.to_frame().select(_utc(pl.col("event_time"))).to_series()
@@ -130,15 +143,27 @@ def _field(field: Field, batch: Batch, plan: Plan, inputs: dict[str, pl.Series])
     """Values of one field and where they are certain, over the columns put into `inputs`."""
     if field.name in plan.constants:
         value, check = _constant(field, plan.constants[field.name], plan)
-    elif field.name not in batch.cells:
+    elif field.name not in batch.cells and not plan.readings[field.name].absent():
         value, check = pl.lit(None, DTYPES[field.kind]), pl.lit(not field.required)
     else:
-        inputs[f"{field.name}.text"], inputs[f"{field.name}.quoted"] = batch.cells[field.name]
+        believed = _cells(field, batch, plan, inputs)
         text, quoted = pl.col(f"{field.name}.text"), pl.col(f"{field.name}.quoted")
         value, certain = CONVERSIONS[field.kind].screen(text, quoted, plan.readings[field.name])
-        check = certain & (text.str.len_bytes() <= MAX_FIELD_BYTES)
+        check = certain & believed & (text.str.len_bytes() <= MAX_FIELD_BYTES)
         check = check & (text != "") if field.required else check | text.is_null()
     return _finished(field, value, check, batch, plan, inputs)
+
+
+def _cells(field: Field, batch: Batch, plan: Plan, inputs: dict[str, pl.Series]) -> pl.Expr:
+    """Put the cells of a field into `inputs`, as they are read; where they may be believed."""
+    name, preparation = field.name, plan.readings[field.name].preparation
+    text, quoted = batch.cells.get(name) or (nothing(batch.height), all_of(value=False, height=batch.height))
+    if preparation is None:
+        inputs[f"{name}.text"], inputs[f"{name}.quoted"] = text, quoted
+        return pl.lit(value=True)
+    inputs[f"{name}.text"], inputs[f"{name}.quoted"], certain = preparation.apply(text, quoted)
+    inputs[f"{name}.certain"] = certain & (text.str.len_bytes().fill_null(0) <= MAX_FIELD_BYTES)
+    return pl.col(f"{name}.certain")
 
 
 def _finished(

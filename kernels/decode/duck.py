@@ -97,6 +97,16 @@ def values(text: pl.Series, keys: Sequence[str]) -> list[pl.Series]:
     return _run(f"SELECT unnest(json_transform(value, {wanted})) FROM given", text).get_columns()  # noqa: S608
 
 
+def elements(text: pl.Series) -> pl.Series:
+    """The elements of JSON arrays as lists of compact JSON text; null where the text is null, which must be JSON."""
+    return _run("SELECT json_extract(value, '$[*]')::VARCHAR[] AS found FROM given", text)["found"]
+
+
+def are_valid(text: pl.Series) -> pl.Series:
+    """Whether texts are JSON, as loosely as `key_signatures` has it; false where null."""
+    return _run("SELECT coalesce(json_valid(value), false) AS valid FROM given", text)["valid"]
+
+
 def unescaped(text: pl.Series) -> pl.Series:
     """The characters of JSON strings; other JSON values as they are."""
     return _run("SELECT json_extract_string(value, '$') AS text FROM given", text)["text"]

@@ -5,11 +5,13 @@ from enum import StrEnum
 import polars as pl
 
 from ecompulse.kernels.decode.assemble import Decoded, assemble
-from ecompulse.kernels.decode.csv_rows import csv_batch
-from ecompulse.kernels.decode.json_rows import few_json_rows, json_batch
+from ecompulse.kernels.decode.csv_rows import csv_batch, csv_rows
+from ecompulse.kernels.decode.json_rows import few_json_rows, json_batch, json_rows
+from ecompulse.kernels.decode.nested.decoding import decode_nested
 from ecompulse.kernels.decode.plan import plan_for
 from ecompulse.kernels.decode.rules import Rule
-from ecompulse.kernels.decode.typed_rows import typed_batch
+from ecompulse.kernels.decode.typed_rows import typed_batch, typed_rows
+from ecompulse.kernels.decode.units import in_units
 from ecompulse.kernels.event import DEAD_LETTER_SCHEMA, FAULT, HEADER, LENGTH, RAW_SCHEMA, TIME
 from ecompulse.kernels.mapping import Mapping
 
@@ -31,7 +33,11 @@ def decode(rows: pl.DataFrame, now_ms: int, mapping: Mapping | None = None, form
 
     `RAW_SCHEMA` is JSON; with a column `header` more it is CSV; anything else is columns.
     """
-    form = form or form_of(rows)
+    decoded = _decoded(rows, now_ms, mapping, form or form_of(rows))
+    return decoded._replace(events=in_units(decoded.events, mapping))
+
+
+def _decoded(rows: pl.DataFrame, now_ms: int, mapping: Mapping | None, form: Form) -> Decoded:
     if form is Form.JSON:
         return decode_json(rows, now_ms, mapping)
     if form is Form.CSV:
@@ -59,19 +65,21 @@ def decode_json(rows: pl.DataFrame, now_ms: int, mapping: Mapping | None = None)
     type; `now_ms` (UTC) bounds event_time and dates the dead letters.
     """
     plan = plan_for(mapping, now_ms, typed=True)
+    if plan.mapping.nested:
+        return decode_nested(json_rows(rows, plan), plan)
     batch = few_json_rows if rows.height <= FEW else json_batch
     return assemble(batch(rows, plan), plan)
 
 
-def decode_csv(
-    rows: pl.DataFrame, header: str, now_ms: int, mapping: Mapping | None = None, delimiter: str = ","
-) -> Decoded:
-    """Decode rows (`RAW_SCHEMA`) of one CSV record each (RFC 4180), the header not among them.
+def decode_csv(rows: pl.DataFrame, header: str, now_ms: int, mapping: Mapping | None = None) -> Decoded:
+    """Decode rows (`RAW_SCHEMA`) of one CSV record each (RFC 4180), the header (`dialect.marked`) not among them.
 
     An empty cell is absent; text that parses is a number; `properties` holds the text of a JSON object.
     """
     plan = plan_for(mapping, now_ms, typed=False)
-    return assemble(csv_batch(rows, header, plan, delimiter), plan)
+    if plan.mapping.nested:
+        return decode_nested(csv_rows(rows, header, plan), plan)
+    return assemble(csv_batch(rows, header, plan), plan)
 
 
 def decode_columns(rows: pl.DataFrame, now_ms: int, mapping: Mapping | None = None) -> Decoded:
@@ -79,7 +87,10 @@ def decode_columns(rows: pl.DataFrame, now_ms: int, mapping: Mapping | None = No
 
     Times without a zone need the mapping's. The raw form of a dead letter is the row's JSON object.
     """
-    batch, plan = typed_batch(rows, plan_for(mapping, now_ms, typed=False))
+    plan = plan_for(mapping, now_ms, typed=False)
+    if plan.mapping.nested:
+        return decode_nested(*typed_rows(rows, plan))
+    batch, plan = typed_batch(rows, plan)
     return assemble(batch, plan)
 
 

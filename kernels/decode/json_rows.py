@@ -1,5 +1,6 @@
 """JSON rows as columns of cells."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -10,22 +11,19 @@ from ecompulse.kernels.decode.batch import Batch, all_of
 from ecompulse.kernels.decode.cells import Cells
 from ecompulse.kernels.decode.judge import Record, record_of
 from ecompulse.kernels.decode.members import members_of
+from ecompulse.kernels.decode.nested.rows import Rows
 from ecompulse.kernels.decode.plan import PROPERTIES, Plan
 from ecompulse.kernels.decode.rules import BrokenRule, Rule
 from ecompulse.kernels.decode.strict_json import parse
 from ecompulse.kernels.event import LENGTH, MAX_ROW_BYTES, POSITION_SCHEMA
 
 # DuckDB takes trailing commas, and the separator of signatures must not come out of an escape.
-_ODD: Final = r",[ \t\r\n]*[}\]]|\\u001[fF]"
+ODD: Final = r",[ \t\r\n]*[}\]]|\\u001[fF]"
 
 
 def json_batch(rows: pl.DataFrame, plan: Plan) -> Batch:
     """The batch of rows (`RAW_SCHEMA`) with one JSON object each."""
-    raw = rows["raw"]
-    text = utf8(raw)
-    odd = text.is_null() | (raw.bin.size() > MAX_ROW_BYTES) | text.str.contains(_ODD)
-    odd = odd.fill_null(value=True)
-    believed = text.to_frame("text").select(pl.when(~odd).then("text")).to_series()
+    text, believed, odd = _believed(rows)
     found = members_of(believed, keep_null=False)
     texts: dict[str, pl.Series] = {}
     unknown: dict[str, pl.Series] = {}
@@ -43,12 +41,36 @@ def json_batch(rows: pl.DataFrame, plan: Plan) -> Batch:
 
     return replace(
         few_json_rows(rows, plan),
-        cells=_cells(pl.DataFrame(texts), believed.str.contains("\\", literal=True)),
+        cells=cells_of(texts, believed.str.contains("\\", literal=True)),
         unknown=unknown,
         properties=properties,
         suspects=odd | found.suspects,
         content=text if plan.hashes_ids else None,
     )
+
+
+def json_rows(rows: pl.DataFrame, plan: Plan) -> Rows:
+    """The same before anything is taken of the rows."""
+    text, believed, odd = _believed(rows)
+    found = members_of(believed, keep_null=False)
+    names = plan.mapping.sources()
+    return Rows(
+        positions=rows.select(POSITION_SCHEMA.names()),
+        columns=found.columns,
+        suspects=odd | found.suspects,
+        values=lambda row: dict(parse(checked_text(rows, row), object_only=True, names=names)),
+        raw=rows["raw"].gather,
+        content=lambda: text,
+    )
+
+
+def _believed(rows: pl.DataFrame) -> tuple[pl.Series, pl.Series, pl.Series]:
+    """The text of rows, the same where it may be believed, and where not."""
+    raw = rows["raw"]
+    text = utf8(raw)
+    odd = text.is_null() | (raw.bin.size() > MAX_ROW_BYTES) | text.str.contains(ODD)
+    odd = odd.fill_null(value=True)
+    return text, text.to_frame("text").select(pl.when(~odd).then("text")).to_series(), odd
 
 
 def few_json_rows(rows: pl.DataFrame, plan: Plan) -> Batch:
@@ -96,13 +118,15 @@ def checked_text(rows: pl.DataFrame, row: int) -> str:
         raise BrokenRule(Rule.INVALID_UTF8, f"byte {error.start} is not UTF-8, near {{}}", near) from None
 
 
-def _cells(columns: pl.DataFrame, escaped: pl.Series) -> dict[str, Cells]:
+def cells_of(texts: Mapping[str, pl.Series], escaped: pl.Series | None = None) -> dict[str, Cells]:
     """Cells of JSON text; `escaped`: rows with a backslash somewhere."""
+    columns = pl.DataFrame(dict(texts))
     if not columns.width:
         return {}
     quoted = columns.select(pl.all().str.starts_with('"').fill_null(value=False))
     bare = columns.select(pl.all().str.strip_chars('"'))
-    backslash = columns.filter(escaped).select(pl.all().str.contains("\\", literal=True).any())
+    among = columns if escaped is None else columns.filter(escaped)
+    backslash = among.select(pl.all().str.contains("\\", literal=True).any())
     return {
         name: Cells(duck.unescaped(columns[name]) if backslash[name][0] else bare[name], quoted[name])
         for name in columns.columns

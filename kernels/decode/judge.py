@@ -9,7 +9,7 @@ from ecompulse.kernels.decode.conversions import CONVERSIONS, Value, check_size
 from ecompulse.kernels.decode.plan import COLUMN_FIELDS, IDENTITIES, PROPERTIES, Plan
 from ecompulse.kernels.decode.rules import BrokenRule, Rule
 from ecompulse.kernels.decode.strict_json import canonical, literal, parse
-from ecompulse.kernels.event import Field, Kind
+from ecompulse.kernels.event import BY_NAME, Field, Kind
 from ecompulse.kernels.hashing import ID_DIGITS
 from ecompulse.kernels.mapping import in_capitals
 
@@ -75,7 +75,8 @@ def _values(record: Record, plan: Plan) -> dict[str, Value | None]:
 
 
 def _value(field: Field, record: Record, plan: Plan) -> Value | None:
-    cell = record.cells.get(field.name)
+    given = record.cells.get(field.name)
+    cell = _prepared(field, given, plan)
     if cell is None and field.name == "event_id" and plan.hashes_ids:
         return hashlib.sha256(record.content.encode()).hexdigest()[:ID_DIGITS]
     named = plan.named(field.name)
@@ -89,8 +90,24 @@ def _value(field: Field, record: Record, plan: Plan) -> Value | None:
         value = in_capitals(str(value)) if field.name == "currency" else value
         _check_allowed(value, plan.mapping.values.get(field.name))
     except BrokenRule as broken:
-        raise broken.under(named, f'"{cell.text}"' if cell.quoted else cell.text) from None
+        raise broken.under(named, *_shown(given)) from None
     return None if value == "" and field.name in IDENTITIES else value
+
+
+def _prepared(field: Field, given: Cell | None, plan: Plan) -> Cell | None:
+    reading = plan.readings[field.name]
+    if reading.preparation is None or field.name in plan.constants:
+        return given
+    try:
+        return reading.prepared(given) if given else reading.absent()
+    except BrokenRule as broken:
+        raise broken.under(plan.named(field.name), *_shown(given)) from None
+
+
+def _shown(cell: Cell | None) -> tuple[str, ...]:
+    if cell is None:
+        return ()
+    return (f'"{cell.text}"' if cell.quoted else cell.text,)
 
 
 def _check_allowed(value: Value, allowed: tuple[str, ...] | None) -> None:
@@ -127,8 +144,8 @@ def _given(value: Any, *, lenient: bool) -> dict[str, Any] | None:
 
 
 def _readable_time(record: Record, plan: Plan) -> int | None:
-    cell = record.cells.get("event_time")
     try:
+        cell = _prepared(BY_NAME["event_time"], record.cells.get("event_time"), plan)
         return None if cell is None else int(CONVERSIONS[Kind.TIME].exact(cell, plan.readings["event_time"]))
     except BrokenRule:
         return None

@@ -48,7 +48,7 @@ class Plan:
 
     def named(self, field: str) -> str:
         """A field as messages name it: by the column that the row has."""
-        return self.mapping.fields.get(field, field)
+        return self.mapping.column(field)
 
     @cached_property
     def nobody(self) -> str:

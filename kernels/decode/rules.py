@@ -33,6 +33,7 @@ class Rule(StrEnum):
         "duplicate_key",
         "an object of the row, at any depth, has a key twice; or an unknown field is also in `properties`",
     )
+    NO_EVENT = "no_event", "no shape of the mapping makes an event of the row, which it does not skip either"
     NOT_FINITE = "not_finite", "NaN or Infinity"
     OUT_OF_RANGE = "out_of_range", "a number that its type cannot hold"
     FIELD_TOO_LARGE = "field_too_large", "a field is over 64 KiB; `properties` as merged and canonical"
@@ -50,6 +51,12 @@ class Rule(StrEnum):
         member._value_ = value
         member.help = text
         return member
+
+
+WHOLE_ROW: Final = frozenset(
+    (Rule.ROW_TOO_LARGE, Rule.INVALID_UTF8, Rule.BROKEN_JSON, Rule.BROKEN_CSV, Rule.NOT_AN_OBJECT, Rule.NO_EVENT)
+)
+"""Rules that say nothing of one line of a row."""
 
 
 class BrokenRule(Exception):  # noqa: N818  # it names what the row broke, no fault of the program

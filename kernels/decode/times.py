@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import ROUND_FLOOR, Decimal
-from typing import Final
+from typing import Final, Literal
 
 import polars as pl
 
@@ -11,7 +11,7 @@ from ecompulse.kernels.decode.cells import Cell, Reading
 from ecompulse.kernels.decode.numbers import number_text, whole
 from ecompulse.kernels.decode.rules import BrokenRule, Rule
 from ecompulse.kernels.event import MIN_EVENT_TIME_MS, TIME
-from ecompulse.kernels.mapping import TimeReading
+from ecompulse.kernels.foreign.times import ISO, NUMBER, TimeReading, is_zoned, layout_of
 
 ISO_TEXT: Final = (
     r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
@@ -25,6 +25,8 @@ _ISO: Final = re.compile(
 )
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PER_MS: Final = {"ms": 1, "us": 1_000, "ns": 1_000_000}
+_AUTO: Final = (("s", 1e11), ("ms", 1e14), ("us", 1e17))
+"""Below which size a number is of which unit, where that is not said."""
 _SECOND_MS: Final = 1_000
 _LAST, _LEAP = 59, 60  # seconds of a minute
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -35,6 +37,8 @@ _ZONE: Final = ZONE_TEXT.replace("Zz", "Z")
 # A double holds 16 digits of this size apart, so 6 decimals of a second come through it unchanged.
 _PLAIN_SECONDS: Final = r"^[0-9]{9,10}(?:\.[0-9]{1,6})?$"
 _PLAIN_EPOCH: Final = r"^[0-9]{9,18}$"
+_PLAIN_LONG: Final = r"^[0-9]{12,18}$"
+_SECOND_DIGITS: Final = 10
 
 
 def exact_time(cell: Cell, reading: Reading) -> int:
@@ -54,13 +58,28 @@ def exact_time(cell: Cell, reading: Reading) -> int:
 def _exact(cell: Cell, reading: Reading) -> int:
     time, text = reading.time, cell.text.strip()
     if time.format is not None:
-        moment = _with_polars(cell.text, _formatted(pl.col("text"), time)) if cell.quoted else None
-        if moment is None:
-            raise BrokenRule(Rule.WRONG_TYPE, f"is not a time of the format {time.format}")
-        return moment
+        return _first_read(cell, reading, time.format)
     if cell.quoted and not (reading.lenient and text[:1].isdigit() and "-" not in text[1:]):
         return _iso(text if reading.lenient else cell.text, time)
     return _since_1970(number_text(cell, reading), time.unit)
+
+
+def _first_read(cell: Cell, reading: Reading, formats: tuple[str, ...]) -> int:
+    time = reading.time
+    for text in formats:
+        try:
+            if text == NUMBER:
+                return _since_1970(number_text(cell, reading), time.unit)
+            if text == ISO and cell.quoted:
+                return _iso(cell.text.strip(), time)
+        except BrokenRule:
+            continue
+        moment = (
+            _with_polars(cell.text, _formatted(pl.col("text"), text, time)) if cell.quoted and text != ISO else None
+        )
+        if moment is not None:
+            return moment
+    raise BrokenRule(Rule.WRONG_TYPE, f"is not a time of the format {' or '.join(formats)}")
 
 
 def _iso(text: str, time: TimeReading) -> int:
@@ -97,13 +116,20 @@ def _offset(zone: str | None) -> timezone:
 
 def _localised(wall_ms: int, time: TimeReading) -> int:
     local = pl.from_epoch(pl.lit(wall_ms), time_unit="ms")
-    moment = pl.select(_in_zone(local, time.zone or "UTC").dt.epoch("ms")).item()
+    moment = pl.select(_in_zone(local, time).dt.epoch("ms")).item()
     if moment is None:
-        raise BrokenRule(Rule.WRONG_TYPE, f"does not exist in {time.zone}: clocks were put forward")
+        raise BrokenRule(Rule.WRONG_TYPE, f"{_which(time)} in {time.zone}: clocks were put forward")
     return int(moment)
 
 
+def _which(time: TimeReading) -> str:
+    return "does not exist, or is there twice," if time.ambiguous == "refuse" else "does not exist"
+
+
 def _since_1970(text: str, unit: str) -> int:
+    if unit == "auto":
+        size = abs(float(text))
+        unit = next((name for name, limit in _AUTO if size < limit), "ns")
     if unit == "s":
         value = whole(text)
         if value is not None:
@@ -121,21 +147,23 @@ def _with_polars(text: str, expression: pl.Expr) -> int | None:
     return None if moment is None else int(moment)
 
 
-def _in_zone(wall: pl.Expr, zone: str) -> pl.Expr:
-    """Wall-clock times of a zone in UTC: the earlier of two, null where clocks are put forward."""
-    return wall.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null").dt.convert_time_zone("UTC")
+def _in_zone(wall: pl.Expr, time: TimeReading) -> pl.Expr:
+    """Wall-clock times of a zone in UTC, null where clocks are put forward; of two the one that the reading says."""
+    twice: Literal["earliest", "latest", "null"] = "null" if time.ambiguous == "refuse" else time.ambiguous
+    zoned = wall.dt.replace_time_zone(time.zone or "UTC", ambiguous=twice, non_existent="null")
+    return zoned.dt.convert_time_zone("UTC")
 
 
-def _formatted(text: pl.Expr, time: TimeReading) -> pl.Expr:
-    parsed = text.str.to_datetime(time.layout, time_unit="ms", strict=False)
-    return _in_zone(parsed, time.zone) if time.zone else parsed.dt.convert_time_zone("UTC")
+def _formatted(text: pl.Expr, layout: str, time: TimeReading) -> pl.Expr:
+    parsed = text.str.to_datetime(layout_of(layout), time_unit="ms", strict=False)
+    return parsed.dt.convert_time_zone("UTC") if is_zoned(layout) else _in_zone(parsed, time)
 
 
 def screen_time(text: pl.Expr, quoted: pl.Expr, reading: Reading) -> tuple[pl.Expr, pl.Expr]:
     """Times (`TIME`), and where they are certain to be what `exact_time` gives."""
     time = reading.time
     if time.format is not None:
-        value, plain = _formatted(text, time), quoted
+        value, plain = _screen_formats(text, quoted, reading, time.format)
     else:
         iso, iso_plain = _screen_iso(text, time)
         number, number_plain = _screen_number(text, time.unit)
@@ -147,6 +175,33 @@ def screen_time(text: pl.Expr, quoted: pl.Expr, reading: Reading) -> tuple[pl.Ex
     return value, (plain & inside).fill_null(value=False)
 
 
+def _screen_formats(
+    text: pl.Expr, quoted: pl.Expr, reading: Reading, formats: tuple[str, ...]
+) -> tuple[pl.Expr, pl.Expr]:
+    """By the first format that reads a time; certain only where those before it are certain to read none."""
+    values, plains = [], []
+    for layout in formats:
+        if layout == NUMBER:
+            value, plain = _screen_number(text, reading.time.unit)
+            plain = plain if reading.lenient else plain & ~quoted
+        elif layout == ISO:
+            value, plain = _screen_iso(text, reading.time)
+            plain = plain & quoted
+        else:
+            value, plain = _formatted(text, layout, reading.time), quoted
+        values.append(pl.when(plain).then(value.cast(TIME)))
+        plains.append(plain)
+    sure = pl.lit(value=True)
+    if set(formats) & {ISO, NUMBER} and formats[-1] not in {ISO, NUMBER}:
+        # What these do not vouch for they may read all the same, before a later format does.
+        looks = text.str.contains(r"^\s*[+-]?[0-9]+(?:\.[0-9]*)?(?:[eE].*)?\s*$|^\s*[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]")
+        ours = pl.any_horizontal(
+            plain for layout, plain in zip(formats, plains, strict=True) if layout in {ISO, NUMBER}
+        )
+        sure = ~looks | ours.fill_null(value=False)
+    return pl.coalesce(values), sure & quoted.or_(*plains) if len(plains) > 1 else plains[0]
+
+
 def _screen_iso(text: pl.Expr, time: TimeReading) -> tuple[pl.Expr, pl.Expr]:
     joined = text.str.replace(" ", "T", literal=True)
     zoned = joined.str.to_datetime(_ISO_LAYOUT + "%#z", time_unit="ms", strict=False)
@@ -154,15 +209,26 @@ def _screen_iso(text: pl.Expr, time: TimeReading) -> tuple[pl.Expr, pl.Expr]:
     if time.zone is None:
         return zoned, plain
     wall = joined.str.to_datetime(_ISO_LAYOUT, time_unit="ms", strict=False)
-    value = pl.when(plain).then(zoned).otherwise(_in_zone(wall, time.zone))
+    value = pl.when(plain).then(zoned).otherwise(_in_zone(wall, time))
     return value, plain | text.str.contains(f"^{_WITH_SECONDS}$")
 
 
 def _screen_number(text: pl.Expr, unit: str) -> tuple[pl.Expr, pl.Expr]:
-    if unit == "s":
-        seconds = text.cast(pl.Decimal(20, 6), strict=False) * _SECOND_MS
-        value, plain = seconds.cast(pl.Int64, strict=False), text.str.contains(_PLAIN_SECONDS)
-    else:
+    if unit == "auto":
+        seconds, plain_seconds = _screen_number(text, "s")
         count = text.cast(pl.Int64, strict=False)
-        value, plain = count // _PER_MS[unit], text.str.contains(_PLAIN_EPOCH)
-    return value.cast(pl.Datetime("ms")).dt.replace_time_zone("UTC"), plain
+        finer = pl.when(count.abs() < int(_AUTO[2][1])).then(count // _PER_MS["us"]).otherwise(count // _PER_MS["ns"])
+        ms = pl.when(count.abs() < int(_AUTO[1][1])).then(count).otherwise(finer)
+        small = plain_seconds & (text.str.split(".").list.first().str.len_chars() <= _SECOND_DIGITS)
+        moment = pl.when(small).then(seconds).otherwise(_utc(ms))
+        return moment, small | text.str.contains(_PLAIN_LONG)
+    if unit == "s":
+        exact = text.cast(pl.Decimal(20, 6), strict=False) * _SECOND_MS
+        value, plain = exact.cast(pl.Int64, strict=False), text.str.contains(_PLAIN_SECONDS)
+    else:
+        value, plain = text.cast(pl.Int64, strict=False) // _PER_MS[unit], text.str.contains(_PLAIN_EPOCH)
+    return _utc(value), plain
+
+
+def _utc(ms: pl.Expr) -> pl.Expr:
+    return ms.cast(pl.Datetime("ms")).dt.replace_time_zone("UTC")

@@ -11,13 +11,14 @@ from ecompulse.kernels.decode.batch import Batch, all_of, nothing
 from ecompulse.kernels.decode.cells import Cells
 from ecompulse.kernels.decode.json_rows import utf8
 from ecompulse.kernels.decode.judge import Record, record_of
+from ecompulse.kernels.decode.nested.rows import Rows
 from ecompulse.kernels.decode.plan import Plan
 from ecompulse.kernels.decode.properties import join_objects
 from ecompulse.kernels.decode.rules import BrokenRule, Rule
 from ecompulse.kernels.decode.sorting import json_text, sort_columns
 from ecompulse.kernels.decode.strict_json import parse
 from ecompulse.kernels.event import MAX_ROW_BYTES, OWN, POSITION_SCHEMA
-from ecompulse.kernels.mapping import TimeReading
+from ecompulse.kernels.foreign.times import TimeReading
 
 _ISO: Final = "%Y-%m-%dT%H:%M:%S%.3f"
 _FINER: Final = {"us": "%Y-%m-%dT%H:%M:%S%.6f", "ns": "%Y-%m-%dT%H:%M:%S%.9f"}
@@ -55,13 +56,17 @@ class _Rows:
 
     def record(self, row: int) -> Record:
         """One row, exactly; raises BrokenRule."""
+        values = self.values(row)
+        content = self.content(pl.Series([row]))[0] if self.plan.hashes_ids else ""
+        return record_of(values, content, self.plan)
+
+    def values(self, row: int) -> dict[str, Any]:
+        """The values of one row, exactly; raises BrokenRule."""
         if self.large[row]:
             raise BrokenRule(Rule.ROW_TOO_LARGE, f"the row has more than {MAX_ROW_BYTES} bytes")
         if self.not_text[row]:
             raise BrokenRule(Rule.INVALID_UTF8, "a column of bytes is not UTF-8")
-        values = {name: _value(name, cells, row) for name, cells in self.columns.items()}
-        content = self.content(pl.Series([row]))[0] if self.plan.hashes_ids else ""
-        return record_of(values, content, self.plan)
+        return {name: _value(name, cells, row) for name, cells in self.columns.items()}
 
 
 def typed_batch(rows: pl.DataFrame, plan: Plan) -> tuple[Batch, Plan]:
@@ -70,22 +75,40 @@ def typed_batch(rows: pl.DataFrame, plan: Plan) -> tuple[Batch, Plan]:
     Columns may be escaped (`OWN`). A row's raw form, for dead letters and the hash, is its JSON object without nulls,
     keys sorted.
     """
-    own = {name.removeprefix(OWN): rows[name] for name in rows.columns if name not in POSITION_SCHEMA}
-    plan = _typed_times(own, plan)
-    columns = {name: _cells(column) for name, column in own.items()}
-    typed = _Rows(columns, _large(columns, rows.height), _not_text(own, columns, rows.height), plan)
-    found = sort_columns(columns, plan)
+    typed, plan = _typed(rows, plan)
+    found = sort_columns(typed.columns, plan)
     batch = Batch(
         positions=rows.select(POSITION_SCHEMA.names()).cast(POSITION_SCHEMA),
         cells=found.cells,
         unknown=found.unknown,
         properties=found.properties,
-        suspects=found.suspects | typed.large | typed.not_text if columns else typed.large,
+        suspects=found.suspects | typed.large | typed.not_text if typed.columns else typed.large,
         record=typed.record,
         raw=typed.raw,
         content=typed.content(pl.int_range(rows.height, eager=True)) if plan.hashes_ids else None,
     )
     return batch, plan
+
+
+def typed_rows(rows: pl.DataFrame, plan: Plan) -> tuple[Rows, Plan]:
+    """The same before anything is taken of the rows."""
+    typed, plan = _typed(rows, plan)
+    found = Rows(
+        positions=rows.select(POSITION_SCHEMA.names()).cast(POSITION_SCHEMA),
+        columns={name: json_text(cells) for name, cells in typed.columns.items()},
+        suspects=typed.large | typed.not_text,
+        values=typed.values,
+        raw=typed.raw,
+        content=lambda: typed.content(pl.int_range(rows.height, eager=True)),
+    )
+    return found, plan
+
+
+def _typed(rows: pl.DataFrame, plan: Plan) -> tuple[_Rows, Plan]:
+    own = {name.removeprefix(OWN): rows[name] for name in rows.columns if name not in POSITION_SCHEMA}
+    plan = _typed_times(own, plan)
+    columns = {name: _cells(column) for name, column in own.items()}
+    return _Rows(columns, _large(columns, rows.height), _not_text(own, columns, rows.height), plan), plan
 
 
 def _large(columns: dict[str, Cells], height: int) -> pl.Series:
@@ -100,7 +123,7 @@ def _typed_times(own: Mapping[str, pl.Series], plan: Plan) -> Plan:
     column = next((name for name, field in plan.sources.items() if field == "event_time"), "")
     if column not in own or not isinstance(own[column].dtype, pl.Datetime):
         return plan
-    mapping = plan.mapping.with_time(TimeReading(zone=plan.mapping.time.zone))
+    mapping = plan.mapping.with_time(TimeReading(zone=plan.mapping.time.zone, ambiguous=plan.mapping.time.ambiguous))
     return Plan(mapping, plan.now_ms, plan.typed)
 
 

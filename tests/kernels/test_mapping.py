@@ -21,6 +21,8 @@ pytestmark = pytest.mark.usefixtures("few")
 NOW = 1_700_000_000_000
 ONE_OF_THEM = "already; leave one of them out"
 NO_FORMAT = "does not read a date (chrono's %Y %m %d %H %M %S %.f %z ...)"
+NO_PATTERN = "is no regular expression"
+NO_LINE = "is no line of what is exploded"
 DATA = Path(__file__).parents[3] / "shared" / "data"
 REES46 = DATA / "rees46_2019-10-01_part1.csv.gz"
 FRAUD = DATA / "fraud_transactions_2018-04-01_2018-07-10.parquet"
@@ -42,8 +44,14 @@ def first(mapping: str, **row: object) -> dict[str, object]:
     [
         ("feilds: {}", "m.yaml: feilds: unknown key, did you mean fields?"),
         ("fields: {pric: amt}", "m.yaml: fields.pric: no field of the event, did you mean price?"),
-        ("fields: {price: 3}", "m.yaml: fields.price: expected text, found a whole number (3)"),
-        ("fields: {price: a, tax: a}", "m.yaml: fields.tax: column 'a' feeds price already"),
+        ("fields: {price: 3}", "m.yaml: fields.price: 3 is no path, list of paths, or mapping with `from`"),
+        ("fields: {price: {from: a, mapp: {}}}", "m.yaml: fields.price.mapp: unknown key, did you mean map?"),
+        ("fields: {price: {from: a, match: '('}}", f"m.yaml: fields.price.match: {NO_PATTERN}: unclosed group"),
+        ("numbers: {thousands: '.'}", "m.yaml: numbers.thousands: is the decimal sign, too"),
+        ("events: [{fields: {pric: b}}]", "m.yaml: events[0].fields.pric: no field of the event, did you mean price?"),
+        ("events: [{when: 3}]", "m.yaml: events[0].when: 3 is no mapping of paths to values, nor `otherwise`"),
+        ("events: [{explode: 'a[]', fields: {price: 'b[].c'}}]", f"m.yaml: events[0].fields.price: 'b[].c' {NO_LINE}"),
+        ("format: {delimitr: ;}", "m.yaml: format.delimitr: unknown key, did you mean delimiter?"),
         ("fields: {price: a}\ndrop: [a]", "m.yaml: drop: column 'a' feeds price"),
         ("fields: {price: a}\nconstants: {price: x}", f"m.yaml: constants.price: the field has a column {ONE_OF_THEM}"),
         ("constants: {properties: x}", "m.yaml: constants.properties: an object is no constant"),
@@ -56,7 +64,7 @@ def first(mapping: str, **row: object) -> dict[str, object]:
         ("time: {format: '%Y-%m-%d %z', zone: UTC}", f"m.yaml: time.zone: the format reads a zone {ONE_OF_THEM}"),
         ("time: {format: '%Q', zone: UTC}", f"m.yaml: time.format: '%Q' {NO_FORMAT}"),
         ("time: {format: '', zone: UTC}", f"m.yaml: time.format: '' {NO_FORMAT}"),
-        ("time: {unit: m}", "m.yaml: time.unit: 'm' is not one of s, ms, us, ns, did you mean ms?"),
+        ("time: {unit: m}", "m.yaml: time.unit: 'm' is not one of s, ms, us, ns, auto, did you mean ms?"),
         ("- a", "m.yaml: expected a mapping, found a list"),
     ],
 )  # fmt: skip

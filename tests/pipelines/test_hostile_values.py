@@ -120,6 +120,6 @@ def test_the_place_that_a_letter_claims_to_come_from_is_not_opened(shop, tmp_pat
         "rule": "wrong_type",
     }
     frame = pl.DataFrame([row]).with_columns(seen_at=pl.lit(0).cast(pl.Datetime("us", "UTC")))
-    chosen = letters.choose(frame, {"job": "j", "sources": ["/in"]}, {"/in/1.csv"})
+    chosen = letters.choose(frame, {"job": "j", "sources": ["/in"]}, {"/in/1.csv": {}})
     assert chosen.letters["header"].to_list() == [None]
     assert opened == []

@@ -5,8 +5,8 @@ import gzip
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecompulse.io.files.records import OpenFile
 from ecompulse.io.files.source import FileSource
+from ecompulse.io.files.streams import OpenFile
 
 CONTENT = b"".join(b'{"n": %d}\n' % number for number in range(2000))
 

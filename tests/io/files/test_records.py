@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from ecompulse.epochs.errors import JobError
 from ecompulse.io.files.layout import head_of
-from ecompulse.io.files.records import RETURN, Layout, OpenFile, scan, to_rows
+from ecompulse.io.files.records import RETURN, Layout, scan, to_rows
 from ecompulse.io.files.source import FileSource
+from ecompulse.io.files.streams import OpenFile
 from ecompulse.kernels.decode import decode
 from ecompulse.kernels.event import KEPT_ROW_BYTES, LENGTH, MAX_ROW_BYTES
 from support.examples import examples
@@ -217,22 +218,3 @@ def test_rows_know_their_position():
     raw, offset = to_rows(b"aa\n\nb\r\n", 100, Layout())
     assert raw.to_list() == [b"aa", b"b"]
     assert offset.to_list() == [100, 104]
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "hinted"),
-    [
-        ("a.json", '[{"event_id": 1}]', True),
-        ("a.jsonl", "\ufeff\n[\n{}\n]\n", True),
-        ("a.json", '{\n  "event_id": 1\n}\n', True),
-        ("a.json.gz", "[1]", True),
-        ("a.json", '{"event_id": 1}\n{"event_id": 2}\n', False),
-        ("a.csv", "[a],b\n", False),
-        ("a.json", "", False),
-    ],
-)
-def test_a_json_document_is_said_to_be_none_of_rows(tmp_path, capsys, name, content, hinted):
-    path = tmp_path / name
-    path.write_bytes(gzip.compress(content.encode()) if name.endswith("gz") else content.encode())
-    FileSource(str(tmp_path), 0).check()
-    assert (f"--source: {path}: is one JSON document" in capsys.readouterr().err) == hinted

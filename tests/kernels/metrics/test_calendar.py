@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from ecompulse.kernels.config import ConfigError
-from ecompulse.kernels.mapping import TimeReading
+from ecompulse.kernels.foreign.times import TimeReading
 from ecompulse.kernels.metrics.calendar import DAY_MS, from_axis, to_axis
 
 FIRST, LAST = date(1990, 1, 1), date(2030, 1, 1)

@@ -1,0 +1,153 @@
+"""What is wanted of a batch of rows, taken from columns of JSON text; equals `exact`, row by row."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import polars as pl
+
+from ecompulse.kernels.decode import duck
+from ecompulse.kernels.decode.batch import all_of, nothing
+from ecompulse.kernels.decode.json_rows import ODD, cells_of
+from ecompulse.kernels.decode.members import members_of
+from ecompulse.kernels.decode.properties import join_objects
+from ecompulse.kernels.foreign.paths import EACH, NUMBER, Node, Step
+
+_NOT_FINITE: Final = r"[:\[,]\s*-?(?i:nan|inf(?:inity)?)\s*[,}\]]"
+_EMPTY: Final = ("{}", "[]")
+
+
+@dataclass
+class Taken:
+    """What was taken of the rows, each a column with as many rows.
+
+    Attributes:
+        values: JSON text by target; null where absent.
+        bag: what is left of the object that feeds `properties`, or None.
+        suspects: rows of which none of this may be believed.
+        lists: what is wanted of the lines of a list, and the list.
+        keeps: whether anybody asks for what is left.
+    """
+
+    suspects: pl.Series
+    values: dict[str, pl.Series] = field(default_factory=dict)
+    bag: pl.Series | None = None
+    lists: tuple[Node, pl.Series] | None = None
+    keeps: bool = True
+
+
+def take(node: Node, text: pl.Series, taken: Taken) -> pl.Series | None:
+    """Take what is wanted of values (JSON text, null where absent); what is left of them, None for nothing."""
+    if node.scalar:
+        inside = text.str.contains(r"^[{\[]").fill_null(value=False)
+        scalars, rest = _parted(text, ~inside), _parted(text, inside)
+        taken.values |= dict.fromkeys(node.targets, scalars)
+        return _or_none(rest)
+    taken.values |= dict.fromkeys(node.targets, text)
+    left = _within(node, text, taken) if node.children else text
+    if node.bag and left is not None:
+        opened = _opened(left, taken)
+        objects = opened.str.starts_with("{").fill_null(value=False)
+        taken.bag = _parted(opened, objects)
+        left = _or_none(_parted(left, ~objects))
+    return left if node.keeps else None
+
+
+def _within(node: Node, text: pl.Series, taken: Taken) -> pl.Series | None:
+    opened = _opened(text, taken)
+    objects = opened.str.starts_with("{").fill_null(value=False)
+    lists = opened.str.starts_with("[").fill_null(value=False)
+    keys = {step.name: child for step, child in node.children.items() if step.kind == "key"}
+    steps = [step for step in node.children if step.kind in {"index", "where"}]
+    parts = []
+    if keys:
+        parts.append(_members(keys, _parted(opened, objects & (opened != "{}")), taken))
+    else:
+        parts.append(_parted(text, objects))
+    if EACH in node.children or NUMBER in node.children:
+        taken.lists = node, _parted(opened, lists)
+    elif steps:
+        parts.append(_elements(node, steps, _parted(opened, lists), taken))
+    else:
+        parts.append(_parted(text, lists))
+    parts.append(_parted(text, ~(objects | lists)))
+    kept = [part for part in parts if part is not None and part.null_count() < part.len()]
+    return pl.select(pl.coalesce(kept)).to_series() if kept else None
+
+
+def _members(keys: dict[str, Node], objects: pl.Series, taken: Taken) -> pl.Series | None:
+    found = members_of(objects, keep_null=False)
+    taken.suspects |= found.suspects
+    left = left_of(keys, found.columns, taken)
+    return join_objects(left, has=all_of(value=False, height=objects.len())) if left and taken.keeps else None
+
+
+def left_of(keys: dict[str, Node], columns: dict[str, pl.Series], taken: Taken) -> dict[str, pl.Series]:
+    """Take what is wanted of members; what is left of each of which anything is."""
+    left: dict[str, pl.Series] = {}
+    for key, column in columns.items():
+        rest = take(keys[key], column, taken) if key in keys else column
+        if rest is not None:
+            left[key] = rest
+    return left
+
+
+def _elements(node: Node, steps: list[Step], lists: pl.Series, taken: Taken) -> pl.Series | None:
+    height = lists.len()
+    items = elements(lists)
+    texts = items["text"]
+    for step in steps:
+        at = items.filter(_mask(step, items)).unique("row", keep="first", maintain_order=True)
+        column = _scattered(at.with_columns(text=pl.when(pl.col("text") != "null").then("text")), height)
+        rest = take(node.children[step], column, taken)
+        left = nothing(at.height) if rest is None else rest.gather(at["row"])
+        texts = texts.scatter(at["item"], left)
+    if not taken.keeps:
+        return None
+    kept = items.with_columns(text=texts).drop_nulls("text").group_by("row", maintain_order=True)
+    joined = kept.agg(pl.col("text").str.join(","))
+    joined = joined.with_columns(text=pl.lit("[") + pl.col("text") + pl.lit("]"))
+    return _scattered(joined, height) if joined.height else None
+
+
+def elements(lists: pl.Series) -> pl.DataFrame:
+    """The elements of lists (JSON text): `row`, `at` in it, `count` of all in it, `text`, and their number, `item`."""
+    found = duck.elements(lists)
+    frame = pl.DataFrame({"row": pl.int_range(lists.len(), eager=True, dtype=pl.Int64), "text": found})
+    frame = frame.drop_nulls("text").filter(pl.col("text").list.len() > 0)
+    count, at = pl.col("text").list.len().cast(pl.Int64), pl.int_ranges(0, pl.col("text").list.len())
+    frame = frame.with_columns(count=count, at=at).explode("text", "at")
+    return frame.with_columns(item=pl.int_range(frame.height, eager=True, dtype=pl.Int64))
+
+
+def _mask(step: Step, items: pl.DataFrame) -> pl.Series:
+    if step.kind == "index":
+        wanted = int(step.value)
+        place = pl.col("at") if wanted >= 0 else pl.col("at") - pl.col("count")
+        return items.select(place == wanted).to_series()
+    objects = _parted(items["text"], items["text"].str.starts_with("{"))
+    [value] = duck.values(objects, [step.name])
+    said = cells_of({"said": value})["said"].text
+    return (said == str(step.value)).fill_null(value=False)
+
+
+def _scattered(found: pl.DataFrame, height: int) -> pl.Series:
+    return nothing(height).scatter(found["row"], found["text"])
+
+
+def _opened(text: pl.Series, taken: Taken) -> pl.Series:
+    """Values, or the objects and lists that texts hold."""
+    strings = text.str.contains(r'^"\s*[{\[]').fill_null(value=False)
+    if not strings.any():
+        return text
+    inner = duck.unescaped(_parted(text, strings)).str.strip_chars(" \t\r\n")
+    taken.suspects |= strings & (inner.str.contains(ODD) | inner.str.contains(_NOT_FINITE)).fill_null(value=True)
+    valid = strings & duck.are_valid(inner)
+    return inner.zip_with(valid, text)
+
+
+def _parted(text: pl.Series, where: pl.Series) -> pl.Series:
+    return text.zip_with(where, nothing(text.len()))
+
+
+def _or_none(text: pl.Series) -> pl.Series | None:
+    return None if text.null_count() == text.len() else text

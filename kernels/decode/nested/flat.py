@@ -1,0 +1,266 @@
+"""One shape of a batch: its events as flat rows, each a line of the row that it came from."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from ecompulse.kernels.decode.batch import Batch, all_of, nothing
+from ecompulse.kernels.decode.cells import Cell, Cells
+from ecompulse.kernels.decode.json_rows import cells_of
+from ecompulse.kernels.decode.judge import Record
+from ecompulse.kernels.decode.members import members_of
+from ecompulse.kernels.decode.nested import exact
+from ecompulse.kernels.decode.nested.columns import Taken, elements, left_of, take
+from ecompulse.kernels.decode.nested.rows import Rows
+from ecompulse.kernels.decode.nested.wanted import Wanted
+from ecompulse.kernels.decode.plan import PROPERTIES
+from ecompulse.kernels.decode.strict_json import literal
+from ecompulse.kernels.foreign.paths import EACH, NUMBER
+
+_DIGITS = r"^-?[0-9]{1,15}$"
+Parse = Callable[[int], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Flat:
+    """The events of a shape before they are read.
+
+    Attributes:
+        wanted: the shape.
+        row: in its batch, of each event (Int64).
+        places: of each event, the element of each list that is exploded (a column each, Int64).
+        batch: their cells.
+    """
+
+    wanted: Wanted
+    row: pl.Series
+    places: pl.DataFrame
+    batch: Batch
+
+    def named(self, event: int) -> str:
+        """The line of an event, as messages name it; empty for none."""
+        if not self.places.width:
+            return ""
+        return "".join(
+            f"{name.removeprefix(before)}[{at}]"
+            for name, before, at in zip(
+                self.wanted.list_names, ("", *self.wanted.list_names), self.places.row(event), strict=False
+            )
+        )
+
+
+def flatten(rows: Rows, wanted: Wanted, taken: pl.Series, exactly: Collection[int], parse: Parse) -> Flat:
+    """The events that a shape makes of rows.
+
+    Args:
+        rows: the batch.
+        wanted: the shape.
+        taken: the rows that it takes (Int64), in order.
+        exactly: those of which the columns may not be believed.
+        parse: a row, exactly; raises BrokenRule.
+    """
+    odd = pl.Series([row for row in taken if row in exactly], dtype=pl.Int64) if exactly else taken.clear()
+    known = taken.filter(~taken.is_in(odd.implode())) if odd.len() else taken
+    lines = _explode(_header(rows, wanted, known), wanted)
+    places = [(row, *at) for row in odd for at in exact.lines_in(parse(row), wanted.lines)]
+    width = len(wanted.list_names)
+    schema = {"row": pl.Int64(), **{f"at{number}": pl.Int64() for number in range(width)}}
+    added = pl.DataFrame(places, schema=schema, orient="row")
+    where = pl.concat([lines.where.select(list(schema)), added])
+    batch = _batch(rows, wanted, lines, where, parse)
+    return Flat(wanted, where["row"], where.drop("row"), batch)
+
+
+@dataclass
+class _Lines:
+    """Columns of one level: of rows, then of their lines."""
+
+    where: pl.DataFrame
+    taken: Taken
+    left: dict[str, pl.Series]
+
+    def gathered(self, items: pl.DataFrame, level: int) -> "_Lines":
+        """One for each element of lists."""
+        rows = items["row"]
+        taken = Taken(self.taken.suspects.gather(rows), keeps=self.taken.keeps)
+        taken.values = {name: column.gather(rows) for name, column in self.taken.values.items()}
+        taken.bag = None if self.taken.bag is None else self.taken.bag.gather(rows)
+        where = self.where[rows].with_columns(items["at"].cast(pl.Int64).alias(f"at{level}"))
+        return _Lines(where, taken, {name: column.gather(rows) for name, column in self.left.items()})
+
+
+def _header(rows: Rows, wanted: Wanted, known: pl.Series) -> _Lines:
+    columns = rows.columns
+    if known.len() < rows.height:
+        columns = {name: column.gather(known) for name, column in columns.items()}
+    keys = {step.name: child for step, child in wanted.tree.children.items() if step.kind == "key"}
+    bags = keys.get(PROPERTIES)
+    taken = Taken(all_of(value=False, height=known.len()), keeps=wanted.keeps_rest or bool(bags and bags.children))
+    left = left_of(keys, columns, taken)
+    return _Lines(pl.DataFrame({"row": known}), taken, left if wanted.keeps_rest else {})
+
+
+def _explode(lines: _Lines, wanted: Wanted) -> _Lines:
+    for level, name in enumerate(wanted.list_names):
+        node, lists = lines.taken.lists or (None, nothing(lines.where.height))
+        items = elements(lists)
+        lines = lines.gathered(items, level)
+        if node is None:
+            continue
+        inner = Taken(all_of(value=False, height=items.height), keeps=lines.taken.keeps)
+        text = items.select(pl.when(pl.col("text") != "null").then("text")).to_series()
+        rest = take(node.children[EACH], text, inner) if EACH in node.children else None
+        if NUMBER in node.children:
+            inner.values |= dict.fromkeys(node.children[NUMBER].targets, (items["at"] + 1).cast(pl.String))
+        taken = lines.taken
+        taken.values |= inner.values
+        taken.suspects |= inner.suspects
+        taken.bag = taken.bag if inner.bag is None else inner.bag
+        taken.lists = inner.lists
+        if rest is not None and wanted.keeps_rest:
+            lines.left[name] = rest
+    return lines
+
+
+def _batch(rows: Rows, wanted: Wanted, lines: _Lines, where: pl.DataFrame, parse: Parse) -> Batch:
+    """Events as a batch: those that only `exact` can be asked of come last, without cells."""
+    row, fill = where["row"], where.height - lines.where.height
+    suspects = lines.taken.suspects
+    cells = cells_of(lines.taken.values)
+    fields = {}
+    for name, targets in wanted.targets.items():
+        found, doubtful = _combined(cells, targets, wanted.joins(name))
+        if found is not None:
+            fields[name] = found
+            suspects = suspects if doubtful is None else suspects | doubtful
+    unknown, bag = _apart(lines.left, lines.taken.bag, lines.where.height)
+    text = {name: _filled(column, fill) for name, column in unknown.items()}
+
+    def record(event: int) -> Record:
+        return record_of_line(wanted, parse(row[event]), where.row(event)[1:], content, row[event])
+
+    content = rows.content() if wanted.plan.hashes_ids else None
+    positions = rows.positions[row].with_columns(pl.int_range(where.height, dtype=pl.Int64).alias("source_offset"))
+    return Batch(
+        positions=positions,
+        cells={
+            name: Cells(_filled(column, fill), _filled_with(quoted, fill)) for name, (column, quoted) in fields.items()
+        },
+        unknown=text,
+        properties=None if bag is None else _filled(bag, fill),
+        suspects=pl.concat([suspects, all_of(value=True, height=fill)]) if fill else suspects,
+        record=record,
+        raw=lambda events: rows.raw(row.gather(events)),
+        content=None if content is None else content.gather(row),
+    )
+
+
+def _filled(column: pl.Series, fill: int) -> pl.Series:
+    return pl.concat([column, nothing(fill)]) if fill else column
+
+
+def _filled_with(column: pl.Series, fill: int) -> pl.Series:
+    return pl.concat([column, all_of(value=False, height=fill)]) if fill else column
+
+
+def _combined(
+    cells: dict[str, Cells], paths: Sequence[Sequence[str]], join: str | None
+) -> tuple[Cells | None, pl.Series | None]:
+    """The cells of a field, and where they may not be believed."""
+    there = [[cells[target] for target in targets if target in cells] for targets in paths]
+    found = [_first(options, empty=True) for options in there if options]
+    if join is not None:
+        return _joined(found, join) if len(found) == len(paths) else (None, None)
+    if not found:
+        return None, None
+    return _first(found, empty=len(paths) == 1), None
+
+
+def _first(options: list[Cells], *, empty: bool) -> Cells:
+    """The first cells that are there; with `empty` an empty text is."""
+    if len(options) == 1 and empty:
+        return options[0]
+    names = [(f"t{number}", f"q{number}") for number in range(len(options))]
+    frame = pl.DataFrame(
+        {
+            name: column
+            for pair, cells in zip(names, options, strict=True)
+            for name, column in zip(pair, cells, strict=True)
+        }
+    )
+    text, quoted = pl.lit(None, pl.String), pl.lit(value=False)
+    for t, q in reversed(names):
+        there = pl.col(t).is_not_null() if empty else pl.col(t) != ""
+        text = pl.when(there).then(t).otherwise(text)
+        quoted = pl.when(there).then(q).otherwise(quoted)
+    made = frame.select(text=text, quoted=quoted)
+    return Cells(made["text"], made["quoted"])
+
+
+def _joined(parts: list[Cells], join: str) -> tuple[Cells, pl.Series]:
+    frame = pl.DataFrame({f"t{number}": cells.text for number, cells in enumerate(parts)})
+    text = frame.select(pl.concat_str(pl.all(), separator=join)).to_series()
+    doubtful = all_of(value=False, height=text.len())
+    for cells in parts:
+        doubtful |= ~(cells.quoted | cells.text.str.contains(_DIGITS)).fill_null(value=True)
+    return Cells(text, all_of(value=True, height=text.len())), doubtful
+
+
+def _apart(
+    left: dict[str, pl.Series], bag: pl.Series | None, height: int
+) -> tuple[dict[str, pl.Series], pl.Series | None]:
+    """Unknown fields that are called as one of `properties` is get another name there."""
+    if bag is None or not left:
+        return left, bag
+    inner = members_of(bag.to_frame("b").select(pl.when(pl.col("b") != "{}").then("b")).to_series(), keep_null=True)
+    found = dict(left)
+    for key in left.keys() & inner.columns.keys():
+        both = inner.columns[key].is_not_null() & left[key].is_not_null()
+        if both.any():
+            other = renamed(key)
+            empty = nothing(height)
+            moved = left[key].zip_with(both, empty)
+            found[key] = left[key].zip_with(~both, empty)
+            found[other] = moved if other not in found else found[other].zip_with(~both, moved)
+    return found, bag
+
+
+def renamed(key: str) -> str:
+    """What an unknown field is called where `properties` has one of its name."""
+    return f"{key}_2"
+
+
+def record_of_line(wanted: Wanted, values: dict[str, Any], places: Sequence[int], content: Any, row: int) -> Record:
+    """One event exactly, of a parsed row."""
+    taken = exact.Taken()
+    rest = exact.take(wanted.tree, values, places, taken) or {}
+    if not isinstance(rest, dict):
+        rest = {}
+    named = zip(reversed(wanted.list_names), taken.lines, strict=False)
+    unknown = {**rest, **{name: line for name, line in named if line is not None}} if wanted.keeps_rest else {}
+    for key in (taken.bag or {}).keys() & unknown.keys():
+        unknown[renamed(key)] = unknown.pop(key)
+    cells = dict(wanted.plan.constants)
+    for name, targets in wanted.targets.items():
+        cell = _cell(taken.values, targets, wanted.joins(name))
+        if cell is not None:
+            cells[name] = cell
+    return Record(cells, unknown, taken.bag, "" if content is None else content[row])
+
+
+def _cell(values: dict[str, Any], paths: Sequence[Sequence[str]], join: str | None) -> Cell | None:
+    found = [next((values[target] for target in targets if target in values), None) for targets in paths]
+    if join is not None:
+        texts = [_text(value) for value in found if value is not None]
+        return Cell(join.join(texts), quoted=True) if len(texts) == len(paths) else None
+    several = len(paths) > 1
+    value = next((value for value in found if value is not None and not (several and value == "")), None)
+    if value is None:
+        return None
+    return Cell(value, quoted=True) if isinstance(value, str) else Cell(literal(value), quoted=False)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else literal(value)

@@ -1,0 +1,205 @@
+"""What a mapping with paths and shapes wants of a row, worked out once per batch."""
+
+from collections.abc import Mapping as AbstractMapping
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Final
+
+import polars as pl
+
+from ecompulse.kernels.decode.batch import all_of, nothing
+from ecompulse.kernels.decode.plan import PROPERTIES, Plan
+from ecompulse.kernels.event import FIELDS
+from ecompulse.kernels.foreign.paths import EACH, Node, Path, Step, lines_of, parse_path, shown
+from ecompulse.kernels.foreign.shape import OTHERWISE, THERE, Condition, Shape, paths_of
+from ecompulse.kernels.foreign.values import From
+from ecompulse.kernels.mapping import Mapping
+
+EVERYTHING: Final = "*"
+_EXACT: Final = "\x01"
+"""Begins the target of a key that is called as a path is written."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One shape of a mapping.
+
+    Attributes:
+        plan: by which its events are read.
+        number: of the shape, from 0.
+        others: lists that other shapes explode, of which nothing is left here.
+    """
+
+    shape: Shape
+    plan: Plan
+    number: int
+    others: tuple[Path, ...]
+
+    @property
+    def lines(self) -> Path:
+        """The list that is exploded; empty for none."""
+        return self.shape.lines
+
+    @cached_property
+    def targets(self) -> dict[str, tuple[tuple[str, ...], ...]]:
+        """Targets of each field: by path, and of each path those of which the first that is there counts."""
+        named = {name: tuple(map(_targets, paths_of(source))) for name, source in self.shape.fields.items()}
+        implicit = {name: ((name,),) for name in self._implicit}
+        found: dict[str, tuple[tuple[str, ...], ...]] = {**implicit, **named}
+        found.pop(PROPERTIES, None)
+        return found
+
+    def joins(self, field: str) -> str | None:
+        """What the values of a field's paths are joined by, if they are."""
+        source = self.shape.fields.get(field)
+        return source.join if isinstance(source, From) else None
+
+    @property
+    def own_id(self) -> bool:
+        """Whether each line has an id of its own."""
+        source = self.shape.fields.get("event_id")
+        return source is not None and any(lines_of(parse_path(path)) for path in paths_of(source))
+
+    @cached_property
+    def _implicit(self) -> list[str]:
+        """Fields that feed themselves: those of which nothing else is said, and whose name begins no path."""
+        given = {*self.shape.fields, *self.shape.constants, *self.plan.mapping.drop}
+        begun = {parse_path(path)[0].name for source in self.shape.fields.values() for path in paths_of(source)}
+        return [field.name for field in FIELDS if field.name not in given | (begun - {PROPERTIES})]
+
+    @cached_property
+    def tree(self) -> Node:
+        """What is wanted of the row."""
+        tree = Node()
+        for list_path in self.others:
+            tree.at(_apart(list_path, self.lines)).keeps = False
+        for path in self.plan.mapping.drop:
+            if path != EVERYTHING:
+                tree.at(parse_path(path)).keeps = False
+        for name in self._implicit:
+            node = tree.at((Step("key", name),))
+            if name == PROPERTIES:
+                node.bag = True
+            else:
+                node.targets.append(name)
+                node.scalar, node.keeps = True, False
+        for name, source in self.shape.fields.items():
+            for path in paths_of(source):
+                self._want(tree, name, path)
+        if self.lines:
+            tree.at(self.lines)
+        return tree
+
+    def _want(self, tree: Node, name: str, text: str) -> None:
+        path = parse_path(text)
+        if name == PROPERTIES:
+            tree.at(path).bag = True
+            return
+        wanted = [(path, text)]
+        if _dotted(text):
+            wanted.append(((Step("key", text),), _EXACT + text))
+        for steps, target in wanted:
+            if target not in tree.at(steps).targets:
+                tree.want(steps, target)
+
+    @cached_property
+    def list_names(self) -> tuple[str, ...]:
+        """Under which names what is left of a line is kept, by list, outermost first."""
+        ends = [at for at, step in enumerate(self.lines) if step == EACH]
+        return tuple(shown(self.lines[:at]) for at in ends)
+
+    @property
+    def keeps_rest(self) -> bool:
+        """Whether what feeds no field is kept."""
+        return EVERYTHING not in self.plan.mapping.drop
+
+
+def _apart(path: Path, lines: Path) -> Path:
+    """The first list of a path that is not among those that are exploded."""
+    ends = [at for at, step in enumerate(path) if step == EACH]
+    return path[: next(at for at in ends if path[: at + 1] != lines[: at + 1])]
+
+
+def _targets(path: str) -> tuple[str, ...]:
+    return (_EXACT + path, path) if _dotted(path) else (path,)
+
+
+def _dotted(path: str) -> bool:
+    steps = parse_path(path)
+    return len(steps) > 1 and all(step.kind == "key" for step in steps) and '"' not in path
+
+
+def wanted_of(mapping: Mapping, plan: Plan) -> list[Wanted]:
+    """The shapes of a mapping."""
+    lists = {shape.lines for shape in mapping.shapes if shape.lines}
+    found = []
+    for number, shape in enumerate(mapping.shapes):
+        own = replace(mapping, fields=shape.fields, constants=shape.constants, events=(), skip=())
+        others = tuple(sorted(path for path in lists if path != shape.lines[: len(path)]))
+        found.append(Wanted(shape, Plan(own, plan.now_ms, plan.typed), number, others))
+    return found
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What decides which shapes take a row."""
+
+    mapping: Mapping
+
+    @cached_property
+    def all(self) -> list[Condition]:
+        """Those of shapes, then those of rows that are skipped."""
+        whens = [*(shape.when for shape in self.mapping.shapes), *self.mapping.skip]
+        return [when if isinstance(when, tuple) else () for when in whens]
+
+    @cached_property
+    def tree(self) -> Node:
+        """What they look at."""
+        tree = Node()
+        for path in {path for condition in self.all for path, _ in condition}:
+            for target, steps in ((path, parse_path(path)), (_EXACT + path, (Step("key", path),))):
+                if target == path or _dotted(path):
+                    tree.look(steps, target)
+        return tree
+
+    def hold(self, said: AbstractMapping[str, str]) -> list[bool]:
+        """Which of all hold of what a row says: text by target, absent ones left out."""
+        return [all(_holds(said.get(_EXACT + path, said.get(path)), wanted) for path, wanted in condition)
+                for condition in self.all]  # fmt: skip
+
+    def columns(self, said: AbstractMapping[str, pl.Series], height: int) -> list[pl.Series]:
+        """The same for rows: a column for each."""
+        empty = nothing(height)
+        frame = pl.DataFrame({"height": empty, **said})
+
+        def text(path: str) -> pl.Expr:
+            return pl.coalesce(
+                [pl.col(target) for target in _targets(path) if target in said] or [pl.lit(None, pl.String)]
+            )
+
+        found = []
+        for condition in self.all:
+            parts = [_held(text(path), wanted) for path, wanted in condition]
+            true = pl.lit(all_of(value=True, height=height))
+            found.append(frame.select(pl.all_horizontal(true, *parts)).to_series())
+        return found
+
+    def shapes(self, true: Sequence[bool]) -> list[int]:
+        """The shapes that take a row of which these hold; none for one that is skipped."""
+        whens = [shape.when for shape in self.mapping.shapes]
+        if any(true[len(whens) :]):
+            return []
+        found = [number for number, when in enumerate(whens) if when != OTHERWISE and true[number]]
+        if not any(whens[number] is not None for number in found):
+            found += [number for number, when in enumerate(whens) if when == OTHERWISE]
+        return sorted(found)
+
+
+def _holds(value: str | None, wanted: tuple[str | None, ...]) -> bool:
+    return None in wanted if value is None else THERE in wanted or value in wanted
+
+
+def _held(text: pl.Expr, wanted: tuple[str | None, ...]) -> pl.Expr:
+    there = text.is_not_null() if THERE in wanted else text.is_in([value for value in wanted if value is not None])
+    return there.fill_null(value=None in wanted)

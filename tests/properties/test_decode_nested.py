@@ -1,0 +1,106 @@
+"""Nested rows: columns equal the reading of one row at a time, and a flat event that is written nested comes back."""
+
+import json
+from dataclasses import replace
+
+import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ecompulse.kernels.decode import decode_json
+from ecompulse.kernels.decode.batch import all_of
+from ecompulse.kernels.decode.json_rows import json_rows
+from ecompulse.kernels.decode.nested.decoding import PARTS, decode_nested
+from ecompulse.kernels.decode.plan import plan_for
+from ecompulse.kernels.event import RAW_SCHEMA
+from ecompulse.kernels.mapping import parse_mapping
+from support.examples import examples
+
+NOW = 1_700_000_000_000
+
+MAPPINGS = [
+    """
+    fields: {event_id: id, event_time: at, user_id: u.id, brand: [b, u.b, "l[0].b"], query: "p[key=q].v",
+      url: "p[key=r].v.s"}
+    constants: {event_type: search}
+    """,
+    """
+    fields: {event_id: id, event_time: at, user_id: u.id}
+    events:
+      - {when: {op: [a, 1, true]}, explode: "l[]", constants: {event_type: purchase},
+         fields: {product_id: "l[].b", quantity: "l[#]", properties: "l[].p"}}
+      - {when: {op: [a, null]}, constants: {event_type: payment}, fields: {brand: {from: [b, id], join: "-"}}}
+      - {when: {u.b: "*", op: b}, explode: "p[].v[]", constants: {event_type: search}, fields: {event_id: "p[].v[].s"}}
+      - {when: otherwise, constants: {event_type: view}}
+    skip: [{op: x}]
+    """,
+    """
+    fields: {event_id: id, event_time: at, user_id: u, properties: u,
+      brand: {from: b, map: {"1": one, x: null}, match: "(.)$"}}
+    constants: {event_type: search}
+    event_id: hash
+    drop: [p.v, "l[1]"]
+    """,
+    """
+    fields: {event_id: id, event_time: at, user_id: id,
+      brand: {from: b, map: {x: y, "1": z}, unmapped: refuse, default: d}}
+    constants: {event_type: search}
+    drop: ["*"]
+    """,
+]
+
+scalar = st.sampled_from(
+    [None, True, 1, 0, -7, 1.5, 1e30, 12345678901234567890, "x", "", "a", "ä\n\"'\\", "1", "{", "[1]", '{"b": 2}']
+)
+leaf = scalar | st.lists(scalar, max_size=2)
+inner = st.dictionaries(
+    st.sampled_from(["id", "b", "v", "s", "key", "x.y"]), leaf | st.dictionaries(st.just("s"), scalar), max_size=3
+)
+pair = st.fixed_dictionaries(
+    {"key": st.sampled_from(["q", "r", 1, None]), "v": leaf | st.lists(inner, max_size=2) | inner}
+)
+row = st.fixed_dictionaries(
+    {"id": st.sampled_from(["e1", 5, None]), "at": st.sampled_from(["2023-01-01T00:00:00Z", 1672531200000, "soon"])},
+    optional={
+        "u": inner | scalar,
+        "b": leaf,
+        "op": st.sampled_from(["a", 1, True, "b", "x", None, 2.5, ["a"]]),
+        "l": st.lists(inner | leaf, max_size=3) | inner | scalar,
+        "p": st.lists(pair | inner | scalar, max_size=3) | scalar,
+        "b_2": scalar,
+        "properties": inner | scalar,
+        "x.y": scalar,
+        "u.id": scalar,
+    },
+)  # fmt: skip
+spoiled = st.sampled_from(
+    [b"", b"[]", b'{"u":{"id":1,"id":2}}', b'{"id":"e","at":"2023-01-01","l":[NaN]}', b'{"p":[{"v":1,}]}', b"\xff"]
+)
+
+
+def frame(rows):
+    columns = {"raw": rows, "source": "t", "source_partition": 0, "source_offset": range(10, 10 + len(rows))}
+    return pl.DataFrame(columns, schema=RAW_SCHEMA)
+
+
+def exactly(rows, mapping):
+    """The same by the definition, which sees one row at a time."""
+    plan = plan_for(mapping, NOW, typed=True)
+    read = json_rows(rows, plan)
+    return decode_nested(replace(read, suspects=all_of(value=True, height=rows.height)), plan)
+
+
+@examples(200)
+@given(st.lists(row.map(lambda found: json.dumps(found).encode()) | spoiled, max_size=6), st.sampled_from(MAPPINGS))
+def test_columns_equal_the_reading_of_one_row_at_a_time(rows, text):
+    mapping, given_rows = parse_mapping(text), frame(rows)
+    found, wanted = decode_json(given_rows, NOW, mapping), exactly(given_rows, mapping)
+    assert found.events.to_dicts() == wanted.events.to_dicts()
+    assert found.dead.drop("seen_at").to_dicts() == wanted.dead.drop("seen_at").to_dicts()
+    assert found.bare.to_list() == wanted.bare.to_list()
+    assert (found.further, found.skipped) == (wanted.further, wanted.skipped)
+    assert found.events.height - found.further + found.dead.height + found.skipped == len(rows)
+    ids = found.events.select("source", "source_partition", "source_offset")
+    assert ids.is_unique().all()
+    for offset in found.dead["source_offset"]:
+        assert not (found.events["source_offset"] // PARTS == offset).any() or not mapping.divides
