@@ -12,8 +12,8 @@ from benchmarks.measure import Cost, cpu_of, median, process, table
 from benchmarks.state import BASE, World
 from ecompulse.io.stores import LocalStore
 from ecompulse.kernels.event import FRAME_SCHEMA
-from ecompulse.kernels.metrics.admission import bounded, unbounded
 from ecompulse.kernels.metrics.binding import bind
+from ecompulse.kernels.metrics.cardinality import bounded, unbounded
 from ecompulse.kernels.metrics.definition import parse_metrics, standard_metrics
 from ecompulse.kernels.metrics.kernel import CombineSlices
 from ecompulse.kernels.metrics.plan import Plan

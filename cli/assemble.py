@@ -26,8 +26,8 @@ from ecompulse.epochs.checkpoint import OUTPUTS, Checkpoint, open_checkpoint, re
 from ecompulse.epochs.driver import Driver, Trigger
 from ecompulse.epochs.driver import Settings as DriverSettings
 from ecompulse.epochs.errors import UserError
+from ecompulse.epochs.fencing import FencedStore
 from ecompulse.epochs.health import Health, ObservedClock
-from ecompulse.epochs.incarnation import OwnStore
 from ecompulse.epochs.plan import CURRENT, Operator, Planner
 from ecompulse.epochs.protocols import EVENTS, Owner, Source, Store
 from ecompulse.epochs.replay import ReplaySource, reads_as
@@ -78,7 +78,7 @@ def assemble(
     pipeline = _pipeline(job, settings)
     check_workers(pipeline.runner, job, settings)
     sources = [*sources, ReplaySource(store, len(sources))]
-    space = Workspace(OwnStore(store), outputs, job, epochs.num_shards, places.instance)
+    space = Workspace(FencedStore(store), outputs, job, epochs.num_shards, places.instance)
     graph = compose(pipeline, space, sources, intake, build)
     patiently(partial(check_warehouse, places, graph.tables))
     health = Health(settings.running.stuck_after / 1000)
@@ -180,7 +180,7 @@ def _pipeline(job: str, settings: Settings[JobSettings]) -> Any:
     """An empty pipeline; UserError for a runner or a flag's value that Beam refuses."""
     complaint, runner = io.StringIO(), settings.running.runner
     try:
-        with redirect_stderr(complaint):  # Beam's own parser prints its usage, all of it
+        with redirect_stderr(complaint):  # Beam's own parser key_hashes its usage, all of it
             PipelineOptions(list(settings.beam)).get_all_options()  # else they are parsed when the first epoch runs
             spark = spark_settings(job, settings.spark, settings.epochs.num_shards) if runner == SPARK else None
             return new_pipeline(runner, settings.beam, spark)

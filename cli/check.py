@@ -63,11 +63,13 @@ def _compose(job: str, build: Build, intake: Intake, sources: Sequence[Source], 
     import apache_beam as beam
 
     from ecompulse.cli.assemble import compose
-    from ecompulse.epochs.incarnation import OwnStore
+    from ecompulse.epochs.fencing import FencedStore
     from ecompulse.epochs.scope import Workspace
 
     nowhere = LocalStore("")
-    graph = compose(beam.Pipeline(), Workspace(OwnStore(nowhere), nowhere, job, num_shards=1), sources, intake, build)
+    graph = compose(
+        beam.Pipeline(), Workspace(FencedStore(nowhere), nowhere, job, num_shards=1), sources, intake, build
+    )
     check_warehouse(places, graph.tables)
 
 

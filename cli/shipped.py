@@ -17,7 +17,7 @@ from ecompulse.cli.assemble import compose
 from ecompulse.cli.config import open_intake
 from ecompulse.cli.settings import read_settings
 from ecompulse.cli.sources import open_sources
-from ecompulse.epochs.incarnation import OwnStore
+from ecompulse.epochs.fencing import FencedStore
 from ecompulse.epochs.protocols import TableSpec
 from ecompulse.epochs.scope import Workspace
 from ecompulse.io.stores import LocalStore
@@ -66,7 +66,7 @@ def _tables_of(job: str, flags: Sequence[str], folder: str) -> Sequence[TableSpe
     with redirect_stderr(StringIO()):  # what a job says of its flags
         build = spec.make(settings, intake).build
     store = LocalStore(folder)
-    space = Workspace(OwnStore(store), store, job, 1, None)
+    space = Workspace(FencedStore(store), store, job, 1, None)
     return compose(new_pipeline("LocalRunner", (), None), space, open_sources(settings), intake, build).tables
 
 

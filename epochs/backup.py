@@ -2,7 +2,7 @@
 
 It has the layout of a checkpoint, less what only a running epoch needs, and is a checkpoint once it is restored.
 Files come first and the seal last. A driver that was cut off from its checkpoint, and lives on beside one that was
-restored, finds the other's incarnation here, and stops before it publishes.
+restored, finds the other's fencing_token here, and stops before it publishes.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,13 +18,13 @@ from ecompulse.epochs.checkpoint import (
     epoch_of,
     last_commit,
     load_seal,
-    newest_incarnation,
+    newest_fencing_token,
     read_meta,
     seal_name,
     state_files,
 )
-from ecompulse.epochs.collect import collect
 from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserError
+from ecompulse.epochs.garbage_collection import collect
 from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.replay import FOLDER as REPLAYED
 from ecompulse.epochs.runs import digest
@@ -55,8 +55,8 @@ class Backup:
             raise UserError(f"--checkpoint_backup: {self.target.root} holds the backup of another checkpoint")
         if self.target.get(META) != self._source.get(META):
             self.target.put(META, self._source.get(META))  # settings are free until the first epoch
-        self._check_incarnation()
-        self.target.create(f"incarnations/{self._checkpoint.incarnation:08d}", self._checkpoint.id.encode())
+        self._check_fencing_token()
+        self.target.create(f"fencing_tokens/{self._checkpoint.fencing_token:08d}", self._checkpoint.id.encode())
         if SINKS in self._source.list(""):
             self.target.put(SINKS, self._source.get(SINKS))
         self._there = {name for folder in _KEPT for name in self.target.list(folder)}
@@ -73,7 +73,7 @@ class Backup:
 
         Superseded when a newer driver writes to the backup, JobError when it has another content for the epoch.
         """
-        self._check_incarnation()
+        self._check_fencing_token()
         self._save(seal, state_files(seal))
 
     def commit(self, epoch: int) -> None:
@@ -85,7 +85,7 @@ class Backup:
 
     def collect(self, keep_epochs: int) -> None:
         """Remove what no kept epoch of the backup refers to."""
-        collect(self.target, self._checkpoint.incarnation, keep_epochs)
+        collect(self.target, self._checkpoint.fencing_token, keep_epochs)
 
     def _save(self, seal: Seal, state: Mapping[str, str]) -> None:
         name = seal_name(seal.epoch)
@@ -106,12 +106,12 @@ class Backup:
         names = {str(split["uri"]) for split in seal.ranges if str(split["uri"]).startswith(f"{REPLAYED}/")}
         return {name: digest(self._source.get(name)) for name in names - self._there}
 
-    def _check_incarnation(self) -> None:
-        newest = newest_incarnation(self.target)
-        if newest > self._checkpoint.incarnation:
+    def _check_fencing_token(self) -> None:
+        newest = newest_fencing_token(self.target)
+        if newest > self._checkpoint.fencing_token:
             raise Superseded(
-                f"--checkpoint_backup: {self.target.root}: a newer driver (incarnation {newest}) writes to it; "
-                f"this one (incarnation {self._checkpoint.incarnation}) stops"
+                f"--checkpoint_backup: {self.target.root}: a newer driver (fencing_token {newest}) writes to it; "
+                f"this one (fencing_token {self._checkpoint.fencing_token}) stops"
             )
 
 
@@ -145,7 +145,7 @@ def restore(backup: Store, target: Store) -> int:
         raise UserError(f"--to: {target.root} is not empty; choose another")
     last = last_commit(backup)
     held = set(backup.list(""))
-    folders = {"seals", "commits", "incarnations", REPLAYED}
+    folders = {"seals", "commits", "fencing_tokens", REPLAYED}
     names = [name for name in held if name == SINKS or name.partition("/")[0] in folders]
     if last and seal_name(last) not in held:
         raise StateDamaged(f"{backup.root}/{seal_name(last)} is missing")

@@ -1,8 +1,8 @@
-"""The checkpoint: identity, incarnations, seals and commits, each written once.
+"""The checkpoint: identity, fencing_tokens, seals and commits, each written once.
 
 meta.json                      id, format and the settings that may not change
-incarnations/<k>               taken by exclusive create; the newest wins
-current/<k>.json               which run of incarnation k is on; its workers read it
+fencing_tokens/<k>               taken by exclusive create; the newest wins
+current/<k>.json               which run of fencing_token k is on; its workers read it
 runs/<epoch>-<attempt>/        plan and manifest of a run
 seals/<epoch>.json             the content of an epoch, fixed for ever
 commits/<epoch>.json           the epoch has happened; its progress
@@ -56,7 +56,7 @@ class Seal:
 
     epoch: int
     attempt: str
-    incarnation: int
+    fencing_token: int
     watermark: int | None
     now: int
     ranges: list[dict[str, Any]]
@@ -96,24 +96,24 @@ class Seal:
 
 
 class Checkpoint:
-    """A checkpoint opened by one driver, which is one incarnation of the job."""
+    """A checkpoint opened by one driver, which is one fencing_token of the job."""
 
-    def __init__(self, store: Store, meta: Mapping[str, Any], incarnation: int) -> None:
+    def __init__(self, store: Store, meta: Mapping[str, Any], fencing_token: int) -> None:
         """Use `open_checkpoint`."""
         self.store = store
         self.id: str = meta["id"]
         self.succeeds: tuple[str, ...] = tuple(meta.get("succeeds", ()))
-        self.incarnation = incarnation
+        self.fencing_token = fencing_token
 
-    def check_incarnation(self) -> None:
+    def check_fencing_token(self) -> None:
         """Raise Superseded when a newer driver has started, Unusable when the checkpoint is gone."""
-        newest = newest_incarnation(self.store)
-        if newest < self.incarnation:
+        newest = newest_fencing_token(self.store)
+        if newest < self.fencing_token:
             raise Unusable(f"checkpoint {self.store.root}: was removed under the running job")
-        if newest > self.incarnation:
+        if newest > self.fencing_token:
             raise Superseded(
-                f"checkpoint {self.store.root}: a newer driver (incarnation {newest}) took over from this one "
-                f"(incarnation {self.incarnation}); this one stops"
+                f"checkpoint {self.store.root}: a newer driver (fencing_token {newest}) took over from this one "
+                f"(fencing_token {self.fencing_token}); this one stops"
             )
 
     def last_commit(self) -> int:
@@ -130,18 +130,18 @@ class Checkpoint:
 
     def write_seal(self, seal: Seal) -> Seal:
         """Seal an epoch, or return the seal that an older driver had already written."""
-        self.check_incarnation()
+        self.check_fencing_token()
         if self.store.create(seal_name(seal.epoch), seal.dump()):
             return seal
         existing = load_seal(self.store, seal.epoch)
-        if existing is None or existing.incarnation > self.incarnation:
-            self.check_incarnation()
+        if existing is None or existing.fencing_token > self.fencing_token:
+            self.check_fencing_token()
             raise JobError(f"{self.store.root}/{seal_name(seal.epoch)} was written by another driver")
         return existing
 
     def write_commit(self, epoch: int, progress: Mapping[str, Any]) -> None:
         """Commit a sealed and published epoch."""
-        self.check_incarnation()
+        self.check_fencing_token()
         self.store.create(commit_name(epoch), sign(progress))
 
 
@@ -170,16 +170,16 @@ def state_files(seal: Seal) -> dict[str, str]:
 
 
 def open_checkpoint(store: Store, settings: Mapping[str, Any]) -> Checkpoint:
-    """Create a checkpoint, or check that an existing one was made with these settings; take an incarnation."""
+    """Create a checkpoint, or check that an existing one was made with these settings; take an fencing_token."""
     fresh: dict[str, Any] = {"id": uuid.uuid4().hex, "format": FORMAT, "settings": dict(settings)}
     if not store.list("commits") and store.create("meta.json", json.dumps(fresh, sort_keys=True).encode()):
         meta = fresh
     else:
         meta = _agreed(store, read_meta(store), settings)
-    incarnation = newest_incarnation(store) + 1
-    while not store.create(f"incarnations/{incarnation:08d}", meta["id"].encode()):
-        incarnation += 1
-    return Checkpoint(store, meta, incarnation)
+    fencing_token = newest_fencing_token(store) + 1
+    while not store.create(f"fencing_tokens/{fencing_token:08d}", meta["id"].encode()):
+        fencing_token += 1
+    return Checkpoint(store, meta, fencing_token)
 
 
 def _agreed(store: Store, meta: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -249,9 +249,9 @@ def used_sinks(store: Store) -> list[str]:
     return sinks
 
 
-def newest_incarnation(store: Store) -> int:
+def newest_fencing_token(store: Store) -> int:
     """Number of the newest driver that started on the checkpoint; 0 when none has."""
-    return max((int(name.rsplit("/", 1)[1]) for name in store.list("incarnations")), default=0)
+    return max((int(name.rsplit("/", 1)[1]) for name in store.list("fencing_tokens")), default=0)
 
 
 def last_commit(store: Store) -> int:

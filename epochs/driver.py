@@ -8,22 +8,22 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Final, TypeVar
 
+from ecompulse.epochs.adaptive_batch import FIRST_ROWS, next_limit
 from ecompulse.epochs.audit import Graph, misfits, summary
 from ecompulse.epochs.backup import Backup
 from ecompulse.epochs.bad_input import check_dead
 from ecompulse.epochs.checkpoint import Checkpoint, Seal, positions_after, sealed
 from ecompulse.epochs.clock_check import check_ahead, check_behind, check_written
 from ecompulse.epochs.errors import JobError, Superseded
-from ecompulse.epochs.incarnation import OwnStore
+from ecompulse.epochs.fencing import FencedStore
 from ecompulse.epochs.latency import measure
 from ecompulse.epochs.manifest import Manifest, read_manifest
-from ecompulse.epochs.pace import FIRST_ROWS, next_limit
-from ecompulse.epochs.persistence import Persistence
 from ecompulse.epochs.plan import CURRENT, MOST_LAG, Draft, Plan, Planner, Position
 from ecompulse.epochs.progress import Stopwatch, progress_of
 from ecompulse.epochs.protocols import Clockwork, Outbox, Owner, Sink, Source
 from ecompulse.epochs.publish import Publisher
 from ecompulse.epochs.replay import reads_as
+from ecompulse.epochs.retry_policy import RetryPolicy
 from ecompulse.epochs.steps import Step, reach
 from ecompulse.epochs.telemetry import Describe
 from ecompulse.epochs.totals import Totals
@@ -118,7 +118,7 @@ class Driver:
         except Superseded:
             raise
         except Exception:
-            self.checkpoint.check_incarnation()
+            self.checkpoint.check_fencing_token()
             raise
 
     def _start(self) -> int:
@@ -184,7 +184,7 @@ class Driver:
 
     def _run(self, at: Position, rows: int | None, watch: Stopwatch) -> tuple[Draft, Plan, Manifest] | None:
         """Plan an epoch and run it, unsealed; None when there was nothing to do."""
-        self.checkpoint.check_incarnation()  # an idle driver must notice, too
+        self.checkpoint.check_fencing_token()  # an idle driver must notice, too
         watch.durations.pop("run", None)  # of an attempt that failed
         with watch.phase("plan"):
             limit = rows if rows is not None else self.settings.max_rows or self._rows
@@ -200,7 +200,7 @@ class Driver:
         reach(Step.PLANNED)
         with watch.phase("run"):
             self.run()
-            self.checkpoint.check_incarnation()  # else workers may have run the plan of our successor
+            self.checkpoint.check_fencing_token()  # else workers may have run the plan of our successor
             manifest = read_manifest(self.checkpoint.store, plan.folder)
         lines = misfits(plan, manifest, self.graph)
         if lines:
@@ -216,7 +216,7 @@ class Driver:
         shards = range(self.settings.num_shards)
         plan = Plan(
             epoch=epoch,
-            attempt=f"{self.checkpoint.incarnation:04d}.{self._attempts:04d}",
+            attempt=f"{self.checkpoint.fencing_token:04d}.{self._attempts:04d}",
             clock=draft.clock(epoch),
             splits=draft.splits,
             roles=[reads_as(self.sources[split.source].role) for split in draft.splits],
@@ -227,7 +227,7 @@ class Driver:
             },
             measured=self._measured,
         )
-        store = OwnStore(self.checkpoint.store, self.checkpoint.incarnation)
+        store = FencedStore(self.checkpoint.store, self.checkpoint.fencing_token)
         store.put(f"{plan.folder}/plan.json", plan.dump())
         current = {"folder": plan.folder, "epoch": epoch, "attempt": plan.attempt}
         store.put(CURRENT, json.dumps(current).encode())
@@ -247,7 +247,7 @@ class Driver:
         return Seal(
             epoch=plan.epoch,
             attempt=plan.attempt,
-            incarnation=self.checkpoint.incarnation,
+            fencing_token=self.checkpoint.fencing_token,
             watermark=watermark,
             now=draft.now,
             ranges=[asdict(split) for split in draft.splits],
@@ -289,8 +289,8 @@ class Driver:
         return self._persist(body, self.settings.publish_attempts, watch.retries, "checkpoint")
 
     @property
-    def _persist(self) -> Persistence:
-        return Persistence(self.clock, self.stop)
+    def _persist(self) -> RetryPolicy:
+        return RetryPolicy(self.clock, self.stop)
 
     @property
     def _publisher(self) -> Publisher:

@@ -59,7 +59,7 @@ def progress_of(
     running = max(watch.durations.get("run", watch.total), 1) / 1000
     return {
         "id": owner.checkpoint,
-        "runId": f"{owner.checkpoint}-{seal.incarnation}",
+        "runId": f"{owner.checkpoint}-{seal.fencing_token}",
         "name": owner.job,
         "instance": owner.instance,
         "timestamp": iso(seal.now),

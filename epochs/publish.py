@@ -7,11 +7,11 @@ from functools import partial
 
 from ecompulse.epochs.backup import Backup
 from ecompulse.epochs.checkpoint import Checkpoint, Seal, remember_sinks
-from ecompulse.epochs.collect import collect
 from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, Unusable, UserError
-from ecompulse.epochs.persistence import Persistence, one_line
+from ecompulse.epochs.garbage_collection import collect
 from ecompulse.epochs.progress import Stopwatch
 from ecompulse.epochs.protocols import DataFile, EpochSink, Outbox, Owner, Sink, TableSpec
+from ecompulse.epochs.retry_policy import RetryPolicy, one_line
 from ecompulse.epochs.steps import Step, reach
 
 
@@ -29,7 +29,7 @@ class Publisher:
     tables: Sequence[TableSpec]
     sinks: Sequence[Sink]
     backup: Backup | None
-    persist: Persistence
+    persist: RetryPolicy
     attempts: int
     outbox: Outbox | None = None
 
@@ -78,7 +78,7 @@ class Publisher:
             self._offer(seal, self._backup, "backup", partial(self.backup.commit, seal.epoch), watch)
         if seal.epoch % max(1, keep_epochs // 2):
             return  # to look for what is not needed takes dozens of requests, where a store is far away
-        collect(self.checkpoint.store, self.checkpoint.incarnation, keep_epochs)
+        collect(self.checkpoint.store, self.checkpoint.fencing_token, keep_epochs)
         if self.backup:
             self._offer(seal, self._backup, "backup", partial(self.backup.collect, keep_epochs), watch)
 
@@ -91,7 +91,7 @@ class Publisher:
         before = watch.retries[kind]
 
         def offer() -> None:
-            self.checkpoint.check_incarnation()
+            self.checkpoint.check_fencing_token()
             body()
 
         try:

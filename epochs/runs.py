@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from ecompulse.kernels.hashing import fingerprint
-from ecompulse.kernels.prints import Flags, Layer, Places, Prints
+from ecompulse.kernels.key_hashes import Flags, KeyHashes, Layer, Places
 from ecompulse.kernels.step import Table
 
 HI: Final = "__hi"
@@ -46,18 +46,18 @@ class Run:
     def __init__(self, frame: pl.DataFrame) -> None:
         """`frame`: stored columns, sorted by (HI, LO)."""
         self.frame = frame
-        self.prints = Prints.of(frame, HI, LO)
+        self.key_hashes = KeyHashes.of(frame, HI, LO)
         live = frame[LIVE]
         self._dead = None if live.all() else ~live.to_numpy()
 
     @property
     def nbytes(self) -> int:
         """Memory in bytes, about."""
-        return int(self.frame.estimated_size()) + self.prints.hi.nbytes + self.prints.lo.nbytes
+        return int(self.frame.estimated_size()) + self.key_hashes.hi.nbytes + self.key_hashes.lo.nbytes
 
-    def find(self, asked: Prints) -> tuple[Places, Flags]:
+    def find(self, asked: KeyHashes) -> tuple[Places, Flags]:
         """Places of the live rows of these distinct fingerprints, and which of them the run knows."""
-        places, owner = self.prints.find(asked)
+        places, owner = self.key_hashes.find(asked)
         known = np.zeros(asked.size, dtype=bool)
         known[owner] = True
         return places if self._dead is None else places[~self._dead[places]], known
@@ -94,25 +94,29 @@ def make_run(table: Table, keys: pl.Series, rows: pl.DataFrame) -> Run:
     """A run from a change: `rows` of `keys`, and marks for keys without rows."""
     if rows[table.key].null_count():
         rows = rows.filter(pl.col(table.key).is_not_null())  # null is no key
-    prints = fingerprint(rows[table.key])
+    key_hashes = fingerprint(rows[table.key])
     columns = [rows[name] for name in stored_columns(table)]
-    columns += [prints["hi"].alias(HI), prints["lo"].alias(LO), pl.Series(LIVE, np.ones(rows.height, dtype=bool))]
+    columns += [
+        key_hashes["hi"].alias(HI),
+        key_hashes["lo"].alias(LO),
+        pl.Series(LIVE, np.ones(rows.height, dtype=bool)),
+    ]
     if table.shard_by:
         columns.append(fingerprint(rows[table.shard_by])["lo"].alias(SHARD))
-    live, told = pl.DataFrame(columns), Prints.of(prints)
+    live, told = pl.DataFrame(columns), KeyHashes.of(key_hashes)
     if keys.equals(rows[table.key]):
         return Run(_picked([live], told.order()))
-    touched = Prints.of(fingerprint(keys.drop_nulls()))
+    touched = KeyHashes.of(fingerprint(keys.drop_nulls()))
     both = told.then(touched)
     order = both.order()  # of one key its rows stand before the mark
     chosen = order[(order < told.size) | both[order].firsts()]
     return Run(_picked([live, _marks(live, touched)] if chosen.size > told.size else [live], chosen))
 
 
-def _marks(like: pl.DataFrame, prints: Prints) -> pl.DataFrame:
+def _marks(like: pl.DataFrame, key_hashes: KeyHashes) -> pl.DataFrame:
     """Rows that say that these keys have none."""
-    told = {HI: prints.hi, LO: prints.lo, LIVE: np.zeros(prints.size, dtype=bool)}
-    blank = like.clear(prints.size)
+    told = {HI: key_hashes.hi, LO: key_hashes.lo, LIVE: np.zeros(key_hashes.size, dtype=bool)}
+    blank = like.clear(key_hashes.size)
     return pl.DataFrame([pl.Series(name, told[name]) if name in told else blank[name] for name in like.columns])
 
 
@@ -154,7 +158,7 @@ def compact(runs: Sequence[Run], *, expires: str | None, watermark: int) -> tupl
 
 def _alone(run: Run, begins: int) -> Layer:
     """A run whose rows are numbered from `begins`."""
-    return Layer(run.prints, np.arange(begins, begins + run.frame.height))
+    return Layer(run.key_hashes, np.arange(begins, begins + run.frame.height))
 
 
 def _stacked(runs: Sequence[Run]) -> Layer:
@@ -177,12 +181,12 @@ def _gathered(runs: Sequence[Run], whole: Layer, *, bottom: bool, expires: str |
     return Run(_picked(frames, rows))
 
 
-def lookup(runs: Sequence[Run], prints: pl.DataFrame) -> pl.DataFrame | None:
+def lookup(runs: Sequence[Run], key_hashes: pl.DataFrame) -> pl.DataFrame | None:
     """Live rows of these fingerprints (`hi`, `lo`) over all runs, newest first; None when there is no run."""
-    return seek(runs, Prints.of(prints.drop_nulls()).distinct())
+    return seek(runs, KeyHashes.of(key_hashes.drop_nulls()).distinct())
 
 
-def seek(runs: Sequence[Run], asked: Prints) -> pl.DataFrame | None:
+def seek(runs: Sequence[Run], asked: KeyHashes) -> pl.DataFrame | None:
     """`lookup` of fingerprints that are sorted and distinct."""
     found = []
     for run in reversed(runs):

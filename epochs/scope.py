@@ -15,7 +15,7 @@ from ecompulse.epochs.clocked import MapUnderClock
 from ecompulse.epochs.coders import FrameCoder  # noqa: F401  # registers the coder of frames
 from ecompulse.epochs.counted import FACT, FACTS, CountedDoFn, CountedParDo, counted_frames, fact
 from ecompulse.epochs.delays import resolve_delays
-from ecompulse.epochs.incarnation import OwnStore
+from ecompulse.epochs.fencing import FencedStore
 from ecompulse.epochs.keyed import HEAD, SHARDED, Binding, run_in_epochs
 from ecompulse.epochs.latency import measured
 from ecompulse.epochs.manifest import WriteManifest
@@ -40,7 +40,7 @@ class Workspace:
         checkpoint_id: id of the checkpoint, once `open` has been called.
     """
 
-    checkpoint: OwnStore
+    checkpoint: FencedStore
     outputs: Store
     job: str
     num_shards: int
@@ -49,7 +49,7 @@ class Workspace:
 
     def open(self, checkpoint: Checkpoint) -> None:
         """Learn whose epochs the pipeline will run; before the first of them."""
-        self.checkpoint.incarnation = checkpoint.incarnation
+        self.checkpoint.fencing_token = checkpoint.fencing_token
         self.checkpoint_id = checkpoint.id
 
 

@@ -15,7 +15,7 @@ from ecompulse.epochs.errors import StateDamaged
 from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.runs import HI, LO, Run, RunRef, compact, conformed, digest, make_run, seek
 from ecompulse.kernels.hashing import fingerprint
-from ecompulse.kernels.prints import Prints, owners
+from ecompulse.kernels.key_hashes import KeyHashes, owners
 from ecompulse.kernels.step import END_OF_TIME, Change, Clock, Kernel, Table
 
 CACHE_MB: Final = "ECOMPULSE_STATE_CACHE_MB"
@@ -105,7 +105,7 @@ class ShardState:
         self._head = head or Head()
         self._store = store
         self._runs: dict[str, list[Run]] = {}
-        self._asked: tuple[pl.Series, pl.Series, Prints] | None = None
+        self._asked: tuple[pl.Series, pl.Series, KeyHashes] | None = None
         self.loaded = 0  # bytes read from the store, since no step of this process had them
 
     def at(self, clock: Clock) -> "ShardState":
@@ -121,7 +121,7 @@ class ShardState:
         names, asked = self._distinct(keys)
         rows = self._live(table, seek(runs, asked))
         if not spec.keep_key:
-            rows = rows.with_columns(names[owners(asked, Prints.of(rows, HI, LO))].alias(spec.key))
+            rows = rows.with_columns(names[owners(asked, KeyHashes.of(rows, HI, LO))].alias(spec.key))
         return rows[list(spec.schema)]
 
     def due(self, table: str, until: int) -> pl.DataFrame:
@@ -134,13 +134,13 @@ class ShardState:
             due = run.frame[spec.due]
             among = (due > self._head.stepped) & (due <= until)
             if among.any():
-                ripe.append(run.prints[among.fill_null(value=False).to_numpy()])
+                ripe.append(run.key_hashes[among.fill_null(value=False).to_numpy()])
         if not ripe:
             return pl.DataFrame(schema=spec.schema)
-        rows = self._live(table, seek(runs, reduce(Prints.then, ripe).distinct()))
-        asked, prints = (rows[spec.due] <= until).fill_null(value=False).to_numpy(), Prints.of(rows, HI, LO)
+        rows = self._live(table, seek(runs, reduce(KeyHashes.then, ripe).distinct()))
+        asked, key_hashes = (rows[spec.due] <= until).fill_null(value=False).to_numpy(), KeyHashes.of(rows, HI, LO)
         if not asked.all():
-            rows = rows.filter(owners(prints[asked].distinct(), prints) >= 0)
+            rows = rows.filter(owners(key_hashes[asked].distinct(), key_hashes) >= 0)
         return rows[list(spec.schema)]
 
     def keep(self, changes: Mapping[str, Change]) -> None:
@@ -185,13 +185,13 @@ class ShardState:
             smallest += [due.filter(due > self._clock.watermark).min() for due in dues]
         return min((int(value) for value in smallest if isinstance(value, int)), default=None)
 
-    def _distinct(self, keys: pl.Series) -> tuple[pl.Series, Prints]:
+    def _distinct(self, keys: pl.Series) -> tuple[pl.Series, KeyHashes]:
         """Keys once each, by their fingerprints; a step often asks several tables for the same keys, one by one."""
         if self._asked is None or self._asked[0] is not keys:
             names = keys.cast(pl.String).drop_nulls()
-            prints = Prints.of(fingerprint(names))
-            _, firsts = prints.numbered()
-            self._asked = keys, names[firsts], prints[firsts]
+            key_hashes = KeyHashes.of(fingerprint(names))
+            _, firsts = key_hashes.numbered()
+            self._asked = keys, names[firsts], key_hashes[firsts]
         return self._asked[1:]
 
     def _live(self, table: str, rows: pl.DataFrame | None) -> pl.DataFrame:

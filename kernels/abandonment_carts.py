@@ -7,7 +7,7 @@ import polars_hash as _plh  # noqa: F401  # registers the `nchash` namespace of 
 
 from ecompulse.kernels.event import MONEY
 from ecompulse.kernels.rows import line_amount
-from ecompulse.kernels.sessions.stretches import ever, latest, running
+from ecompulse.kernels.segments import ever, latest, running
 
 MAX_LINES: Final = 1_000
 """Lines of a cart; one that ever held more is a machine's, and is followed without its content."""

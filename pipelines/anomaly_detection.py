@@ -24,7 +24,7 @@ from ecompulse.kernels.enrich.currency import CurrencyStep
 from ecompulse.kernels.fraud.detection import FraudDetection
 from ecompulse.kernels.fraud.entity import FeatureSet, parse_features, standard_features
 from ecompulse.kernels.fraud.labels import ROLE as LABELS
-from ecompulse.kernels.fraud.models.choice import Models, parse_models
+from ecompulse.kernels.fraud.models.registry import Models, parse_models
 from ecompulse.kernels.fraud.quality import PART as MODELS
 from ecompulse.kernels.fraud.rules import Policy, parse_policy
 from ecompulse.kernels.fraud.transactions import uses

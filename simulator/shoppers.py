@@ -15,7 +15,7 @@ from ecompulse.simulator.settings import DAY_MS, Settings
 GUEST: Final = 0
 MEMBER: Final = 1
 JOINING: Final = 2
-"""Standing of a shopper: never signs in; has an account at the start; signs up during the simulation."""
+"""ResolvedLabels of a shopper: never signs in; has an account at the start; signs up during the simulation."""
 
 _STANDING: Final = cumulative([30, 58, 12])
 SEGMENTS: Final = ("new", "casual", "regular", "big_spender")

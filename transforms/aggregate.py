@@ -8,8 +8,8 @@ import polars as pl
 
 from ecompulse.epochs.keyed import Keyed, require_bounded
 from ecompulse.kernels.event import FRAME_SCHEMA
-from ecompulse.kernels.metrics.admission import bounded, unbounded
 from ecompulse.kernels.metrics.binding import bind
+from ecompulse.kernels.metrics.cardinality import bounded, unbounded
 from ecompulse.kernels.metrics.definition import standard_metrics
 from ecompulse.kernels.metrics.settlement import order_events, settled
 from ecompulse.kernels.metrics.slices import to_slices
@@ -91,7 +91,7 @@ class AggregateMetrics(beam.PTransform):
             return None, every
         # Only what has series to bound: the others need not wait for streams that come later.
         some = tuple(slices[name] for name in self._streams.bounded) | "Some slices" >> beam.Flatten()
-        admitted = some | "Bounded" >> map_frames(bounded, admit.specs) | "AdmitSeries" >> Keyed(admit)
+        admitted = some | "Bounded" >> map_frames(bounded, admit.specs) | "LimitSeries" >> Keyed(admit)
         rest = every | "Unbounded" >> map_frames(unbounded, admit.specs)
         return admitted["quality"], (admitted["slices"], rest) | "Admitted" >> beam.Flatten()
 

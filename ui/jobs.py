@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from ecompulse.epochs.checkpoint import Seal, epoch_of, load_commit, load_seal, newest_incarnation, read_meta
+from ecompulse.epochs.checkpoint import Seal, epoch_of, load_commit, load_seal, newest_fencing_token, read_meta
 from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.epochs.protocols import Store
 from ecompulse.ui.words import moment as shown_moment
@@ -231,7 +231,7 @@ def read_job(key: int, store: Store, is_held: Callable[[], bool | None], now: in
         epochs = [load_commit(store, number) for number in numbers]
         seal = load_seal(store, numbers[-1]) if numbers else None
         pending = bool(numbers) and load_seal(store, numbers[-1] + 1) is not None
-        starts = newest_incarnation(store)
+        starts = newest_fencing_token(store)
     except (JobError, UserError, OSError, ValueError) as error:
         return Job(key, store.root, store.root.rstrip("/").rpartition("/")[2], "unreadable", error=str(error))
     settings = meta["settings"]

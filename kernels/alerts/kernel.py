@@ -7,8 +7,8 @@ from typing import Final
 import polars as pl
 
 from ecompulse.kernels.alerts.absence import watch_silence
+from ecompulse.kernels.alerts.evaluation import judge, with_base
 from ecompulse.kernels.alerts.incidents import ALERT_SCHEMA, NEVER, TURN_SCHEMA, shown
-from ecompulse.kernels.alerts.judge import judge, with_base
 from ecompulse.kernels.alerts.matching import READING_SCHEMA
 from ecompulse.kernels.alerts.rules import Watch
 from ecompulse.kernels.metrics.definition import DAY_MS

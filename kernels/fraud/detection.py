@@ -13,7 +13,7 @@ from ecompulse.kernels.fraud.examples import HoldExamples
 from ecompulse.kernels.fraud.history import EntityFeatures
 from ecompulse.kernels.fraud.labels import JoinLabels, as_labelled
 from ecompulse.kernels.fraud.learning import Learning
-from ecompulse.kernels.fraud.models.choice import Models
+from ecompulse.kernels.fraud.models.registry import Models
 from ecompulse.kernels.fraud.rules import Policy
 from ecompulse.kernels.fraud.score import ScoreTransactions
 from ecompulse.kernels.fraud.transactions import Kind, transactions

@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from ecompulse.kernels.fraud.line import Floats
+from ecompulse.kernels.fraud.entity_timeline import Floats
 
 _LENGTH: Final = 512
 _LEAST: Final = 24  # values on either side of a cut

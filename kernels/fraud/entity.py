@@ -9,7 +9,7 @@ from typing import Final
 import polars as pl
 
 from ecompulse.kernels.config import ConfigError, Duration, nearest, parse_config
-from ecompulse.kernels.fraud.granules import Window, parse_window
+from ecompulse.kernels.fraud.buckets import Window, parse_window
 from ecompulse.kernels.rows import DAY_MS, ORDER_SCHEMA
 
 TRANSACTION_SCHEMA: Final = pl.Schema(

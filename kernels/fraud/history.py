@@ -7,16 +7,16 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from ecompulse.kernels.fraud import others
-from ecompulse.kernels.fraud import past as pasts
+from ecompulse.kernels.fraud import pairs
+from ecompulse.kernels.fraud import window_sums as pasts
 from ecompulse.kernels.fraud.entity import MARK_SCHEMA, ROW_FEATURES, ROW_SCHEMA, TRANSACTION_SCHEMA, Entity
-from ecompulse.kernels.fraud.faces import Faces, face_features
-from ecompulse.kernels.fraud.line import Ints
+from ecompulse.kernels.fraud.entity_timeline import Ints
+from ecompulse.kernels.fraud.last_seen import LastSeen, last_seen_features
 from ecompulse.kernels.fraud.memory import KEY, MEMORY_SCHEMA, PLACES, TIMES, Block
-from ecompulse.kernels.fraud.others import other_features
-from ecompulse.kernels.fraud.past import Past, past_features
+from ecompulse.kernels.fraud.pairs import other_features
+from ecompulse.kernels.fraud.window_sums import Past, past_features
 from ecompulse.kernels.hashing import fingerprint
-from ecompulse.kernels.prints import Prints, owners
+from ecompulse.kernels.key_hashes import KeyHashes, owners
 from ecompulse.kernels.rows import in_order, reference
 from ecompulse.kernels.step import END_OF_TIME, Change, Clock, StateView, Step, Table
 
@@ -30,7 +30,7 @@ class EntityFeatures:
 
     A transaction sees what was before it in the total order `event.ORDER`, and marks
     (labels that have become known) with an earlier time; never itself, but for the ratios of its own amount. A window
-    begins at event_time - length rounded down to the window's granule (`granules.Window`), so that its past can be
+    begins at event_time - length rounded down to the window's bucket (`buckets.Window`), so that its past can be
     kept in buckets. Amounts are summed as whole numbers; results are the same for any cut, order and sharding of rows
     that come behind the watermark. Late rows see, and are seen by, what is still known.
 
@@ -91,13 +91,13 @@ class EntityFeatures:
         texts = pl.concat([own.drop_nulls(), marks[self.entity.column]])
         if texts.is_empty():
             return Step({"transactions": self._shown(rows, features)})
-        prints = Prints.of(fingerprint(texts))
-        codes, firsts = prints.numbered()
+        key_hashes = KeyHashes.of(fingerprint(texts))
+        codes, firsts = key_hashes.numbered()
         names = texts[firsts]
         order = np.argsort(codes[: where.size].astype(np.min_scalar_type(len(names))), kind="stable")
         mine = _coded(rows[self._seen][where[order]], codes[order])
         marks = _coded(marks, codes[where.size :]).sort("code", "at", "frauds")
-        known = _remembered(state, names, prints[firsts])
+        known = _remembered(state, names, key_hashes[firsts])
         found, memory = self._looked_back(Past.of(mine, marks), known, names, clock)
         for feature, name in zip(features, self.features, strict=True):
             feature[where[order]] = found[name]
@@ -123,21 +123,27 @@ class EntityFeatures:
         entity, size = self.entity, len(names)
         until = clock.watermark if clock.watermark < END_OF_TIME else past.latest
         sums, line = past_features(past, Block.unpacked(known, "line", pasts.WIDTH), entity, until)
-        seen, faces = face_features(past, Faces.of(known, size), entity)
-        met, kept = other_features(past, Block.unpacked(known, "others", others.WIDTH), entity)
+        seen, last_seen = last_seen_features(past, LastSeen.of(known, size), entity)
+        met, kept = other_features(past, Block.unpacked(known, "others", pairs.WIDTH), entity)
         crowd = sums[f"count_{entity.windows[-1]}"] >= entity.busy
         found = {f"{self.entity_name}_{name}": values for name, values in (sums | seen | met).items()}
         if crowd.any():
             found = {name: np.where(crowd, np.nan, values) for name, values in found.items()}
-        columns = {KEY: names, "line": line.packed(size), "others": kept.packed(size), **faces.times, **faces.places}
-        columns["running"] = faces.running
-        columns["expires"] = self._lasting(line, faces)
+        columns = {
+            KEY: names,
+            "line": line.packed(size),
+            "others": kept.packed(size),
+            **last_seen.times,
+            **last_seen.places,
+        }
+        columns["running"] = last_seen.running
+        columns["expires"] = self._lasting(line, last_seen)
         return found, pl.DataFrame({name: columns[name] for name in MEMORY_SCHEMA})
 
-    def _lasting(self, line: Block, faces: Faces) -> Any:
+    def _lasting(self, line: Block, last_seen: LastSeen) -> Any:
         """Until when (ms) anything of each entity can be asked for."""
         entity = self.entity
-        last = np.maximum.reduce([faces.times[name] for name in TIMES])
+        last = np.maximum.reduce([last_seen.times[name] for name in TIMES])
         longest = max([entity.forget, *(pair.window for pair in entity.pairs.values())])
         lasting = last + longest
         newest = np.flatnonzero(np.append(line.codes[1:] != line.codes[:-1], line.codes.size > 0))
@@ -158,9 +164,9 @@ def _coded(rows: pl.DataFrame, codes: Ints) -> pl.DataFrame:
     return rows.hstack([pl.Series("code", codes), rows["event_time"].to_physical().alias("at")])
 
 
-def _remembered(state: StateView, names: pl.Series, prints: Prints) -> pl.DataFrame:
-    """What is known of entities, by `code`: their number among `names`, which are in the order of their prints."""
+def _remembered(state: StateView, names: pl.Series, key_hashes: KeyHashes) -> pl.DataFrame:
+    """What is known of entities, by `code`: their number among `names`, which are in the order of their key_hashes."""
     known = state.lookup(_MEMORY.name, names)
-    codes = owners(prints, Prints.of(fingerprint(known[KEY])))
+    codes = owners(key_hashes, KeyHashes.of(fingerprint(known[KEY])))
     known = known.hstack([pl.Series("code", codes)])
     return known if (codes[1:] > codes[:-1]).all() else known[np.argsort(codes)]

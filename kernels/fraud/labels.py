@@ -9,8 +9,8 @@ import polars as pl
 
 from ecompulse.kernels.event import ORDER, TIME
 from ecompulse.kernels.fraud.entity import ROW_SCHEMA, TEXTS, TRANSACTION_SCHEMA
-from ecompulse.kernels.fraud.line import Ints
-from ecompulse.kernels.fraud.standing import Labels, Standing, fitting, met, own, stand
+from ecompulse.kernels.fraud.entity_timeline import Ints
+from ecompulse.kernels.fraud.label_resolution import Labels, ResolvedLabels, fitting, met, own, stand
 from ecompulse.kernels.mapping import Mapping as FieldMapping
 from ecompulse.kernels.quality_totals import PARTIAL_SCHEMA
 from ecompulse.kernels.rows import DAY_MS, DUE, check_duration, conform, in_order, millis
@@ -186,7 +186,7 @@ class JoinLabels:
         nothing = np.zeros(silent.size, np.int64)
         return Labels(silent, at[silent] + self.horizon, nothing, nothing + _SILENCE)
 
-    def _after(self, known: pl.DataFrame, old: int, stood: Standing) -> pl.DataFrame:
+    def _after(self, known: pl.DataFrame, old: int, stood: ResolvedLabels) -> pl.DataFrame:
         """Those of the transactions that have changed: new ones (from number `old` on), and of new labels."""
         last = stood.labels[stood.last]
         changed = np.arange(known.height) >= old
@@ -229,7 +229,7 @@ def _change(before: pl.DataFrame, after: pl.DataFrame) -> Change:
     return Change(ids if before is after else pl.concat([before["transaction_id"], ids]), after)
 
 
-def _marks(known: pl.DataFrame, stood: Standing) -> pl.DataFrame:
+def _marks(known: pl.DataFrame, stood: ResolvedLabels) -> pl.DataFrame:
     """What entities are told, in the order of time."""
     news = np.flatnonzero((stood.known != 0) | (stood.frauds != 0))
     line = stood.labels[news]

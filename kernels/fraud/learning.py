@@ -1,19 +1,19 @@
-"""How a brain learns, and from where it hears labels."""
+"""How a learner learns, and from where it hears labels."""
 
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import polars as pl
 
-from ecompulse.kernels.fraud.models.choice import Models
-from ecompulse.kernels.fraud.stretch import Stretch
+from ecompulse.kernels.fraud.models.registry import Models
+from ecompulse.kernels.fraud.scoring_runs import ScoringRun
 from ecompulse.kernels.rows import DAY_MS
 
 
 class Known(Protocol):
     """Labelled examples, by the hour (since 1970) in which they became known: from the first, and before the second."""
 
-    def news(self, first: int, until: int) -> Stretch:
+    def news(self, first: int, until: int) -> ScoringRun:
         """To be learnt at once, with their labels."""
         ...
 
@@ -24,7 +24,7 @@ class Known(Protocol):
 
 @dataclass(frozen=True)
 class Learning:
-    """How a brain learns; all times in ms of event time.
+    """How a learner learns; all times in ms of event time.
 
     Attributes:
         width: number of features.

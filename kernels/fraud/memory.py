@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from ecompulse.kernels.fraud.line import Ints
+from ecompulse.kernels.fraud.entity_timeline import Ints
 
 KEY: Final = "entity"
 TIMES: Final = ("first", "last", "fraud", "label", "placed")
@@ -22,7 +22,7 @@ MEMORY_SCHEMA: Final = pl.Schema(
         "expires": pl.Int64(),
     }
 )
-"""An entity: buckets of its past (`past.WIDTH` numbers each), others it was seen with (`others.WIDTH` numbers each),
+"""An entity: buckets of its past (`past.WIDTH` numbers each), others it was seen with (`pairs.WIDTH` numbers each),
 when (ms, -1 for never) it was first and last seen, last known to be defrauded, last told a label of, last seen at a
 place, and where; frauds in a row among its latest labels."""
 

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from ecompulse.kernels.fraud.line import Flags, Floats, Ints
-from ecompulse.kernels.fraud.stretch import Stretch
+from ecompulse.kernels.fraud.entity_timeline import Flags, Floats, Ints
+from ecompulse.kernels.fraud.scoring_runs import ScoringRun
 
 REASON: Final = pl.Struct({"feature": pl.String(), "value": pl.Float64(), "usual": pl.Float64()})
 _MOST: Final = 3
@@ -19,7 +19,7 @@ _SCHEMA: Final = pl.Schema(
 
 
 @dataclass(frozen=True)
-class Spell:
+class VersionRun:
     """Rows of one version.
 
     Attributes:
@@ -31,18 +31,18 @@ class Spell:
     """
 
     version: str
-    lines: Stretch
+    lines: ScoringRun
     scores: Floats
     surprises: Floats
     usual: Floats
 
 
-def spell_of_rows(spells: Sequence[Spell]) -> Ints:
+def spell_of_rows(spells: Sequence[VersionRun]) -> Ints:
     """Of each row of all spells, which of these it is in."""
     return np.repeat(np.arange(len(spells)), [spell.scores.size for spell in spells])
 
 
-def reasons_of(spells: Sequence[Spell], told: Flags, chosen: Ints, features: Sequence[str]) -> pl.Series:
+def reasons_of(spells: Sequence[VersionRun], told: Flags, chosen: Ints, features: Sequence[str]) -> pl.Series:
     """Of each row that is told (over all spells) at most three features, with their value and their median.
 
     `chosen`: numbers of the features that were looked at.

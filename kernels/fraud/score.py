@@ -8,18 +8,17 @@ import numpy as np
 import polars as pl
 
 from ecompulse.kernels.event import MONEY, ORDER, TIME
-from ecompulse.kernels.fraud import daybook
-from ecompulse.kernels.fraud.brain import Brain
+from ecompulse.kernels.fraud import daily_precision
 from ecompulse.kernels.fraud.budget import FLAGGED, Budget
 from ecompulse.kernels.fraud.examples import matrix, packed_schema
-from ecompulse.kernels.fraud.keeping import PARTS, dump_brain, load_brain
+from ecompulse.kernels.fraud.learner_state import PARTS, dump_learner, load_learner
 from ecompulse.kernels.fraud.learning import Learning
+from ecompulse.kernels.fraud.online_learner import OnlineLearner
 from ecompulse.kernels.fraud.quality import QUALITY_SCHEMA, quality_of
-from ecompulse.kernels.fraud.reasons import REASON, Spell, reasons_of, spell_of_rows
-from ecompulse.kernels.fraud.reserve import Reserve
-from ecompulse.kernels.fraud.reservoir import HOUR
+from ecompulse.kernels.fraud.reasons import REASON, VersionRun, reasons_of, spell_of_rows
+from ecompulse.kernels.fraud.reservoir import HOUR, ShardReservoir
 from ecompulse.kernels.fraud.rules import Policy
-from ecompulse.kernels.fraud.stretch import Lines, Stretch
+from ecompulse.kernels.fraud.scoring_runs import FeatureRows, ScoringRun
 from ecompulse.kernels.hashing import row_id
 from ecompulse.kernels.rows import DAY_MS, millis
 from ecompulse.kernels.step import Change, Clock, StateView, Step, Table
@@ -61,7 +60,7 @@ class ScoreTransactions:
     order within the delay and any number of shards. It must be fed behind the watermark: each step's transactions
     later than those before.
 
-    Keying: one key for all: the model and the budget are one. State: `models`, the brain's parts and the budget, each
+    Keying: one key for all: the model and the budget are one. State: `models`, the learner's parts and the budget, each
     written only when it has changed (a few hundred KB); `reservoir`, examples by the hour in which they became known,
     bounded per hour; it expires after the pool's `keep`; `days`, some 3 KB for each day until `keep` is over.
 
@@ -101,7 +100,7 @@ class ScoreTransactions:
     def tables(self) -> Sequence[Table]:
         """`models` by name of the part, `reservoir` by hour, `days`."""
         models = pl.Schema({"part": pl.String(), "one": pl.String(), "blob": pl.Binary()})
-        days = Table("days", daybook.DAYS_SCHEMA, "day", expires="ends", shard_by="one")
+        days = Table("days", daily_precision.DAYS_SCHEMA, "day", expires="ends", shard_by="one")
         return (Table("models", models, "part", shard_by="one"), self._reservoir, days)
 
     @property
@@ -123,23 +122,23 @@ class ScoreTransactions:
         del clock
         examples = batch.filter(pl.col("label").is_not_null())
         chosen, pool = np.array(self.how.surprising, np.int64), self.how.models.reservoir
-        reserve = Reserve(self._reservoir, state, examples, pool, chosen, _ONE)
+        reserve = ShardReservoir(self._reservoir, state, examples, pool, chosen, _ONE)
         kept = state.lookup("models", pl.Series([*PARTS, _BUDGET]))
         before = dict(kept.select("part", "blob").iter_rows())
         budget = Budget.load(self.alerts_per_day, before.get(_BUDGET, b"{}"))
-        brain = load_brain(before, self.how) if "" in before else Brain.new(self.how)
+        learner = load_learner(before, self.how) if "" in before else OnlineLearner.new(self.how)
         rows = batch.filter(pl.col("label").is_null()).sort(ORDER)
         changes = {"reservoir": reserve.change} if reserve.change else {}
         outputs = {name: pl.DataFrame(schema=schema) for name, schema in self.outputs.items()}
-        was, parts, decided = brain.facts["version"], [], [pl.DataFrame(schema=_DECIDED)]
-        for spells, after in self._lived(rows, brain, reserve):
-            brain = after
+        was, parts, decided = learner.facts["version"], [], [pl.DataFrame(schema=_DECIDED)]
+        for spells, after in self._lived(rows, learner, reserve):
+            learner = after
             part, budget, of_days = self._shown(rows[spells[0].lines.low : spells[-1].lines.high], spells, budget)
             parts.append(part)
             decided.append(of_days)
         if parts:
             shown = pl.concat(parts)
-            changes["models"] = _change(before, {**dump_brain(brain), _BUDGET: budget.dump()})
+            changes["models"] = _change(before, {**dump_learner(learner), _BUDGET: budget.dump()})
             flagged = shown.filter(pl.col("decision").is_in(FLAGGED))
             flagged = flagged.with_columns(id=row_id(pl.lit("flagged_transactions"), "transaction_id"))
             outputs["risk_scores"] = shown.select(SCORE_SCHEMA.names())
@@ -147,8 +146,8 @@ class ScoreTransactions:
         days, touched = self._days(state, pl.concat(decided), examples)
         if touched.height:
             changes["days"] = Change(touched["day"], touched)
-        if brain.facts["version"] > was:
-            outputs["quality"] = quality_of(brain, budget, days)
+        if learner.facts["version"] > was:
+            outputs["quality"] = quality_of(learner, budget, days)
         return Step(outputs, changes)
 
     def _day(self) -> pl.Expr:
@@ -161,42 +160,44 @@ class ScoreTransactions:
         told = examples.with_columns(self._day(), card=_CARD)
         told = told.filter(pl.col("card").is_not_null())
         weight = pl.when(pl.col("label") == 1).then(1.0).otherwise(1 / self.how.share).alias("weight")
-        told = told.select("day", daybook.hashed(told["card"]), "label", weight)
+        told = told.select("day", daily_precision.hashed(told["card"]), "label", weight)
         touched = pl.concat([decided["day"], told["day"]]).unique().sort()
         if touched.is_empty():
-            none = pl.DataFrame(schema=daybook.DAYS_SCHEMA)
+            none = pl.DataFrame(schema=daily_precision.DAYS_SCHEMA)
             return none, none
         last = int(touched[-1])
         asked = pl.int_range(last - self.keep // DAY_MS, last + 1, eager=True).append(touched.cast(pl.Int64))
         known = state.lookup("days", asked.unique().cast(pl.String))
         mine = pl.col("day").is_in(touched.cast(pl.String).implode())
-        found = daybook.noted(known.filter(mine), decided, told, _ONE, self.keep)
+        found = daily_precision.noted(known.filter(mine), decided, told, _ONE, self.keep)
         return pl.concat([known.filter(~mine), found]), found
 
-    def _lived(self, rows: pl.DataFrame, brain: Brain, reserve: Reserve) -> Iterator[tuple[list[Spell], Brain]]:
-        """Rows (in order) by version, with their scores, some versions at a time, and the brain after them."""
+    def _lived(
+        self, rows: pl.DataFrame, learner: OnlineLearner, reserve: ShardReservoir
+    ) -> Iterator[tuple[list[VersionRun], OnlineLearner]]:
+        """Rows (in order) by version, with their scores, some versions at a time, and the learner after them."""
         if rows.is_empty():
             return
-        how, lines = self.how, Lines(matrix(rows, len(self.features)), brain.profile.chosen)
+        how, lines = self.how, FeatureRows(matrix(rows, len(self.features)), learner.profile.chosen)
         at = rows.select(millis()).to_series().to_numpy()
         version, interval = at // how.every, (at + how.margin) // how.every
         reserve.expect(int(at[-1]) // HOUR)
         starts = np.flatnonzero((np.diff(version, prepend=-1) != 0) | (np.diff(interval, prepend=-1) != 0))
-        spells: list[Spell] = []
+        spells: list[VersionRun] = []
         # Transactions are learnt by the first version whose margin leaves them behind.
         for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), at.size], strict=True):
-            brain, mine = brain.at(int(version[start]), how, reserve), Stretch(lines, start, stop)
-            surprises = brain.profile.surprises(mine.bins)
-            rare = brain.rare(mine, surprises)
-            scores = np.round(brain.score_many(mine, rare, how), _DIGITS)
-            spells.append(Spell(self._version(brain), mine, scores, surprises, brain.profile.usual))
-            brain = brain.with_pending(int(interval[start]), mine, rare)
+            learner, mine = learner.at(int(version[start]), how, reserve), ScoringRun(lines, start, stop)
+            surprises = learner.profile.surprises(mine.bins)
+            rare = learner.rare(mine, surprises)
+            scores = np.round(learner.score_many(mine, rare, how), _DIGITS)
+            spells.append(VersionRun(self._version(learner), mine, scores, surprises, learner.profile.usual))
+            learner = learner.with_pending(int(interval[start]), mine, rare)
             if stop - spells[0].lines.low >= _AT_ONCE or stop == at.size:
-                yield spells, brain
+                yield spells, learner
                 spells = []
 
     def _shown(
-        self, rows: pl.DataFrame, spells: Sequence[Spell], budget: Budget
+        self, rows: pl.DataFrame, spells: Sequence[VersionRun], budget: Budget
     ) -> tuple[pl.DataFrame, Budget, pl.DataFrame]:
         """Rows with their decisions (FLAGGED_SCHEMA), and of each its day, card and score (_DECIDED)."""
         scores = pl.Series(np.concatenate([spell.scores for spell in spells]))
@@ -212,12 +213,12 @@ class ScoreTransactions:
         )
         flagged = pl.col("decision").is_in(FLAGGED).alias("flagged")
         decided = found.filter(pl.col("card").is_not_null())
-        decided = decided.select("day", daybook.hashed(decided["card"]), "score", flagged)
+        decided = decided.select("day", daily_precision.hashed(decided["card"]), "score", flagged)
         return shown.select(FLAGGED_SCHEMA.names()), budget, decided
 
-    def _version(self, brain: Brain) -> str:
+    def _version(self, learner: OnlineLearner) -> str:
         """Names the boundary, and when the active trees were grown, both ISO 8601."""
-        moments = [brain.facts["version"] * self.how.every, *([brain.facts["fitted"]] if brain.trees else [])]
+        moments = [learner.facts["version"] * self.how.every, *([learner.facts["fitted"]] if learner.trees else [])]
         return "/".join(np.datetime_as_string(np.array(moments, "datetime64[ms]"), unit="m", timezone="UTC"))
 
 

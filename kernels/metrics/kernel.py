@@ -8,11 +8,11 @@ import polars as pl
 
 from ecompulse.kernels.event import TIME
 from ecompulse.kernels.hashing import row_id
+from ecompulse.kernels.metrics.emission import Emission, Emitted, definitions
 from ecompulse.kernels.metrics.measures.base import Measure, Slices
 from ecompulse.kernels.metrics.measures.registry import BUILT_IN
 from ecompulse.kernels.metrics.merge import merge_plain, merge_sketches, pack, unpack
 from ecompulse.kernels.metrics.plan import Plan, Spec
-from ecompulse.kernels.metrics.say import Said, Saying, definitions
 from ecompulse.kernels.metrics.schemas import (
     EXACT,
     METRIC_SCHEMA,
@@ -122,11 +122,11 @@ class CombineSlices:
         )
         heads = known.select("sid", "metric").join(old.select("sid", "said"), on="sid", how="left")
         defs = definitions(self.specs, self.timezone)
-        saying = Saying(heads, defs, self.timezone, clock.watermark, self.lateness)
-        fresh = fresh.join(saying.too_late(fresh.select("sid", "slice").unique()), on=["sid", "slice"], how="anti")
+        emission = Emission(heads, defs, self.timezone, clock.watermark, self.lateness)
+        fresh = fresh.join(emission.too_late(fresh.select("sid", "slice").unique()), on=["sid", "slice"], how="anti")
         slices = self._merged(fresh, old.sort("sid"), sketches, named)
         marks = slices.marks()
-        said = saying.say(marks)
+        said = emission.say(marks)
         metrics = self._shown(said.windows, slices, known, clock)
         return Step({"metrics": metrics}, self._changes(said, marks, slices, known, keys))
 
@@ -179,7 +179,7 @@ class CombineSlices:
         return told.select(METRIC_SCHEMA.names()).sort("metric", "window_start", "window_end", "dimensions", "id")
 
     def _changes(
-        self, said: Said, marks: pl.DataFrame, slices: Slices, known: pl.DataFrame, keys: pl.Series
+        self, said: Emitted, marks: pl.DataFrame, slices: Slices, known: pl.DataFrame, keys: pl.Series
     ) -> Mapping[str, Change]:
         """Slices that are still needed, of series that are."""
         kept = marks.filter(said.keep)

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from ecompulse.kernels.metrics.measures.base import SLICE, Measure
-from ecompulse.kernels.metrics.ranges import Line
+from ecompulse.kernels.metrics.ranges import SliceIndex
 from ecompulse.kernels.metrics.schemas import SERIES
 
 _NUMBERS: Final = ("count", "total", "low", "high")
@@ -51,7 +51,7 @@ def merge_plain(held: pl.DataFrame, fresh: pl.DataFrame) -> pl.DataFrame:
         return rows
     # One whole number per slice and part: rows held are in order already, and such a sort is nearly free then.
     owner = rows["part"].cast(pl.Int64) * (rows["sid"].max() + 1) + rows["sid"]  # type: ignore[operator]  # not empty
-    keys = Line.of(owner.to_numpy(), rows["slice"].to_numpy()).keys
+    keys = SliceIndex.of(owner.to_numpy(), rows["slice"].to_numpy()).keys
     order = np.argsort(keys, kind="stable")
     keys = keys[order]
     again = np.r_[keys[1:] == keys[:-1], False]

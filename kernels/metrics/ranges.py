@@ -18,7 +18,7 @@ class Ranges(NamedTuple):
     stop: Ints
 
 
-class Line(NamedTuple):
+class SliceIndex(NamedTuple):
     """Rows sorted by owner and time, as one increasing number each."""
 
     keys: Ints
@@ -26,20 +26,20 @@ class Line(NamedTuple):
     span: int
 
     @staticmethod
-    def of(owner: Ints, time: Ints) -> "Line":
+    def of(owner: Ints, time: Ints) -> "SliceIndex":
         """The line of rows: `owner` is a dense number from 0, `time` is in ms; increasing if the rows are sorted."""
         if len(time) == 0:
-            return Line(np.empty(0, np.int64), 0, 1)
+            return SliceIndex(np.empty(0, np.int64), 0, 1)
         origin, span = int(time.min()), int(time.max() - time.min()) + 2
         owners = int(owner.max()) + 1
         if span * owners >= _SPAN_LIMIT:
             raise OverflowError(f"{owners} series over {span} ms are too many for one step; use more shards")
-        return Line(owner * span + (time - origin), origin, span)
+        return SliceIndex(owner * span + (time - origin), origin, span)
 
     @staticmethod
     def windows(rows: pl.DataFrame, windows: pl.DataFrame) -> Ranges:
         """Rows (`sid`, `slice`, sorted by these) of each window (`sid`, `start`, `end`)."""
-        line = Line.of(rows["sid"].to_numpy(), rows["slice"].to_numpy())
+        line = SliceIndex.of(rows["sid"].to_numpy(), rows["slice"].to_numpy())
         return line.ranges(windows["sid"].to_numpy(), windows["start"].to_numpy(), windows["end"].to_numpy())
 
     def ranges(self, owner: Ints, start: Ints, stop: Ints) -> Ranges:

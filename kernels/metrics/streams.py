@@ -8,7 +8,7 @@ import polars as pl
 
 from ecompulse.kernels.config import ConfigError
 from ecompulse.kernels.interval_join import NEEDED, MatchPayments
-from ecompulse.kernels.metrics.admission import AdmitSeries
+from ecompulse.kernels.metrics.cardinality import LimitSeries
 from ecompulse.kernels.metrics.kernel import CombineSlices
 from ecompulse.kernels.metrics.plan import Bound, Plan
 from ecompulse.kernels.metrics.settlement import SETTLED_LINE, SETTLED_REFUND
@@ -47,7 +47,7 @@ class Streams:
     settlements: Plan
     follow: FollowVisits | None
     payments: MatchPayments | None
-    admit: AdmitSeries | None
+    admit: LimitSeries | None
     combine: CombineSlices
     marks: pl.Schema
 
@@ -88,7 +88,7 @@ def streams_of(plan: Plan, schema: pl.Schema, *, session_gap: int, max_series: i
         **found,
         follow=_follow(session_gap, carts) if found["visits"].metrics else None,
         payments=_payments(settled, schema) if settled.metrics else None,
-        admit=AdmitSeries(plan.specs, max_series) if any(spec.bounded for spec in plan.specs) else None,
+        admit=LimitSeries(plan.specs, max_series) if any(spec.bounded for spec in plan.specs) else None,
         combine=CombineSlices.of(plan),
         marks=pl.Schema({name: schema[name] for name in schema if name in found["visits"].columns}),
     )

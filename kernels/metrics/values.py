@@ -7,14 +7,14 @@ import polars as pl
 
 from ecompulse.kernels.metrics.measures.base import FINE, UNIT, Measure, Slices
 from ecompulse.kernels.metrics.plan import Spec
-from ecompulse.kernels.metrics.ranges import Line, extremes, sums
+from ecompulse.kernels.metrics.ranges import SliceIndex, extremes, sums
 from ecompulse.kernels.metrics.typed import SCALE
 
 _NONE: Final = Measure()  # of a metric that has no such part
 
 
 def evaluate(windows: pl.DataFrame, slices: Slices, specs: Sequence[Spec]) -> pl.DataFrame:
-    """The windows (`Saying.windows`) with their values.
+    """The windows (`Emission.windows`) with their values.
 
     Adds `numerator`, `denominator` (units of 1/10^4), `value`, `error` (units of 1/10^6, all Int128) and
     `extra`, `slot`: JSON members that the measure adds to the dimensions, whole and without the item ranked.
@@ -62,7 +62,7 @@ def _part(windows: pl.DataFrame, slices: Slices, specs: Sequence[Spec], number: 
     if rows.is_empty() or not by_measure:
         nothing = pl.repeat(None if number else 0, windows.height, dtype=pl.Int128)
         return windows.select(nothing.alias(name) for name in names)
-    ranges = Line.windows(rows, windows)
+    ranges = SliceIndex.windows(rows, windows)
     scales = {at: 10 ** (SCALE - spec.scales[number]) for at, spec in having.items()}
     scaled = pl.col("metric").replace_strict(scales, default=None, return_dtype=pl.Int64)
     part = windows.select("metric", scaled=scaled, size=sums(rows["count"], ranges), total=sums(rows["total"], ranges))
@@ -88,7 +88,7 @@ def _over(
     chosen = windows.with_row_index("row").filter(pl.col("metric").is_in(positions))
     frames = []
     for _, group in chosen.group_by("number", maintain_order=True):  # of one number they are in order
-        found = measure.over(sets, Line.windows(sets, group))
+        found = measure.over(sets, SliceIndex.windows(sets, group))
         frames.append(pl.DataFrame({"row": group["row"], **found}))
     told = pl.concat(frames)
     placed = pl.DataFrame({"row": pl.int_range(windows.height, eager=True, dtype=pl.UInt32)})

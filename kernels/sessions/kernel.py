@@ -9,6 +9,7 @@ import polars as pl
 from ecompulse.kernels.rows import check_duration
 from ecompulse.kernels.sessions.journey import Journey, Part
 from ecompulse.kernels.sessions.numbering import UNLIMITED, number, place
+from ecompulse.kernels.sessions.reorder_buffer import reorder
 from ecompulse.kernels.sessions.report import (
     DRAIN,
     GAP,
@@ -31,7 +32,6 @@ from ecompulse.kernels.sessions.schemas import (
     late_schema,
     pending_table,
 )
-from ecompulse.kernels.sessions.settle import settle
 from ecompulse.kernels.sessions.summary import summarise
 from ecompulse.kernels.step import END_OF_TIME, Change, Clock, StateView, Step, Table
 from ecompulse.kernels.window_totals import TotalRows
@@ -120,7 +120,7 @@ class Sessionize:
 
     def step(self, state: StateView, batch: pl.DataFrame, clock: Clock) -> Step:
         """Settle what the watermark has passed, extend sessions, close the silent ones."""
-        settled, parked, held = settle(state, batch, clock, self.inputs)
+        settled, parked, held = reorder(state, batch, clock, self.inputs)
         silent = state.due(OPEN, clock.watermark)["visitor"]
         touched = pl.concat([settled["visitor"], silent]).unique()
         known = state.lookup(OPEN, touched)

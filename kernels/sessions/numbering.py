@@ -24,7 +24,7 @@ def place(rows: pl.DataFrame, known: pl.DataFrame, gap: int, watermark: int) -> 
     only, and also drops rows that an open session would take; Flink judges the merged window, as here.)
 
     Args:
-        rows: as `settle` gives them.
+        rows: as `reorder` gives them.
         known: open sessions of their visitors (OPEN_SCHEMA).
         gap: ms.
         watermark: ms.

@@ -8,6 +8,7 @@ import polars_hash as _plh  # noqa: F401  # registers the `nchash` namespace of 
 from ecompulse.kernels.event import MONEY, TIME
 from ecompulse.kernels.hashing import row_id
 from ecompulse.kernels.rows import millis
+from ecompulse.kernels.segments import place
 from ecompulse.kernels.sessions.schemas import (
     SESSION_EVENT_SCHEMA,
     SESSION_SCHEMA,
@@ -15,7 +16,6 @@ from ecompulse.kernels.sessions.schemas import (
     TRANSITION_PART_SCHEMA,
     late_schema,
 )
-from ecompulse.kernels.sessions.stretches import place
 from ecompulse.kernels.sessions.summary import VIEWS
 
 GAP: Final = "gap"

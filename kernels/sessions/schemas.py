@@ -114,7 +114,7 @@ TRANSITION_PART_SCHEMA: Final = pl.Schema(
 
 
 def pending_table(columns: pl.Schema) -> Table:
-    """Rows that wait for the watermark, in slots of event time and epoch; see `settle`."""
+    """Rows that wait for the watermark, in slots of event time and epoch; see `reorder`."""
     schema = pl.Schema({"slot": pl.String(), **columns, "_due": pl.Int64()})
     return Table(name=PENDING, schema=schema, key="slot", due="_due", shard_by="visitor")
 

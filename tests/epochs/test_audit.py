@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 
 from ecompulse.epochs.audit import misfits
 from ecompulse.epochs.errors import JobError
-from ecompulse.epochs.incarnation import OwnStore
+from ecompulse.epochs.fencing import FencedStore
 from ecompulse.epochs.keyed import Keyed
 from ecompulse.epochs.manifest import Manifest
 from ecompulse.epochs.plan import Plan
@@ -164,7 +164,7 @@ def test_rows_that_go_through_a_transform_of_beams_are_not_followed_and_all_else
 
 
 def test_an_account_of_rows_that_nobody_counts_is_refused():
-    space = Workspace(OwnStore(LocalStore("/x")), LocalStore("/x"), "toy", 2)
+    space = Workspace(FencedStore(LocalStore("/x")), LocalStore("/x"), "toy", 2)
     scope = Scope(beam.Pipeline(), space, [(EVENTS, FileSource("/x", 0).reader())])
     scope.account("events", scope.read(decode)[EVENTS] | "Own" >> beam.Map(lambda frame: frame))
     with pytest.raises(ValueError, match=r"^Own.*: counts no rows; use map_frames"):

@@ -7,9 +7,9 @@ import pytest
 
 from ecompulse.cli import checkpoint
 from ecompulse.epochs.checkpoint import read_meta
+from ecompulse.epochs.checkpoint_admin import verify
 from ecompulse.epochs.errors import StateDamaged
 from ecompulse.epochs.records import check, sign
-from ecompulse.epochs.surgery import verify
 from ecompulse.io.stores import LocalStore
 from support.script import Script
 from support.toy import ToyJob, rows
@@ -17,7 +17,9 @@ from support.toy import ToyJob, rows
 HARMS = {
     "empty": lambda _data: b"",
     "cut": lambda data: data[: len(data) // 2],
-    "a digit": lambda data: data.replace(b'"incarnation": 1', b'"incarnation": 2').replace(b"numInput", b"numOutput"),
+    "a digit": lambda data: data.replace(b'"fencing_token": 1', b'"fencing_token": 2').replace(
+        b"numInput", b"numOutput"
+    ),
     "zeros": lambda data: bytes(len(data)),
     "no text": lambda _data: b"\xff\xfe",
     "a list": lambda _data: b"[]",

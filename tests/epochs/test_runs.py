@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ecompulse.epochs.runs import HI, LIVE, LO, Run, compact, latest, lookup, make_run, merge
 from ecompulse.kernels.hashing import fingerprint
-from ecompulse.kernels.prints import Prints
+from ecompulse.kernels.key_hashes import KeyHashes
 from ecompulse.kernels.step import Table
 from support.examples import examples
 
@@ -66,8 +66,8 @@ def test_compaction_changes_no_answer(changes, watermark, asked):
         runs = [*stack[:kept], *fresh]
     heights = [run.frame.height for run in runs]
     assert all(older >= 2 * newer for older, newer in itertools.pairwise(heights))
-    prints = pl.DataFrame(asked, {"hi": pl.UInt64, "lo": pl.UInt64}, orient="row")
-    found = lookup(runs, pl.concat([prints, prints.clear(1)]))
+    key_hashes = pl.DataFrame(asked, {"hi": pl.UInt64, "lo": pl.UInt64}, orient="row")
+    found = lookup(runs, pl.concat([key_hashes, key_hashes.clear(1)]))
     assert found is not None
     found = found.filter(pl.col("expires") > watermark)
     wanted = {key: group for key, group in lasting(over(changes), watermark).items() if key in asked}
@@ -78,8 +78,8 @@ def test_compaction_changes_no_answer(changes, watermark, asked):
 @given(CHANGE, st.lists(KEY, unique=True))
 def test_a_run_finds_rows_and_knows_marks(change, asked):
     run = run_of(change)
-    prints = pl.DataFrame(asked, {"hi": pl.UInt64, "lo": pl.UInt64}, orient="row")
-    places, known = run.find(Prints.of(prints))
+    key_hashes = pl.DataFrame(asked, {"hi": pl.UInt64, "lo": pl.UInt64}, orient="row")
+    places, known = run.find(KeyHashes.of(key_hashes))
     assert known.tolist() == [key in change for key in asked]
     assert told(run.frame[places]) == [
         (*key, n, expires, True) for key in asked for n, expires in change.get(key, [])

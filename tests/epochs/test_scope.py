@@ -6,7 +6,7 @@ import pytest
 
 import ecompulse as eco
 from ecompulse.cli.assemble import compose
-from ecompulse.epochs.incarnation import OwnStore
+from ecompulse.epochs.fencing import FencedStore
 from ecompulse.epochs.scope import Workspace
 from ecompulse.intake import Intake
 from ecompulse.io.files import FileSource
@@ -17,7 +17,7 @@ from ecompulse.kernels.window_totals import TotalRows
 
 def composed(build):
     nowhere = LocalStore("/nowhere")
-    space = Workspace(OwnStore(nowhere), nowhere, "job", 2)
+    space = Workspace(FencedStore(nowhere), nowhere, "job", 2)
     return compose(beam.Pipeline(), space, [FileSource("/nowhere", 0)], Intake(), build)
 
 

@@ -52,12 +52,12 @@ def crowded(key: pl.Series) -> pl.DataFrame:
 
 @examples(60)
 @given(changes, st.sampled_from([fingerprint, crowded]), st.data())
-def test_runs_equal_a_plain_table(steps, prints, data):
+def test_runs_equal_a_plain_table(steps, key_hashes, data):
     """Any sequence of changes, reloaded from files each time: same rows by key and by due time."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        mock.patch.object(state_module, "fingerprint", prints),
-        mock.patch.object(runs_module, "fingerprint", prints),
+        mock.patch.object(state_module, "fingerprint", key_hashes),
+        mock.patch.object(runs_module, "fingerprint", key_hashes),
     ):
         store, head = LocalStore(folder), Head()
         oracle = MemoryState({"t": TABLE})
@@ -93,10 +93,10 @@ def test_a_key_shared_in_half_its_fingerprint_is_not_mixed_up():
     assert found["key"].to_list() == ["b"]
 
 
-@pytest.mark.parametrize("prints", [fingerprint, crowded])
-def test_keys_that_are_not_kept_are_named_again(monkeypatch, prints):
-    monkeypatch.setattr(state_module, "fingerprint", prints)
-    monkeypatch.setattr(runs_module, "fingerprint", prints)
+@pytest.mark.parametrize("key_hashes", [fingerprint, crowded])
+def test_keys_that_are_not_kept_are_named_again(monkeypatch, key_hashes):
+    monkeypatch.setattr(state_module, "fingerprint", key_hashes)
+    monkeypatch.setattr(runs_module, "fingerprint", key_hashes)
     table = Table("t", SCHEMA, key="key", keep_key=False)
     state = ShardState(Keeper(tables=(table,)), Clock(1, 0, 0))
     names = [f"k{number}" for number in range(20)]

@@ -23,7 +23,7 @@ from support.script import comparable
 FLAGS = ("--drain", "--max_records_per_epoch=100", "--num_shards=2", "--progress=none", "--watermark_delay=30s")
 PLUGIN = "--plugin=shop_plugin"
 
-OTHERS = ("kafka.", "jsonl.", "warehouse.", "lake.")
+OTHERS = ("kafka.", "jsonl.", "warehouse.", "lake.", "alerts.")
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from ecompulse.cli.values import duration
 from ecompulse.kernels.durations import duration_text, parse_duration
 from ecompulse.kernels.enrich.enrichment import parse_enrich
 from ecompulse.kernels.enrich.lookup import UserStep
-from ecompulse.kernels.fraud.granules import parse_window
+from ecompulse.kernels.fraud.buckets import parse_window
 from ecompulse.kernels.metrics.definition import parse_metrics
 from ecompulse.simulator.settings import milliseconds
 

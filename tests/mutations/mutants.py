@@ -35,10 +35,10 @@ MUTANTS: Final = (
         ("tests/epochs/test_checkpoint.py",),
     ),
     Mutant(
-        "the incarnation is not checked",
+        "the fencing_token is not checked",
         "epochs/checkpoint.py",
-        "if newest > self.incarnation:",
-        "if newest > self.incarnation + 10:",
+        "if newest > self.fencing_token:",
+        "if newest > self.fencing_token + 10:",
         _ENGINE,
     ),
     Mutant(
@@ -217,7 +217,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a row at the watermark is taken for settled",
-        "kernels/sessions/settle.py",
+        "kernels/sessions/reorder_buffer.py",
         'passed = rows["_due"] <= watermark',
         'passed = rows["_due"] <= watermark + 1',
         ("tests/kernels/sessions",),
@@ -252,7 +252,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a window comes out a millisecond before its time",
-        "kernels/metrics/say.py",
+        "kernels/metrics/emission.py",
         '(self._axis(moment - pl.col("lag")) - pl.col("size")) // pl.col("slide")',
         '(self._axis(moment - pl.col("lag")) - pl.col("size") + 1) // pl.col("slide")',
         ("tests/kernels/metrics",),

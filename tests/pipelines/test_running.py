@@ -148,7 +148,7 @@ def test_without_a_lake_the_json_lines_have_everything_and_nothing_is_left_behin
     assert tables["lines dead_letters"].height == 8
     checkpoint = shop.root / "checkpoint"
     last = max(int(path.stem) for path in (checkpoint / "commits").iterdir())
-    for folder in ("outputs", "runs", "state", "current", "incarnations"):
+    for folder in ("outputs", "runs", "state", "current", "fencing_tokens"):
         for path in (checkpoint / folder).rglob("*"):
             if path.is_dir():
                 assert any(path.iterdir()), f"{path} is empty"

@@ -15,7 +15,7 @@ from ecompulse.cli.assemble import compose
 from ecompulse.cli.config import open_intake
 from ecompulse.cli.settings import read_settings
 from ecompulse.epochs.errors import UserError
-from ecompulse.epochs.incarnation import OwnStore
+from ecompulse.epochs.fencing import FencedStore
 from ecompulse.epochs.scope import Workspace
 from ecompulse.io.files import FileSource
 from ecompulse.io.stores import LocalStore
@@ -42,7 +42,7 @@ def built(spec, *flags: str) -> beam.Pipeline:
     pipeline = beam.Pipeline()
     roles = ["events", *(role for role, _ in settings.own.further)]
     sources = [FileSource("/nowhere", number, role=role) for number, role in enumerate(roles)]
-    space = Workspace(OwnStore(store), store, spec.name, 2)
+    space = Workspace(FencedStore(store), store, spec.name, 2)
     compose(pipeline, space, sources, intake, spec.make(settings, intake).build)
     return pipeline
 

@@ -101,7 +101,7 @@ class Server:
 
     @property
     def log(self) -> Path:
-        """What it prints."""
+        """What it key_hashes."""
         return self.folder / f"{self.name}.log"
 
     def start(self) -> "Server":

@@ -6,12 +6,12 @@ from typing import Any
 from ecompulse.kernels.fraud.entity import Entity
 
 HOUR = 3_600_000
-GRANULES = [1_000, 60_000, 300_000, HOUR, 2 * HOUR, 12 * HOUR, 72 * HOUR]
+BUCKETS = [1_000, 60_000, 300_000, HOUR, 2 * HOUR, 12 * HOUR, 72 * HOUR]
 
 
 def window_start(at: int, length: int) -> int:
-    granule = max([size for size in GRANULES if size * 10 <= length] or [GRANULES[0]])
-    return (at - length) // granule * granule
+    bucket_ms = max([size for size in BUCKETS if size * 10 <= length] or [BUCKETS[0]])
+    return (at - length) // bucket_ms * bucket_ms
 
 
 def features(name: str, entity: Entity, rows: list[dict[str, Any]], marks: list[dict[str, Any]]) -> list[dict]:

@@ -15,7 +15,7 @@ from ecompulse.epochs.backup import Backup
 from ecompulse.epochs.checkpoint import Checkpoint, open_checkpoint
 from ecompulse.epochs.driver import Driver, Settings, Trigger
 from ecompulse.epochs.errors import Superseded
-from ecompulse.epochs.incarnation import OwnStore
+from ecompulse.epochs.fencing import FencedStore
 from ecompulse.epochs.plan import Planner
 from ecompulse.epochs.protocols import Owner, Store
 from ecompulse.epochs.scope import Scope, Workspace
@@ -106,7 +106,7 @@ class Script:
     ) -> tuple[Callable[[], None], Graph]:
         outputs = LocalStore(str(self.lake or self.root / "lake"))
         pipeline = new_pipeline(self.runner, [])
-        space = Workspace(OwnStore(store), outputs, self.job.name, self.shards, self.instance)
+        space = Workspace(FencedStore(store), outputs, self.job.name, self.shards, self.instance)
         space.open(checkpoint)
         scope = Scope(pipeline, space, [(source.role, source.reader()) for source in sources])
         self.job.build(scope)

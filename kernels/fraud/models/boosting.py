@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ecompulse.kernels.fraud.artefact import ArtefactError, dump_artefact, load_artefact
-from ecompulse.kernels.fraud.line import Floats
+from ecompulse.kernels.fraud.entity_timeline import Floats
 from ecompulse.kernels.fraud.models.interface import Labels, Matrix
 
 

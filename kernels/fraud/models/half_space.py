@@ -5,8 +5,8 @@ from typing import Final
 import numpy as np
 
 from ecompulse.kernels.fraud.artefact import dump_artefact, load_artefact
-from ecompulse.kernels.fraud.line import Floats, Ints
-from ecompulse.kernels.fraud.models.interface import Labels, Lesson, Matrix
+from ecompulse.kernels.fraud.entity_timeline import Floats, Ints
+from ecompulse.kernels.fraud.models.interface import Labels, Matrix, TrainingBatch
 from ecompulse.kernels.fraud.models.scaling import Ranges
 
 _THIN: Final = 0.1  # share of the lines below which a node is not divided further, as in the paper
@@ -70,7 +70,7 @@ class HalfSpaceTrees:
         found: Floats = self.height * np.log(2) - np.log(total.mean(axis=1) + _FLOOR)
         return found
 
-    def lesson(self, columns: Matrix) -> Lesson:
+    def training_batch(self, columns: Matrix) -> TrainingBatch:
         """How many lines come through each node, and the range of each feature."""
         trees, nodes = self.arrays["mass"].shape
         flat = np.concatenate([(node + np.arange(trees) * nodes).ravel() for node in self._paths(columns)])
@@ -78,14 +78,14 @@ class HalfSpaceTrees:
         return {"mass": counts, **Ranges.of(columns[:, self.chosen]).arrays()}
 
     @staticmethod
-    def joined(first: Lesson, then: Lesson) -> Lesson:
+    def joined(first: TrainingBatch, then: TrainingBatch) -> TrainingBatch:
         """Both."""
         ranges = Ranges(first["low"], first["high"]).wider(Ranges(then["low"], then["high"]))
         return {"mass": first["mass"] + then["mass"], **ranges.arrays()}
 
-    def taught(self, lesson: Lesson) -> "HalfSpaceTrees":
+    def fitted_to(self, training_batch: TrainingBatch) -> "HalfSpaceTrees":
         """The same with these counts too."""
-        both = self.joined({name: self.arrays[name] for name in ("mass", "low", "high")}, lesson)
+        both = self.joined({name: self.arrays[name] for name in ("mass", "low", "high")}, training_batch)
         return HalfSpaceTrees(self.chosen, self.half_life, {**self.arrays, **both})
 
     def aged(self, passed: int) -> "HalfSpaceTrees":
@@ -98,7 +98,7 @@ class HalfSpaceTrees:
     ) -> "HalfSpaceTrees":
         """Count the lines."""
         del labels, weights
-        return self.taught(self.lesson(columns))
+        return self.fitted_to(self.training_batch(columns))
 
     def dump(self) -> bytes:
         """Trees and masses."""

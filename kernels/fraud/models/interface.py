@@ -5,14 +5,14 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ecompulse.kernels.fraud.line import Floats
+from ecompulse.kernels.fraud.entity_timeline import Floats
 
 Matrix = NDArray[np.float32]
 """One line per transaction, one column per feature; NaN where unknown."""
 
 Labels = NDArray[np.float64]
 
-Lesson = dict[str, np.ndarray]
+TrainingBatch = dict[str, np.ndarray]
 """What lines teach an unsupervised model, by name: noted when they come, learnt at a later boundary of event time."""
 
 
@@ -46,16 +46,16 @@ class Model(Protocol):
 class Unsupervised(Model, Protocol):
     """A model that learns without labels, in two steps, so that versions can advance at boundaries of event time."""
 
-    def lesson(self, columns: Matrix) -> Lesson:
+    def training_batch(self, columns: Matrix) -> TrainingBatch:
         """What these lines will teach."""
         ...
 
     @staticmethod
-    def joined(first: Lesson, then: Lesson) -> Lesson:
+    def joined(first: TrainingBatch, then: TrainingBatch) -> TrainingBatch:
         """Two lessons as one, the earlier lines first."""
         ...
 
-    def taught(self, lesson: Lesson) -> Self:
+    def fitted_to(self, training_batch: TrainingBatch) -> Self:
         """The model that has learnt it."""
         ...
 

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 
 from ecompulse.kernels.fraud.artefact import dump_artefact, load_artefact
-from ecompulse.kernels.fraud.line import Floats
+from ecompulse.kernels.fraud.entity_timeline import Floats
 from ecompulse.kernels.fraud.models.interface import Labels, Matrix
 
 _CLIP: Final = 6.0

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from ecompulse.kernels.fraud.artefact import dump_artefact, load_artefact
-from ecompulse.kernels.fraud.line import Floats
+from ecompulse.kernels.fraud.entity_timeline import Floats
 from ecompulse.kernels.fraud.models.interface import Labels, Matrix
 
 _BOUND: Final = 1e-12

@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 
 from ecompulse.kernels.fraud.artefact import dump_artefact, load_artefact
-from ecompulse.kernels.fraud.line import Floats, Ints
-from ecompulse.kernels.fraud.models.interface import Labels, Lesson, Matrix
+from ecompulse.kernels.fraud.entity_timeline import Floats, Ints
+from ecompulse.kernels.fraud.models.interface import Labels, Matrix, TrainingBatch
 from ecompulse.kernels.fraud.models.scaling import Ranges
 
 _MASSES: Final = ("l_mass", "r_mass")
@@ -22,8 +22,8 @@ class RiverHalfSpaceTrees:
     """Unsupervised: river's `anomaly.HalfSpaceTrees`, one transaction after the other.
 
     Score: -ln(1 - river's score), so that scores near 1 are told apart. Features enter as 0 to 1 of the range that
-    they had; one that is unknown is left out. A lesson is the lines themselves. It knows windows of transactions, so
-    it does not age by time. Some 100 times slower than `HalfSpaceTrees`; river must be installed (extra `river`).
+    they had; one that is unknown is left out. It learns from the lines themselves. It knows windows of transactions,
+    so it does not age by time. Some 100 times slower than `HalfSpaceTrees`; river must be installed (extra `river`).
     """
 
     kind: str = "river_half_space_trees"
@@ -74,18 +74,18 @@ class RiverHalfSpaceTrees:
         scores = np.array([model.score_one(row) for row in self._rows(columns)], np.float64)
         return -np.log(np.maximum(1 - scores, _TINY))
 
-    def lesson(self, columns: Matrix) -> Lesson:
+    def training_batch(self, columns: Matrix) -> TrainingBatch:
         """The lines."""
         return {"lines": columns}
 
     @staticmethod
-    def joined(first: Lesson, then: Lesson) -> Lesson:
+    def joined(first: TrainingBatch, then: TrainingBatch) -> TrainingBatch:
         """All lines, in order."""
         return {"lines": np.concatenate([first["lines"], then["lines"]])}
 
-    def taught(self, lesson: Lesson) -> "RiverHalfSpaceTrees":
+    def fitted_to(self, training_batch: TrainingBatch) -> "RiverHalfSpaceTrees":
         """The one that has learnt the lines."""
-        lines, model = lesson["lines"], self._model()
+        lines, model = training_batch["lines"], self._model()
         self._kept = self.forest.state()
         ranges = self.ranges.wider(Ranges.of(lines[:, self.chosen]))
         after = RiverHalfSpaceTrees(self.chosen, ranges, self.forest)
@@ -103,7 +103,7 @@ class RiverHalfSpaceTrees:
     ) -> "RiverHalfSpaceTrees":
         """The one that has learnt the lines."""
         del labels, weights
-        return self.taught({"lines": columns})
+        return self.fitted_to({"lines": columns})
 
     def dump(self) -> bytes:
         """The numbers of each node, and where river's window is."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ecompulse.kernels.fraud.line import Floats
+from ecompulse.kernels.fraud.entity_timeline import Floats
 from ecompulse.kernels.fraud.models.interface import Matrix
 
 

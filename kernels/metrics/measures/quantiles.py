@@ -27,7 +27,7 @@ from ecompulse.kernels.metrics.measures.base import (
     decimal_text,
     half_even,
 )
-from ecompulse.kernels.metrics.ranges import Line, Ranges, flat_rows
+from ecompulse.kernels.metrics.ranges import Ranges, SliceIndex, flat_rows
 
 ALPHA: Final = 0.01
 """Greatest relative error of an estimate."""
@@ -96,7 +96,7 @@ class Quantiles(Measure):
             assert isinstance(at, int)  # noqa: S101  # a position in specs
             wanted = chosen.with_row_index("window_at").with_columns(pl.col("window_at").cast(pl.Int64))
             asked = wanted.join(pl.DataFrame({"quantile": texts}), how="cross")
-            found = quantiles(sketches, Line.windows(sketches, chosen), texts)
+            found = quantiles(sketches, SliceIndex.windows(sketches, chosen), texts)
             estimate, bound = representative(found["bucket"].to_numpy())
             unit = pl.lit(10 ** specs[at].scales[0], pl.Int128)
             found = found.with_columns(estimate, bound).with_columns(

@@ -23,7 +23,7 @@ from ecompulse.kernels.metrics.measures.base import (
     count_of_rows,
 )
 from ecompulse.kernels.metrics.measures.parse import parse_part
-from ecompulse.kernels.metrics.ranges import Line, Ranges, flat_rows
+from ecompulse.kernels.metrics.ranges import Ranges, SliceIndex, flat_rows
 from ecompulse.kernels.metrics.typed import SCALE, Typed
 
 OTHER: Final = "__other__"
@@ -105,7 +105,7 @@ class Top(Measure):
         for (at,), chosen in windows.group_by("metric", maintain_order=True):
             assert isinstance(at, int)  # noqa: S101  # a position in specs
             spec = specs[at]
-            found = rank_items(sketches, Line.windows(sketches, chosen), self.k)
+            found = rank_items(sketches, SliceIndex.windows(sketches, chosen), self.k)
             wanted = chosen.with_row_index("window_at").with_columns(pl.col("window_at").cast(pl.Int64))
             scaled = 10 ** (SCALE - spec.scales[0])
             item = pl.struct(pl.col("item").alias(spec.item)).struct.json_encode()

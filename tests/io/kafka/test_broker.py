@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ecompulse.epochs.persistence import Persistence
+from ecompulse.epochs.retry_policy import RetryPolicy
 from ecompulse.epochs.steps import Step, observe
 from ecompulse.io.kafka.source import KafkaSource, Reading
 from ecompulse.io.stores import LocalStore
@@ -56,7 +56,7 @@ def test_broker_killed_inside_a_transaction(own: Server, tmp_path: Path, step: S
                 killed.append(reached)
                 own.start()
 
-    persist = Persistence(Pause(), threading.Event())
+    persist = RetryPolicy(Pause(), threading.Event())
     stop, retries = observe(kill), Counter[str]()
     try:
         for epoch in (2, 3):

@@ -12,7 +12,7 @@ from ecompulse.kernels.fraud.detection import FraudDetection
 from ecompulse.kernels.fraud.entity import Entity, FeatureSet, standard_features
 from ecompulse.kernels.fraud.examples import marked, pack
 from ecompulse.kernels.fraud.labels import as_labelled
-from ecompulse.kernels.fraud.models.choice import HalfSpace, Models
+from ecompulse.kernels.fraud.models.registry import HalfSpace, Models
 from ecompulse.kernels.rows import conform
 from support.stepping import OneShard
 from support.streams import BASE

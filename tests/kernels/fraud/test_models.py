@@ -7,13 +7,13 @@ from river import anomaly
 from ecompulse.kernels.fraud.artefact import ArtefactError, dump_artefact, load_artefact
 from ecompulse.kernels.fraud.drift import Drift
 from ecompulse.kernels.fraud.models.boosting import BoostedTrees, Boosting
-from ecompulse.kernels.fraud.models.choice import Models, load_model, parse_models
+from ecompulse.kernels.fraud.models.ecod import EcodScores
 from ecompulse.kernels.fraud.models.half_space import HalfSpaceTrees
 from ecompulse.kernels.fraud.models.logistic import OnlineLogistic
+from ecompulse.kernels.fraud.models.registry import Models, load_model, parse_models
 from ecompulse.kernels.fraud.models.river_logistic import RiverLogistic
 from ecompulse.kernels.fraud.models.river_trees import RiverHalfSpaceTrees
-from ecompulse.kernels.fraud.models.tails import TailScores
-from ecompulse.kernels.fraud.tallies import Tally
+from ecompulse.kernels.fraud.score_histograms import ScoreHistogram
 
 RANDOM = np.random.default_rng(3)
 COLUMNS = RANDOM.exponential(size=(2_000, 3)).astype(np.float32)
@@ -22,7 +22,7 @@ LABELS = (COLUMNS[:, 0] > 3).astype(float)
 CHOSEN = np.array([0, 2])
 DAY = 86_400_000
 UNSUPERVISED = {
-    "tails": lambda: TailScores(CHOSEN, 14 * DAY),
+    "tails": lambda: EcodScores(CHOSEN, 14 * DAY),
     "half-space trees": lambda: HalfSpaceTrees.grown(CHOSEN, 14 * DAY),
     "river's half-space trees": lambda: RiverHalfSpaceTrees.grown(CHOSEN, trees=10),
 }
@@ -75,8 +75,8 @@ def test_objects_are_no_arrays():
 @pytest.mark.parametrize("name", UNSUPERVISED)
 def test_a_lesson_may_be_taken_in_parts(name):
     model = UNSUPERVISED[name]().learn_many(COLUMNS)
-    parts = [model.lesson(COLUMNS[:700]), model.lesson(COLUMNS[700:])]
-    assert model.taught(model.joined(*parts)).dump() == model.taught(model.lesson(COLUMNS)).dump()
+    parts = [model.training_batch(COLUMNS[:700]), model.training_batch(COLUMNS[700:])]
+    assert model.fitted_to(model.joined(*parts)).dump() == model.fitted_to(model.training_batch(COLUMNS)).dump()
 
 
 @pytest.mark.parametrize("name", ["tails", "half-space trees"])
@@ -160,7 +160,7 @@ def test_boosting_settings_reach_the_trees():
 
 def test_what_has_become_common_is_no_surprise():
     usual = np.zeros((20_000, 1), np.float32)
-    model = TailScores(np.array([0]), 14 * DAY).learn_many(usual)
+    model = EcodScores(np.array([0]), 14 * DAY).learn_many(usual)
     odd = np.full((1_000, 1), 5.0, np.float32)
     before = model.score_many(odd[:1])[0]
     after = model.aged(10 * DAY).learn_many(odd).score_many(odd[:1])[0]
@@ -171,18 +171,18 @@ def test_what_has_become_common_is_no_surprise():
 def test_calibration_makes_odds_true():
     truth = RANDOM.normal(-2, 2, 200_000)
     labels = (RANDOM.random(truth.size) < 1 / (1 + np.exp(-truth))).astype(float)
-    found = Tally().plus((truth - 1) / 2, labels, np.ones(truth.size)).calibration
+    found = ScoreHistogram().plus((truth - 1) / 2, labels, np.ones(truth.size)).calibration
     assert found
     slope, shift = found
-    assert Tally().calibration is None
+    assert ScoreHistogram().calibration is None
     assert slope == pytest.approx(2, abs=0.05)
     assert shift == pytest.approx(1, abs=0.05)
 
 
 def test_average_precision_of_a_case_by_hand():
-    tally = Tally().plus(np.array([3.0, 2.0, 1.0, 0.0]), np.array([1.0, 0.0, 1.0, 0.0]), np.ones(4))
-    assert tally.average_precision() == pytest.approx((1 / 1 + 2 / 3) / 2)
-    assert Tally().average_precision() is None
+    histogram = ScoreHistogram().plus(np.array([3.0, 2.0, 1.0, 0.0]), np.array([1.0, 0.0, 1.0, 0.0]), np.ones(4))
+    assert histogram.average_precision() == pytest.approx((1 / 1 + 2 / 3) / 2)
+    assert ScoreHistogram().average_precision() is None
 
 
 def test_drift_is_found_where_the_mean_moves_and_not_elsewhere():

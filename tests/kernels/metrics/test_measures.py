@@ -14,7 +14,7 @@ from ecompulse.kernels.metrics.binding import bind
 from ecompulse.kernels.metrics.definition import parse_metrics
 from ecompulse.kernels.metrics.measures import distinct
 from ecompulse.kernels.metrics.measures.quantiles import ALPHA, buckets_of, representative
-from ecompulse.kernels.metrics.ranges import Line, Ranges, extremes, sums
+from ecompulse.kernels.metrics.ranges import Ranges, SliceIndex, extremes, sums
 from ecompulse.kernels.metrics.schemas import METRIC_SCHEMA
 from support import metric_oracle as oracle
 from support.examples import examples
@@ -194,7 +194,7 @@ def test_ranges_of_rows(rows, data):
     rows = sorted({(owner, time): value for owner, time, value in rows}.items())
     owners, times, values = ([k[0] for k, _ in rows], [k[1] for k, _ in rows], [v for _, v in rows])
     asked = data.draw(st.lists(st.tuples(st.integers(0, 3), st.integers(-5, 60), st.integers(0, 30)), min_size=1))
-    line = Line.of(np.array(owners, np.int64), np.array(times, np.int64))
+    line = SliceIndex.of(np.array(owners, np.int64), np.array(times, np.int64))
     columns = [np.array(c, np.int64) for c in zip(*[(o, s, s + n) for o, s, n in asked], strict=True)]
     ranges = line.ranges(*columns)
     series = pl.Series("v", values, dtype=pl.Int64)
@@ -207,4 +207,4 @@ def test_ranges_of_rows(rows, data):
 
 def test_too_many_series_for_one_step_is_an_error_not_a_wrong_sum():
     with pytest.raises(OverflowError, match="use more shards"):
-        Line.of(np.array([0, 2**40]), np.array([0, 2**40]))
+        SliceIndex.of(np.array([0, 2**40]), np.array([0, 2**40]))

@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from ecompulse.kernels.fraud.line import Floats
+from ecompulse.kernels.fraud.entity_timeline import Floats
 
 _STEP: Final = 0.1
 _HALF: Final = 150
@@ -19,22 +19,22 @@ _PULL: Final = 1e-3  # towards slope 1
 _CLOSE: Final = 1e-9
 
 
-class Tally:
+class ScoreHistogram:
     """Scores of labelled transactions, given before they were learnt from: frauds and legitimate ones per bin."""
 
     def __init__(self, counts: Floats | None = None) -> None:
         """`counts`: two lines, legitimate and frauds."""
         self.counts = np.zeros((2, SIZE)) if counts is None else counts
 
-    def plus(self, odds: Floats, labels: Floats, weights: Floats) -> "Tally":
+    def plus(self, odds: Floats, labels: Floats, weights: Floats) -> "ScoreHistogram":
         """With more of them."""
         bins = np.clip(np.rint(odds / _STEP) + _HALF, 0, SIZE - 1).astype(np.int64)
         at = bins + (labels > 0) * SIZE
-        return Tally(self.counts + np.bincount(at, weights, 2 * SIZE).reshape(2, SIZE))
+        return ScoreHistogram(self.counts + np.bincount(at, weights, 2 * SIZE).reshape(2, SIZE))
 
-    def aged(self, factor: float) -> "Tally":
+    def aged(self, factor: float) -> "ScoreHistogram":
         """With all counts multiplied."""
-        return Tally(self.counts * factor)
+        return ScoreHistogram(self.counts * factor)
 
     @property
     def frauds(self) -> float:

@@ -9,8 +9,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserError
-from ecompulse.epochs.persistence import LONGEST_PAUSE, Persistence, one_line
 from ecompulse.epochs.protocols import Store
+from ecompulse.epochs.retry_policy import LONGEST_PAUSE, RetryPolicy, one_line
 from support.script import FakeClock, Script
 from support.toy import ToyJob
 
@@ -37,7 +37,7 @@ def failing(times: int, error: Exception, calls: list[int]):
 
 def test_it_goes_on_once_it_works_and_counts():
     waits, calls, retries = Waits(), [], Counter()
-    Persistence(waits, threading.Event())(failing(3, OSError("gone"), calls), 10, retries, "publish")
+    RetryPolicy(waits, threading.Event())(failing(3, OSError("gone"), calls), 10, retries, "publish")
     assert len(calls) == 4
     assert retries == {"publish": 3}
     assert all(0 <= pause <= LONGEST_PAUSE for pause in waits.pauses)
@@ -47,7 +47,7 @@ def test_it_goes_on_once_it_works_and_counts():
 def test_after_the_last_attempt_the_last_error_is_raised():
     calls: list[int] = []
     with pytest.raises(OSError, match="gone"):
-        Persistence(Waits(), threading.Event())(failing(99, OSError("gone"), calls), 4, Counter(), "run")
+        RetryPolicy(Waits(), threading.Event())(failing(99, OSError("gone"), calls), 4, Counter(), "run")
     assert len(calls) == 4
 
 
@@ -55,14 +55,14 @@ def test_after_the_last_attempt_the_last_error_is_raised():
 def test_what_cannot_be_mended_is_not_tried_again(error):
     calls: list[int] = []
     with pytest.raises(type(error)):
-        Persistence(Waits(), threading.Event())(failing(99, error, calls), 4, Counter(), "run")
+        RetryPolicy(Waits(), threading.Event())(failing(99, error, calls), 4, Counter(), "run")
     assert len(calls) == 1
 
 
 def test_a_request_to_stop_ends_it():
     calls: list[int] = []
     with pytest.raises(OSError, match="gone"):
-        Persistence(Waits(stop_after=2), threading.Event())(failing(99, OSError("gone"), calls), 50, Counter(), "run")
+        RetryPolicy(Waits(stop_after=2), threading.Event())(failing(99, OSError("gone"), calls), 50, Counter(), "run")
     assert len(calls) == 3
 
 

@@ -1,4 +1,4 @@
-"""A brain as the parts that a checkpoint keeps, each written only when it has changed."""
+"""A learner as the parts that a checkpoint keeps, each written only when it has changed."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -6,38 +6,40 @@ from typing import Any, Final
 import numpy as np
 
 from ecompulse.kernels.fraud.artefact import dump_artefact, load_artefact
-from ecompulse.kernels.fraud.brain import TALLIES, Brain
 from ecompulse.kernels.fraud.drift import Drift
 from ecompulse.kernels.fraud.learning import Learning
 from ecompulse.kernels.fraud.models.boosting import BoostedTrees
-from ecompulse.kernels.fraud.models.choice import NONE, load_model
-from ecompulse.kernels.fraud.models.interface import Lesson
-from ecompulse.kernels.fraud.ranks import Ranks
-from ecompulse.kernels.fraud.tallies import Tally
+from ecompulse.kernels.fraud.models.interface import TrainingBatch
+from ecompulse.kernels.fraud.models.registry import NONE, load_model
+from ecompulse.kernels.fraud.online_learner import HISTOGRAMS, OnlineLearner
+from ecompulse.kernels.fraud.score_histograms import ScoreHistogram
+from ecompulse.kernels.fraud.score_ranks import Ranks
 
 _KIND: Final = "brain"
 _MODELS: Final = ("profile", "watcher", "online", "trees", "shadow")
 PARTS: Final = ("", *_MODELS)
-"""Names of a brain's parts: where it is and what is pending, and its models."""
+"""Names of a learner's parts: where it is and what is pending, and its models."""
 
 _PENDING: Final = "pending"
 
 
-def dump_brain(brain: Brain) -> dict[str, bytes]:
+def dump_learner(learner: OnlineLearner) -> dict[str, bytes]:
     """Parts by name, of PARTS."""
-    models = {name: getattr(brain, name) for name in _MODELS}
-    arrays: dict[str, np.ndarray] = {f"tally {name}": tally.counts for name, tally in brain.tallies.items()}
-    arrays |= {f"drift {name}": drift.values for name, drift in brain.drift.items()}
-    arrays["ranks"] = brain.ranks.counts
-    for interval, note in brain.pending.items():
+    models = {name: getattr(learner, name) for name in _MODELS}
+    arrays: dict[str, np.ndarray] = {
+        f"tally {name}": histogram.counts for name, histogram in learner.histograms.items()
+    }
+    arrays |= {f"drift {name}": drift.values for name, drift in learner.drift.items()}
+    arrays["ranks"] = learner.ranks.counts
+    for interval, note in learner.pending.items():
         arrays |= {f"{_PENDING} {interval} {part} {name}": note[part][name] for part in note for name in note[part]}
-    facts = {**brain.facts, "drifts": {name: drift.found for name, drift in brain.drift.items()}}
+    facts = {**learner.facts, "drifts": {name: drift.found for name, drift in learner.drift.items()}}
     parts = {name: model.dump() for name, model in models.items() if model}
     return {"": dump_artefact(_KIND, facts, arrays), **parts}
 
 
-def load_brain(parts: Mapping[str, bytes], how: Learning) -> Brain:
-    """The inverse of `dump_brain`.
+def load_learner(parts: Mapping[str, bytes], how: Learning) -> OnlineLearner:
+    """The inverse of `dump_learner`.
 
     Raises:
         ArtefactError: a part is damaged, or of another model than is chosen.
@@ -53,7 +55,7 @@ def load_brain(parts: Mapping[str, bytes], how: Learning) -> Brain:
     for name in ("watcher", "online"):
         if kinds[name] and kept[name] is None:  # chosen since: it begins now
             kept[name] = models.watcher(how.surprising) if name == "watcher" else models.learner(how.width)
-    return Brain(
+    return OnlineLearner(
         facts,
         kept["profile"],
         kept["watcher"],
@@ -62,12 +64,12 @@ def load_brain(parts: Mapping[str, bytes], how: Learning) -> Brain:
         _pending(arrays),
         kept["trees"],
         kept["shadow"],
-        {name: Tally(arrays[f"tally {name}"]) for name in TALLIES},
+        {name: ScoreHistogram(arrays[f"tally {name}"]) for name in HISTOGRAMS},
         {name: Drift(arrays[f"drift {name}"], found[name]) for name in found},
     )
 
 
-def _pending(arrays: Mapping[str, np.ndarray]) -> dict[int, dict[str, Lesson]]:
+def _pending(arrays: Mapping[str, np.ndarray]) -> dict[int, dict[str, TrainingBatch]]:
     found: dict[int, dict[str, Any]] = {}
     for key, array in arrays.items():
         words = key.split(" ")

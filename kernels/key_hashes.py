@@ -19,7 +19,7 @@ _NOBODY: Final = -1
 
 
 @dataclass(frozen=True)
-class Prints:
+class KeyHashes:
     """Fingerprints, one per row.
 
     Attributes:
@@ -31,22 +31,22 @@ class Prints:
     lo: Half
 
     @staticmethod
-    def of(frame: pl.DataFrame, hi: str = "hi", lo: str = "lo") -> "Prints":
+    def of(frame: pl.DataFrame, hi: str = "hi", lo: str = "lo") -> "KeyHashes":
         """Of two columns without nulls."""
-        return Prints(frame[hi].to_numpy(), frame[lo].to_numpy())
+        return KeyHashes(frame[hi].to_numpy(), frame[lo].to_numpy())
 
     @property
     def size(self) -> int:
         """How many."""
         return self.hi.size
 
-    def __getitem__(self, places: Any) -> "Prints":
+    def __getitem__(self, places: Any) -> "KeyHashes":
         """Those at some places."""
-        return Prints(self.hi[places], self.lo[places])
+        return KeyHashes(self.hi[places], self.lo[places])
 
-    def then(self, other: "Prints") -> "Prints":
+    def then(self, other: "KeyHashes") -> "KeyHashes":
         """These and others behind them."""
-        return Prints(np.concatenate([self.hi, other.hi]), np.concatenate([self.lo, other.lo]))
+        return KeyHashes(np.concatenate([self.hi, other.hi]), np.concatenate([self.lo, other.lo]))
 
     def order(self) -> Places:
         """Places in the order of (hi, lo); equal ones stay as they stand."""
@@ -71,12 +71,12 @@ class Prints:
         found[order] = np.cumsum(first) - 1
         return found, order[first]
 
-    def distinct(self) -> "Prints":
+    def distinct(self) -> "KeyHashes":
         """Each once, sorted."""
         ordered = self[self.order()]
         return ordered[ordered.firsts()]
 
-    def find(self, asked: "Prints") -> tuple[Places, Places]:
+    def find(self, asked: "KeyHashes") -> tuple[Places, Places]:
         """Of sorted ones, the places of each of `asked` in its turn, and for each place which of `asked` it is of."""
         left = np.searchsorted(self.hi, asked.hi, side="left")
         there = np.flatnonzero(self.hi[np.minimum(left, self.size - 1)] == asked.hi) if self.size else left[:0]
@@ -94,16 +94,16 @@ class Layer:
     """Sorted rows that are not gathered yet.
 
     Attributes:
-        prints: of their keys, sorted.
+        key_hashes: of their keys, sorted.
         rows: number of each among all rows there are.
     """
 
-    prints: Prints
+    key_hashes: KeyHashes
     rows: Places
 
     def under(self, newer: "Layer") -> "Layer":
         """With a newer stretch over it: of a key that both know, only the newer rows."""
-        both, rows = newer.prints.then(self.prints), np.concatenate([newer.rows, self.rows])
+        both, rows = newer.key_hashes.then(self.key_hashes), np.concatenate([newer.rows, self.rows])
         order = both.order()  # of one key the newer stand first
         both, fresh = both[order], order < newer.rows.size
         leader = np.maximum.accumulate(np.where(both.firsts(), np.arange(order.size), 0))
@@ -111,7 +111,7 @@ class Layer:
         return Layer(both[kept], rows[order[kept]])
 
 
-def owners(keys: Prints, rows: Prints) -> Places:
+def owners(keys: KeyHashes, rows: KeyHashes) -> Places:
     """For each of `rows` its place among `keys` (sorted and distinct), -1 where there is none."""
     found = np.full(rows.size, _NOBODY, np.int64)
     places, owner = keys.find(rows)

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.kernels.event import FRAME_SCHEMA
-from ecompulse.kernels.metrics.admission import AdmitSeries, bounded, unbounded
 from ecompulse.kernels.metrics.binding import bind
+from ecompulse.kernels.metrics.cardinality import LimitSeries, bounded, unbounded
 from ecompulse.kernels.metrics.definition import parse_metrics
 from ecompulse.kernels.metrics.slices import to_slices
 from ecompulse.kernels.step import END_OF_TIME, Clock
@@ -34,7 +34,7 @@ FIELDS = {
 
 def admit(epochs, *, limit=3, num_shards=1):
     """Admitted slices and quality, over all epochs and the drain."""
-    shards = Shards(AdmitSeries(PLAN.specs, limit), num_shards)
+    shards = Shards(LimitSeries(PLAN.specs, limit), num_shards)
     slices, quality = [], []
     for epoch, (events, watermark) in enumerate([*epochs, (epochs[0][0].clear(), END_OF_TIME)], start=1):
         asking = bounded(to_slices(events, PLAN), PLAN.specs)
@@ -112,4 +112,4 @@ def test_metrics_without_dimensions_need_no_admission():
 
 def test_a_limit_below_one_is_refused():
     with pytest.raises(ValueError, match="max_series must be 1 or more"):
-        AdmitSeries(PLAN.specs, 0)
+        LimitSeries(PLAN.specs, 0)

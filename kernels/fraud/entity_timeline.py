@@ -12,7 +12,7 @@ Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Line:
+class EntityTimeline:
     """Rows in the order of (entity, time, order of arrival here).
 
     Attributes:
@@ -32,7 +32,7 @@ class Line:
     bits: int
 
     @staticmethod
-    def of(codes: Ints, at: Ints) -> "Line":
+    def of(codes: Ints, at: Ints) -> "EntityTimeline":
         """Rows with the same entity and time keep their order; rows that come in sorted stretches cost little."""
         base = int(at.min()) if at.size else 0
         span = int(at.max()) - base + 1 if at.size else 1
@@ -44,7 +44,7 @@ class Line:
         order = np.argsort(keys, kind="stable")
         place = np.empty_like(order)
         place[order] = np.arange(order.size)
-        return Line(order, place, codes[order], keys[order], base, bits)
+        return EntityTimeline(order, place, codes[order], keys[order], base, bits)
 
     def firsts(self) -> Flags:
         """Whether each place is the first of its entity."""

@@ -19,7 +19,9 @@ from ecompulse.kernels.step import END_OF_TIME, Change, Clock, StateView
 SLOT_MS: Final = 10_000
 
 
-def settle(state: StateView, batch: pl.DataFrame, clock: Clock, columns: pl.Schema) -> tuple[pl.DataFrame, Change, int]:
+def reorder(
+    state: StateView, batch: pl.DataFrame, clock: Clock, columns: pl.Schema
+) -> tuple[pl.DataFrame, Change, int]:
     """Rows with event_time < watermark, and the change of what goes on waiting.
 
     Args:

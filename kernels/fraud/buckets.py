@@ -1,4 +1,4 @@
-"""Windows of history whose beginning is rounded down to a granule, so that old rows can be summed without loss."""
+"""Windows of history whose beginning is rounded down to a bucket, so that old rows can be summed without loss."""
 
 import itertools
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ Times = NDArray[np.int64]
 
 _MINUTE: Final = 60_000
 _HOUR: Final = 3_600_000
-GRANULES: Final = (1_000, _MINUTE, 5 * _MINUTE, _HOUR, 2 * _HOUR, 12 * _HOUR, 3 * DAY_MS)
+BUCKETS: Final = (1_000, _MINUTE, 5 * _MINUTE, _HOUR, 2 * _HOUR, 12 * _HOUR, 3 * DAY_MS)
 """Sizes of buckets in ms; each divides the next."""
 
 _PARTS: Final = 10  # a window is longer by a tenth at the most
@@ -27,26 +27,26 @@ class Window:
 
     Attributes:
         name: such as `7d`; part of the names of features.
-        length: ms; it begins at event_time - length, rounded down to `granule`, and ends before the row itself.
+        length: ms; it begins at event_time - length, rounded down to `bucket_ms`, and ends before the row itself.
     """
 
     name: str
     length: int
 
     @property
-    def granule(self) -> int:
+    def bucket_ms(self) -> int:
         """Ms; the largest that makes the window longer by no more than a tenth, a second at the least."""
-        return max((size for size in GRANULES if size * _PARTS <= self.length), default=GRANULES[0])
+        return max((size for size in BUCKETS if size * _PARTS <= self.length), default=BUCKETS[0])
 
     def start(self, at: Times) -> Times:
         """Where the window of a row at `at` (ms) begins."""
-        start: Times = floored(at - self.length, self.granule)
+        start: Times = floored(at - self.length, self.bucket_ms)
         return start
 
 
-def floored(at: Any, granule: int) -> Any:
-    """Times (ms) rounded down to a granule."""
-    return at // granule * granule
+def floored(at: Any, bucket_ms: int) -> Any:
+    """Times (ms) rounded down to a bucket."""
+    return at // bucket_ms * bucket_ms
 
 
 def settled(at: Times, windows: Sequence[Window], watermark: int) -> Times:
@@ -54,13 +54,13 @@ def settled(at: Times, windows: Sequence[Window], watermark: int) -> Times:
 
     For rows at or after the watermark every window of `windows` (ascending) then holds the same sums.
     """
-    bucket = np.where(at < watermark, floored(at, windows[0].granule), at)
+    bucket = np.where(at < watermark, floored(at, windows[0].bucket_ms), at)
     for window, wider in itertools.pairwise(windows):
-        edge = floored(watermark - window.length, window.granule)
-        old = np.flatnonzero(at < floored(edge, wider.granule))  # their wider bucket ends by the edge
-        bucket[old] = floored(at[old], wider.granule)
+        edge = floored(watermark - window.length, window.bucket_ms)
+        old = np.flatnonzero(at < floored(edge, wider.bucket_ms))  # their wider bucket ends by the edge
+        bucket[old] = floored(at[old], wider.bucket_ms)
     last = windows[-1]
-    bucket[bucket < floored(watermark - last.length, last.granule)] = -1
+    bucket[bucket < floored(watermark - last.length, last.bucket_ms)] = -1
     return bucket
 
 
@@ -71,6 +71,6 @@ def parse_window(text: str) -> Window:
         ValueError: for a text that is none.
     """
     length = parse_duration(text)
-    if length < GRANULES[0]:
+    if length < BUCKETS[0]:
         raise ValueError(f"{text!r} is too short: a window of history has a second or more")
     return Window(duration_text(length), length)

@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from ecompulse.kernels.fraud.line import Floats, Ints
+from ecompulse.kernels.fraud.entity_timeline import Floats, Ints
 
 _STEP: Final = 0.05
 SIZE: Final = 640

@@ -7,17 +7,17 @@ from typing import Final
 import numpy as np
 
 from ecompulse.kernels.fraud.drift import Drift
+from ecompulse.kernels.fraud.entity_timeline import Floats
 from ecompulse.kernels.fraud.examples import matrix
 from ecompulse.kernels.fraud.learning import Known, Learning
-from ecompulse.kernels.fraud.line import Floats
 from ecompulse.kernels.fraud.models.boosting import BoostedTrees
-from ecompulse.kernels.fraud.models.choice import NONE
-from ecompulse.kernels.fraud.models.interface import Lesson, Model, Unsupervised
-from ecompulse.kernels.fraud.models.tails import TailScores, norm
-from ecompulse.kernels.fraud.ranks import Ranks, in_units, total_of
+from ecompulse.kernels.fraud.models.ecod import EcodScores, norm
+from ecompulse.kernels.fraud.models.interface import Model, TrainingBatch, Unsupervised
+from ecompulse.kernels.fraud.models.registry import NONE
 from ecompulse.kernels.fraud.reservoir import HOUR, training_set
-from ecompulse.kernels.fraud.stretch import Stretch
-from ecompulse.kernels.fraud.tallies import Tally
+from ecompulse.kernels.fraud.score_histograms import ScoreHistogram
+from ecompulse.kernels.fraud.score_ranks import Ranks, in_units, total_of
+from ecompulse.kernels.fraud.scoring_runs import ScoringRun
 from ecompulse.kernels.rows import DAY_MS
 
 EVER: Final = -1
@@ -27,18 +27,19 @@ _LIMIT: Final = 15.0
 _FIRST: Final = 20.0  # frauds before trees are grown, or a shadow is judged
 _GRACE: Final = 0.01  # of average precision that a shadow may be behind
 _PATIENCE: Final = 7 * DAY_MS
-TALLIES: Final = ("active", "shadow", "rival")
+HISTOGRAMS: Final = ("active", "shadow", "rival")
 
 
 @dataclass(frozen=True)
-class Brain:
+class OnlineLearner:
     """Models of one version, and what is pending for the next ones.
 
     Attributes:
         facts: where it is: `version`, `hours` of labels learnt, `looked` (last look at a refit), `fitted` and
             `shadowed` (ms, when the trees and their shadow were grown), `examples` there were then, `fresh` ones
-            since, `frauds`, `legitimate` ones and `promoted` shadows ever; hours to which tallies have aged (`tallied`)
-            and drift of scores was looked for (`drifted`), and sum (`steps`) and number of scores since (`counted`).
+            since, `frauds`, `legitimate` ones and `promoted` shadows ever; hours to which histograms have aged
+            (`tallied`) and drift of scores was looked for (`drifted`), and sum (`steps`) and number of scores since
+            (`counted`).
         profile: tails: what is usual; the unsupervised model, unless there is a `watcher`.
         watcher: another unsupervised model.
         ranks: of the unsupervised scores.
@@ -46,41 +47,43 @@ class Brain:
         online: the online model, if there is to be one.
         trees: the active booster; None before the first.
         shadow: the one that wants to follow it.
-        tallies: of scores by model: `active`, `shadow`, and `rival` (the active since the shadow began).
+        histograms: of scores by model: `active`, `shadow`, and `rival` (the active since the shadow began).
         drift: of scores and of the share of frauds.
     """
 
     facts: Mapping[str, int]
-    profile: TailScores
+    profile: EcodScores
     watcher: Unsupervised | None
     online: Model | None
     ranks: Ranks = field(default_factory=Ranks)
-    pending: Mapping[int, Mapping[str, Lesson]] = field(default_factory=dict)
+    pending: Mapping[int, Mapping[str, TrainingBatch]] = field(default_factory=dict)
     trees: BoostedTrees | None = None
     shadow: BoostedTrees | None = None
-    tallies: Mapping[str, Tally] = field(default_factory=lambda: {name: Tally() for name in TALLIES})
+    histograms: Mapping[str, ScoreHistogram] = field(
+        default_factory=lambda: {name: ScoreHistogram() for name in HISTOGRAMS}
+    )
     drift: Mapping[str, Drift] = field(default_factory=lambda: {"score": Drift(), "frauds": Drift()})
 
     @staticmethod
-    def new(how: Learning) -> "Brain":
+    def new(how: Learning) -> "OnlineLearner":
         """Knows nothing."""
         facts = dict.fromkeys(("version", "hours", "looked", "fitted", "shadowed", "tallied", "drifted"), EVER)
         facts |= dict.fromkeys(("examples", "fresh", "frauds", "legitimate", "promoted", "steps", "counted"), 0)
         chosen, models = how.surprising, how.models
-        return Brain(facts, models.profile(chosen), models.watcher(chosen), models.learner(how.width))
+        return OnlineLearner(facts, models.profile(chosen), models.watcher(chosen), models.learner(how.width))
 
-    def at(self, version: int, how: Learning, known: Known) -> "Brain":
-        """The brain at a later version's boundary: all that was before it, less the margin, is learnt."""
+    def at(self, version: int, how: Learning, known: Known) -> "OnlineLearner":
+        """The learner at a later version's boundary: all that was before it, less the margin, is learnt."""
         if version <= self.facts["version"]:
             return self
-        brain = self._folded(version, how)
+        learner = self._folded(version, how)
         if how.supervised:
             now = version * how.every - how.margin
-            brain = brain._taught(now // HOUR, how, known)  # noqa: SLF001
-            brain = brain._looked(now // how.refit, how, known)  # noqa: SLF001
-        return brain
+            learner = learner._taught(now // HOUR, how, known)  # noqa: SLF001
+            learner = learner._looked(now // how.refit, how, known)  # noqa: SLF001
+        return learner
 
-    def _folded(self, version: int, how: Learning) -> "Brain":
+    def _folded(self, version: int, how: Learning) -> "OnlineLearner":
         """What is pending is learnt."""
         last = self.facts["version"]
         passed = 0 if last == EVER else (version - last) * how.every
@@ -90,15 +93,15 @@ class Brain:
         for interval in sorted(interval for interval in self.pending if interval < version):
             note = self.pending[interval]
             counts = note["ranks"]["counts"]
-            profile, ranks = profile.taught(note["profile"]), ranks.plus(counts)
-            watcher = watcher.taught(note["watcher"]) if watcher and "watcher" in note else watcher  # chosen since
+            profile, ranks = profile.fitted_to(note["profile"]), ranks.plus(counts)
+            watcher = watcher.fitted_to(note["watcher"]) if watcher and "watcher" in note else watcher  # chosen since
             facts["steps"] += total_of(counts)
             facts["counted"] += int(counts.sum())
         pending = {interval: note for interval, note in self.pending.items() if interval >= version}
         found = replace(self, facts=facts, profile=profile, watcher=watcher, ranks=ranks, pending=pending)
         return found._drifted(version * how.every // HOUR)  # noqa: SLF001
 
-    def _drifted(self, hour: int) -> "Brain":
+    def _drifted(self, hour: int) -> "OnlineLearner":
         """Once an hour: has the mean score moved?"""
         if hour <= self.facts["drifted"] or not self.facts["counted"]:
             return self
@@ -106,111 +109,116 @@ class Brain:
         facts = {**self.facts, "drifted": hour, "steps": 0, "counted": 0}
         return replace(self, facts=facts, drift={**self.drift, "score": self.drift["score"].plus(mean)})
 
-    def _taught(self, hour: int, how: Learning, known: Known) -> "Brain":
+    def _taught(self, hour: int, how: Learning, known: Known) -> "OnlineLearner":
         """Labels of the hours that are over: scored first, then learnt."""
         done = self.facts["hours"]
         if hour <= done:
             return self
         news = known.news(done if done != EVER else 0, hour)
-        brain = replace(self, facts={**self.facts, "hours": hour})
+        learner = replace(self, facts={**self.facts, "hours": hour})
         if news.labels is None or not news.labels.size:
-            return brain
+            return learner
         labels = news.labels
         weights = np.where(labels > 0, 1.0, 1 / how.share)
-        facts = {**brain.facts, "tallied": hour, "fresh": brain.facts["fresh"] + labels.size}
+        facts = {**learner.facts, "tallied": hour, "fresh": learner.facts["fresh"] + labels.size}
         facts["frauds"] += int(labels.sum())
         facts["legitimate"] += int((1 - labels).sum())
         drift = {**self.drift, "frauds": self.drift["frauds"].plus(float(weights[labels > 0].sum() / weights.sum()))}
-        tallies = self._tallied(news, labels, weights, self._faded(hour, how))
+        histograms = self._counted_scores(news, labels, weights, self._faded(hour, how))
         online = self.online
         if online is not None and self.trees is None:
             online = online.learn_many(news.columns, labels, _balanced(labels))
-        return replace(brain, facts=facts, tallies=tallies, drift=drift, online=online)
+        return replace(learner, facts=facts, histograms=histograms, drift=drift, online=online)
 
-    def _faded(self, hour: int, how: Learning) -> Mapping[str, Tally]:
-        """Tallies as old as they are."""
+    def _faded(self, hour: int, how: Learning) -> Mapping[str, ScoreHistogram]:
+        """The histograms, aged."""
         passed = (hour - self.facts["tallied"]) * HOUR if self.facts["tallied"] != EVER else 0
-        return {name: tally.aged(0.5 ** (passed / how.models.half_life)) for name, tally in self.tallies.items()}
+        return {
+            name: histogram.aged(0.5 ** (passed / how.models.half_life)) for name, histogram in self.histograms.items()
+        }
 
-    def _tallied(
-        self, news: Stretch, labels: Floats, weights: Floats, before: Mapping[str, Tally]
-    ) -> Mapping[str, Tally]:
+    def _counted_scores(
+        self, news: ScoringRun, labels: Floats, weights: Floats, before: Mapping[str, ScoreHistogram]
+    ) -> Mapping[str, ScoreHistogram]:
         """With the scores of what became known, by models that have not learnt it."""
-        odds, tallies = self._supervised(news), dict(before)
+        odds, histograms = self._supervised(news), dict(before)
         if odds is not None:
-            tallies["active"] = tallies["active"].plus(odds, labels, weights)
+            histograms["active"] = histograms["active"].plus(odds, labels, weights)
         if self.shadow and odds is not None:
-            tallies["rival"] = tallies["rival"].plus(odds, labels, weights)
-            tallies["shadow"] = tallies["shadow"].plus(news.margins(self.shadow), labels, weights)
-        return tallies
+            histograms["rival"] = histograms["rival"].plus(odds, labels, weights)
+            histograms["shadow"] = histograms["shadow"].plus(news.margins(self.shadow), labels, weights)
+        return histograms
 
-    def _looked(self, look: int, how: Learning, known: Known) -> "Brain":
+    def _looked(self, look: int, how: Learning, known: Known) -> "OnlineLearner":
         """Judge the shadow; grow trees anew when enough has come."""
         if look <= self.facts["looked"] or how.models.boosted == NONE:
             return self
         now = look * how.refit
         judged = self._judged(now)
-        brain = replace(judged, facts={**judged.facts, "looked": look})
-        enough = brain.facts["frauds"] >= _FIRST and brain.facts["fresh"] >= how.growth * brain.facts["examples"]
-        if brain.shadow or not enough:
-            return brain
+        learner = replace(judged, facts={**judged.facts, "looked": look})
+        enough = learner.facts["frauds"] >= _FIRST and learner.facts["fresh"] >= how.growth * learner.facts["examples"]
+        if learner.shadow or not enough:
+            return learner
         pool = how.models.reservoir
         there = known.examples((now - pool.keep) // HOUR, now // HOUR)
         news = training_set(there, pool, now)
         if news.weights.size == 0 or not 0 < news.labels.sum() < news.labels.size:
-            return brain
+            return learner
         grown = BoostedTrees(how.models.boosting)
         grown = grown.learn_many(matrix(news.rows, how.width), news.labels, news.weights)
-        facts = {**brain.facts, "examples": there.height, "fresh": 0}
-        if brain.trees is None:
-            return replace(brain, facts={**facts, "fitted": now, "promoted": 1}, trees=grown, tallies=_empty())
-        tallies = {**brain.tallies, "shadow": Tally(), "rival": Tally()}
-        return replace(brain, facts={**facts, "shadowed": now}, shadow=grown, tallies=tallies)
+        facts = {**learner.facts, "examples": there.height, "fresh": 0}
+        if learner.trees is None:
+            return replace(learner, facts={**facts, "fitted": now, "promoted": 1}, trees=grown, histograms=_empty())
+        histograms = {**learner.histograms, "shadow": ScoreHistogram(), "rival": ScoreHistogram()}
+        return replace(learner, facts={**facts, "shadowed": now}, shadow=grown, histograms=histograms)
 
-    def _judged(self, now: int) -> "Brain":
+    def _judged(self, now: int) -> "OnlineLearner":
         """The shadow becomes active once it was seen to be as good; it is dropped when it is not in time."""
         if self.shadow is None:
             return self
-        shadow, rival = self.tallies["shadow"], self.tallies["rival"]
+        shadow, rival = self.histograms["shadow"], self.histograms["rival"]
         found, active = shadow.average_precision(), rival.average_precision()
         if shadow.frauds >= _FIRST and found is not None and active is not None and found >= active - _GRACE:
             facts = {**self.facts, "fitted": self.facts["shadowed"], "promoted": self.facts["promoted"] + 1}
-            tallies = {**self.tallies, "active": shadow, "shadow": Tally(), "rival": Tally()}
-            return replace(self, facts=facts, trees=self.shadow, shadow=None, tallies=tallies)
+            histograms = {**self.histograms, "active": shadow, "shadow": ScoreHistogram(), "rival": ScoreHistogram()}
+            return replace(self, facts=facts, trees=self.shadow, shadow=None, histograms=histograms)
         late = now - self.facts["shadowed"] > _PATIENCE
         return replace(self, shadow=None) if late else self
 
-    def _supervised(self, lines: Stretch) -> Floats | None:
-        """Log-odds by what labels have taught."""
+    def _supervised(self, lines: ScoringRun) -> Floats | None:
+        """Log-odds by what labels have fitted_to."""
         if self.trees:
             return lines.margins(self.trees)
         return self.online.score_many(lines.columns) if self.online else None
 
-    def rare(self, lines: Stretch, surprises: Floats) -> Floats:
+    def rare(self, lines: ScoringRun, surprises: Floats) -> Floats:
         """Unsupervised score of each line, 0 and more; `surprises` are those of the profile."""
         return self.watcher.score_many(lines.columns) if self.watcher else norm(surprises)
 
-    def score_many(self, lines: Stretch, rare: Floats, how: Learning) -> Floats:
+    def score_many(self, lines: ScoringRun, rare: Floats, how: Learning) -> Floats:
         """Probability of fraud of each line: from how rare it is to what labels say, as labels come."""
         odds = np.log(how.prior / self.ranks.rarity(rare))
         known = min(self.facts["frauds"], self.facts["legitimate"]) if how.supervised else 0
         told = self._supervised(lines) if known else None
         if told is not None:
             # Without evidence: right but for the legitimate examples that were left out.
-            slope, shift = self.tallies["active"].calibration or (1.0, float(np.log(how.share)))
+            slope, shift = self.histograms["active"].calibration or (1.0, float(np.log(how.share)))
             trust = _MOST * known / (known + _TRUST)
             odds = trust * (slope * told + shift) + (1 - trust) * odds
         found: Floats = 1 / (1 + np.exp(-np.clip(odds, -_LIMIT, _LIMIT)))
         return found
 
-    def with_pending(self, interval: int, lines: Stretch, rare: Floats) -> "Brain":
+    def with_pending(self, interval: int, lines: ScoringRun, rare: Floats) -> "OnlineLearner":
         """With transactions, and their unsupervised scores, that a later version will have learnt."""
-        note: dict[str, Lesson] = {"profile": self.profile.note(lines.bins), "ranks": {"counts": Ranks.note(rare)}}
+        note: dict[str, TrainingBatch] = {
+            "profile": self.profile.note(lines.bins),
+            "ranks": {"counts": Ranks.note(rare)},
+        }
         if self.watcher:
-            note["watcher"] = self.watcher.lesson(lines.columns)
+            note["watcher"] = self.watcher.training_batch(lines.columns)
         before = self.pending.get(interval)
         if before:
-            joined: dict[str, Lesson] = {"profile": self.profile.joined(before["profile"], note["profile"])}
+            joined: dict[str, TrainingBatch] = {"profile": self.profile.joined(before["profile"], note["profile"])}
             joined["ranks"] = {"counts": before["ranks"]["counts"] + note["ranks"]["counts"]}
             if self.watcher:
                 joined["watcher"] = self.watcher.joined(before["watcher"], note["watcher"])
@@ -224,5 +232,5 @@ def _balanced(labels: Floats) -> Floats:
     return np.where(labels > 0, (labels.size - labels.sum()) / frauds + 1.0, 1.0)
 
 
-def _empty() -> dict[str, Tally]:
-    return {name: Tally() for name in TALLIES}
+def _empty() -> dict[str, ScoreHistogram]:
+    return {name: ScoreHistogram() for name in HISTOGRAMS}

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ecompulse.kernels.fraud.line import Flags, Ints, changes
+from ecompulse.kernels.fraud.entity_timeline import Flags, Ints, changes
 from ecompulse.kernels.hashing import fingerprint
-from ecompulse.kernels.prints import Prints
+from ecompulse.kernels.key_hashes import KeyHashes
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Labels:
 
 
 @dataclass(frozen=True)
-class Standing:
+class ResolvedLabels:
     """What labels change.
 
     Attributes:
@@ -59,7 +59,7 @@ def met(known: pl.DataFrame, rows: pl.DataFrame, told: pl.DataFrame) -> tuple[In
 
     That is its place among those known and these rows behind them; -1 where there is none.
     """
-    codes, firsts = Prints.of(
+    codes, firsts = KeyHashes.of(
         fingerprint(pl.concat([part["transaction_id"] for part in (known, rows, told)]))
     ).numbered()
     begin, end = known.height, known.height + rows.height
@@ -84,7 +84,7 @@ def fitting(known: pl.DataFrame, told: Labels) -> tuple[Labels, Ints]:
     return heard[fits], np.concatenate([lost.counts, heard[~fits].counts])
 
 
-def stand(told: Labels, label: Ints, blank: Flags, rank: Ints) -> Standing:
+def stand(told: Labels, label: Ints, blank: Flags, rank: Ints) -> ResolvedLabels:
     """Of labels those that stand: a later one overrides, unless its source ranks lower.
 
     `label`, `blank` (it has none) and `rank` are the transactions' own, by number.
@@ -94,7 +94,7 @@ def stand(told: Labels, label: Ints, blank: Flags, rank: Ints) -> Standing:
     first = changes(line.of)
     before = np.where(first, label[line.of], np.roll(line.label, 1))
     none = first & blank[line.of]
-    return Standing(line, none.astype(np.int64), line.label - np.where(none, 0, before), np.roll(first, -1))
+    return ResolvedLabels(line, none.astype(np.int64), line.label - np.where(none, 0, before), np.roll(first, -1))
 
 
 def _highest_before(line: Labels) -> Ints:

@@ -1,18 +1,18 @@
-"""Lines in the order of time, scored a stretch at a time: what all stretches share is computed for many at once."""
+"""Rows of features in the order of time, scored a run at a time: what all runs share is computed for many at once."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
-from ecompulse.kernels.fraud.line import Floats, Ints
+from ecompulse.kernels.fraud.entity_timeline import Floats, Ints
 from ecompulse.kernels.fraud.models.boosting import BoostedTrees
+from ecompulse.kernels.fraud.models.ecod import Bins, binned
 from ecompulse.kernels.fraud.models.interface import Matrix
-from ecompulse.kernels.fraud.models.tails import Bins, binned
 
 _AHEAD: Final = 16_384  # lines; trees change rarely, and a call of xgboost costs as much as a thousand lines
 
 
-class Lines:
+class FeatureRows:
     """Features of lines, and what was computed of them ahead."""
 
     def __init__(self, columns: Matrix, chosen: Ints) -> None:
@@ -37,10 +37,10 @@ class Lines:
 
 
 @dataclass(frozen=True)
-class Stretch:
+class ScoringRun:
     """Some of the lines, from `low` to before `high`."""
 
-    lines: Lines
+    lines: FeatureRows
     low: int
     high: int
     labels: Floats | None = field(default=None, compare=False)

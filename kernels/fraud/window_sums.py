@@ -6,9 +6,9 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
+from ecompulse.kernels.fraud.buckets import settled
 from ecompulse.kernels.fraud.entity import Entity
-from ecompulse.kernels.fraud.granules import settled
-from ecompulse.kernels.fraud.line import Floats, Ints, Line, changes, largest, sums
+from ecompulse.kernels.fraud.entity_timeline import EntityTimeline, Floats, Ints, changes, largest, sums
 from ecompulse.kernels.fraud.memory import Block
 
 COLUMNS: Final = ("at", "count", "amount", "log", "square", "known", "frauds", "peak")
@@ -77,7 +77,7 @@ class Past:
 def past_features(past: Past, known: Block, entity: Entity, watermark: int) -> tuple[Features, Block]:
     """Counts, means, ratios and risk of each row, by the name's end, and the buckets to keep."""
     codes, told = np.concatenate([known.codes, past.codes]), np.concatenate([known.rows, past.told])
-    line = Line.of(codes, told[:, _AT])
+    line = EntityTimeline.of(codes, told[:, _AT])
     told = np.take(told, line.order, axis=0)  # a row is a line of the cache: moved whole, summed by column
     here = line.place[known.codes.size :][: past.rows]
     mine, when = past.codes[: past.rows], past.at[: past.rows]

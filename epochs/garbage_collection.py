@@ -10,11 +10,11 @@ HISTORY: Final = 120
 """Commits that are kept at least: the progress of an epoch is small, and what the live page draws."""
 
 
-def collect(store: Store, incarnation: int, keep_epochs: int) -> int:
+def collect(store: Store, fencing_token: int, keep_epochs: int) -> int:
     """Remove what no kept epoch refers to; returns the number of files removed.
 
     Only files whose epoch is before the oldest kept commit are touched, so that nothing of a run that is on, or of
-    another driver's, can be among them; of drivers only the traces of those before `incarnation`.
+    another driver's, can be among them; of drivers only the traces of those before `fencing_token`.
     """
     last = last_commit(store)
     oldest = last - keep_epochs
@@ -30,8 +30,8 @@ def collect(store: Store, incarnation: int, keep_epochs: int) -> int:
     doomed += [name for name in store.list("runs") if int(name.split("/")[1].split("-")[0]) < oldest]
     files = [*store.list("state"), *store.list(OUTPUTS)]
     doomed += [name for name in files if name not in kept_state and _epoch_of_file(name) < oldest]
-    drivers = [*store.list("incarnations"), *store.list("current")]
-    doomed += [name for name in drivers if epoch_of(name) < incarnation]
+    drivers = [*store.list("fencing_tokens"), *store.list("current")]
+    doomed += [name for name in drivers if epoch_of(name) < fencing_token]
     store.delete(doomed)
     reach(Step.COLLECTED)
     return len(doomed)

@@ -8,18 +8,18 @@ from ecompulse.epochs.protocols import Store
 
 
 @dataclass
-class OwnStore:
+class FencedStore:
     """A checkpoint's store in which CURRENT, the run that is on, is the driver's own.
 
     A driver that was stopped and wakes beside its successor writes and reads its own CURRENT: neither's workers
     can execute the other's plan, nor name files after it.
 
     Attributes:
-        incarnation: the driver's; a pipeline is composed before it is known.
+        fencing_token: the driver's; a pipeline is composed before it is known.
     """
 
     store: Store
-    incarnation: int = 0
+    fencing_token: int = 0
 
     @property
     def root(self) -> str:
@@ -51,4 +51,4 @@ class OwnStore:
         return self.store.age(self._own(name))
 
     def _own(self, name: str) -> str:
-        return f"current/{self.incarnation:08d}.json" if name == CURRENT else name
+        return f"current/{self.fencing_token:08d}.json" if name == CURRENT else name

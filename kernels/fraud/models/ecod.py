@@ -1,4 +1,4 @@
-"""`TailScores`: how far out in the upper tail a transaction lies, feature by feature."""
+"""`EcodScores`: how far out in the upper tail a transaction lies, feature by feature."""
 
 from functools import cached_property
 from typing import Final
@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecompulse.kernels.fraud.artefact import dump_artefact, load_artefact
-from ecompulse.kernels.fraud.line import Floats, Ints
-from ecompulse.kernels.fraud.models.interface import Labels, Lesson, Matrix
+from ecompulse.kernels.fraud.entity_timeline import Floats, Ints
+from ecompulse.kernels.fraud.models.interface import Labels, Matrix, TrainingBatch
 from ecompulse.kernels.rows import DAY_MS
 
 Bins = NDArray[np.int16]
@@ -38,7 +38,7 @@ def norm(surprises: Floats) -> Floats:
     return found
 
 
-class TailScores:
+class EcodScores:
     """Unsupervised: how far out in the upper tail a transaction lies, feature by feature.
 
     Per feature a histogram in fixed bins; surprise = -ln(share of transactions at or above the value); the score is the
@@ -84,7 +84,7 @@ class TailScores:
         """0 and more."""
         return norm(self.surprises(binned(columns, self.chosen)))
 
-    def note(self, bins: Bins) -> Lesson:
+    def note(self, bins: Bins) -> TrainingBatch:
         """How many lines are in each bin or a higher one."""
         flat = (bins + np.arange(self.chosen.size) * BINS)[bins != UNKNOWN]
         counts = np.bincount(flat, minlength=self.chosen.size * BINS).reshape(-1, BINS)
@@ -93,29 +93,29 @@ class TailScores:
         above[:, UNKNOWN] = above[:, 0]
         return {"above": above}
 
-    def lesson(self, columns: Matrix) -> Lesson:
+    def training_batch(self, columns: Matrix) -> TrainingBatch:
         """How many lines are in each bin or a higher one."""
         return self.note(binned(columns, self.chosen))
 
     @staticmethod
-    def joined(first: Lesson, then: Lesson) -> Lesson:
+    def joined(first: TrainingBatch, then: TrainingBatch) -> TrainingBatch:
         """Both."""
         return {"above": first["above"] + then["above"]}
 
-    def taught(self, lesson: Lesson) -> "TailScores":
+    def fitted_to(self, training_batch: TrainingBatch) -> "EcodScores":
         """The same with these counts too."""
-        above = lesson["above"]
-        return TailScores(self.chosen, self.half_life, self.above + above, self.late + above)
+        above = training_batch["above"]
+        return EcodScores(self.chosen, self.half_life, self.above + above, self.late + above)
 
-    def aged(self, passed: int) -> "TailScores":
+    def aged(self, passed: int) -> "EcodScores":
         """The same with what was counted weighing less."""
         long, brief = (0.5 ** (passed / half) for half in (self.half_life, _BRIEF))
-        return TailScores(self.chosen, self.half_life, self.above * long, self.late * brief)
+        return EcodScores(self.chosen, self.half_life, self.above * long, self.late * brief)
 
-    def learn_many(self, columns: Matrix, labels: Labels | None = None, weights: Floats | None = None) -> "TailScores":
+    def learn_many(self, columns: Matrix, labels: Labels | None = None, weights: Floats | None = None) -> "EcodScores":
         """Count the lines."""
         del labels, weights
-        return self.taught(self.lesson(columns))
+        return self.fitted_to(self.training_batch(columns))
 
     def dump(self) -> bytes:
         """Counts."""
@@ -123,7 +123,7 @@ class TailScores:
         return dump_artefact(self.kind, {"half_life": self.half_life}, arrays)
 
     @classmethod
-    def load(cls, blob: bytes) -> "TailScores":
+    def load(cls, blob: bytes) -> "EcodScores":
         """The inverse of `dump`."""
         facts, arrays = load_artefact(cls.kind, blob)
         return cls(arrays["chosen"], int(facts["half_life"]), arrays["above"], arrays["late"])

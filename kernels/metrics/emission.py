@@ -42,7 +42,7 @@ def definitions(specs: Sequence[Spec], timezone: str) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-class Saying:
+class Emission:
     """The windows of the slices of some series; a window is known by the index of its start, in slides.
 
     A series lives, in a window, if the window holds data or comes at most `fill` windows after one that does. Over the
@@ -111,7 +111,7 @@ class Saying:
         told = spans.group_by("sid", "slice").agg(pl.col("kept").any())
         return told.filter(~pl.col("kept")).select("sid", "slice")
 
-    def say(self, marks: pl.DataFrame) -> "Said":
+    def say(self, marks: pl.DataFrame) -> "Emitted":
         """What slices with data (`sid`, `slice`, `fresh`: it has rows of this step; sorted) give to show and keep."""
         parts = [
             self._of_number(marks, ends)
@@ -126,9 +126,9 @@ class Saying:
             expires=pl.when(forever).then(-NEVER).otherwise(pl.col("expires").max()),
         )
         keep = reduce(or_, (part.keep for part in parts))
-        return Said(shown, kept.filter(pl.col("expires") > (NEVER if self._draining else self._watermark)), keep)
+        return Emitted(shown, kept.filter(pl.col("expires") > (NEVER if self._draining else self._watermark)), keep)
 
-    def _of_number(self, marks: pl.DataFrame, ends: pl.DataFrame) -> "Said":
+    def _of_number(self, marks: pl.DataFrame, ends: pl.DataFrame) -> "Emitted":
         """The same for one window of each metric; `keep` says nothing of series whose metric has no such window."""
         place = np.full(self._size, -1)
         place[ends["sid"].to_numpy()] = np.arange(ends.height)
@@ -144,7 +144,7 @@ class Saying:
         needed = pl.max_horizontal("hi", pl.min_horizontal("until", following - 1)) > pl.col("good")
         keep = np.zeros(marks.height, dtype=bool)
         keep[here] = spans.select(needed).to_series().to_numpy()
-        return Said(self._windows(spans, ends), self._heads(spans, ends), pl.Series("keep", keep))
+        return Emitted(self._windows(spans, ends), self._heads(spans, ends), pl.Series("keep", keep))
 
     @staticmethod
     def _adding(told: str, closed: str) -> pl.Expr:
@@ -204,7 +204,7 @@ class Saying:
         return heads.join(due, on="sid", how="left").select("sid", "said", "due", "expires")
 
 
-class Said(NamedTuple):
+class Emitted(NamedTuple):
     """What a step shows and keeps.
 
     Attributes:

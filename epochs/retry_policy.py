@@ -26,7 +26,7 @@ class Waiting(Protocol):
 
 
 @dataclass(frozen=True)
-class Persistence:
+class RetryPolicy:
     """How a driver tries again. A request to stop ends it after the attempt in hand."""
 
     clock: Waiting

@@ -10,18 +10,18 @@ import numpy as np
 from ecompulse.kernels.config import ConfigError, Duration, parse_config
 from ecompulse.kernels.fraud.artefact import ArtefactError, kind_of
 from ecompulse.kernels.fraud.models.boosting import BoostedTrees, Boosting
+from ecompulse.kernels.fraud.models.ecod import EcodScores
 from ecompulse.kernels.fraud.models.half_space import HalfSpaceTrees
 from ecompulse.kernels.fraud.models.interface import Model, Unsupervised
 from ecompulse.kernels.fraud.models.logistic import OnlineLogistic
 from ecompulse.kernels.fraud.models.river_logistic import RiverLogistic
 from ecompulse.kernels.fraud.models.river_trees import RiverHalfSpaceTrees
-from ecompulse.kernels.fraud.models.tails import TailScores
 from ecompulse.kernels.fraud.reservoir import Pool
 from ecompulse.kernels.rows import DAY_MS
 
 CLASSES: Final[Mapping[str, Any]] = {
     found.kind: found
-    for found in (TailScores, HalfSpaceTrees, RiverHalfSpaceTrees, OnlineLogistic, RiverLogistic, BoostedTrees)
+    for found in (EcodScores, HalfSpaceTrees, RiverHalfSpaceTrees, OnlineLogistic, RiverLogistic, BoostedTrees)
 }
 """Models by the kind that their dump names."""
 
@@ -72,9 +72,9 @@ class Models:
             if getattr(self, key).startswith(_RIVER) and find_spec("river") is None:
                 raise ConfigError(key, f"{getattr(self, key)} needs river; install ecompulse[river]")
 
-    def profile(self, chosen: tuple[int, ...]) -> TailScores:
+    def profile(self, chosen: tuple[int, ...]) -> EcodScores:
         """What reasons are taken from, and the unsupervised model unless another one is chosen."""
-        return TailScores(np.array(chosen, np.int64), self.half_life)
+        return EcodScores(np.array(chosen, np.int64), self.half_life)
 
     def watcher(self, chosen: tuple[int, ...]) -> Unsupervised | None:
         """The unsupervised model if it is not the profile."""

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecompulse.epochs.pace import FIRST_ROWS, LEAST_ROWS, MOST_ROWS, TARGET_MS, next_limit
+from ecompulse.epochs.adaptive_batch import FIRST_ROWS, LEAST_ROWS, MOST_ROWS, TARGET_MS, next_limit
 
 LIMITS = st.integers(LEAST_ROWS, MOST_ROWS)
 

@@ -42,7 +42,7 @@ def _is_bounded(specs: Sequence[Spec]) -> pl.Expr:
 
 
 @dataclass(frozen=True)
-class AdmitSeries:
+class LimitSeries:
     """Bounds the series of each metric per UTC day; the rest is folded into one whose dimensions are `__other__`.
 
     The first `limit` series of a day are admitted: by the slice in which each first has data, within a slice by
@@ -69,7 +69,7 @@ class AdmitSeries:
 
     specs: tuple[Spec, ...]
     limit: int = 10_000
-    name: str = "admit_series"
+    name: str = "limit_series"
     version: int = field(default=1, init=False)
     holds: ClassVar = 0
 

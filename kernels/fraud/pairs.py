@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 
 from ecompulse.kernels.fraud.entity import Entity, Pair
-from ecompulse.kernels.fraud.line import Flags, Floats, Ints, Line, changes, sums
+from ecompulse.kernels.fraud.entity_timeline import EntityTimeline, Flags, Floats, Ints, changes, sums
 from ecompulse.kernels.fraud.memory import Block
-from ecompulse.kernels.fraud.past import Features, Past
+from ecompulse.kernels.fraud.window_sums import Features, Past
 from ecompulse.kernels.hashing import fingerprint
 
 COLUMNS: Final = ("pair", "other", "at")
@@ -48,7 +48,7 @@ def _of_pair(past: Past, known: Block, pair: Pair, number: int, cap: int) -> tup
     rows = np.concatenate([known.rows, fresh])
     begun, ended, last = _spells(codes, rows, known.codes.size, pair.window)
 
-    line, at = Line.of(codes, rows[:, _AT]), rows[:, _AT]
+    line, at = EntityTimeline.of(codes, rows[:, _AT]), rows[:, _AT]
     size = known.codes.size
     here, low = line.place[size:], line.seek(codes[size:], at[size:] - pair.window + 1)
     starts, ends = sums(begun[line.order]), sums(ended[line.order])

@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 
 from ecompulse.kernels.fraud.entity import Entity
-from ecompulse.kernels.fraud.line import Flags, Floats, Ints, Line, latest
+from ecompulse.kernels.fraud.entity_timeline import EntityTimeline, Flags, Floats, Ints, latest
 from ecompulse.kernels.fraud.memory import NEVER, PLACES, TIMES
-from ecompulse.kernels.fraud.past import Features, Past
+from ecompulse.kernels.fraud.window_sums import Features, Past
 
 _HOUR: Final = 3_600_000
 _EARTH_KM: Final = 6_371.0
@@ -17,7 +17,7 @@ _SLACK: Final = 60_000  # ms; clocks differ, and nobody travels in no time
 
 
 @dataclass(frozen=True)
-class Faces:
+class LastSeen:
     """What is known of each entity, by code.
 
     Attributes:
@@ -31,7 +31,7 @@ class Faces:
     running: Ints
 
     @staticmethod
-    def of(known: pl.DataFrame, size: int) -> "Faces":
+    def of(known: pl.DataFrame, size: int) -> "LastSeen":
         """From memory (with `code`)."""
         codes = known["code"].to_numpy()
         times = {name: np.full(size, NEVER, np.int64) for name in TIMES}
@@ -39,7 +39,7 @@ class Faces:
         running = np.zeros(size, np.int64)
         for name, column in (*times.items(), *places.items(), ("running", running)):
             column[codes] = known[name].to_numpy()
-        return Faces(times, places, running)
+        return LastSeen(times, places, running)
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,13 @@ class _Walk:
         return ~self.row & ~self.fresh["label"]
 
 
-def face_features(past: Past, faces: Faces, entity: Entity) -> tuple[Features, Faces]:
-    """Features of each row by the name's end (hours since, km/h), and the faces after it."""
-    line = Line.of(past.codes, past.at)
-    walk = _walk(past, line, faces, entity.forget)
+def last_seen_features(past: Past, last_seen: LastSeen, entity: Entity) -> tuple[Features, LastSeen]:
+    """Features of each row by the name's end (hours since, km/h), and the last_seen after it."""
+    line = EntityTimeline.of(past.codes, past.at)
+    walk = _walk(past, line, last_seen, entity.forget)
     at, newcomer = walk.at, walk.newcomer
     start = latest(newcomer, line.begins())
-    first = np.where(start < 0, faces.times["first"][line.codes], at[start])
+    first = np.where(start < 0, last_seen.times["first"][line.codes], at[start])
     fresh = walk.fresh
     found: Features = {"since_last": _hours(at - walk.seen["last"], fresh["last"])}
     found["since_first"] = _hours(at - first, fresh["last"])
@@ -81,7 +81,7 @@ def face_features(past: Past, faces: Faces, entity: Entity) -> tuple[Features, F
     if entity.travel:
         hours = np.maximum(at - walk.seen["placed"], _SLACK) / _HOUR
         found["speed"] = np.where(fresh["placed"], _kilometres(walk.old, walk.there) / hours, np.nan)
-    running, counted = _running(walk, line, faces)
+    running, counted = _running(walk, line, last_seen)
     if entity.risk:
         found["frauds_running"] = np.where(fresh["label"], running, 0).astype(float)
     after = {"first": np.where(newcomer, at, first)}
@@ -89,10 +89,10 @@ def face_features(past: Past, faces: Faces, entity: Entity) -> tuple[Features, F
     after |= {name: np.where(mask, at, walk.seen[name]) for name, mask in marked.items()}
     where = {name: np.where(walk.place, walk.there[name], walk.old[name]) for name in PLACES}
     here = line.place[: past.rows]
-    return {name: values[here] for name, values in found.items()}, _moved(faces, line, after, where, counted)
+    return {name: values[here] for name, values in found.items()}, _moved(last_seen, line, after, where, counted)
 
 
-def _running(walk: _Walk, line: Line, faces: Faces) -> tuple[Ints, Ints]:
+def _running(walk: _Walk, line: EntityTimeline, last_seen: LastSeen) -> tuple[Ints, Ints]:
     """Frauds in a row among the labels before each place, and with it: another label, or a long silence, ends a row."""
     begins, fraud = line.begins(), walk.fraud.astype(np.int64)
     through = np.cumsum(fraud)
@@ -100,22 +100,22 @@ def _running(walk: _Walk, line: Line, faces: Faces) -> tuple[Ints, Ints]:
     own = fraud * walk.unheard  # a row that begins with this place
     turns = walk.unheard | (~walk.row & ~walk.fraud)
     turn = latest(turns, begins)
-    since = np.where(turn < 0, before[begins] - faces.running[line.codes], through[turn] - own[turn])
+    since = np.where(turn < 0, before[begins] - last_seen.running[line.codes], through[turn] - own[turn])
     running = before - since
     return running, np.where(turns, own, running + fraud)
 
 
-def _walk(past: Past, line: Line, faces: Faces, forget: int) -> _Walk:
+def _walk(past: Past, line: EntityTimeline, last_seen: LastSeen, forget: int) -> _Walk:
     at, begins, codes = past.at[line.order], line.begins(), line.codes
     row, fraud = line.order < past.rows, past.defrauded[line.order]
     there = {name: _of_rows(past, name)[line.order] for name in PLACES}
     place = row & np.logical_and.reduce([np.isfinite(values) for values in there.values()])
     marked = {"last": row, "fraud": fraud, "label": ~row, "placed": place}
     before = {name: latest(mask, begins) for name, mask in marked.items()}
-    seen = {name: np.where(where < 0, faces.times[name][codes], at[where]) for name, where in before.items()}
+    seen = {name: np.where(where < 0, last_seen.times[name][codes], at[where]) for name, where in before.items()}
     fresh = {name: (then != NEVER) & (at - then < forget) for name, then in seen.items()}
     last = before["placed"]
-    old = {name: np.where(last < 0, faces.places[name][codes], values[last]) for name, values in there.items()}
+    old = {name: np.where(last < 0, last_seen.places[name][codes], values[last]) for name, values in there.items()}
     return _Walk(at, row, fraud, place, seen, there, old, fresh)
 
 
@@ -139,8 +139,10 @@ def _kilometres(one: dict[str, Floats], two: dict[str, Floats]) -> Floats:
     return distance
 
 
-def _moved(faces: Faces, line: Line, times: dict[str, Ints], places: dict[str, Floats], running: Ints) -> Faces:
-    """The faces as the last place of each entity leaves them."""
+def _moved(
+    last_seen: LastSeen, line: EntityTimeline, times: dict[str, Ints], places: dict[str, Floats], running: Ints
+) -> LastSeen:
+    """The last_seen as the last place of each entity leaves them."""
     last = np.roll(line.firsts(), -1)
     codes = line.codes[last]
 
@@ -149,8 +151,8 @@ def _moved(faces: Faces, line: Line, times: dict[str, Ints], places: dict[str, F
         found[codes] = new[last]
         return found
 
-    return Faces(
-        {name: moved(faces.times[name], values) for name, values in times.items()},
-        {name: moved(faces.places[name], values) for name, values in places.items()},
-        moved(faces.running, running),
+    return LastSeen(
+        {name: moved(last_seen.times[name], values) for name, values in times.items()},
+        {name: moved(last_seen.places[name], values) for name, values in places.items()},
+        moved(last_seen.running, running),
     )
