@@ -150,6 +150,9 @@ def split_by_shard(frame: pl.DataFrame, kernel: Kernel, num_shards: int) -> Iter
     if frame.is_empty():
         return
     shards = shard_of(kernel.key(frame), num_shards)
+    if frame.height == 1:
+        yield shards[0], frame.select(list(kernel.inputs))
+        return
     ordered = frame.select(list(kernel.inputs)).with_columns(__shard=shards).sort("__shard", maintain_order=True)
     counts = ordered["__shard"].value_counts().sort("__shard")
     ordered, start = ordered.drop("__shard"), 0

@@ -1,6 +1,6 @@
 """Partial aggregates of this step added to the slices in state."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import numpy as np
@@ -81,13 +81,19 @@ def merge_sketches(held: pl.DataFrame, fresh: pl.DataFrame, measures: Sequence[M
         {name: dtype for name, dtype in held.schema.items() if name not in (SERIES, "metric", "expires")}
     )
     names = [*SLICE, *(name for name in schema if name not in SLICE)]
-    told = {"item", *(name for measure in measures for name in measure.slices)} & set(fresh.columns)
-    fresh = fresh.filter(pl.any_horizontal(pl.col(name).is_not_null() for name in sorted(told)))
-    if fresh.is_empty():
+    told = {name for measure in measures for name in _columns(measure) if fresh[name].null_count() < fresh.height}
+    if not told:
         return held.select(names).sort("part", "sid", "slice")
+    fresh = fresh.filter(pl.any_horizontal(pl.col(name).is_not_null() for name in sorted(told)))
+    measures = [measure for measure in measures if told & set(_columns(measure))]
     touched = fresh.select(SLICE).unique()
     still = held.join(touched, on=SLICE, how="anti").select(names)
     opened = held.join(touched, on=SLICE, how="semi")
     parts = [still, *(measure.merge(opened, fresh) for measure in measures)]
     merged = pl.concat([pl.DataFrame(schema=schema), *parts], how="diagonal")
     return merged.select(names).sort("part", "sid", "slice")
+
+
+def _columns(measure: Measure) -> Collection[str]:
+    """Columns of partial aggregates by which rows of a measure are known."""
+    return measure.slices or ("item",)
