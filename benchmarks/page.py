@@ -9,7 +9,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from benchmarks.measure import table
-from ecompulse.epochs.protocols import TableSpec
+from ecompulse.epochs.sinks import TableSpec
 from ecompulse.io.sinks.database import open_engine
 from ecompulse.io.sinks.warehouse_schema import table_of
 from ecompulse.kernels.metrics.schemas import METRIC_SCHEMA

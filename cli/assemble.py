@@ -23,15 +23,17 @@ from ecompulse.cli.topics import lasting
 from ecompulse.epochs.audit import Graph
 from ecompulse.epochs.backup import Backup, require_restored
 from ecompulse.epochs.checkpoint import OUTPUTS, Checkpoint, open_checkpoint, refuse_sinks
-from ecompulse.epochs.driver import Driver, Trigger
-from ecompulse.epochs.driver import Settings as DriverSettings
+from ecompulse.epochs.driver import Driver
+from ecompulse.epochs.driver_settings import Settings as DriverSettings
+from ecompulse.epochs.driver_settings import Trigger
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.fencing import FencedStore
 from ecompulse.epochs.health import Health, ObservedClock
 from ecompulse.epochs.plan import CURRENT, Operator, Planner
-from ecompulse.epochs.protocols import EVENTS, Owner, Source, Store
+from ecompulse.epochs.protocols import EVENTS, Source, Store
 from ecompulse.epochs.replay import ReplaySource, reads_as
 from ecompulse.epochs.scope import Workspace
+from ecompulse.epochs.sinks import Owner
 from ecompulse.epochs.steps import observe
 from ecompulse.epochs.telemetry import gauges
 from ecompulse.epochs.watermark import WatermarkPolicy

@@ -12,19 +12,12 @@ from ecompulse.cli.settings import absolute
 from ecompulse.cli.sinks import routes_of
 from ecompulse.cli.tool import ToolParser, add_key, checkpoint_store, print_facts, print_table
 from ecompulse.cli.values import web_address
-from ecompulse.epochs.checkpoint import (
-    epoch_of,
-    last_commit,
-    load_seal,
-    positions_after,
-    read_meta,
-    seal_name,
-    sealed,
-    used_sinks,
-)
+from ecompulse.epochs.checkpoint import last_commit, positions_after, read_meta, used_sinks
 from ecompulse.epochs.errors import JobError, UserError
-from ecompulse.epochs.protocols import Holder, Owner, Store
+from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.reconcile import HOLDINGS_SCHEMA, Comparison, Span, compare_all, compare_standing
+from ecompulse.epochs.seal import epoch_of, load_seal, seal_name, sealed
+from ecompulse.epochs.sinks import Holder, Owner
 from ecompulse.epochs.totals import Totals
 from ecompulse.io.files.quarantine import set_aside
 from ecompulse.io.kafka.address import SCHEME

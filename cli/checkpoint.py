@@ -11,11 +11,12 @@ from ecompulse.cli.settings import absolute
 from ecompulse.cli.tool import ToolParser, add_key, checkpoint_store, key_place, print_facts, print_table
 from ecompulse.cli.values import web_address
 from ecompulse.epochs.backup import restore
-from ecompulse.epochs.checkpoint import last_commit, load_seal, newest_fencing_token, read_meta, sealed, used_sinks
+from ecompulse.epochs.checkpoint import last_commit, newest_fencing_token, read_meta, used_sinks
 from ecompulse.epochs.checkpoint_admin import fork, reshard, verify
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.progress import iso
 from ecompulse.epochs.protocols import Store
+from ecompulse.epochs.seal import load_seal, sealed
 from ecompulse.io.encryption import encrypted
 from ecompulse.io.s3 import StoreError
 from ecompulse.io.stores import open_store

@@ -8,7 +8,8 @@ import sqlalchemy as sa
 
 from ecompulse.cli.settings import Places, absolute
 from ecompulse.epochs.errors import JobError, UserError
-from ecompulse.epochs.protocols import Store, TableSpec
+from ecompulse.epochs.protocols import Store
+from ecompulse.epochs.sinks import TableSpec
 from ecompulse.io.delta.lake import check_place
 from ecompulse.io.disk import obstacle
 from ecompulse.io.encryption import bare, encrypted

@@ -18,8 +18,8 @@ from ecompulse.cli.config import open_intake
 from ecompulse.cli.settings import read_settings
 from ecompulse.cli.sources import open_sources
 from ecompulse.epochs.fencing import FencedStore
-from ecompulse.epochs.protocols import TableSpec
 from ecompulse.epochs.scope import Workspace
+from ecompulse.epochs.sinks import TableSpec
 from ecompulse.io.stores import LocalStore
 from ecompulse.runners.engine import new_pipeline
 

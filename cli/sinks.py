@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from ecompulse.cli.places import warehouse_of
 from ecompulse.cli.settings import JobSettings, Kafka, Outputs, Settings
 from ecompulse.epochs.errors import UserError
-from ecompulse.epochs.protocols import Sink, Store
+from ecompulse.epochs.protocols import Store
+from ecompulse.epochs.sinks import Sink
 from ecompulse.io.kafka.address import SCHEME, check_topic
 from ecompulse.io.kafka.settings import load_settings
 from ecompulse.io.s3 import storage_options

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from ecompulse.cli.launch import run as run
     from ecompulse.epochs.keyed import Keyed as Keyed
-    from ecompulse.epochs.protocols import TableSpec as TableSpec
+    from ecompulse.epochs.sinks import TableSpec as TableSpec
     from ecompulse.io.alerts.targets import register_alert_target as register_alert_target
     from ecompulse.io.lookups.store import register_lookup as register_lookup
     from ecompulse.io.sinks.registry import register_sink as register_sink
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _EXPORTS: Final = {
     "run": "cli.launch",
     "Keyed": "epochs.keyed",
-    "TableSpec": "epochs.protocols",
+    "TableSpec": "epochs.sinks",
     "TotalPerWindow": "transforms.total",
     "COUNTED": "scope",
     "JobScope": "scope",

@@ -8,7 +8,8 @@ from typing import Final
 import polars as pl
 
 from ecompulse.epochs.errors import UserError
-from ecompulse.epochs.protocols import EVENTS, TableSpec
+from ecompulse.epochs.protocols import EVENTS
+from ecompulse.epochs.sinks import TableSpec
 from ecompulse.io.lookups.resources import open_resources
 from ecompulse.kernels.anomalies.readings import METRIC_MAPPING, to_points
 from ecompulse.kernels.anomalies.readings import ROLE as KPIS

@@ -12,8 +12,9 @@ import polars as pl
 
 from ecompulse.epochs.audit import Graph
 from ecompulse.epochs.keyed import Keyed
-from ecompulse.epochs.protocols import EVENTS, Reader, TableSpec
+from ecompulse.epochs.protocols import EVENTS, Reader
 from ecompulse.epochs.scope import Scope, Workspace
+from ecompulse.epochs.sinks import TableSpec
 from ecompulse.intake import DATA_QUALITY, DEAD_LETTERS, Intake
 from ecompulse.io.lookups.resources import open_resources, take_usage
 from ecompulse.kernels.anomalies.readings import ROLE as KPIS

@@ -17,7 +17,7 @@ from ecompulse.epochs.counted import FACTS, MAIN, CountedDoFn
 from ecompulse.epochs.keyed import StepShard
 from ecompulse.epochs.manifest import Manifest
 from ecompulse.epochs.plan import Operator, Plan
-from ecompulse.epochs.protocols import TableSpec
+from ecompulse.epochs.sinks import TableSpec
 
 Term = tuple[str, str]
 """Rows that a node has handed on: its name, and the tag of its output."""

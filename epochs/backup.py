@@ -9,25 +9,13 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from ecompulse.epochs.checkpoint import (
-    OUTPUTS,
-    SINKS,
-    Checkpoint,
-    Seal,
-    commit_name,
-    epoch_of,
-    last_commit,
-    load_seal,
-    newest_fencing_token,
-    read_meta,
-    seal_name,
-    state_files,
-)
+from ecompulse.epochs.checkpoint import OUTPUTS, SINKS, Checkpoint, last_commit, newest_fencing_token, read_meta
 from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserError
 from ecompulse.epochs.garbage_collection import collect
 from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.replay import FOLDER as REPLAYED
 from ecompulse.epochs.runs import digest
+from ecompulse.epochs.seal import Seal, commit_name, epoch_of, load_seal, seal_name, state_files
 from ecompulse.epochs.state import read_verified
 
 META: Final = "meta.json"

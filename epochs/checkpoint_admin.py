@@ -9,27 +9,13 @@ from typing import Any
 
 import polars as pl
 
-from ecompulse.epochs.checkpoint import (
-    FORMAT,
-    SINKS,
-    Seal,
-    commit_name,
-    epoch_of,
-    last_commit,
-    load_commit,
-    load_seal,
-    positions_after,
-    read_meta,
-    seal_name,
-    sealed,
-    state_files,
-    used_sinks,
-)
+from ecompulse.epochs.checkpoint import FORMAT, SINKS, last_commit, positions_after, read_meta, used_sinks
 from ecompulse.epochs.errors import StateDamaged, UserError
 from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.records import sign
 from ecompulse.epochs.replay import FOLDER as REPLAYED
 from ecompulse.epochs.runs import HI, LO, SHARD, Run, RunRef, digest, latest
+from ecompulse.epochs.seal import Seal, commit_name, epoch_of, load_commit, load_seal, seal_name, sealed, state_files
 from ecompulse.epochs.state import Head, read_verified
 from ecompulse.epochs.totals import Totals
 from ecompulse.kernels.hashing import shard_of_fingerprint

@@ -6,68 +6,32 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from ecompulse.epochs.adaptive_batch import FIRST_ROWS, next_limit
 from ecompulse.epochs.audit import Graph, misfits, summary
 from ecompulse.epochs.backup import Backup
 from ecompulse.epochs.bad_input import check_dead
-from ecompulse.epochs.checkpoint import Checkpoint, Seal, positions_after, sealed
+from ecompulse.epochs.checkpoint import Checkpoint, positions_after
 from ecompulse.epochs.clock_check import check_ahead, check_behind, check_written
+from ecompulse.epochs.driver_settings import SNAPSHOT_EVERY, Settings
 from ecompulse.epochs.errors import JobError, Superseded
 from ecompulse.epochs.fencing import FencedStore
 from ecompulse.epochs.latency import measure
 from ecompulse.epochs.manifest import Manifest, read_manifest
 from ecompulse.epochs.plan import CURRENT, MOST_LAG, Draft, Plan, Planner, Position
 from ecompulse.epochs.progress import Stopwatch, progress_of
-from ecompulse.epochs.protocols import Clockwork, Outbox, Owner, Sink, Source
+from ecompulse.epochs.protocols import Clockwork, Source
 from ecompulse.epochs.publish import Publisher
 from ecompulse.epochs.replay import reads_as
 from ecompulse.epochs.retry_policy import RetryPolicy
+from ecompulse.epochs.seal import Seal, sealed
+from ecompulse.epochs.sinks import Outbox, Owner, Sink
 from ecompulse.epochs.steps import Step, reach
 from ecompulse.epochs.telemetry import Describe
 from ecompulse.epochs.totals import Totals
 
-SNAPSHOT_EVERY: Final = 20  # epochs between complete snapshots of source positions
-
-
 Kept = TypeVar("Kept")
-
-
-@dataclass(frozen=True)
-class Trigger:
-    """When the next epoch starts.
-
-    Attributes:
-        interval: seconds between starts of epochs; None: one after the other until the input ends.
-        once: one epoch of rows only.
-    """
-
-    interval: float | None = None
-    once: bool = False
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a driver runs.
-
-    Attributes:
-        max_rows: rows of an epoch at the most; None: adapted to what ten seconds take.
-        keep_epochs: epochs whose seals and state are kept, to go back to.
-        run_attempts: how often an epoch is planned and run before the job stops.
-        publish_attempts: how often a sink, or the backup, is offered a sealed epoch before the job stops.
-        max_dead_ratio: dead letters per row of a source from which an epoch is not sealed.
-        accept_clock: whether a clock is believed that contradicts the last epoch, or the times of files.
-    """
-
-    trigger: Trigger = field(default_factory=Trigger)
-    max_rows: int | None = None
-    num_shards: int = 4
-    keep_epochs: int = 10
-    run_attempts: int = 3
-    publish_attempts: int = 10
-    max_dead_ratio: float = 1.0
-    accept_clock: bool = False
 
 
 @dataclass

@@ -2,8 +2,9 @@
 
 from typing import Final
 
-from ecompulse.epochs.checkpoint import OUTPUTS, epoch_of, last_commit, load_seal, state_files
+from ecompulse.epochs.checkpoint import OUTPUTS, last_commit
 from ecompulse.epochs.protocols import Store
+from ecompulse.epochs.seal import epoch_of, load_seal, state_files
 from ecompulse.epochs.steps import Step, reach
 
 HISTORY: Final = 120

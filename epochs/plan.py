@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
-from ecompulse.epochs.checkpoint import Seal
 from ecompulse.epochs.protocols import EVENTS, REPLAY, UNREADABLE, WAITING, Backlog, Source, Split
+from ecompulse.epochs.seal import Seal
 from ecompulse.epochs.totals import Totals
 from ecompulse.epochs.watermark import Seen, WatermarkPolicy, shares
 from ecompulse.kernels.step import END_OF_TIME, Clock, Kernel

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from ecompulse.epochs.checkpoint import Seal
-from ecompulse.epochs.protocols import REPLAY, WAITING, Owner, Sink, Source
+from ecompulse.epochs.protocols import REPLAY, WAITING, Source
+from ecompulse.epochs.seal import Seal
+from ecompulse.epochs.sinks import Owner, Sink
 from ecompulse.epochs.telemetry import Describe
 
 _NOTHING: Final[Mapping[str, Mapping[str, Any]]] = {"counters": {}, "gauges": {}}

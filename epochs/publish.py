@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from ecompulse.epochs.backup import Backup
-from ecompulse.epochs.checkpoint import Checkpoint, Seal, remember_sinks
+from ecompulse.epochs.checkpoint import Checkpoint, remember_sinks
 from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, Unusable, UserError
 from ecompulse.epochs.garbage_collection import collect
 from ecompulse.epochs.progress import Stopwatch
-from ecompulse.epochs.protocols import DataFile, EpochSink, Outbox, Owner, Sink, TableSpec
 from ecompulse.epochs.retry_policy import RetryPolicy, one_line
+from ecompulse.epochs.seal import Seal
+from ecompulse.epochs.sinks import DataFile, EpochSink, Outbox, Owner, Sink, TableSpec
 from ecompulse.epochs.steps import Step, reach
 
 

@@ -1,6 +1,5 @@
 """`Scope`: an epoch's pipeline as a job composes it. The pipeline is built once and run for every epoch."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,18 +12,18 @@ from ecompulse.epochs.audit import Graph, Nodes, Term, terms_of, writer_of
 from ecompulse.epochs.checkpoint import Checkpoint
 from ecompulse.epochs.clocked import MapUnderClock
 from ecompulse.epochs.coders import FrameCoder  # noqa: F401  # registers the coder of frames
-from ecompulse.epochs.counted import FACT, FACTS, CountedDoFn, CountedParDo, counted_frames, fact
+from ecompulse.epochs.counted import FACT, FACTS, CountedParDo, counted_frames
 from ecompulse.epochs.delays import resolve_delays
 from ecompulse.epochs.fencing import FencedStore
-from ecompulse.epochs.keyed import HEAD, SHARDED, Binding, run_in_epochs
-from ecompulse.epochs.latency import measured
+from ecompulse.epochs.keyed import SHARDED, Binding, run_in_epochs
 from ecompulse.epochs.manifest import WriteManifest
-from ecompulse.epochs.plan import CURRENT, Operator, Plan
-from ecompulse.epochs.protocols import EVENTS, Reader, Store, TableSpec
-from ecompulse.epochs.reading import Decode, ReadRows, grouped
+from ecompulse.epochs.plan import Operator
+from ecompulse.epochs.planned import MakeFrame, MakeMeasured, ReadPlan, Tell
+from ecompulse.epochs.protocols import EVENTS, Reader, Store
+from ecompulse.epochs.reading import Decode, ReadRows
+from ecompulse.epochs.sinks import TableSpec
 from ecompulse.epochs.tables import WriteTable
-from ecompulse.epochs.telemetry import telemetry
-from ecompulse.kernels.step import Clock, Kernel
+from ecompulse.kernels.step import Kernel
 
 
 @dataclass
@@ -183,81 +182,3 @@ def _terms(accounts: Iterable[tuple[Any, tuple[str, ...]]]) -> list[Term]:
             raise ValueError(f"{frames.producer.full_label}: counts no rows; use map_frames or another CountedDoFn")
         found += [(node, tag) for node, own in made for tag in tags or (own,)]
     return found
-
-
-class ReadPlan(CountedDoFn):
-    """The plan of the run that is on: ranges by role, state heads by operator; no rows."""
-
-    audited = False
-
-    def __init__(self, store: Store) -> None:
-        """Settings only."""
-        self._store = store
-
-    def process(self, element: bytes) -> Iterable[Any]:
-        """Tagged outputs; see `emit_plan`."""
-        del element
-        current = json.loads(self._store.get(CURRENT))
-        plan = Plan.load(self._store.get(f"{current['folder']}/plan.json"))
-        yield from emit_plan(plan)
-
-
-def emit_plan(plan: Plan) -> Iterable[Any]:
-    """Ranges under `splits.<role>`, small ones together with the clock, and each shard's head under `heads.<operator>`.
-
-    Once each: the `clock`, what was `measured` of the last epoch, and the `facts` that are known.
-    """
-    clock = plan.clock.__dict__
-    for role, group in grouped(plan.splits, plan.roles):
-        splits = [[index, plan.splits[index].__dict__] for index in group]
-        yield beam.pvalue.TaggedOutput(f"splits.{role}", json.dumps([splits, clock]).encode())
-    for operator, shards in plan.state.items():
-        for shard, head in shards.items():
-            lagging = {**clock, "watermark": plan.watermarks[operator]}
-            found = {"clock": lagging, "attempt": plan.attempt, "head": head}
-            yield beam.pvalue.TaggedOutput(f"heads.{operator}", (int(shard), HEAD + json.dumps(found).encode()))
-    yield beam.pvalue.TaggedOutput("clock", json.dumps(clock).encode())
-    if plan.measured:
-        yield beam.pvalue.TaggedOutput("measured", json.dumps(plan.measured).encode())
-    yield beam.pvalue.TaggedOutput(FACTS, fact({"folder": plan.folder}))
-
-
-class MakeFrame(CountedDoFn):
-    """The epoch's clock to a frame."""
-
-    audited = False
-
-    def __init__(self, function: Callable[..., pl.DataFrame], arguments: tuple[Any, ...]) -> None:
-        """Settings only."""
-        self._function = function
-        self._arguments = arguments
-
-    def process(self, element: bytes) -> Iterable[pl.DataFrame]:
-        """Nothing for an empty frame."""
-        made = self._function(Clock(**json.loads(element)), *self._arguments)
-        if not made.is_empty():
-            yield self.counted(made)
-
-
-class MakeMeasured(CountedDoFn):
-    """What the driver measured to a frame."""
-
-    audited = False
-
-    def process(self, element: bytes) -> Iterable[pl.DataFrame]:
-        """One frame."""
-        yield self.counted(measured(json.loads(element)))
-
-
-class Tell(CountedDoFn):
-    """Frames of names and values to facts."""
-
-    def __init__(self, part: str) -> None:
-        """`part`: of the job; see `telemetry`."""
-        self._part = part
-
-    def process(self, element: pl.DataFrame) -> Iterable[Any]:
-        """One fact a frame."""
-        self.came(element.height)
-        gauges = {name: (0, value) for name, value in element.iter_rows()}
-        yield beam.pvalue.TaggedOutput(FACTS, fact(telemetry(self._part, {}, gauges)))

@@ -4,7 +4,7 @@ from typing import Final
 
 import polars as pl
 
-from ecompulse.epochs.protocols import TableSpec
+from ecompulse.epochs.sinks import TableSpec
 
 DATE: Final = "event_date"
 """Partition column of every table: the UTC date of its time column."""

@@ -12,8 +12,8 @@ import polars as pl
 
 from ecompulse.epochs.counted import FACTS, CountedDoFn, fact
 from ecompulse.epochs.plan import CURRENT
-from ecompulse.epochs.protocols import DataFile, TableSpec
 from ecompulse.epochs.runs import digest
+from ecompulse.epochs.sinks import DataFile, TableSpec
 from ecompulse.epochs.steps import Step, reach
 from ecompulse.epochs.stored import DATE, of_instance, stored
 

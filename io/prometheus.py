@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
-from ecompulse.epochs.checkpoint import Seal
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.health import Health
 from ecompulse.epochs.protocols import Store
+from ecompulse.epochs.seal import Seal
 from ecompulse.io.lookups.usage import STATES
 
 if TYPE_CHECKING:

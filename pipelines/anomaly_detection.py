@@ -15,7 +15,7 @@ from ecompulse.cli.launch import main as launch
 from ecompulse.cli.settings import Settings
 from ecompulse.cli.values import count, duration
 from ecompulse.epochs.errors import UserError
-from ecompulse.epochs.protocols import TableSpec
+from ecompulse.epochs.sinks import TableSpec
 from ecompulse.intake import Intake
 from ecompulse.kernels.bots import Bots
 from ecompulse.kernels.config import ConfigError

@@ -14,7 +14,8 @@ from ecompulse.cli.launch import main as launch
 from ecompulse.cli.settings import JOINS, DedupSettings, Settings
 from ecompulse.cli.values import duration
 from ecompulse.epochs.errors import UserError
-from ecompulse.epochs.protocols import EVENTS, TableSpec
+from ecompulse.epochs.protocols import EVENTS
+from ecompulse.epochs.sinks import TableSpec
 from ecompulse.intake import PERSON, Intake
 from ecompulse.io.terminal import say
 from ecompulse.kernels.enrich.joins import STAGED, Joins, unmatched

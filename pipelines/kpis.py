@@ -10,7 +10,7 @@ import ecompulse as eco
 from ecompulse.cli.flags import flag
 from ecompulse.cli.values import lasting, names, positive
 from ecompulse.epochs.errors import UserError
-from ecompulse.epochs.protocols import TableSpec
+from ecompulse.epochs.sinks import TableSpec
 from ecompulse.kernels.anomalies.kernel import DetectAnomalies
 from ecompulse.kernels.anomalies.matching import POINT_SCHEMA, WATCHED, read_points
 from ecompulse.kernels.anomalies.readings import ROLE

@@ -15,7 +15,7 @@ from ecompulse.cli.launch import main as launch
 from ecompulse.cli.settings import TIME, JobSettings, Settings, VisitorSettings
 from ecompulse.cli.values import count, duration, whole
 from ecompulse.epochs.errors import UserError
-from ecompulse.epochs.protocols import TableSpec
+from ecompulse.epochs.sinks import TableSpec
 from ecompulse.intake import Intake
 from ecompulse.kernels.alerts.kernel import RaiseAlerts
 from ecompulse.kernels.alerts.matching import read_metrics, tick

@@ -14,7 +14,7 @@ from ecompulse.cli.launch import main as launch
 from ecompulse.cli.settings import Settings, VisitorSettings
 from ecompulse.cli.values import duration
 from ecompulse.epochs.errors import UserError
-from ecompulse.epochs.protocols import TableSpec
+from ecompulse.epochs.sinks import TableSpec
 from ecompulse.intake import Intake
 from ecompulse.kernels.abandonment import WatchCarts
 from ecompulse.kernels.bots import Bots

@@ -7,7 +7,7 @@ import apache_beam as beam
 import polars as pl
 
 from ecompulse.epochs.keyed import Keyed, require_bounded
-from ecompulse.epochs.protocols import TableSpec
+from ecompulse.epochs.sinks import TableSpec
 from ecompulse.kernels.event import TIME
 from ecompulse.kernels.window_totals import TotalRows
 from ecompulse.transforms.frames import map_frames

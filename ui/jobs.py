@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from ecompulse.epochs.checkpoint import Seal, epoch_of, load_commit, load_seal, newest_fencing_token, read_meta
+from ecompulse.epochs.checkpoint import newest_fencing_token, read_meta
 from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.epochs.protocols import Store
+from ecompulse.epochs.seal import epoch_of, load_commit, load_seal
+from ecompulse.ui.operators import Lag, Operator, _operators
 from ecompulse.ui.words import moment as shown_moment
 from ecompulse.ui.words import size
 
@@ -16,30 +18,6 @@ EPOCHS: Final = 120
 
 SILENT_MS: Final = 60_000
 """A checkpoint in a bucket has no lock: its job counts as running if it has committed within so long."""
-
-
-@dataclass(frozen=True)
-class Lag:
-    """Offsets of a partition that are there and were not read."""
-
-    source: str
-    partition: str
-    lag: int
-
-
-@dataclass(frozen=True)
-class Operator:
-    """Keyed state of an operator, from its heads in the last seal.
-
-    Attributes:
-        skew: rows of the fullest shard over those of the mean one; None without rows.
-    """
-
-    name: str
-    rows: int
-    bytes: int
-    shards: int
-    skew: float | None
 
 
 @dataclass(frozen=True)
@@ -257,17 +235,3 @@ def _state(epochs: Sequence[Mapping[str, Any]], held: bool | None, now: int) -> 
         return "never ran"
     last = moment(epochs[-1]["timestamp"]) or 0
     return "running" if held is None and now - last < SILENT_MS else "stopped"
-
-
-def _operators(seal: Seal) -> list[Operator]:
-    found = []
-    for name, shards in sorted(seal.state.items()):
-        sizes = [
-            [(run["rows"], run["bytes"]) for runs in head["tables"].values() for run in runs]
-            for head in shards.values()
-            if head
-        ]
-        rows = [sum(rows for rows, _ in runs) for runs in sizes]
-        skew = max(rows) * len(rows) / sum(rows) if sum(rows) else None
-        found.append(Operator(name, sum(rows), sum(size for runs in sizes for _, size in runs), len(shards), skew))
-    return found

@@ -16,7 +16,8 @@ from typing import Any, Final
 
 import polars as pl
 
-from ecompulse.epochs.protocols import DataFile, Owner, Store, TableSpec
+from ecompulse.epochs.protocols import Store
+from ecompulse.epochs.sinks import DataFile, Owner, TableSpec
 from ecompulse.epochs.state import read_verified
 from ecompulse.epochs.steps import Step, reach
 from ecompulse.io.alerts.alert import TABLES, Alert, alerts_of

@@ -4,7 +4,7 @@ from typing import Final
 
 from deltalake import DeltaTable, Transaction
 
-from ecompulse.epochs.protocols import Owner
+from ecompulse.epochs.sinks import Owner
 
 _APPLICATION: Final = "owner"
 _DIGITS: Final = 12

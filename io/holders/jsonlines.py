@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import polars as pl
 
-from ecompulse.epochs.protocols import Owner
 from ecompulse.epochs.reconcile import HOLDINGS_SCHEMA
+from ecompulse.epochs.sinks import Owner
 from ecompulse.io.holders.lake import owned
 from ecompulse.io.tabular import read_table
 

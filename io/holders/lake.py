@@ -6,8 +6,8 @@ from typing import ClassVar, Final
 import polars as pl
 
 from ecompulse.epochs.errors import JobError
-from ecompulse.epochs.protocols import Owner
 from ecompulse.epochs.reconcile import HOLDINGS_SCHEMA
+from ecompulse.epochs.sinks import Owner
 from ecompulse.io.delta.lake import Lake
 from ecompulse.io.delta.ownership import other_owner
 

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import polars as pl
 
-from ecompulse.epochs.protocols import Owner, Split
+from ecompulse.epochs.protocols import Split
 from ecompulse.epochs.reconcile import HOLDINGS_SCHEMA
+from ecompulse.epochs.sinks import Owner
 from ecompulse.io.holders.lake import owned
 from ecompulse.io.kafka.address import parse_address
 from ecompulse.io.kafka.reader import KafkaReader

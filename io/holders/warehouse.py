@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from ecompulse.epochs.errors import JobError
-from ecompulse.epochs.protocols import Owner
 from ecompulse.epochs.reconcile import HOLDINGS_SCHEMA
+from ecompulse.epochs.sinks import Owner
 from ecompulse.io.holders.lake import owned, replaced
 from ecompulse.io.sinks.database import bounded, is_there, open_engine, reason, shown_name
 from ecompulse.io.sinks.warehouse_schema import LEDGER_TABLE

@@ -13,7 +13,7 @@ from typing import Any, Final
 from kafka import KafkaConsumer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
-from ecompulse.epochs.protocols import Owner
+from ecompulse.epochs.sinks import Owner
 from ecompulse.io.kafka.cluster import CONNECT_MS, Cluster
 from ecompulse.io.kafka.python_client import PythonClient
 from ecompulse.io.kafka.settings import ClientSettings

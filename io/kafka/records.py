@@ -6,7 +6,7 @@ from typing import Final
 
 import polars as pl
 
-from ecompulse.epochs.protocols import TableSpec
+from ecompulse.epochs.sinks import TableSpec
 from ecompulse.io.sinks.lines import json_lines
 from ecompulse.kernels.hashing import shard_of
 

@@ -7,7 +7,7 @@ offset, commit. After any error all writers are dropped, and the next attempt be
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from ecompulse.epochs.errors import JobError, UserError
-from ecompulse.epochs.protocols import NOBODY, DataFile, Owner, Store, TableSpec
+from ecompulse.epochs.protocols import Store
+from ecompulse.epochs.sinks import NOBODY, DataFile, Owner, TableSpec
 from ecompulse.epochs.state import read_verified
 from ecompulse.epochs.steps import Step, reach
 from ecompulse.io.kafka.address import parse_address
-from ecompulse.io.kafka.reader import CONFLUENT, PYTHON
+from ecompulse.io.kafka.reader import PYTHON
 from ecompulse.io.kafka.records import Naming, Records, divide
 from ecompulse.io.kafka.settings import ClientSettings
+from ecompulse.io.kafka.units import OFFSETS, SCAN, open_writer, units_of
 from ecompulse.io.sinks.registry import SinkContext
 
 if TYPE_CHECKING:
@@ -31,8 +33,6 @@ if TYPE_CHECKING:
     from ecompulse.io.kafka.ledger import Entry, Ledger
     from ecompulse.io.kafka.writer import Writer
 
-OFFSETS: Final = "offsets"
-SCAN: Final = "scan"
 DEADLINE: Final = 120.0
 """Seconds that all writers together may take for an epoch: a broker that hangs must not hang the job."""
 
@@ -255,20 +255,3 @@ class KafkaSink:
         if self._ledger is None:
             raise ValueError("open() comes first")
         return self._ledger
-
-
-def open_writer(kind: str, ledger: "Ledger", unit: int) -> "Writer | ConfluentWriter":
-    """A writer by one of the clients."""
-    if kind == CONFLUENT:
-        from ecompulse.io.kafka.confluent_writer import ConfluentWriter  # noqa: PLC0415  # an extra
-
-        return ConfluentWriter(ledger, unit)
-    from ecompulse.io.kafka.writer import Writer  # noqa: PLC0415  # an extra
-
-    return Writer(ledger, unit)
-
-
-def units_of(done: Mapping[int, "Entry"], epoch: int, wanted: int) -> int:
-    """How many writers share an epoch: as many as began to write it, when only some of them got through."""
-    through = [entry.units for entry in done.values() if entry.epoch >= epoch]
-    return through[0] if through else wanted

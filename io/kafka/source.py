@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ecompulse.epochs.errors import StateDamaged, UserError
 from ecompulse.epochs.protocols import EVENTS, Backlog, Split
-from ecompulse.epochs.watermark import shares
 from ecompulse.io.kafka.address import Address, parse_address
+from ecompulse.io.kafka.positions import FAIL, Known, Part, allocate, describe_loss, name_of
 from ecompulse.io.kafka.reader import KafkaReader, default_client, open_client, source_name
 from ecompulse.io.kafka.settings import ClientSettings
 from ecompulse.io.kafka.start import LATEST, Start
@@ -18,35 +18,8 @@ from ecompulse.io.terminal import say
 if TYPE_CHECKING:
     from ecompulse.io.kafka.cluster import Cluster, Offsets
 
-FAIL: Final = "fail"
-CONTINUE: Final = "continue"
 HANGS_AFTER: Final = 60.0
 """Seconds after which an open transaction is spoken of: as long as one of a producer that has died may stay."""
-
-Part = tuple[str, int]
-"""Topic and Kafka's number of a partition."""
-
-
-@dataclass(frozen=True)
-class Known:
-    """What is remembered of a partition, in the checkpoint.
-
-    Attributes:
-        number: of the source partition, given once in the order in which partitions were first seen.
-        at: offset of the next record to read.
-        topic_id: of the topic that the offset belongs to; empty where the broker has no ids.
-        again: how often the topic was made anew and read on: its offsets say nothing without that.
-    """
-
-    number: int
-    at: int
-    topic_id: str
-    again: int = 0
-
-    def dump(self) -> dict[str, Any]:
-        """As JSON."""
-        found = {"number": self.number, "at": self.at, "topic_id": self.topic_id}
-        return {**found, "again": self.again} if self.again else found
 
 
 @dataclass(frozen=True)
@@ -263,34 +236,3 @@ class KafkaSource:
                 at = times.get(part) if times.get(part) is not None else offsets[part].stable  # type: ignore[assignment]
             self._started[part] = at
         return self._started
-
-
-def name_of(part: Part) -> str:
-    """`topic/partition`."""
-    return f"{part[0]}/{part[1]}"
-
-
-def describe_loss(part: Part, mark: Known, topic_id: str, offsets: "Offsets") -> str | None:
-    """Which offsets can no longer be read, in words; None when none is lost."""
-    name = name_of(part)
-    if mark.topic_id and topic_id and mark.topic_id != topic_id:
-        return f"{name}: the topic was made anew; what the old one held at and after offset {mark.at} is lost"
-    if mark.at < offsets.first:
-        return f"{name}: offsets {mark.at} to {offsets.first - 1} were deleted before they were read"
-    if mark.at > offsets.stable:
-        return f"{name}: the log was cut: it ends at offset {offsets.stable}, we had come to {mark.at}"
-    return None
-
-
-def allocate(waiting: Mapping[int, int], tops: Mapping[int, int], budget: int) -> dict[int, int]:
-    """Divide an epoch's rows among partitions by `shares`; what one cannot use, others get."""
-    taken = dict.fromkeys(waiting, 0)
-    while budget > 0:
-        hungry = {number: tops.get(number) for number, rows in waiting.items() if taken[number] < rows}
-        if not hungry:
-            break
-        for number, part in shares(hungry, budget).items():
-            rows = min(part, waiting[number] - taken[number], budget)
-            taken[number] += rows
-            budget -= rows
-    return taken

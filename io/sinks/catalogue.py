@@ -7,7 +7,7 @@ from typing import Any, Final
 import polars as pl
 import yaml
 
-from ecompulse.epochs.protocols import TableSpec
+from ecompulse.epochs.sinks import TableSpec
 from ecompulse.epochs.stored import DATE, stored_schema
 from ecompulse.io.sinks.warehouse_schema import FINAL, KEY, LATEST
 from ecompulse.kernels.dictionary.column import Column

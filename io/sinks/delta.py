@@ -16,7 +16,8 @@ from deltalake.transaction import AddAction
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from ecompulse.epochs.errors import JobError, Unusable, UserError
-from ecompulse.epochs.protocols import NOBODY, DataFile, Owner, Store, TableSpec
+from ecompulse.epochs.protocols import Store
+from ecompulse.epochs.sinks import NOBODY, DataFile, Owner, TableSpec
 from ecompulse.epochs.state import read_verified
 from ecompulse.epochs.steps import Step, reach
 from ecompulse.epochs.stored import DATE, stored_schema

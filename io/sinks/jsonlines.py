@@ -10,7 +10,8 @@ from typing import Any
 import polars as pl
 
 from ecompulse.epochs.errors import Unusable, UserError
-from ecompulse.epochs.protocols import DataFile, Owner, Store, TableSpec
+from ecompulse.epochs.protocols import Store
+from ecompulse.epochs.sinks import DataFile, Owner, TableSpec
 from ecompulse.epochs.state import read_verified
 from ecompulse.epochs.steps import Step, reach
 from ecompulse.io.disk import fault, obstacle

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol, runtime_checkable
 
 from ecompulse.epochs.errors import UserError
-from ecompulse.epochs.protocols import Sink, Store
+from ecompulse.epochs.protocols import Store
+from ecompulse.epochs.sinks import Sink
 from ecompulse.io.kafka.settings import ClientSettings
 from ecompulse.io.schemes import Schemes, UnknownSchemeError
 

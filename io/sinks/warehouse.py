@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from ecompulse.epochs.errors import JobError, Unusable, UserError
-from ecompulse.epochs.protocols import NOBODY, DataFile, Owner, Store, TableSpec
+from ecompulse.epochs.protocols import Store
+from ecompulse.epochs.sinks import NOBODY, DataFile, Owner, TableSpec
 from ecompulse.epochs.state import read_verified
 from ecompulse.epochs.steps import Step, reach
 from ecompulse.epochs.stored import stored_schema

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.schema import SetColumnComment
 
 from ecompulse.epochs.errors import JobError
-from ecompulse.epochs.protocols import TableSpec
+from ecompulse.epochs.sinks import TableSpec
 from ecompulse.epochs.stored import stored_schema
 from ecompulse.io.sinks.database import POSTGRESQL
 from ecompulse.kernels.dictionary.registry import about, comment_of

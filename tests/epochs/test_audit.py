@@ -18,8 +18,9 @@ from ecompulse.epochs.fencing import FencedStore
 from ecompulse.epochs.keyed import Keyed
 from ecompulse.epochs.manifest import Manifest
 from ecompulse.epochs.plan import Plan
-from ecompulse.epochs.protocols import EVENTS, TableSpec
+from ecompulse.epochs.protocols import EVENTS
 from ecompulse.epochs.scope import Scope, Workspace
+from ecompulse.epochs.sinks import TableSpec
 from ecompulse.io.files import FileSource
 from ecompulse.io.stores import LocalStore
 from support.faulty_engine import FAULTS, faulty

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from ecompulse.epochs.checkpoint import Seal, open_checkpoint
+from ecompulse.epochs.checkpoint import open_checkpoint
 from ecompulse.epochs.errors import Superseded
+from ecompulse.epochs.seal import Seal
 from ecompulse.io.stores import LocalStore
 
 SEAL = Seal(

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from ecompulse.epochs.driver import Driver, Settings, Trigger
+from ecompulse.epochs.driver import Driver
+from ecompulse.epochs.driver_settings import Settings, Trigger
 from ecompulse.epochs.errors import JobError
 from ecompulse.epochs.health import Health, ObservedClock
 from ecompulse.epochs.steps import Step, observe

@@ -15,7 +15,8 @@ import polars as pl
 
 import ecompulse as eco
 from ecompulse.epochs.errors import UserError
-from ecompulse.epochs.protocols import Backlog, DataFile, Owner, Split, Store, TableSpec
+from ecompulse.epochs.protocols import Backlog, Split, Store
+from ecompulse.epochs.sinks import DataFile, Owner, TableSpec
 from ecompulse.epochs.state import read_verified
 from ecompulse.io.sinks.registry import SinkContext
 from ecompulse.io.sources import SourceContext

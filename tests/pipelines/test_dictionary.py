@@ -12,7 +12,7 @@ from deltalake import DeltaTable
 
 from ecompulse.cli import dictionary
 from ecompulse.cli.shipped import shared_of, shipped_tables
-from ecompulse.epochs.protocols import Owner
+from ecompulse.epochs.sinks import Owner
 from ecompulse.io.sinks.catalogue import columns_of, dbt_sources, duckdb_views, entries_of, latest_sql
 from ecompulse.io.sinks.delta import DeltaSink
 from ecompulse.io.sinks.warehouse_schema import ensure, table_of

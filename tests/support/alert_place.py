@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ecompulse.epochs.protocols import DataFile, Owner, TableSpec
 from ecompulse.epochs.runs import digest
+from ecompulse.epochs.sinks import DataFile, Owner, TableSpec
 from ecompulse.epochs.steps import Step, observe
 from ecompulse.io.alerts.alert import Alert
 from ecompulse.io.alerts.outbox import Outbox

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from ecompulse.epochs.protocols import DataFile, Owner, TableSpec
+from ecompulse.epochs.sinks import DataFile, Owner, TableSpec
 from ecompulse.io.kafka.records import Naming
 from ecompulse.io.kafka.sink import KafkaSink
 from ecompulse.io.stores import LocalStore

@@ -13,12 +13,14 @@ from deltalake import DeltaTable
 from ecompulse.epochs.audit import Graph
 from ecompulse.epochs.backup import Backup
 from ecompulse.epochs.checkpoint import Checkpoint, open_checkpoint
-from ecompulse.epochs.driver import Driver, Settings, Trigger
+from ecompulse.epochs.driver import Driver
+from ecompulse.epochs.driver_settings import Settings, Trigger
 from ecompulse.epochs.errors import Superseded
 from ecompulse.epochs.fencing import FencedStore
 from ecompulse.epochs.plan import Planner
-from ecompulse.epochs.protocols import Owner, Store
+from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.scope import Scope, Workspace
+from ecompulse.epochs.sinks import Owner
 from ecompulse.epochs.steps import Step, observe
 from ecompulse.epochs.watermark import WatermarkPolicy
 from ecompulse.io.files import FileSource

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from ecompulse.epochs.keyed import Keyed
-from ecompulse.epochs.protocols import EVENTS, TableSpec
+from ecompulse.epochs.protocols import EVENTS
 from ecompulse.epochs.scope import Scope
+from ecompulse.epochs.sinks import TableSpec
 from ecompulse.kernels.event import TIME
 from ecompulse.kernels.hashing import row_id
 from ecompulse.kernels.step import Change, Clock, Kernel, StateView, Step, Table

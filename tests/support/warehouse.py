@@ -8,8 +8,8 @@ from typing import Any
 import polars as pl
 import sqlalchemy as sa
 
-from ecompulse.epochs.protocols import DataFile, Owner, TableSpec
 from ecompulse.epochs.runs import digest
+from ecompulse.epochs.sinks import DataFile, Owner, TableSpec
 from ecompulse.io.sinks.warehouse import WarehouseSink
 from ecompulse.io.stores import LocalStore
 

@@ -96,8 +96,8 @@ def merge_sets(sets: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
         The same columns, sorted by `keys`, each key once.
     """
     if sets["registers"].null_count() == sets.height and (sets["hashes"].list.len().sum() or 0) <= EXACT_LIMIT:
-        members = pl.col("hashes").explode().drop_nulls().unique().sort()
-        small = sets.group_by(keys).agg(members).sort(keys)  # no set can be large
+        every = pl.col("hashes").explode().drop_nulls().unique().sort()
+        small = sets.group_by(keys).agg(every).sort(keys)  # no set can be large
         nothing = pl.lit(None, pl.List(pl.UInt8)).alias("registers")
         return small.select(*keys, pl.when(pl.col("hashes").list.len() > 0).then("hashes"), nothing)
     numbered = sets.select(*keys, "hashes", "registers").sort(keys)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from ecompulse.epochs.protocols import TableSpec
+from ecompulse.epochs.sinks import TableSpec
 from ecompulse.io.alerts import outbox as module
 from ecompulse.io.alerts.outbox import LETTERS, LOG, PENDING
 from ecompulse.io.alerts.targets import NotNowError, RefusedError, open_target

@@ -6,7 +6,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecompulse.epochs.protocols import TableSpec
+from ecompulse.epochs.sinks import TableSpec
 from ecompulse.io.kafka.records import Naming, divide
 from ecompulse.kernels.event import TIME
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.epochs.errors import UserError
+from ecompulse.io.kafka.positions import allocate
 from ecompulse.io.kafka.settings import load_settings
-from ecompulse.io.kafka.source import allocate
 from ecompulse.io.kafka.start import Start, parse_start
 
 

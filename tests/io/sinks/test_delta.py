@@ -8,8 +8,8 @@ import pytest
 from deltalake import DeltaTable
 
 from ecompulse.epochs.errors import JobError, UserError
-from ecompulse.epochs.protocols import DataFile, Owner, TableSpec
 from ecompulse.epochs.runs import digest
+from ecompulse.epochs.sinks import DataFile, Owner, TableSpec
 from ecompulse.epochs.stored import DATE, stored_schema
 from ecompulse.io.sinks.delta import DeltaSink
 from ecompulse.io.stores import LocalStore

@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from ecompulse.epochs.errors import JobError, UserError
-from ecompulse.epochs.protocols import Owner
+from ecompulse.epochs.sinks import Owner
 from ecompulse.epochs.steps import Step, observe
 from ecompulse.io.sinks import database
 from ecompulse.io.sinks.warehouse import WarehouseSink
@@ -152,7 +152,7 @@ WRITER = """
 import os, signal, sys
 from ecompulse.epochs.steps import Step, observe
 from support.warehouse import TABLE, Warehouse
-from ecompulse.epochs.protocols import DataFile
+from ecompulse.epochs.sinks import DataFile
 from ecompulse.io.sinks import database
 folder, url, file, sha256 = sys.argv[1:]
 database.IDLE_SECONDS = 3

@@ -15,8 +15,8 @@ from pyspark import TaskContext
 from recomputed import SETTINGS, TASKS  # beside this program
 
 from ecompulse.epochs import driver, scope
+from ecompulse.epochs.planned import ReadPlan
 from ecompulse.epochs.reading import ReadRows
-from ecompulse.epochs.scope import ReadPlan
 from ecompulse.runners.spark import PySparkRunner
 from pipelines import anomaly_detection, event_enrichment, realtime_metrics, session_analytics
 
