@@ -17,6 +17,7 @@ JOBS: Final = {
 
 TOOLS: Final = {
     "demo": "simulate a shop and run the jobs on it",
+    "status": "all jobs at a glance: epochs, watermark, backlog, lag",
     "show": "read a table of the lake",
     "dictionary": "what the tables and their columns mean; for dbt and DuckDB too",
     "audit": "was anything lost? a checkpoint against its sinks",

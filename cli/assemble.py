@@ -49,7 +49,7 @@ from ecompulse.runners.engine import SPARK, executor, new_pipeline
 from ecompulse.scope import JobScope
 
 if TYPE_CHECKING:
-    from ecompulse.io.prometheus import Exporter
+    from ecompulse.io.exporter.exporter import Exporter
 
 
 def compose(pipeline: Any, space: Workspace, sources: Sequence[Source], intake: Intake, build: Build) -> Graph:
@@ -84,7 +84,8 @@ def assemble(
     graph = compose(pipeline, space, sources, intake, build)
     patiently(partial(check_warehouse, places, graph.tables))
     health = Health(settings.running.stuck_after / 1000)
-    with _held(store), _exporting(job, outputs, health, settings.running) as exporter:
+    tables = [spec.name for spec in graph.tables]
+    with _held(store), _exporting(job, outputs, tables, health, settings.running) as exporter:
         if backup:
             patiently(partial(require_restored, store, backup))
         fixed = fixed_settings(job, sources[:-1], graph.operators, settings)
@@ -129,15 +130,18 @@ def _label(job: str, store: Store) -> str:
 
 
 @contextmanager
-def _exporting(job: str, outputs: Store, health: Health, running: Running) -> Iterator["Exporter | None"]:
+def _exporting(
+    job: str, outputs: Store, tables: Sequence[str], health: Health, running: Running
+) -> Iterator["Exporter | None"]:
     """The endpoint for Prometheus and probes, while the driver is there."""
     if not running.metrics_port:
         yield None
         return
-    from ecompulse.io.prometheus import Exporter
+    from ecompulse.io.exporter.endpoint import serve
+    from ecompulse.io.exporter.exporter import Exporter
 
-    exporter = Exporter(job, outputs)
-    end = exporter.serve(running.metrics_port, running.metrics_host, health)
+    exporter = Exporter(job, outputs, tables)
+    end = serve(exporter.registry, running.metrics_port, running.metrics_host, health)
     forget = observe(health.reached)
     try:
         yield exporter

@@ -19,6 +19,7 @@ from ecompulse.cli.__main__ import JOBS, TOOLS
 from ecompulse.cli.flags import Flag, default_of, metavar_of
 from ecompulse.cli.settings import all_flags
 from ecompulse.cli.shipped import Shipped, shared_of, shipped_tables
+from ecompulse.io.exporter.catalogue import METRICS, PREFIX
 from ecompulse.io.sinks.catalogue import dbt_sources, duckdb_views, entries_of
 from ecompulse.kernels.alerts.rules import standard_rules
 from ecompulse.kernels.decode.rules import Rule
@@ -166,6 +167,20 @@ def _help(tool: str) -> str:
     return "".join(f"{line.rstrip()}\n" for line in shown.getvalue().splitlines())
 
 
+def exported() -> str:
+    """Metrics for Prometheus."""
+    rows = (
+        (
+            f"`{PREFIX}{name}`",
+            each.kind,
+            " ".join(map(_code, [*each.labels, *(["dimensions"] if each.open else [])])),
+            each.help,
+        )
+        for name, each in METRICS.items()
+    )
+    return table(("metric", "kind", "labels", "meaning"), *rows)
+
+
 def metrics() -> str:
     """The standard metrics with their formulas."""
     rows = []
@@ -193,6 +208,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "flags": flags,
     "tools": tools,
     "metrics": metrics,
+    "exported": exported,
     "alerts": alerts,
 }
 

@@ -9,6 +9,7 @@ from typing import IO, Any, Final
 
 import polars as pl
 
+from ecompulse.simulator.atlas import write_atlas
 from ecompulse.simulator.encode import payload
 from ecompulse.simulator.episode import NO_LABELS
 from ecompulse.simulator.settings import SettingsError
@@ -46,12 +47,13 @@ def typed(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def write_side(shop: Shop, folder: Path) -> None:
-    """Write what is known at the start: users, products (Parquet and JSON lines), rates (CSV)."""
+    """Write what is known at the start: users, products (Parquet and JSON lines), rates (CSV), places (mmdb)."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in (("users", shop.users), ("products", shop.products)):
         typed(table).write_parquet(folder / f"{name}.parquet")
         (folder / f"{name}.jsonl").write_bytes(json_lines(table))
     shop.rates.write_csv(folder / "rates.csv")
+    write_atlas(folder / "places.mmdb")
 
 
 @dataclass
@@ -114,11 +116,12 @@ def _chunks_written(shop: Shop, events: Path, users: IO[bytes], labels: list[pl.
 
 
 def enrichment(shop: Path) -> dict[str, Any]:
-    """Settings of `--enrich` for a shop in a folder: its own users, products and rates."""
+    """Settings of `--enrich` for a shop in a folder: its own users, products, places and rates."""
     return {
         "steps": {
             "user": {"lookup": f"parquet:{shop / 'users.parquet'}?key=user_id"},
             "product": {"lookup": f"parquet:{shop / 'products.parquet'}?key=product_id"},
+            "geo": {"database": str(shop / "places.mmdb")},
             "campaign": {"own_domains": ["shop.example"]},
             "currency": {"base": "EUR", "rates": str(shop / "rates.csv")},
         }

@@ -12,7 +12,8 @@ import sys
 from importlib.metadata import files, requires
 from pathlib import Path
 
-EXTRA_MODULES = {"apprise", 
+EXTRA_MODULES = {
+    "apprise",
     "kafka",
     "confluent_kafka",
     "crc32c",

@@ -9,7 +9,8 @@ import pytest
 
 from ecompulse.epochs.health import Health
 from ecompulse.epochs.steps import Step, observe
-from ecompulse.io.prometheus import Exporter
+from ecompulse.io.exporter.endpoint import serve
+from ecompulse.io.exporter.exporter import Exporter
 from ecompulse.io.stores import LocalStore
 from services.server import free_port
 from support.process import command
@@ -26,7 +27,7 @@ def asked(port: int, path: str) -> tuple[int, str]:
 def test_probes_and_metrics_share_a_port(tmp_path: Path) -> None:
     port, health, now = free_port(), None, [0.0]
     health = Health(600, lambda: now[0])
-    end = Exporter("toy", LocalStore(str(tmp_path))).serve(str(port), None, health)
+    end = serve(Exporter("toy", LocalStore(str(tmp_path))).registry, str(port), None, health)
     try:
         assert asked(port, "/livez") == (200, "alive: 0 s since the start\n")
         assert asked(port, "/readyz") == (503, "not ready: no epoch was committed since the start\n")

@@ -9,15 +9,13 @@ import time
 import urllib.request
 from pathlib import Path
 
-import polars as pl
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ecompulse.epochs.errors import UserError
-from ecompulse.io import prometheus
-from ecompulse.io.prometheus import Exporter
+from ecompulse.io.exporter.endpoint import serve
+from ecompulse.io.exporter.exporter import Exporter
 from ecompulse.io.stores import LocalStore
-from ecompulse.kernels.metrics.schemas import METRIC_SCHEMA
 from pipelines import event_enrichment
 from services.server import free_port
 
@@ -75,12 +73,12 @@ def test_a_scrape_of_a_running_job_shows_progress_quality_and_kpis(tmp_path: Pat
         "--watermark_delay=1m", "--quality_window=10m", f"--metrics_port=127.0.0.1:{port}", "--progress=none",
     ]  # fmt: skip
     views = ("ecompulse_kpi", tuple(sorted({
-        "job": "realtime_metrics", "metric": "page_views", "window_size": "10m/1m", "dimensions": "{}", "currency": "",
+        "job_name": "realtime_metrics", "metric": "page_views", "window_size": "10m/1m",
     }.items())))  # fmt: skip
     found, said = scraped(command, port, views)
     assert views in found, said
     assert found[views] == 40
-    of_job = (("job", "realtime_metrics"),)
+    of_job = (("job_name", "realtime_metrics"),)
     assert found["ecompulse_input_rows_total", of_job] == 201
     assert found["ecompulse_output_rows_total", (*of_job, ("table", "dead_letters"))] == 1
     assert found["ecompulse_epochs_total", of_job] >= 2
@@ -89,23 +87,6 @@ def test_a_scrape_of_a_running_job_shows_progress_quality_and_kpis(tmp_path: Pat
     assert found["ecompulse_watermark_timestamp_seconds", of_job] == (BASE + 199 * MINUTE // 4 - MINUTE) / 1000
     assert found["ecompulse_event_latency_seconds", (*of_job, ("statistic", "max"))] > 0
     assert scrape(port) == {}
-
-
-def kpis(count: int) -> pl.DataFrame:
-    frame = pl.DataFrame({"metric": [f"m{n}" for n in range(count)], "dimensions": "{}", "window_size": "1m"})
-    frame = frame.with_columns(value=pl.lit(1), final=pl.lit(value=True), window_end=BASE, revision=1)
-    missing = [pl.lit(None, dtype).alias(name) for name, dtype in METRIC_SCHEMA.items() if name not in frame.columns]
-    return frame.with_columns(missing).select(pl.col(name).cast(dtype) for name, dtype in METRIC_SCHEMA.items())
-
-
-def test_series_are_bounded_and_what_is_hidden_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prometheus, "MOST_SERIES", 5)
-    exporter = Exporter("realtime_metrics", LocalStore(str(tmp_path)))
-    for _ in range(2):
-        exporter._kpis(kpis(8))
-    shown = [sample for family in exporter.registry.collect() for sample in family.samples]
-    assert len([sample for sample in shown if sample.name == "ecompulse_kpi"]) == 5
-    assert [sample.value for sample in shown if sample.name == "ecompulse_kpi_series_hidden_total"] == [6]
 
 
 @pytest.mark.slow
@@ -122,11 +103,11 @@ def test_a_scrape_of_anomaly_detection_shows_decisions_and_models(tmp_path: Path
         f"--checkpoint={tmp_path / 'checkpoint'}", f"--lake={tmp_path / 'lake'}", "--warehouse=none", "--trigger=500ms",
         f"--metrics_port=127.0.0.1:{port}", "--progress=none",
     ]  # fmt: skip
-    passed = ("ecompulse_transactions_total", (("decision", "pass"), ("job", "anomaly_detection")))
+    passed = ("ecompulse_transactions_total", (("decision", "pass"), ("job_name", "anomaly_detection")))
     found, said = scraped(command, port, passed)
     assert passed in found, said
     assert found[passed] == 189  # what the watermark has passed: the last, and what is ten minutes before it, wait
-    assert found["ecompulse_model", (("fact", "threshold"), ("job", "anomaly_detection"))] == 0.5
+    assert found["ecompulse_model", (("fact", "threshold"), ("job_name", "anomaly_detection"))] == 0.5
 
 
 def test_a_port_that_is_taken_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -158,7 +139,7 @@ def test_only_this_machine_is_answered_unless_a_host_is_given(
     tmp_path: Path, address: str, host: str | None, near: bool, far: bool
 ) -> None:
     port = free_port()
-    end = Exporter("toy", LocalStore(str(tmp_path))).serve(address.format(port), host)
+    end = serve(Exporter("toy", LocalStore(str(tmp_path))).registry, address.format(port), host)
     try:
         assert (reached("127.0.0.1", port), reached("127.0.0.2", port)) == (near, far)
     finally:
@@ -176,7 +157,7 @@ def test_only_this_machine_is_answered_unless_a_host_is_given(
 )
 def test_a_host_that_cannot_be_is_refused(tmp_path: Path, address: str, host: str, said: str) -> None:
     with pytest.raises(UserError) as error:
-        Exporter("toy", LocalStore(str(tmp_path))).serve(address, host)
+        serve(Exporter("toy", LocalStore(str(tmp_path))).registry, address, host)
     assert str(error.value).startswith(said)
 
 
@@ -191,4 +172,4 @@ def test_a_job_is_told_its_host(tmp_path: Path, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize("address", ["x", "99999999", ":"])
 def test_an_address_that_is_none_is_refused(tmp_path: Path, address: str) -> None:
     with pytest.raises(UserError, match="--metrics_port: "):
-        Exporter("toy", LocalStore(str(tmp_path))).serve(address)
+        serve(Exporter("toy", LocalStore(str(tmp_path))).registry, address)

@@ -1,0 +1,150 @@
+"""`ecompulse status`: all jobs at a glance, from their checkpoints. It reads, and changes nothing."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ecompulse.cli.guard import guarded
+from ecompulse.cli.tool import ToolParser, add_key
+from ecompulse.cli.ui import open_checkpoints
+from ecompulse.cli.values import lasting, web_address
+from ecompulse.epochs.errors import UserError
+from ecompulse.io.terminal import printable
+from ecompulse.ui.jobs import Job, now_ms, read_job
+from ecompulse.ui.words import duration, size
+
+EPOCHS: Final = 5
+"""Last epochs of each job that are shown."""
+
+_COLOURS: Final = {"running": "green", "stopped": "yellow", "never ran": "dim", "unreadable": "red"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    return guarded("status", lambda: status(sys.argv[1:] if argv is None else argv))
+
+
+def status(argv: Sequence[str]) -> int:
+    """Print the state of all checkpoints; 1 when one cannot be read, or has been silent for longer than it may."""
+    options = _parser().parse_args(argv)
+    places = options.checkpoints or ["./checkpoints"]
+    now = now_ms()
+    stores = open_checkpoints(places, options.s3_endpoint, options.checkpoint_key)
+    if not stores:
+        raise UserError(f"{places[0]}: holds no checkpoint")
+    jobs = [read_job(number, store, held, now) for number, (store, held) in enumerate(stores)]
+    if options.json:
+        for job in jobs:
+            print(json.dumps(told(job, now, options.epochs)))
+    else:
+        _show(jobs, now, options.epochs)
+    return int(any(_is_bad(job, now, options.max_age) for job in jobs))
+
+
+def _parser() -> ToolParser:
+    parser = ToolParser(prog="python -m pipelines.status", description="All jobs at a glance. It changes nothing.")
+    parser.add_argument(
+        "checkpoints",
+        nargs="*",
+        metavar="CHECKPOINT",
+        help="directory or s3:// place of a checkpoint, or a directory of checkpoints [./checkpoints]",
+    )
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help=f"last epochs of each job that are shown [{EPOCHS}]")
+    parser.add_argument("--json", action="store_true", help="a line of JSON for each checkpoint [off]")
+    parser.add_argument(
+        "--max_age", type=lasting, metavar="DURATION", help="exit with 1 if a job's last commit is older [any age]"
+    )
+    parser.add_argument("--s3_endpoint", type=web_address, metavar="URL", help="URL of an S3-compatible server [AWS]")
+    add_key(parser)
+    return parser
+
+
+def _is_bad(job: Job, now: int, limit: int | None) -> bool:
+    if job.state == "unreadable":
+        return True
+    return limit is not None and (job.committed is None or now - job.committed > limit)
+
+
+def told(job: Job, now: int, epochs: int) -> Mapping[str, Any]:
+    """A job as JSON: times in ms, `null` for what is not known."""
+    return {
+        "checkpoint": job.place,
+        "job": job.name,
+        "instance": job.instance,
+        "state": job.state,
+        "error": job.error or None,
+        "epoch": job.last.get("batchId"),
+        "pending": job.pending,
+        "committed_ms_ago": None if job.committed is None else now - job.committed,
+        "watermark": job.last.get("eventTime", {}).get("watermark"),
+        "watermark_gap_ms": job.gap(now),
+        "backlog": job.backlog,
+        "sources": list(job.sources),
+        "offsets_behind": {f"{lag.source} {lag.partition}": lag.lag for lag in job.lags},
+        "state_bytes": sum(each.bytes for each in job.operators),
+        "breakers": job.breakers,
+        "dead_letters": job.dead,
+        "epochs": [_epoch(epoch) for epoch in list(job.epochs)[-epochs:][::-1]] if epochs > 0 else [],
+    }
+
+
+def _epoch(epoch: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {
+        "epoch": epoch["batchId"],
+        "rows": epoch["numInputRows"],
+        "rows_out": epoch["sink"]["numOutputRows"],
+        "ms": epoch["durationMs"]["total"],
+        "rows_per_second": epoch["processedRowsPerSecond"],
+        "dead_letters": epoch["sink"]["tables"].get("dead_letters", 0),
+        "watermark": epoch["eventTime"]["watermark"],
+    }
+
+
+def _show(jobs: Sequence[Job], now: int, epochs: int) -> None:
+    console = Console()
+    table = Table("job", "state", "epoch", "committed", "watermark", "waits", "state", "dead", title="Jobs")
+    for job in jobs:
+        colour = _COLOURS[job.state]
+        table.add_row(*map(_text, (job.title,)), f"[{colour}]{job.state}[/]", *map(_text, (
+            job.last.get("batchId", "none"), _ago(job.committed, now), _ago(job.watermark, now), f"{job.backlog:,}",
+            size(sum(each.bytes for each in job.operators)), f"{job.dead:,}",
+        )))  # fmt: skip
+    console.print(table)
+    for job in jobs:
+        if job.error:
+            console.print(f"[red]{_text(job.title)}: {_text(job.error)}[/]")
+        for lag in job.lags[:EPOCHS]:
+            console.print(
+                f"{_text(job.title)}: {lag.lag:,} offsets behind in {_text(lag.source)} {_text(lag.partition)}"
+            )
+        for name, state in job.breakers.items():
+            if state != "closed":
+                console.print(f"[yellow]{_text(job.title)}: the breaker of the look-up {_text(name)} is {state}[/]")
+    last = [(job, epoch) for job in jobs for epoch in list(job.epochs)[-epochs:][::-1]] if epochs > 0 else []
+    if last:
+        console.print(_epochs(last))
+
+
+def _epochs(last: Sequence[tuple[Job, Mapping[str, Any]]]) -> Table:
+    table = Table("job", "epoch", "rows in", "rows out", "took", "rows/s", "watermark", title="Last epochs")
+    for job, epoch in last:
+        table.add_row(*map(_text, (
+            job.title, epoch["batchId"], f"{epoch['numInputRows']:,}", f"{epoch['sink']['numOutputRows']:,}",
+            duration(epoch["durationMs"]["total"]), f"{epoch['processedRowsPerSecond']:,.0f}",
+            epoch["eventTime"]["watermark"] or "unknown",
+        )))  # fmt: skip
+    return table
+
+
+def _ago(moment: int | None, now: int) -> str:
+    return "unknown" if moment is None else f"{duration(now - moment)} ago"
+
+
+def _text(value: Any) -> str:
+    """For the terminal: nothing of it is obeyed, by the terminal or by Rich."""
+    return escape(printable(str(value)))

@@ -1,0 +1,141 @@
+"""Metrics of a driver for Prometheus: progress, data quality, KPIs, alerts and models.
+
+A driver shows what it has seen itself: after a restart counters begin at 0, as Prometheus expects of a process.
+"""
+
+import io
+import platform
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from functools import partial
+from importlib.metadata import version
+from typing import Any, Final
+
+import polars as pl
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from ecompulse.epochs.protocols import Store
+from ecompulse.epochs.seal import Seal
+from ecompulse.io.exporter.catalogue import JOB, METRICS, PREFIX
+from ecompulse.io.exporter.kpis import Kpis
+from ecompulse.io.lookups.usage import STATES
+
+DURATIONS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60, 120)
+
+
+class Exporter:
+    """Shows the progress and the tables of each committed epoch to whoever scrapes.
+
+    Label values come from flags, table, rule and operator names; those that come from data (dimensions of KPIs) are
+    bounded per metric, and gone with their window (`Kpis`).
+    """
+
+    def __init__(self, job: str, outputs: Store, tables: Iterable[str] = ()) -> None:
+        """`outputs`: store below which output files are; `tables`: names of those that the job writes."""
+        self.registry = CollectorRegistry()
+        self._job = job
+        self._outputs = outputs
+        self._gauges: dict[str, Gauge] = {}
+        self._counters: dict[str, Counter] = {}
+        self._told: dict[tuple[str, ...], float] = {}
+        name = "epoch_duration_seconds"
+        self._durations = Histogram(
+            f"{PREFIX}{name}", METRICS[name].help, [JOB], buckets=DURATIONS, registry=self.registry
+        )
+        self._kpis = Kpis(job)
+        self.registry.register(self._kpis)
+        ProcessCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        for table in tables:
+            self._add("output_rows_total", 0, table=table)  # else the first dead letters are no increase
+        self._set("build_info", 1, version=version("ecompulse"), python=platform.python_version())
+        self._readers: Mapping[str, Callable[[pl.DataFrame], None]] = {
+            "metrics": self._kpis.take,
+            "data_quality": self._quality,
+            "metric_alerts": partial(self._rows, "alerts_total", ("rule", "severity", "state")),
+            "anomaly_alerts": partial(self._rows, "anomalies_total", ("metric", "kind", "severity", "state")),
+            "risk_scores": partial(self._rows, "transactions_total", ("decision",)),
+        }
+
+    def progress(self, told: Mapping[str, Any]) -> None:
+        """Take the progress of an epoch."""
+        self._set("epoch", told["batchId"])
+        self._add("epochs_total", 1)
+        self._add("input_rows_total", told["numInputRows"])
+        self._set("backlog_rows", told["backlog"])
+        self._durations.labels(self._job).observe(told["durationMs"]["total"] / 1000)
+        for phase, ms in told["durationMs"].items():
+            self._set("phase_duration_seconds", ms / 1000, phase=phase)
+        for table, rows in told["sink"]["tables"].items():
+            self._add("output_rows_total", rows, table=table)
+        for operator in told["stateOperators"]:
+            name = operator["operatorName"]
+            self._set("state_rows", operator["numRowsTotal"], operator=name)
+            self._set("state_bytes", operator["stateBytes"], operator=name)
+        for kind, times in told.get("retries", {}).items():
+            self._add("retries_total", times, kind=kind)
+        self._lookups(told.get("lookups", {}))
+        for name, value in (told.get("models") or {}).items():
+            self._set("model", value, fact=name)
+        self._moments(told)
+        self._latency(told.get("measured") or {})
+        self._alerts(told.get("alerts") or {})
+
+    def committed(self, seal: Seal) -> None:
+        """Take the rows of a committed epoch, of the tables that are shown."""
+        for table, read in self._readers.items():
+            for file in seal.files.get(table, []):
+                read(pl.read_parquet(io.BytesIO(self._outputs.get(file["path"]))))
+
+    def _moments(self, told: Mapping[str, Any]) -> None:
+        moments = {"watermark": told["eventTime"]["watermark"], "commit": told["timestamp"]}
+        if "backup" in told["durationMs"]:
+            moments["backup"] = told["timestamp"]
+        for name, moment in moments.items():
+            if moment:
+                self._set(f"{name}_timestamp_seconds", datetime.fromisoformat(moment).timestamp())
+
+    def _lookups(self, told: Mapping[str, Mapping[str, Any]]) -> None:
+        for name, use in told.items():
+            self._set("lookup_breaker", STATES.index(use["breaker"]), lookup=name)
+            for outcome, times in use.items():
+                if outcome != "breaker":
+                    self._add("lookup_outcomes_total", times, lookup=name, outcome=outcome)
+
+    def _latency(self, measured: Mapping[str, Any]) -> None:
+        for name, found in measured.get("latencyMs", {}).items():
+            self._set("event_latency_seconds", found["ms"] / 1000, statistic=name)
+
+    def _alerts(self, told: Mapping[str, Mapping[str, int]]) -> None:
+        """Deliveries, of which the progress has the sums so far."""
+        for receiver, counts in told.items():
+            for outcome, count in counts.items():
+                if outcome == "pending":
+                    self._set("alerts_pending", count, receiver=receiver)
+                    continue
+                before = self._told.get((receiver, outcome), 0)
+                self._add("alert_deliveries_total", count - before, receiver=receiver, outcome=outcome)
+                self._told[receiver, outcome] = count
+
+    def _quality(self, rows: pl.DataFrame) -> None:
+        totals = rows.group_by("check_name", "subject").agg(pl.col("count").sum()).sort("check_name", "subject")
+        for check, subject, count in totals.iter_rows():
+            self._add("data_quality_findings_total", count, check_name=check, subject=subject)
+
+    def _rows(self, name: str, keys: tuple[str, ...], rows: pl.DataFrame) -> None:
+        for *key, count in rows.group_by(keys).len().sort(keys).iter_rows():
+            self._add(name, count, **dict(zip(keys, key, strict=True)))
+
+    def _set(self, name: str, value: float, **labels: str) -> None:
+        if name not in self._gauges:
+            said = METRICS[name]
+            self._gauges[name] = Gauge(f"{PREFIX}{name}", said.help, [JOB, *said.labels], registry=self.registry)
+        self._gauges[name].labels(**{JOB: self._job, **labels}).set(value)
+
+    def _add(self, name: str, value: float, **labels: str) -> None:
+        if name not in self._counters:
+            said = METRICS[name]
+            self._counters[name] = Counter(f"{PREFIX}{name}", said.help, [JOB, *said.labels], registry=self.registry)
+        self._counters[name].labels(**{JOB: self._job, **labels}).inc(value)
