@@ -9,7 +9,8 @@ from ecompulse.epochs.protocols import Source
 from ecompulse.io.terminal import say
 from ecompulse.kernels.config import nearest
 from ecompulse.kernels.foreign.paths import parse_path
-from ecompulse.kernels.foreign.shape import paths_of
+from ecompulse.kernels.foreign.shape import FieldSource, Shape, paths_of
+from ecompulse.kernels.foreign.values import From
 from ecompulse.kernels.mapping import EVENT, Mapping
 
 FILES: Final = 100
@@ -35,16 +36,25 @@ def check_columns(source: Source, mapping: Mapping | None, flag: str) -> None:
 def lack(columns: Sequence[str], mapping: Mapping) -> str | None:
     """What columns lack that the mapping names or an event must have, in words; None when all is there."""
     for shape in mapping.shapes:
-        for field, source in shape.fields.items():
-            paths = paths_of(source)
-            if not any(begins(path) in columns or path in columns for path in paths):
-                near = nearest(begins(paths[0]), columns)
-                return f"has no column {begins(paths[0])!r}, which --mapping names for {field}{near}"
+        for field, source in shape.fields.items() if _applies(shape, columns) else ():
+            [column, *others] = map(begins, paths_of(source))
+            if not (others or column in columns or paths_of(source)[0] in columns or _has_default(source)):
+                return f"has no column {column!r}, which --mapping names for {field}{nearest(column, columns)}"
     for fields in REQUIRED:
         if not any(_is_fed(field, mapping, columns) for field in fields):
             there = ", ".join(columns)
             return f"has no column for {' or '.join(fields)}, which an event must have; see --mapping. It has {there}"
     return None
+
+
+def _applies(shape: Shape, columns: Sequence[str]) -> bool:
+    """Whether rows with these columns may be of a shape: not so where it looks at one that they do not have."""
+    when = shape.when if isinstance(shape.when, tuple) else ()
+    return all(begins(path) in columns or path in columns or None in wanted for path, wanted in when)
+
+
+def _has_default(source: FieldSource) -> bool:
+    return isinstance(source, From) and source.default is not None
 
 
 def begins(path: str) -> str:
@@ -55,9 +65,10 @@ def begins(path: str) -> str:
 def _is_fed(field: str, mapping: Mapping, columns: Sequence[str]) -> bool:
     if field == "event_id" and mapping.event_id == "hash":
         return True
-    return all(
-        field in shape.constants
-        or any(begins(path) in columns or path in columns for path in paths_of(shape.fields.get(field, field)))
-        or getattr(shape.fields.get(field), "default", None) is not None
-        for shape in mapping.shapes
-    )
+
+    def fed(shape: Shape) -> bool:
+        source = shape.fields.get(field, field)
+        named = any(begins(path) in columns or path in columns for path in paths_of(source))
+        return field in shape.constants or named or _has_default(source)
+
+    return all(fed(shape) for shape in mapping.shapes if _applies(shape, columns))

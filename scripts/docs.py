@@ -28,6 +28,7 @@ from ecompulse.kernels.enrich.enrichment import EnrichConfig
 from ecompulse.kernels.enrich.lookup import LookupStep
 from ecompulse.kernels.enrich.step import Step
 from ecompulse.kernels.event import EVENT_TYPES, FIELDS, Field, Kind
+from ecompulse.kernels.mapping import load_mapping, shipped_mappings
 from ecompulse.kernels.metrics.definition import standard_metrics
 from ecompulse.kernels.schema import json_schema
 
@@ -109,6 +110,12 @@ def _words(meaning: str, values: tuple[str, ...]) -> str:
 
 def _code(text: str) -> str:
     return f"`{text}`" if text else ""
+
+
+def mappings() -> str:
+    """The mappings that come with the package."""
+    rows = ((f"`{name}`", load_mapping(name).help) for name in shipped_mappings())
+    return table(("mapping", "reads"), *rows)
 
 
 def outputs() -> str:
@@ -202,6 +209,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "fields": fields,
     "types": types,
     "rules": rules,
+    "mappings": mappings,
     "columns": columns,
     "outputs": outputs,
     "tables": tables,

@@ -53,7 +53,8 @@ class Plan:
     @cached_property
     def nobody(self) -> str:
         """What is wrong with a row of nobody."""
-        fed = [self.named(name) for name in IDENTITIES if name in self.sources.values()]
+        known = {*self.mapping.fields, *self.sources.values()}
+        fed = [self.named(name) for name in IDENTITIES if name in known]
         return f"{fed[0]} is missing" if len(fed) == 1 else f"{' and '.join(fed)} are both missing"
 
     @property

@@ -1,14 +1,14 @@
 """Shapes: what events a row gives, by what it says of itself."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 
 from ecompulse.kernels.config import ConfigError
-from ecompulse.kernels.foreign.paths import EACH, Path, is_plain, lines_of, parse_path
+from ecompulse.kernels.foreign.paths import Path, is_plain, lines_of, parse_path
 from ecompulse.kernels.foreign.values import From
 
-Source = str | tuple[str, ...] | From
+FieldSource = str | tuple[str, ...] | From
 """How a field is made: of the value at a path, of the first path that has one, or as `From` says."""
 
 OTHERWISE: Final = "otherwise"
@@ -16,7 +16,7 @@ THERE: Final = "*"
 """In `when`: any value, as long as there is one."""
 
 
-def parse_source(value: object) -> Source:
+def parse_source(value: object) -> FieldSource:
     """A field's source of YAML.
 
     Raises:
@@ -74,28 +74,36 @@ class Shape:
         when: what holds of the rows that give them: all of its paths have one of their values; `otherwise` = no other
             shape takes the row; none = every row.
         explode: a list, such as `line_items[]`, of which each element gives an event.
+        where: what holds of the elements that do; none = every one.
         fields: event field -> where it is, beside those of the mapping and before them.
         constants: event field -> its value in all of these events.
     """
 
     when: When = None
     explode: str | None = None
+    where: When = None
     fields: Mapping[str, Annotated[Any, parse_source]] = field(default_factory=dict)
     constants: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.explode is not None:
             path = parse_path(self.explode)
-            if path[-1] != EACH:
-                path = (*path, EACH)
-            object.__setattr__(self, "explode", self.explode if self.explode.endswith("]") else f"{self.explode}[]")
-            if parse_path(self.explode) != path:
+            if lines_of(path) != path:
+                object.__setattr__(self, "explode", f"{self.explode}[]")
+                path = parse_path(self.explode)
+            if lines_of(path) != path:
                 raise ConfigError("explode", f"{self.explode!r} is no list such as line_items[]")
+        if self.where is not None and (self.where == OTHERWISE or not self.lines):
+            raise ConfigError("where", "is of the lines of what is exploded, and holds paths and values")
         for name, source in self.fields.items():
-            for path_text in paths_of(source):
-                given = lines_of(parse_path(path_text))
-                if given and given != self.lines[: len(given)]:
-                    raise ConfigError(f"fields.{name}", f"{path_text!r} is no line of what is exploded")
+            self._check(f"fields.{name}", paths_of(source))
+        self._check("where", [path for path, _ in self.where or ()])
+
+    def _check(self, key: str, paths: Iterable[str]) -> None:
+        for text in paths:
+            given = lines_of(parse_path(text))
+            if given and given != self.lines[: len(given)]:
+                raise ConfigError(key, f"{text!r} is no line of what is exploded")
 
     @property
     def lines(self) -> Path:
@@ -106,14 +114,14 @@ class Shape:
         return max(found, key=len, default=())
 
 
-def paths_of(source: Source) -> tuple[str, ...]:
+def paths_of(source: FieldSource) -> tuple[str, ...]:
     """The paths of a field's source."""
     if isinstance(source, From):
         return source.paths
     return (source,) if isinstance(source, str) else source
 
 
-def is_simple(source: Source) -> bool:
+def is_simple(source: FieldSource) -> bool:
     """Whether a field is made of one column, by its name."""
     return (
         len(paths_of(source)) == 1 and is_plain(paths_of(source)[0]) and not (isinstance(source, From) and source.join)

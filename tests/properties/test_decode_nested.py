@@ -47,6 +47,14 @@ MAPPINGS = [
     constants: {event_type: search}
     drop: ["*"]
     """,
+    """
+    fields: {event_id: id, event_time: at, user_id: [id, u.id]}
+    events:
+      - {explode: "l[]", where: {"l[].b": [a, null, 1], "l[].id": "*"}, constants: {event_type: purchase},
+         fields: {brand: "l[].id"}}
+      - {when: {u.b: "*"}, explode: "p", where: {"p[].v.s": [x, 1.5, true]}, constants: {event_type: search}}
+    skip: [otherwise]
+    """,
 ]
 
 scalar = st.sampled_from(

@@ -12,18 +12,15 @@ from ecompulse.kernels.decode.nested import exact
 from ecompulse.kernels.decode.nested.columns import Taken, left_of
 from ecompulse.kernels.decode.nested.flat import Flat, flatten
 from ecompulse.kernels.decode.nested.rows import Rows
-from ecompulse.kernels.decode.nested.wanted import Conditions, wanted_of
+from ecompulse.kernels.decode.nested.wanted import Conditions, doubtful, wanted_of
 from ecompulse.kernels.decode.plan import Plan
 from ecompulse.kernels.decode.rules import WHOLE_ROW, BrokenRule, Rule
-from ecompulse.kernels.decode.strict_json import literal
 from ecompulse.kernels.event import FRAME_SCHEMA
 from ecompulse.kernels.foreign.shape import OTHERWISE
 
 PARTS: Final = 16_384
 """Events of one row at the most; where rows may give several, the offset of an event is that of its row by so many, and
 the number of the event in it more."""
-
-_PLAIN: Final = r"^(?:-?[0-9]{1,15}|true|false)$"
 
 
 @dataclass
@@ -72,7 +69,7 @@ def decode_nested(rows: Rows, plan: Plan) -> Decoded:
         for wanted in wanted_of(plan.mapping, plan)
     ]
     numbered = _numbered(flats)
-    dead = {**found.dead, **_refused(numbered, rows.height, found)}
+    dead = {**found.dead, **_refused(numbered, rows.height, found, parse)}
     good = []
     for flat in flats:
         events, bad = parted(flat.batch, flat.wanted.plan)
@@ -94,9 +91,9 @@ def _sort(rows: Rows, conditions: Conditions, parse: _Parsed) -> _Sorted:
     left_of(keys, looked, seen)
     said = cells_of(seen.values)
     suspects = seen.suspects
-    for cells in said.values():
-        suspects |= ~(cells.quoted | cells.text.str.contains(_PLAIN)).fill_null(value=True)
-    true = conditions.columns({name: cells.text for name, cells in said.items()}, rows.height)
+    for condition in conditions.all:
+        suspects |= doubtful(condition, said, rows.height)
+    true = conditions.columns(said, rows.height)
     shapes = conditions.mapping.shapes
     skip = _any(true[len(shapes) :], rows.height)
     chosen = _any([true[at] for at, shape in enumerate(shapes) if shape.when not in (None, OTHERWISE)], rows.height)
@@ -104,6 +101,8 @@ def _sort(rows: Rows, conditions: Conditions, parse: _Parsed) -> _Sorted:
     believed = ~suspects
     takes = [(~chosen if shape.when == OTHERWISE else true[at]) & ~skip for at, shape in enumerate(shapes)]
     found = _Sorted([numbers.filter(take & believed) for take in takes])
+    if conditions.skips_others:
+        skip |= ~_any(takes, rows.height)
     found.skipped = set(numbers.filter(skip & believed))
     _sort_exactly(numbers.filter(suspects), conditions, parse, found)
     return found
@@ -119,10 +118,11 @@ def _sort_exactly(rows: pl.Series, conditions: Conditions, parse: _Parsed, found
             continue
         taken = exact.Taken()
         exact.take(conditions.tree, values, (), taken)
-        true = conditions.hold({name: _text(value) for name, value in taken.values.items()})
-        if any(true[len(found.taken) :]):
+        true = conditions.hold(taken.values)
+        shapes = conditions.shapes(true)
+        if any(true[len(found.taken) :]) or (conditions.skips_others and not shapes):
             found.skipped.add(row)
-        for shape in conditions.shapes(true):
+        for shape in shapes:
             further[shape].append(row)
         found.exactly.add(row)
     if found.exactly:
@@ -139,10 +139,6 @@ def _any(columns: list[pl.Series], height: int) -> pl.Series:
     return found
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else literal(value)
-
-
 def _numbered(flats: list[Flat]) -> pl.DataFrame:
     """Each event's place among those of its row: `shape`, `event` in it, `row`, `part`, `line` (from 1, 0 for none).
 
@@ -152,9 +148,7 @@ def _numbered(flats: list[Flat]) -> pl.DataFrame:
         pl.DataFrame({"row": flat.row}).with_columns(
             shape=pl.lit(flat.wanted.number, pl.Int64),
             event=pl.int_range(flat.row.len(), dtype=pl.Int64, eager=True),
-            line=pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over("row")
-            if flat.wanted.lines
-            else pl.lit(0, pl.Int64),
+            line=flat.line,
         )
         for flat in flats
     ]
@@ -163,19 +157,20 @@ def _numbered(flats: list[Flat]) -> pl.DataFrame:
     return together.with_columns(
         part=pl.int_range(pl.len(), dtype=pl.Int64).over("row"),
         first=(alone.cum_sum().over("row") == 1) & (alone == 1),
-        lists=(pl.col("shape").filter(pl.col("line") > 0).first()).over("row"),
     )
 
 
-def _refused(numbered: pl.DataFrame, height: int, found: _Sorted) -> dict[int, BrokenRule]:
+def _refused(numbered: pl.DataFrame, height: int, found: _Sorted, parse: _Parsed) -> dict[int, BrokenRule]:
     """Rows without any event, and rows with too many."""
     some = set(numbered["row"])
-    none = "no shape of the mapping makes an event of the row"
-    refused = {
-        row: BrokenRule(Rule.NO_EVENT, none)
-        for row in (range(height) if len(some) < height else ())
-        if row not in some and row not in found.dead and row not in found.skipped
-    }
+    refused = {}
+    for row in range(height) if len(some) < height else ():
+        if row not in some and row not in found.dead and row not in found.skipped:
+            try:
+                parse(row)
+                refused[row] = BrokenRule(Rule.NO_EVENT, "no shape of the mapping makes an event of the row")
+            except BrokenRule as broken:
+                refused[row] = broken
     many = set(numbered.filter(pl.col("part") >= PARTS)["row"])
     return {**refused, **{row: BrokenRule(Rule.OUT_OF_RANGE, f"makes more than {PARTS} events") for row in many}}
 
@@ -190,12 +185,13 @@ def _events(
 ) -> pl.DataFrame:
     """The events of rows that are whole, with ids and positions of their own."""
     divides = plan.mapping.divides
+    lists = next((flat.wanted.number for flat in flats if flat.wanted.lines), None)
     frames = []
     for flat, events in zip(flats, good, strict=True):
         own = numbered.filter(pl.col("shape") == flat.wanted.number).sort("event")
-        place = own[events[ROW]].select("row", "part", "line", "first", "shape", "lists")
+        place = own[events[ROW]].select("row", "part", "line", "first", "shape")
         offset = rows.positions["source_offset"].gather(place["row"])
-        ids = _suffix() if divides and not flat.wanted.own_id else pl.lit("")
+        ids = _suffix(lists) if divides and not flat.wanted.own_id else pl.lit("")
         placed = events.with_columns(source_offset=offset * PARTS + place["part"] if divides else offset)
         placed = placed.drop(ROW).hstack(place).with_columns(pl.concat_str("event_id", ids).alias("event_id"))
         frames.append(placed)
@@ -203,12 +199,13 @@ def _events(
     return together.sort("row", "part").select(FRAME_SCHEMA.names())
 
 
-def _suffix() -> pl.Expr:
+def _suffix(lists: int | None) -> pl.Expr:
     """What is put after ids that events of a row share.
 
-    `/2` is the second line; with the shape's number before, as `/s3`, where it is not the first to give such events.
+    `/2` is the second line of `lists`, the first shape that explodes any; another has its number before, as `/s3/2`.
+    Without lines it is none of the first event of the row, and `/s3` of further ones.
     """
     shape = pl.lit("/s") + (pl.col("shape") + 1).cast(pl.String)
     line = pl.lit("/") + pl.col("line").cast(pl.String)
-    of_line = pl.when(pl.col("shape") == pl.col("lists")).then(line).otherwise(shape + line)
+    of_line = pl.when(pl.col("shape") == (-1 if lists is None else lists)).then(line).otherwise(shape + line)
     return pl.when(pl.col("line") > 0).then(of_line).otherwise(pl.when("first").then(pl.lit("")).otherwise(shape))

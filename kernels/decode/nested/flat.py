@@ -1,6 +1,6 @@
 """One shape of a batch: its events as flat rows, each a line of the row that it came from."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from ecompulse.kernels.decode.members import members_of
 from ecompulse.kernels.decode.nested import exact
 from ecompulse.kernels.decode.nested.columns import Taken, elements, left_of, take
 from ecompulse.kernels.decode.nested.rows import Rows
-from ecompulse.kernels.decode.nested.wanted import Wanted
+from ecompulse.kernels.decode.nested.wanted import Wanted, doubtful, held, holds
 from ecompulse.kernels.decode.plan import PROPERTIES
 from ecompulse.kernels.decode.strict_json import literal
 from ecompulse.kernels.foreign.paths import EACH, NUMBER
@@ -30,12 +30,14 @@ class Flat:
     Attributes:
         wanted: the shape.
         row: in its batch, of each event (Int64).
+        line: of each event, the number of the line in its row, from 1; 0 for none.
         places: of each event, the element of each list that is exploded (a column each, Int64).
         batch: their cells.
     """
 
     wanted: Wanted
     row: pl.Series
+    line: pl.Series
     places: pl.DataFrame
     batch: Batch
 
@@ -64,13 +66,27 @@ def flatten(rows: Rows, wanted: Wanted, taken: pl.Series, exactly: Collection[in
     odd = pl.Series([row for row in taken if row in exactly], dtype=pl.Int64) if exactly else taken.clear()
     known = taken.filter(~taken.is_in(odd.implode())) if odd.len() else taken
     lines = _explode(_header(rows, wanted, known), wanted)
-    places = [(row, *at) for row in odd for at in exact.lines_in(parse(row), wanted.lines)]
+    doubted = lines.choose(wanted)
+    if doubted.len():
+        return flatten(rows, wanted, taken, {*exactly, *doubted}, parse)
+    places = [place for row in odd for place in _lines_exactly(row, parse(row), wanted)]
     width = len(wanted.list_names)
-    schema = {"row": pl.Int64(), **{f"at{number}": pl.Int64() for number in range(width)}}
+    schema = {"row": pl.Int64(), "line": pl.Int64(), **{f"at{number}": pl.Int64() for number in range(width)}}
     added = pl.DataFrame(places, schema=schema, orient="row")
     where = pl.concat([lines.where.select(list(schema)), added])
     batch = _batch(rows, wanted, lines, where, parse)
-    return Flat(wanted, where["row"], where.drop("row"), batch)
+    return Flat(wanted, where["row"], where["line"], where.drop("row", "line"), batch)
+
+
+def _lines_exactly(row: int, values: dict[str, Any], wanted: Wanted) -> Iterator[tuple[int, ...]]:
+    """Row, number of the line, and its places, of the lines of a row."""
+    for number, places in enumerate(exact.lines_in(values, wanted.lines), start=1):
+        if wanted.shape.where:
+            taken = exact.Taken()
+            exact.take(wanted.tree, values, places, taken)
+            if not holds(wanted.shape.where, taken.values):
+                continue
+        yield row, number if wanted.lines else 0, *places
 
 
 @dataclass
@@ -80,6 +96,22 @@ class _Lines:
     where: pl.DataFrame
     taken: Taken
     left: dict[str, pl.Series]
+
+    def choose(self, wanted: Wanted) -> pl.Series:
+        """Number the lines, and leave those that the shape wants; the rows where that may not be believed."""
+        numbers = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over("row") if wanted.lines else pl.lit(0, pl.Int64)
+        self.where = self.where.with_columns(line=numbers)
+        condition = wanted.shape.where
+        if not condition:
+            return self.where["row"].clear()
+        paths = {name: column for name, column in self.taken.values.items() if name.strip("\x01") in dict(condition)}
+        said = cells_of(paths)
+        doubted = self.where["row"].filter(doubtful(condition, said, self.where.height))
+        chosen = pl.int_range(self.where.height, eager=True).filter(held(condition, said, self.where.height))
+        where = self.where[chosen]
+        kept = self.gathered(pl.DataFrame({"row": chosen, "at": chosen}), 0)
+        self.where, self.taken, self.left = where, kept.taken, kept.left
+        return doubted.unique()
 
     def gathered(self, items: pl.DataFrame, level: int) -> "_Lines":
         """One for each element of lists."""
@@ -139,7 +171,7 @@ def _batch(rows: Rows, wanted: Wanted, lines: _Lines, where: pl.DataFrame, parse
     text = {name: _filled(column, fill) for name, column in unknown.items()}
 
     def record(event: int) -> Record:
-        return record_of_line(wanted, parse(row[event]), where.row(event)[1:], content, row[event])
+        return record_of_line(wanted, parse(row[event]), where.row(event)[2:], content, row[event])
 
     content = rows.content() if wanted.plan.hashes_ids else None
     positions = rows.positions[row].with_columns(pl.int_range(where.height, dtype=pl.Int64).alias("source_offset"))

@@ -1,15 +1,17 @@
 """What a mapping with paths and shapes wants of a row, worked out once per batch."""
 
+from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as AbstractMapping
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
 from ecompulse.kernels.decode.batch import all_of, nothing
+from ecompulse.kernels.decode.cells import Cells
 from ecompulse.kernels.decode.plan import PROPERTIES, Plan
+from ecompulse.kernels.decode.strict_json import literal
 from ecompulse.kernels.event import FIELDS
 from ecompulse.kernels.foreign.paths import EACH, Node, Path, Step, lines_of, parse_path, shown
 from ecompulse.kernels.foreign.shape import OTHERWISE, THERE, Condition, Shape, paths_of
@@ -19,6 +21,8 @@ from ecompulse.kernels.mapping import Mapping
 EVERYTHING: Final = "*"
 _EXACT: Final = "\x01"
 """Begins the target of a key that is called as a path is written."""
+_NUMBER: Final = "^-?[0-9]"
+_PLAIN: Final = "^-?[0-9]{1,15}$"
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,7 @@ class Wanted:
                 self._want(tree, name, path)
         if self.lines:
             tree.at(self.lines)
+        look(tree, self.shape.where or ())
         return tree
 
     def _want(self, tree: Node, name: str, text: str) -> None:
@@ -150,40 +155,29 @@ class Conditions:
     @cached_property
     def all(self) -> list[Condition]:
         """Those of shapes, then those of rows that are skipped."""
-        whens = [*(shape.when for shape in self.mapping.shapes), *self.mapping.skip]
+        skip = [when for when in self.mapping.skip if when != OTHERWISE]
+        whens = [*(shape.when for shape in self.mapping.shapes), *skip]
         return [when if isinstance(when, tuple) else () for when in whens]
 
     @cached_property
     def tree(self) -> Node:
         """What they look at."""
         tree = Node()
-        for path in {path for condition in self.all for path, _ in condition}:
-            for target, steps in ((path, parse_path(path)), (_EXACT + path, (Step("key", path),))):
-                if target == path or _dotted(path):
-                    tree.look(steps, target)
+        look(tree, [pair for condition in self.all for pair in condition])
         return tree
 
-    def hold(self, said: AbstractMapping[str, str]) -> list[bool]:
-        """Which of all hold of what a row says: text by target, absent ones left out."""
-        return [all(_holds(said.get(_EXACT + path, said.get(path)), wanted) for path, wanted in condition)
-                for condition in self.all]  # fmt: skip
+    def hold(self, said: AbstractMapping[str, Any]) -> list[bool]:
+        """Which of all hold of what a row says, by target, absent ones left out."""
+        return [holds(condition, said) for condition in self.all]
 
-    def columns(self, said: AbstractMapping[str, pl.Series], height: int) -> list[pl.Series]:
+    def columns(self, said: AbstractMapping[str, Cells], height: int) -> list[pl.Series]:
         """The same for rows: a column for each."""
-        empty = nothing(height)
-        frame = pl.DataFrame({"height": empty, **said})
+        return [held(condition, said, height) for condition in self.all]
 
-        def text(path: str) -> pl.Expr:
-            return pl.coalesce(
-                [pl.col(target) for target in _targets(path) if target in said] or [pl.lit(None, pl.String)]
-            )
-
-        found = []
-        for condition in self.all:
-            parts = [_held(text(path), wanted) for path, wanted in condition]
-            true = pl.lit(all_of(value=True, height=height))
-            found.append(frame.select(pl.all_horizontal(true, *parts)).to_series())
-        return found
+    @property
+    def skips_others(self) -> bool:
+        """Whether rows that no shape takes are skipped."""
+        return OTHERWISE in self.mapping.skip
 
     def shapes(self, true: Sequence[bool]) -> list[int]:
         """The shapes that take a row of which these hold; none for one that is skipped."""
@@ -196,10 +190,50 @@ class Conditions:
         return sorted(found)
 
 
-def _holds(value: str | None, wanted: tuple[str | None, ...]) -> bool:
-    return None in wanted if value is None else THERE in wanted or value in wanted
+def look(tree: Node, condition: Iterable[tuple[str, tuple[str | None, ...]]]) -> None:
+    """Want to see what a condition asks for."""
+    for path in dict.fromkeys(path for path, _ in condition):
+        for target, steps in ((path, parse_path(path)), (_EXACT + path, (Step("key", path),))):
+            if target == path or _dotted(path):
+                tree.look(steps, target)
 
 
-def _held(text: pl.Expr, wanted: tuple[str | None, ...]) -> pl.Expr:
-    there = text.is_not_null() if THERE in wanted else text.is_in([value for value in wanted if value is not None])
-    return there.fill_null(value=None in wanted)
+def holds(condition: Condition, said: AbstractMapping[str, Any]) -> bool:
+    """Whether a condition holds of what a row says, by target, absent ones left out."""
+    return all(_is(said.get(_EXACT + path, said.get(path)), wanted) for path, wanted in condition)
+
+
+def _is(value: Any, wanted: tuple[str | None, ...]) -> bool:
+    if value is None:
+        return None in wanted
+    return THERE in wanted or (value if isinstance(value, str) else literal(value)) in wanted
+
+
+def held(condition: Condition, said: AbstractMapping[str, Cells], height: int) -> pl.Series:
+    """The same for rows."""
+    found = all_of(value=True, height=height)
+    for path, wanted in condition:
+        found &= _held(_first(path, said, height), wanted)
+    return found
+
+
+def doubtful(condition: Condition, said: AbstractMapping[str, Cells], height: int) -> pl.Series:
+    """Rows of which `held` may not be believed: their numbers have been through a double."""
+    found = all_of(value=False, height=height)
+    for path, _ in condition:
+        for target in _targets(path):
+            if target in said:
+                text, quoted = said[target]
+                found |= (~quoted & text.str.contains(_NUMBER) & ~text.str.contains(_PLAIN)).fill_null(value=False)
+    return found
+
+
+def _first(path: str, said: AbstractMapping[str, Cells], height: int) -> pl.Series:
+    there = [said[target].text for target in _targets(path) if target in said]
+    return pl.select(pl.coalesce(there)).to_series() if there else nothing(height)
+
+
+def _held(text: pl.Series, wanted: tuple[str | None, ...]) -> pl.Series:
+    values = [value for value in wanted if value is not None]
+    there = text.is_not_null() if THERE in wanted else text.is_in(values)
+    return there.zip_with(text.is_not_null(), all_of(value=None in wanted, height=text.len()))

@@ -1,0 +1,163 @@
+"""Each shipped mapping over a fixture after its public schema, with totals worked out by hand from the lines."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from ecompulse.io.files.source import FileSource
+from ecompulse.kernels.decode import decode
+from ecompulse.kernels.mapping import load_mapping, shipped_mappings
+from support.marks import nightly
+from support.process import Shop
+
+FIXTURES = Path(__file__).parent / "fixtures"
+NOW = 1_750_000_000_000
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What a fixture holds; `sold` is price by quantity of purchases, whatever their currencies."""
+
+    rows: int
+    events: int
+    dead: int
+    skipped: int
+    sold: str
+    paid: str
+    refunded: str
+    orders: int
+    sessions: int
+
+
+WANTED = {
+    # 20 + 2 x 5.25, and 9 dollars; A is u-7 from the purchase on; B comes again after 49 minutes.
+    "ga4.jsonl": Totals(11, 14, 1, 0, "39.5", "42.5", "9", 2, 4),
+    # 2 x 18.99 + 3, and 7.5; an-1 is u1 once identified; u1 comes back for the refund.
+    "segment.jsonl": Totals(10, 12, 1, 0, "48.48", "51.48", "43.98", 2, 4),
+    # 20 + 5.5 + 10 + 3 x 1.25; of five transactions two gave money back; 501 buys twice in ten minutes.
+    "shopify_orders.json": Totals(5, 9, 1, 1, "39.25", "51.95", "15.5", 3, 4),
+    # 2 x 15 + 2.50; 29.99 euros, 500 yen, 12.34 that failed, 0.125; 9.99, and 1.5 dinars of three decimals.
+    "stripe_events.jsonl": Totals(11, 9, 0, 3, "32.5", "542.455", "11.49", 5, 4),
+    # 20 + 9.5 + 4; an order that failed sold nothing.
+    "woocommerce.json": Totals(6, 8, 1, 1, "33.5", "141.5", "12.5", 4, 5),
+    "matomo.json": Totals(3, 9, 1, 0, "25", "27", "0", 1, 2),
+    # 9.90 + 2 x 9.90 + 100; the change and the deletion are events of other types.
+    "debezium.jsonl": Totals(7, 5, 1, 1, "129.7", "0", "0", 3, 2),
+    "olist.csv": Totals(6, 5, 1, 0, "556.7", "144.38", "0", 3, 3),
+    # 6 x 2.55 + 6 x 3.39 + 32 x 1.69 + 56 x 0 + 2.51.
+    "online_retail.csv": Totals(8, 7, 1, 0, "92.23", "0", "0", 4, 6),
+    "retailrocket.csv": Totals(7, 6, 1, 0, "0", "0", "0", 1, 3),
+    "instacart.csv": Totals(5, 4, 1, 0, "0", "0", "0", 3, 3),
+    "snowplow.tsv": Totals(9, 8, 1, 0, "16.5", "16.5", "0", 1, 1),
+    "snowplow.jsonl": Totals(9, 8, 1, 0, "16.5", "16.5", "0", 1, 1),
+}
+BEFORE = {"completejourney", "fraud_handbook", "rees46"}
+ROWS_AT = {"shopify_orders.json": "orders"}
+
+
+def mapping_of(name):
+    mapping = load_mapping(name.partition(".")[0])
+    return replace(mapping, format=replace(mapping.format, rows=ROWS_AT.get(name)))
+
+
+def decoded(name):
+    mapping = mapping_of(name)
+    source = FileSource(str(FIXTURES / name), 0, dialect=mapping.format)
+    [split] = source.plan({}, 1000, {}, whole=True).splits
+    [rows] = source.reader().read(split)
+    return rows.height, decode(rows, NOW, mapping)
+
+
+def sessions(events):
+    """Visits with gaps of at most half an hour, one event after the other; a device is its user's once it has one."""
+    users, last, count = dict[str, str](), dict[str, datetime](), 0
+    for moment, user, device in events.sort("event_time").select("event_time", "user_id", "anonymous_id").iter_rows():
+        if user and device:
+            users[device] = user
+        visitor = users.get(device) or user or device
+        count += visitor not in last or moment - last[visitor] > timedelta(minutes=30)
+        last[visitor] = moment
+    return count
+
+
+def totals_of(rows, found):
+    events = found.events
+    bought = events.filter(pl.col("event_type") == "purchase")
+    sold = sum(
+        (price * quantity for price, quantity in bought.select("price", "quantity").drop_nulls().iter_rows()),
+        Decimal(0),
+    )
+    money = {kind: events.filter(pl.col("event_type") == kind)["amount"].sum() for kind in ("payment", "refund")}
+    orders = events.filter(pl.col("event_type").is_in(["purchase", "payment"]))["order_id"].n_unique()
+    texts = [f"{total.normalize():f}" for total in (sold, *(Decimal(money[kind] or 0) for kind in money))]
+    return Totals(rows, events.height, found.dead.height, found.skipped, *texts, orders, sessions(events))
+
+
+@pytest.mark.parametrize("name", WANTED)
+def test_totals_are_those_of_the_fixture(name):
+    rows, found = decoded(name)
+    assert totals_of(rows, found) == WANTED[name]
+    assert found.events.height - found.further + found.dead.height + found.skipped == rows
+    assert found.events.select("source_offset").is_unique().all()
+
+
+def test_every_shipped_mapping_has_a_fixture():
+    assert {name.partition(".")[0] for name in WANTED} == set(shipped_mappings()) - BEFORE
+
+
+def test_tsv_and_json_of_snowplow_give_the_same_events():
+    one, other = (
+        decoded(name)[1].events.drop("properties", "source", "source_offset")
+        for name in ("snowplow.tsv", "snowplow.jsonl")
+    )
+    assert one.equals(other)
+
+
+@pytest.mark.parametrize("name", ["ga4.jsonl", "segment.jsonl", "stripe_events.jsonl"])
+def test_the_same_rows_in_structs_of_parquet_give_the_same_events(tmp_path, name):
+    path = tmp_path / "a.parquet"
+    pl.read_ndjson(FIXTURES / name, infer_schema_length=None).drop("integrations", strict=False).write_parquet(path)
+    source, mapping = FileSource(str(path), 0), mapping_of(name)
+    [split] = source.plan({}, 1000, {}, whole=True).splits
+    [rows] = source.reader().read(split)
+    ours = [
+        "event_type",
+        "event_time",
+        "user_id",
+        "product_id",
+        "price",
+        "quantity",
+        "amount",
+        "order_id",
+        "session_id",
+    ]
+    found, wanted = decode(rows, NOW, mapping), decoded(name)[1]
+    assert found.events.select(ours).equals(wanted.events.select(ours))
+    assert found.dead["rule"].equals(wanted.dead["rule"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", nightly(list(WANTED), ["ga4.jsonl"]))
+def test_the_job_of_sessions_finds_as_many(tmp_path, name):
+    wanted = WANTED[name]
+    mapping = name.partition(".")[0]
+    if name in ROWS_AT:
+        own = tmp_path / "own.yaml"
+        own.write_text(f"format: {{rows: {ROWS_AT[name]}}}\n" + _text(mapping))
+        mapping = str(own)
+    flags = (f"--mapping={mapping}", "--num_shards=2", "--progress=none", "--max_dead_ratio=1", "--bots=include")
+    shop = Shop(tmp_path / "shop", FIXTURES / name, flags, job="session_analytics")
+    assert shop.run_here("--drain")[0] == 0
+    tables = shop.tables()
+    assert tables["lake sessions"].height == wanted.sessions
+    assert tables["lake session_events"].height == wanted.events
+
+
+def _text(name):
+    from importlib import resources  # noqa: PLC0415
+
+    return resources.files("ecompulse.kernels.mappings").joinpath(f"{name}.yaml").read_text("utf-8")
