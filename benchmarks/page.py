@@ -13,7 +13,8 @@ from ecompulse.epochs.sinks import TableSpec
 from ecompulse.io.sinks.database import open_engine
 from ecompulse.io.sinks.warehouse_schema import table_of
 from ecompulse.kernels.metrics.schemas import METRIC_SCHEMA
-from ecompulse.ui.shop import KPIS, WINDOW, read_shop
+from ecompulse.ui.shop import KPIS, read_shop
+from ecompulse.ui.view import View
 
 ROWS: Final = 10_000_000
 SERIES: Final = 200
@@ -35,7 +36,13 @@ def fill(engine: sa.Engine, rows: int) -> None:
     spec = TableSpec("metrics", METRIC_SCHEMA, "window_start", warehouse=True, asked_by=("metric", "window_size"))
     with engine.begin() as connection:
         table_of(spec).create(connection)
-        given = {"rows": rows, "names": json.dumps(KPIS), "metrics": len(KPIS), "window": WINDOW, "series": SERIES}
+        given = {
+            "rows": rows,
+            "names": json.dumps(KPIS),
+            "metrics": len(KPIS),
+            "window": View().window,
+            "series": SERIES,
+        }
         connection.execute(sa.text(_FILL), given)
 
 
@@ -47,7 +54,7 @@ def run(rows: int = ROWS) -> None:
         found = []
         for attempt in ("first", "again"):
             began, cpu = time.perf_counter(), time.process_time()
-            kpis, _ = read_shop(engine)
+            kpis, _ = read_shop(engine, View())
             spent = (time.perf_counter() - began, time.process_time() - cpu)
             found.append((f"{rows:,}", attempt, len(kpis), *(f"{1000 * seconds / len(kpis):.0f}" for seconds in spent)))
         table(("rows", "read", "KPIs", "ms of wall a KPI", "ms of CPU a KPI"), found)

@@ -22,10 +22,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import Store
 from ecompulse.io.delta.lake import Lake
-from ecompulse.ui.charts import line_chart, stacked_chart
+from ecompulse.ui.charts import bar_chart, line_chart, stacked_chart
 from ecompulse.ui.jobs import Job, now_ms, read_job
 from ecompulse.ui.letters import read_letters
+from ecompulse.ui.scores import read_scores
 from ecompulse.ui.shop import read_shop
+from ecompulse.ui.view import BY, SPANS, View, parse_view
 from ecompulse.ui.words import duration, moment, number, size
 
 HERE: Final = Path(__file__).parent
@@ -85,8 +87,8 @@ class Pages:
         return await self._page(request, "job.html", lambda: self._of_job(request.path_params["key"]))
 
     async def shop(self, request: Request) -> Response:
-        """KPIs, incidents, funnel, carts, fraud."""
-        return await self._page(request, "shop.html", self._of_shop)
+        """KPIs, incidents, revenue, funnel, carts, fraud, quality."""
+        return await self._page(request, "shop.html", lambda: self._of_shop(parse_view(request.query_params)))
 
     async def letters(self, request: Request) -> Response:
         """Dead letters by rule."""
@@ -96,15 +98,24 @@ class Pages:
         job = self._sources.job(key)
         return {"job": job, "charts": job_charts(job)}
 
-    def _of_shop(self) -> Mapping[str, Any]:
+    def _of_shop(self, view: View) -> Mapping[str, Any]:
         if self._sources.warehouse is None:
             return {"why": "N/A because no warehouse was given; start the page with --warehouse=URL"}
         try:
-            kpis, panels = read_shop(self._sources.warehouse)
+            kpis, panels = read_shop(self._sources.warehouse, view)
         except SQLAlchemyError as error:
             return {"why": f"N/A because the warehouse cannot be read: {str(error).splitlines()[0]}"}
-        charts = [line_chart(f"{kpi.name.replace('_', ' ')} {kpi.unit}", kpi.starts, series_of(kpi)) for kpi in kpis]
-        return {"kpis": list(zip(kpis, charts, strict=True)), "panels": panels}
+        charts = [
+            line_chart(
+                f"{kpi.name.replace('_', ' ')} {kpi.unit}", kpi.starts, series_of(kpi), kpi.incidents, kpi.expected
+            )
+            for kpi in kpis
+        ]
+        scores = read_scores(self._sources.lake) if self._sources.lake else None
+        return {
+            "kpis": list(zip(kpis, charts, strict=True)), "panels": panels, "view": view, "spans": SPANS, "by": BY,
+            "scores": bar_chart("Scores of the last day's transactions", scores) if scores else None,
+        }  # fmt: skip
 
     def _of_letters(self) -> Mapping[str, Any]:
         if self._sources.lake is None:
@@ -142,10 +153,12 @@ def job_charts(job: Job) -> Sequence[Any]:
     phases = list(job.durations)
     spent = {phase: [epoch["durationMs"].get(phase, 0) for epoch in epochs] for phase in phases}
     backlog = {"backlog": [epoch["backlog"] for epoch in epochs]}
+    gaps = {"minutes": [None if gap is None else gap / 60_000 for gap in job.gaps]}
     return (
         line_chart("Rows per epoch", labels, rows),
         stacked_chart("Duration by phase, ms", labels, spent),
         line_chart("Backlog after each epoch", labels, backlog),
+        line_chart("Watermark behind the clock, minutes", labels, gaps),
     )
 
 

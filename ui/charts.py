@@ -22,13 +22,28 @@ def short(value: float) -> str:
     return f"{value:.3g}"
 
 
-def line_chart(title: str, labels: Sequence[str], series: Mapping[str, Sequence[float | None]]) -> Markup:
-    """Lines over equal steps; a None is a gap. Empty without a value."""
+def line_chart(
+    title: str,
+    labels: Sequence[str],
+    series: Mapping[str, Sequence[float | None]],
+    incidents: Sequence[tuple[int, int, str]] = (),
+    expected: Sequence[tuple[int, float, float]] = (),
+) -> Markup:
+    """Lines over equal steps; a None is a gap. Empty without a value.
+
+    Args:
+        title: of the chart.
+        labels: of the steps.
+        series: by name.
+        incidents: first and last step, and what it was: bands behind the lines.
+        expected: step, lowest and highest value that were expected there.
+    """
     known = [value for values in series.values() for value in values if value is not None]
     if not known:
         return Markup()
+    known += [end for _, *ends in expected for end in ends]
     low, high = min(0.0, *known), max([*known, 0.0]) or 1.0
-    body = Markup()
+    body = _marked(labels, incidents, expected, low, high)
     for number, (name, values) in enumerate(series.items()):
         runs: list[list[tuple[float, float]]] = [[]]
         for at, value in enumerate(values):
@@ -66,6 +81,33 @@ def stacked_chart(title: str, labels: Sequence[str], series: Mapping[str, Sequen
                     f"{labels[at]} {name}: {value:,.6g}",
                 )  # fmt: skip
     return _framed(title, labels, list(series), 0, high, body)
+
+
+def bar_chart(title: str, bars: Mapping[str, float]) -> Markup:
+    """A bar per label."""
+    return stacked_chart(title, list(bars), {"rows": list(bars.values())})
+
+
+def _marked(
+    labels: Sequence[str],
+    incidents: Sequence[tuple[int, int, str]],
+    expected: Sequence[tuple[int, float, float]],
+    low: float,
+    high: float,
+) -> Markup:
+    body = Markup()
+    for first, last, what in incidents:
+        left, right = _x(first, len(labels)), _x(last, len(labels))
+        told = f"{what}, {labels[first]} to {labels[last]}"
+        body += Markup(
+            '<rect class="incident" x="{:.1f}" y="{}" width="{:.1f}" height="{}"><title>{}</title></rect>'
+        ).format(left - 2, _TOP, max(right - left, 0) + 4, HEIGHT - _TOP - _BOTTOM, told)
+    for at, least, most in expected:
+        told = f"{labels[at]} expected {least:,.6g} to {most:,.6g}"
+        body += Markup(
+            '<line class="expected" x1="{0:.1f}" x2="{0:.1f}" y1="{1:.1f}" y2="{2:.1f}"><title>{3}</title></line>'
+        ).format(_x(at, len(labels)), _y(most, low, high), _y(least, low, high), told)
+    return body
 
 
 def _x(at: int, count: int) -> float:

@@ -16,6 +16,8 @@ from ecompulse.ui.words import size
 EPOCHS: Final = 120
 """Committed epochs of a job that the page shows."""
 
+_TREND: Final = 10  # epochs
+
 SILENT_MS: Final = 60_000
 """A checkpoint in a bucket has no lock: its job counts as running if it has committed within so long."""
 
@@ -171,6 +173,32 @@ class Job:
              shown_moment(moment(epoch["eventTime"]["watermark"])))
             for epoch in reversed(self.epochs)
         ]  # fmt: skip
+
+    @property
+    def gaps(self) -> Sequence[int | None]:
+        """Ms by which the watermark was behind the clock at each epoch."""
+        found = ((moment(epoch["timestamp"]), moment(epoch["eventTime"]["watermark"])) for epoch in self.epochs)
+        return [None if at is None or mark is None else at - mark for at, mark in found]
+
+    @property
+    def trend(self) -> str:
+        """Whether the watermark has come nearer to the clock over the last ten epochs; empty while nobody can say."""
+        known = [gap for gap in self.gaps[-_TREND:] if gap is not None]
+        if len(known) < 2:  # noqa: PLR2004  # a trend needs two
+            return ""
+        change, slack = known[-1] - known[0], max(1000, abs(known[0]) // 20)
+        return "growing" if change > slack else "shrinking" if change < -slack else "steady"
+
+    @property
+    def backed_up(self) -> str:
+        """When the backup last took an epoch, as far as these epochs show."""
+        taken = [epoch for epoch in self.epochs if "backup" in epoch["durationMs"]]
+        return f"epoch {taken[-1]['batchId']}, {shown_moment(moment(taken[-1]['timestamp']))}" if taken else "none"
+
+    @property
+    def model_rows(self) -> Sequence[tuple[str, float]]:
+        """What is known of the models of fraud, drift included, as a table; empty for other jobs."""
+        return list(self.last.get("models", {}).items())
 
     def gap(self, now: int) -> int | None:
         """Ms by which the watermark is behind `now`; None while nothing is known."""

@@ -4,25 +4,23 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from ecompulse.io.sinks.database import SQLITE
+from ecompulse.ui.view import View
 
 ROWS: Final = 50
 """Rows of a list at the most."""
 
-WINDOWS: Final = 180
-"""Windows of a KPI that its chart shows."""
-
 KPIS: Final = ("revenue", "orders", "active_visitors", "conversion_rate", "average_order_value", "page_views")
 """Metrics that are drawn, as far as they are there."""
 
-WINDOW: Final = "1m"
 WHOLE: Final = "{}"
-_STEP: Final = timedelta(minutes=1)
+_DAYS: Final = 14
 _WEEK: Final = timedelta(days=7)
 
 Row = Sequence[Any]
@@ -51,6 +49,8 @@ class Kpi:
         values: None for a window without one.
         final: whether each window is; others may still change.
         before: the same windows a week earlier.
+        incidents: first and last window, and what was seen, of alerts of this metric.
+        expected: window, lowest and highest value that were expected where an incident fired or recovered.
     """
 
     name: str
@@ -59,6 +59,8 @@ class Kpi:
     values: Sequence[float | None]
     final: Sequence[bool]
     before: Sequence[float | None]
+    incidents: Sequence[tuple[int, int, str]] = ()
+    expected: Sequence[tuple[int, float, float]] = ()
 
     @property
     def rows(self) -> Sequence[Row]:
@@ -75,6 +77,11 @@ METRICS: Final = _columns(
     "metrics", "metric", "window_size", "window_start", "dimensions", "value", "currency", "final"
 )
 METRIC_ALERTS: Final = _columns("metric_alerts", "rule", "state", "severity", "metric", "since", "until", "value")
+ANOMALIES: Final = _columns(
+    "anomaly_alerts", "metric", "dimensions", "kind", "state", "severity", "since", "window_end", "value",
+    "expected_low", "expected_high",
+)  # fmt: skip
+QUALITY: Final = _columns("data_quality", "check_name", "window_start", "count", "rows")
 FUNNELS: Final = _columns(
     "funnels", "funnel", "mode", "scope", "segment", "stage", "stage_index", "window_start", "entered"
 )
@@ -86,18 +93,43 @@ FLAGGED: Final = _columns(
 )
 
 
-def read_shop(engine: sa.Engine) -> tuple[list[Kpi], list[Panel]]:
+def read_shop(engine: sa.Engine, view: View) -> tuple[list[Kpi], list[Panel]]:
     """All panels; one whose table is not there, or cannot be read, says why."""
     with engine.connect() as connection:
         there = set(sa.inspect(connection).get_table_names())
-        kpis = [kpi for name in KPIS if (kpi := _kpi(connection, name))] if "metrics" in there else []
+        last = _newest(connection, view) if "metrics" in there else None
+        kpis = [kpi for name in KPIS if (kpi := _kpi(connection, there, name, view, last))] if last else []
         panels = [
             _panel(connection, there, "metric_alerts", "Incidents", "no rule has fired", _incidents),
+            _panel(connection, there, "anomaly_alerts", "Anomalies of KPIs", "nothing was unusual", _anomalies),
+            _panel(
+                connection, there, "metrics", f"Revenue by {view.by}", f"no revenue_by_{view.by} in these hours",
+                lambda connection: _revenue_by(connection, view, last),
+            ),
             _panel(connection, there, "funnels", "Funnel of the last day", "no window is over yet", _funnel),
             _panel(connection, there, "abandonment_alerts", "Abandoned carts", "no cart was left", _carts),
             _panel(connection, there, "flagged_transactions", "Transactions to look at", "nothing was flagged", _fraud),
-        ]
+            _panel(connection, there, "data_quality", "Quality of the input by day", "no window is over yet", _quality),
+        ]  # fmt: skip
     return kpis, panels
+
+
+def _newest(connection: sa.Connection, view: View) -> datetime | None:
+    """Start of the last window that any KPI has in the view; all charts end with it."""
+    columns = METRICS.c
+    found = []
+    for name in KPIS:
+        asked = sa.select(columns.window_start).where(columns.metric == name, columns.window_size == view.window)
+        if view.until:
+            asked = asked.where(columns.window_start <= _at(connection, view.until - view.step))
+        newest = connection.scalar(asked.order_by(columns.window_start.desc()).limit(1))
+        found += [_floored(_time(newest), view.step)] if newest is not None else []
+    return max(found, default=None)
+
+
+def _floored(moment: datetime, step: timedelta) -> datetime:
+    seconds = int(moment.timestamp())
+    return moment - timedelta(seconds=seconds % int(step.total_seconds()))
 
 
 Read = Callable[[sa.Connection], tuple[Sequence[str], Sequence[Row]]]
@@ -113,31 +145,66 @@ def _panel(connection: sa.Connection, there: set[str], table: str, title: str, e
     return Panel(title, columns, rows, "" if rows else empty)
 
 
-def _kpi(connection: sa.Connection, name: str) -> Kpi | None:
+def _kpi(connection: sa.Connection, there: set[str], name: str, view: View, last: datetime) -> Kpi | None:
     """The total of a metric; of several currencies the first."""
     columns = METRICS.c
-    mine = sa.and_(columns.metric == name, columns.window_size == WINDOW, columns.dimensions == WHOLE)
+    mine = sa.and_(columns.metric == name, columns.window_size == view.window, columns.dimensions == WHOLE)
     asked = sa.select(columns.window_start, columns.value, columns.final, columns.currency).where(mine)
-    newest = connection.execute(asked.order_by(columns.window_start.desc()).limit(1)).first()
-    if newest is None:
-        return None
-    last, currency = _time(newest.window_start), newest.currency
-    starts = [last - (WINDOWS - 1 - number) * _STEP for number in range(WINDOWS)]
+    count = int(view.length / view.step)
+    starts = [last - (count - 1 - number) * view.step for number in range(count)]
 
-    def between(first: datetime, last: datetime) -> dict[datetime, Any]:
+    def between(first: datetime, last: datetime) -> list[Any]:
         within = columns.window_start.between(_at(connection, first), _at(connection, last))
-        rows = connection.execute(asked.where(within)).all()
-        return {_time(row.window_start): row for row in rows if row.currency == currency}
+        return list(connection.execute(asked.where(within)).all())
 
-    found, before = between(starts[0], last), between(starts[0] - _WEEK, last - _WEEK)
+    rows = between(starts[0], last)
+    if not rows:
+        return None
+    currency = min(row.currency or "" for row in rows)
+    found = {_time(row.window_start): row for row in rows if (row.currency or "") == currency}
+    week = between(starts[0] - _WEEK, last - _WEEK)
+    before = {_time(row.window_start): row for row in week if (row.currency or "") == currency}
+    incidents, expected = _marks(connection, there, name, starts, view.step)
     return Kpi(
         name,
-        currency or "",
+        currency,
         [start.strftime("%Y-%m-%d %H:%M") for start in starts],
         [_number(found[start].value) if start in found else None for start in starts],
         [start not in found or bool(found[start].final) for start in starts],
         [_number(before[start - _WEEK].value) if start - _WEEK in before else None for start in starts],
+        incidents,
+        expected,
     )
+
+
+def _marks(
+    connection: sa.Connection, there: set[str], name: str, starts: Sequence[datetime], step: timedelta
+) -> tuple[list[tuple[int, int, str]], list[tuple[int, float, float]]]:
+    """Alerts of a metric on the places of its windows."""
+
+    def place(moment: datetime) -> int:
+        return int((moment - starts[0]) / step)
+
+    last, incidents, expected = len(starts) - 1, [], []
+    span = (_at(connection, starts[0]), _at(connection, starts[-1] + step))
+    if "metric_alerts" in there:
+        columns = METRIC_ALERTS.c
+        asked = sa.select(columns.rule, columns.since, columns.until).where(columns.metric == name)
+        found = connection.execute(asked.where(columns.since.between(*span)).order_by(columns.since.desc()).limit(ROWS))
+        for rule, since, until in found:
+            ended = place(_time(until)) if until is not None else place(_time(since))
+            incidents.append((max(place(_time(since)), 0), min(max(ended, 0), last), f"rule {rule}"))
+    if "anomaly_alerts" in there:
+        columns = ANOMALIES.c
+        asked = sa.select(columns.since, columns.window_end, columns.kind, columns.expected_low, columns.expected_high)
+        asked = asked.where(columns.metric == name, columns.dimensions == WHOLE)
+        found = connection.execute(asked.where(columns.window_end.between(*span)).limit(ROWS))
+        for since, end, kind, low, high in found:
+            at = min(place(_time(end) - step), last)
+            incidents.append((max(place(_time(since) - step), 0), at, f"anomaly, {kind}"))
+            if low is not None and high is not None:
+                expected.append((at, float(low), float(high)))
+    return incidents, expected
 
 
 def _incidents(connection: sa.Connection) -> tuple[Sequence[str], Sequence[Row]]:
@@ -145,6 +212,68 @@ def _incidents(connection: sa.Connection) -> tuple[Sequence[str], Sequence[Row]]
     shown = (columns.since, columns.rule, columns.severity, columns.state, columns.metric, columns.value, columns.until)
     found = connection.execute(sa.select(*shown).order_by(columns.since.desc()).limit(ROWS))
     return ("since", "rule", "severity", "state", "metric", "value", "until"), _rows(found)
+
+
+def _anomalies(connection: sa.Connection) -> tuple[Sequence[str], Sequence[Row]]:
+    columns = ANOMALIES.c
+    shown = (columns.window_end, columns.metric, columns.dimensions, columns.kind, columns.severity, columns.state,
+             columns.value, columns.expected_low, columns.expected_high)  # fmt: skip
+    found = connection.execute(sa.select(*shown).order_by(columns.window_end.desc()).limit(ROWS))
+    names = ("window end", "metric", "of", "kind", "severity", "state", "value", "expected from", "to")
+    return names, [tuple(_decimal(cell) for cell in row) for row in _rows(found)]
+
+
+def _decimal(value: Any) -> Any:
+    """Decimals as numbers: SQLite keeps them as text, so that they stay exact."""
+    try:
+        return float(value) if isinstance(value, Decimal | str) else value
+    except ValueError:
+        return value
+
+
+def _revenue_by(connection: sa.Connection, view: View, last: datetime | None) -> tuple[Sequence[str], Sequence[Row]]:
+    """Sums over the windows of ten minutes of the view, the greatest first."""
+    if last is None:
+        return (), ()
+    columns = METRICS.c
+    first = last + view.step - view.length
+    asked = (
+        sa.select(columns.dimensions, columns.currency, sa.func.sum(sa.cast(columns.value, sa.Numeric)).label("total"))
+        .where(columns.metric == f"revenue_by_{view.by}", columns.window_size == "10m")
+        .where(columns.window_start.between(_at(connection, first), _at(connection, last)))
+        .group_by(columns.dimensions, columns.currency)
+        .order_by(sa.desc("total"))
+        .limit(ROWS)
+    )
+    found = connection.execute(asked).all()
+    whole = {currency: sum(float(row[2]) for row in found if row[1] == currency) for _, currency, _ in found}
+    rows = [
+        (json.loads(dimensions).get(view.by) or "unknown", currency, round(float(total), 2),
+         f"{float(total) / whole[currency]:.1%}" if whole[currency] else None)
+        for dimensions, currency, total in found
+    ]  # fmt: skip
+    return (view.by, "currency", "revenue", "share"), rows
+
+
+def _quality(connection: sa.Connection) -> tuple[Sequence[str], Sequence[Row]]:
+    """Rows that each check found, of those that it looked at, day by day."""
+    columns = QUALITY.c
+    last = connection.scalar(sa.select(sa.func.max(columns.window_start)))
+    if last is None:
+        return (), ()
+    day = sa.func.date(columns.window_start).label("day")
+    asked = (
+        sa.select(day, columns.check_name, sa.func.sum(columns.count), sa.func.sum(columns.rows))
+        .where(columns.window_start > _at(connection, _time(last) - timedelta(days=_DAYS)))
+        .group_by(day, columns.check_name)
+        .order_by(sa.desc("day"), columns.check_name)
+    )
+    rows = [
+        (str(on), check, int(found), int(of), f"{found / of:.2%}" if of else None)
+        for on, check, found, of in connection.execute(asked)
+        if found
+    ]
+    return ("day", "check", "found", "looked at", "share"), rows
 
 
 def _funnel(connection: sa.Connection) -> tuple[Sequence[str], Sequence[Row]]:

@@ -6,7 +6,7 @@ const told = document.getElementById("live");
 let tag = null;
 
 async function look() {
-  if (document.hidden) return;
+  if (document.hidden || document.activeElement?.closest("form")) return; // nobody looks, or somebody chooses
   try {
     const answer = await fetch(location.href, { headers: tag ? { "If-None-Match": tag } : {}, cache: "no-store" });
     if (answer.status === 304) return;

@@ -1,0 +1,126 @@
+"""The page of the shop: filters, incidents on charts, revenue by a dimension, quality, scores; equal to SQL."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+import sqlalchemy as sa
+from deltalake import write_deltalake
+
+from ecompulse.epochs.errors import UserError
+from ecompulse.io.delta.lake import Lake
+from ecompulse.io.sinks.database import open_engine
+from ecompulse.ui.app import Sources, make_app
+from ecompulse.ui.shop import read_shop
+from ecompulse.ui.view import View, parse_view
+from support.asgi import get
+
+START = datetime(2025, 3, 1, tzinfo=UTC)
+
+
+def text(moment):
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory):
+    """A day of orders by the minute and by ten, an incident of each kind, revenue by country, quality of two days."""
+    engine = open_engine(f"sqlite:///{tmp_path_factory.mktemp('shop') / 'w.db'}")
+    metrics, tens = [], range(1440)
+    for minute in tens:
+        start = text(START + timedelta(minutes=minute))
+        metrics.append(("orders", "1m", start, "{}", str(minute % 7), None, 1))
+        metrics.append(("orders", "10m/1m", start, "{}", str(minute), None, 1))
+        if minute % 10 == 0:
+            for country, value in (("DE", 2.5), ("FR", 1.25)):
+                metrics.append(("revenue_by_country", "10m", start, f'{{"country":"{country}"}}', str(value), "EUR", 1))
+    with engine.begin() as connection:
+        make = "CREATE TABLE metrics (metric, window_size, window_start, dimensions, value, currency, final)"
+        connection.execute(sa.text(make))
+        for row in metrics:
+            connection.exec_driver_sql("INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        connection.execute(sa.text("CREATE TABLE metric_alerts (rule, state, severity, metric, since, until, value)"))
+        fired = ("few_orders", "recovered", "warning", "orders", text(START + timedelta(hours=22)),
+                 text(START + timedelta(hours=22, minutes=30)), "1")  # fmt: skip
+        connection.exec_driver_sql("INSERT INTO metric_alerts VALUES (?, ?, ?, ?, ?, ?, ?)", fired)
+        columns = "metric, dimensions, kind, state, severity, since, window_end, value, expected_low, expected_high"
+        connection.execute(sa.text(f"CREATE TABLE anomaly_alerts ({columns})"))
+        odd = ("orders", "{}", "point", "firing", "critical", text(START + timedelta(hours=23)),
+               text(START + timedelta(hours=23)), "9", "2.5", "4.5")  # fmt: skip
+        connection.exec_driver_sql("INSERT INTO anomaly_alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", odd)
+        connection.execute(sa.text("CREATE TABLE data_quality (check_name, window_start, count, rows)"))
+        for day, count in ((0, 3), (0, 2), (1, 1), (1, 0)):
+            row = ("duplicate", text(START + timedelta(days=day, hours=count)), count, 50)
+            connection.exec_driver_sql("INSERT INTO data_quality VALUES (?, ?, ?, ?)", row)
+    return engine
+
+
+def panel(panels, title):
+    return next(panel for panel in panels if panel.title == title)
+
+
+@pytest.mark.parametrize(
+    ("span", "points", "values"),
+    [("3h", 180, [minute % 7 for minute in range(1260, 1440)]), ("12h", 72, list(range(720, 1440, 10))),
+     ("1d", 144, list(range(0, 1440, 10)))],
+)  # fmt: skip
+def test_a_span_shows_its_windows(warehouse, span, points, values):
+    [kpi], _ = read_shop(warehouse, View(span))
+    assert (len(kpi.starts), list(kpi.values)) == (points, values)
+
+
+def test_until_goes_back_and_the_address_says_it(warehouse):
+    view = parse_view({"span": "3h", "until": "2025-03-01T05:00"})
+    [kpi], _ = read_shop(warehouse, view)
+    assert (kpi.starts[0], kpi.starts[-1]) == ("2025-03-01 02:00", "2025-03-01 04:59")
+    assert parse_view(dict(pair.split("=") for pair in view.query.replace("%3A", ":").split("&"))) == view
+
+
+def test_incidents_and_what_was_expected_stand_on_the_chart(warehouse):
+    page = get(make_app(Sources(list, None, warehouse)), "/shop?span=3h").text
+    assert "<title>rule few_orders, 2025-03-01 22:00 to 2025-03-01 22:30</title>" in page
+    assert "<title>anomaly, point, 2025-03-01 22:59 to 2025-03-01 22:59</title>" in page
+    assert "<title>2025-03-01 22:59 expected 2.5 to 4.5</title>" in page
+    assert "rule few_orders" not in get(make_app(Sources(list, None, warehouse)), "/shop?until=2025-03-01T05:00").text
+
+
+def test_revenue_by_country_is_the_sum_over_the_span(warehouse):
+    _, panels = read_shop(warehouse, View("12h", "country"))
+    rows = panel(panels, "Revenue by country").rows
+    assert rows == [("DE", "EUR", 72 * 2.5, "66.7%"), ("FR", "EUR", 72 * 1.25, "33.3%")]
+    _, panels = read_shop(warehouse, View("12h", "device"))
+    assert panel(panels, "Revenue by device").why == "no revenue_by_device in these hours"
+
+
+def test_quality_is_told_day_by_day(warehouse):
+    _, panels = read_shop(warehouse, View())
+    assert panel(panels, "Quality of the input by day").rows == [
+        ("2025-03-02", "duplicate", 1, 100, "1.00%"),
+        ("2025-03-01", "duplicate", 5, 100, "5.00%"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [({"span": "9h"}, "span=9h: no such span"), ({"by": "contry"}, "by=contry: no such by, did you mean country?"),
+     ({"until": "noon"}, "until=noon: no time such as 2025-03-01T10:00")],
+)  # fmt: skip
+def test_a_wrong_filter_is_a_line(warehouse, given, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        parse_view(given)
+    name, value = next(iter(given.items()))
+    answer = get(make_app(Sources(list, None, warehouse)), f"/shop?{name}={value}")
+    assert (answer.status, message.split(",")[0] in answer.text) == (404, True)
+
+
+def test_scores_are_those_of_the_last_day(warehouse, tmp_path):
+    days = ["2025-03-01"] * 3 + ["2025-03-02"] * 4
+    frame = pl.DataFrame({"score": [0.1, 0.1, 0.9, 0.0, 0.07, 0.99, 1.0], "event_date": days})
+    frame = frame.with_columns(pl.col("event_date").str.to_date())
+    write_deltalake(f"{tmp_path}/risk_scores", frame.to_arrow(), partition_by=["event_date"])
+    page = get(make_app(Sources(list, Lake(str(tmp_path)), warehouse)), "/shop").text
+    assert "<title>0.95 to 1.00 rows: 2</title>" in page
+    assert "<title>0.00 to 0.05 rows: 1</title>" in page
+    assert "<title>0.05 to 0.10 rows: 1</title>" in page
+    assert "0.90 to 0.95 rows" not in page
