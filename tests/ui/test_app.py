@@ -1,11 +1,10 @@
 """The pages: complete without JavaScript, equal to what the jobs have written, open to nobody else."""
 
-import json
-import os
 import re
 import shutil
 import sqlite3
 import subprocess
+import sys
 
 import pytest
 import sqlalchemy as sa
@@ -16,29 +15,8 @@ from ecompulse.io.delta.lake import Lake
 from ecompulse.io.sinks.database import open_engine
 from ecompulse.ui.app import Sources, make_app
 from support.asgi import get
-from support.process import command
 
 HOSTILE = "<script>alert(1)</script>"
-MINUTE = 60_000
-START = 1_700_006_400_000
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A small hour of a shop through two jobs, one row of it bad."""
-    root = tmp_path_factory.mktemp("ui")
-    rows = [
-        {"event_id": f"e{at}", "event_type": "page_view", "event_time": START + at * 20_000, "user_id": f"u{at % 7}"}
-        for at in range(180)
-    ]
-    lines = [*map(json.dumps, rows), f'{{"event_id": "{HOSTILE}"']
-    (root / "events.jsonl").write_text("".join(f"{line}\n" for line in lines))
-    for job in ("realtime_metrics", "session_analytics"):
-        flags = [f"--checkpoint={root / 'checkpoints' / job}", f"--lake={root / 'lake'}", "--drain", "--progress=none"]
-        flags += [f"--warehouse=sqlite:///{root / 'w.db'}", f"--source={root / 'events.jsonl'}"]
-        assert command(f"pipelines.{job}", *flags)[0] == 0
-        os.utime(root / "checkpoints" / job / "lock", (0, 0))  # for some seconds nobody could tell that it has stopped
-    return root
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +142,7 @@ def test_a_browser_shows_the_same_and_says_nothing(place, tmp_path):
     if browser is None:
         pytest.skip("chromium is not installed")
     with subprocess.Popen(
-        [shutil.which("ecompulse"), "ui", place / "checkpoints", f"--lake={place / 'lake'}", "--port=18099",
+        [sys.executable, "-m", "ecompulse", "ui", place / "checkpoints", f"--lake={place / 'lake'}", "--port=18099",
          f"--warehouse=sqlite:///{place / 'w.db'}"], stdout=subprocess.PIPE, text=True,
     ) as server:  # fmt: skip
         try:
