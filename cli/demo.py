@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import shlex
 import shutil
 import subprocess
 import sys
@@ -17,9 +16,9 @@ import yaml
 from ecompulse.cli.audit import main as audit
 from ecompulse.cli.demo_report import write_report
 from ecompulse.cli.guard import guarded
-from ecompulse.cli.live import live
+from ecompulse.cli.live import POLICY, live
 from ecompulse.cli.show import tables_of
-from ecompulse.cli.tool import ToolParser, print_facts, print_table
+from ecompulse.cli.tool import ToolParser, a_command, print_facts, print_table
 from ecompulse.cli.values import duration
 from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.io.delta.lake import Lake
@@ -48,9 +47,6 @@ EPISODES: Final = (
 STRAGGLERS: Final = 40
 """Views that a phone without a network sends the next morning: they are late for everything that is closed."""
 
-POLICY: Final = {"rules": {"velocity": {"device_count_1h": {"above": 10}}}}
-"""What the demo's shop knows by itself: on its only day models have hardly anything to learn from."""
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
@@ -60,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def demo(argv: Sequence[str]) -> int:
     """Simulate, run every job there is, show what happened and what to try next."""
     parser = ToolParser(prog="python -m pipelines.demo", description="Simulate a shop and run the jobs on it.")
-    parser.add_argument("--out", default="./demo", help="directory, made anew [./demo]")
+    parser.add_argument("--out", help="directory, made anew [./demo, with --live ./demo-live]")
     parser.add_argument("--events", type=int, default=60_000, help="events to simulate, about [60000]")
     parser.add_argument("--seed", type=int, default=7, help="of the simulation [7]")
     parser.add_argument("--live", action="store_true", help="sell into Kafka as time passes, and follow it")
@@ -70,7 +66,7 @@ def demo(argv: Sequence[str]) -> int:
     parser.add_argument("--trigger", default="2s", help="with --live: time between epochs [2s]")
     parser.add_argument("--for", dest="length", metavar="DURATION", help="with --live: end after so long [at Ctrl-C]")
     options = parser.parse_args(argv)
-    out = _fresh(Path(options.out))
+    out = _fresh(Path(options.out or ("./demo-live" if options.live else "./demo")))
     if options.live:
         return _live(options, out)
     print(f"demo: simulating {options.events:,} events of a day in a shop (a few seconds)", flush=True)
@@ -200,21 +196,7 @@ def try_next(out: Path) -> list[str]:
         ("audit", str(checkpoints / "session_analytics")),
         ("checkpoint", "inspect", str(checkpoints / "event_enrichment")),
     )  # fmt: skip
-    return [" ".join(map(_quoted, [_interpreter(), "-m", "ecompulse", *words])) for words in asked]
-
-
-def _quoted(word: str) -> str:
-    """A word for a shell, in double quotes where these are easier to read."""
-    if set(word) & set("' ") and not set(word) & set('"$`\\!'):
-        name, equals, value = word.partition("=")
-        return f'{name}{equals}"{value}"' if equals and " " not in name else f'"{word}"'
-    return shlex.quote(word)
-
-
-def _interpreter() -> str:
-    """This interpreter, as it is called from here."""
-    path = Path(sys.executable)
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+    return [a_command(*words) for words in asked]
 
 
 def _told(jobs: dict[str, dict[str, Any]]) -> list[tuple[str, str]]:
