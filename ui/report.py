@@ -8,6 +8,7 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
+from ecompulse.kernels.dictionary.registry import comment_of
 from ecompulse.ui.charts import line_chart, stacked_chart
 from ecompulse.ui.words import number
 
@@ -64,7 +65,7 @@ class Report:
     def html(self) -> str:
         """The whole file."""
         environment = Environment(loader=FileSystemLoader(_HERE / "templates"), autoescape=True)
-        environment.filters["number"] = number
+        environment.filters |= {"number": number, "meaning": comment_of}
         style = Markup((_HERE / "static" / "style.css").read_text("utf-8"))  # noqa: S704  # ours
         shown = [(part, part.chart if isinstance(part, Plot) else None) for part in self.parts]
         return environment.get_template("report.html").render(report=self, parts=shown, style=style)
