@@ -92,5 +92,5 @@ bench: setup ## Run the benchmarks and print their tables
 
 clean: ## Remove everything that make made, except the cache outside the checkout
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis coverage.xml .coverage*
-	if [ -e demo/.ecompulse-demo ]; then rm -rf demo; fi
+	for folder in demo demo-live; do if [ -e $$folder/.ecompulse-demo ]; then rm -rf $$folder; fi; done
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

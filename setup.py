@@ -17,7 +17,7 @@ EXTRAS = {
     "river": ["river>=0.22"],
     "spark": ["pyspark>=3.5,<5"],
     "alerts": ["apprise>=1.9"],
-    "ui": ["starlette>=0.45", "uvicorn>=0.34", "Jinja2>=3.1"],
+    "ui": ["starlette>=0.45", "uvicorn>=0.34"],
     "test": [
         "pytest>=8.3",
         "pytest-cov>=6",
@@ -66,6 +66,7 @@ setup(
         "SQLAlchemy>=2.0",
         "urllib3>=2",
         "rich>=13",
+        "Jinja2>=3.1",
         "tenacity>=9",
         "pybreaker>=1.2",
         # Without CUDA: 18 MB instead of 300; macOS has no such build, and its own has no CUDA either.

@@ -1,9 +1,11 @@
 """`python -m pipelines.audit CHECKPOINT`: was anything lost? Compares a checkpoint with its sinks, row by row."""
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import polars as pl
 
@@ -26,6 +28,8 @@ from ecompulse.io.kafka.settings import load_settings
 from ecompulse.io.s3 import StoreError
 from ecompulse.io.terminal import say
 
+_COMPARED: Final = ("table", "sink", "sealed", "there")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
@@ -40,6 +44,9 @@ def _command(argv: Sequence[str]) -> int:
     )
     parser.add_argument("checkpoint", help="directory or s3:// place of the checkpoint")
     parser.add_argument("--brief", action="store_true", help="what differs, and one line of the whole")
+    parser.add_argument(
+        "--format", choices=("table", "json"), default="table", help="json: all of it as one object [table]"
+    )
     parser.add_argument("--from", dest="first", type=int, metavar="EPOCH", help="first epoch to compare [the first]")
     parser.add_argument("--to", dest="last", type=int, metavar="EPOCH", help="last epoch to compare [the last commit]")
     parser.add_argument("--lake", metavar="PLACE", help="another lake, or none [those it wrote to]")
@@ -80,15 +87,19 @@ def audit(options: argparse.Namespace) -> int:
     store = checkpoint_store(options)
     books, holders = read_books(store, options.first, options.last), list(open_holders(store, options))
     differences, rows = list(_unbalanced(books)), []
-    if not options.brief:
+    shows = not options.brief and options.format == "table"
+    if shows:
         _show_books(store, books)
     for table in sorted({*books.totals.tables, *(table for holder in holders for table in holder.tables())}):
         for place, compared in _compare(table, holders, books):
             if compared.expected or compared.found or compared.remarks:
                 rows.append((table, place, compared.expected, compared.found))
                 differences += [f"{table} in {place}: {remark}" for remark in compared.remarks]
-    if rows and not options.brief:
-        print_table(pl.DataFrame(rows, schema=["table", "sink", "sealed", "there"], orient="row"), rows=1000)
+    if options.format == "json":
+        print(json.dumps(_told(books, rows, differences)))
+        return 1 if differences else 0
+    if rows and shows:
+        print_table(pl.DataFrame(rows, schema=list(_COMPARED), orient="row"), rows=1000)
     for name in unknown_sinks(store):
         say(f"{name}: a sink of another module; what it holds was not compared", sys.stdout)
     for line in differences:
@@ -100,6 +111,19 @@ def audit(options: argparse.Namespace) -> int:
     whole = f"{sum(books.totals.read.values()):,} rows read, every one is accounted for, {where}"
     say(f"{books.owner.name}: {_counted(len(differences), 'difference') if differences else whole}", sys.stdout)
     return 1 if differences else 0
+
+
+def _told(books: Books, rows: Sequence[tuple[str, str, int, int]], differences: Sequence[str]) -> Mapping[str, Any]:
+    """The audit for a program."""
+    return {
+        "job": books.owner.name,
+        "instance": books.owner.instance,
+        "epochs": [books.span.first, books.span.last],
+        "rows_read": sum(books.totals.read.values()),
+        "accounts": books.totals.accounts,
+        "tables": [dict(zip(_COMPARED, row, strict=True)) for row in rows],
+        "differences": list(differences),
+    }
 
 
 def _counted(number: int, thing: str) -> str:

@@ -3,7 +3,6 @@
 import sys
 import time
 from collections.abc import Sequence
-from itertools import islice
 from typing import Final
 
 import polars as pl
@@ -13,8 +12,9 @@ from ecompulse.cli.headers import check_columns
 from ecompulse.cli.job import Build
 from ecompulse.cli.places import check_warehouse
 from ecompulse.cli.settings import Places
-from ecompulse.cli.sources import flag_of
+from ecompulse.cli.sources import first_rows, flag_of
 from ecompulse.cli.tool import print_table
+from ecompulse.cli.unrated import unrated_line
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import EVENTS, Source
 from ecompulse.intake import Intake
@@ -26,7 +26,6 @@ from ecompulse.kernels.enrich.enrichment import EnrichConfig
 from ecompulse.kernels.enrich.pii import HASH_KEY, MASK, PiiStep, hide
 from ecompulse.kernels.event import EVENT_SCHEMA
 
-ROWS: Final = 100
 _EXAMPLES: Final = 2
 _WIDTH: Final = 40  # characters of an example
 
@@ -47,8 +46,11 @@ def check(job: str, build: Build, intake: Intake, sources: Sequence[Source], pla
             print("  no complete row yet\n")
             continue
         decoded = decode(rows, time.time_ns() // 1_000_000, mapping)  # as a run at this moment would
+        unrated = unrated_line(decoded.events, intake.enrich) if source.role == EVENTS else ""
         decoded = _protected(decoded, source.role, intake.enrich)
         _show(decoded, rows.height)
+        if unrated:
+            say(f"  {unrated}\n", sys.stdout)
         if decoded.events.is_empty():
             raise UserError(
                 f"--{flag_of(source.role)}: {source.uri}: none of the first {rows.height} rows is good: "
@@ -71,15 +73,6 @@ def _compose(job: str, build: Build, intake: Intake, sources: Sequence[Source], 
         beam.Pipeline(), Workspace(FencedStore(nowhere), nowhere, job, num_shards=1), sources, intake, build
     )
     check_warehouse(places, graph.tables)
-
-
-def first_rows(source: Source) -> pl.DataFrame | None:
-    """At most ROWS rows as read, of one file, since files may differ in their columns; None when there is none."""
-    splits = source.plan({}, ROWS, {}, whole=True).splits
-    reader = source.reader()
-    found = (batch for split in splits for batch in reader.read(split) if batch.height)
-    first = next(islice(found, 1), None)
-    return None if first is None else first.head(ROWS)
 
 
 def check_headers(intake: Intake, sources: Sequence[Source]) -> None:

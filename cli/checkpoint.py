@@ -1,8 +1,10 @@
 """`python -m pipelines.checkpoint inspect|verify|fork|reshard|restore`: look at a checkpoint, or make one from it."""
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import polars as pl
 
@@ -56,6 +58,9 @@ def _command(argv: Sequence[str]) -> int:
             sub.add_argument("--num_shards", type=int, required=True, help="shards of the new checkpoint")
         if verb == "inspect":
             sub.add_argument("--shards", action="store_true", help="state per shard, not per operator")
+            sub.add_argument(
+                "--format", choices=("table", "json"), default="table", help="json: all of it as one object [table]"
+            )
     options = parser.parse_args(argv)
     try:
         return _run(options)
@@ -72,13 +77,13 @@ def _run(options: argparse.Namespace) -> int:
     store = checkpoint_store(options)
     read_meta(store)
     if options.verb == "inspect":
-        return _inspect(store, by_shard=options.shards)
+        return _inspect(store, by_shard=options.shards, as_json=options.format == "json")
     if options.verb == "verify":
         return _verify(store)
     return _derive(store, options)
 
 
-def _inspect(store: Store, *, by_shard: bool) -> int:
+def _inspect(store: Store, *, by_shard: bool, as_json: bool) -> int:
     meta, epoch = read_meta(store), last_commit(store)
     facts = [
         ("checkpoint", store.root),
@@ -90,7 +95,7 @@ def _inspect(store: Store, *, by_shard: bool) -> int:
     ]
     wrong = list(verify(store))
     if wrong or not epoch:
-        print_facts(facts)
+        _print(facts, None, as_json=as_json)
         return _say(wrong)
     seal = sealed(store, epoch)
     pending = load_seal(store, epoch + 1)
@@ -102,11 +107,18 @@ def _inspect(store: Store, *, by_shard: bool) -> int:
             ", ".join(f"{name}: {iso(top)}" for name, (top, _) in sorted(seal.partitions.items())),
         ),
     ]
-    print_facts(facts)
-    state = _state_table(seal.state, by_shard=by_shard)
-    if state.height:
-        print_table(state, rows=1000)
+    _print(facts, _state_table(seal.state, by_shard=by_shard), as_json=as_json)
     return 0
+
+
+def _print(facts: Sequence[tuple[str, Any]], state: pl.DataFrame | None, *, as_json: bool) -> None:
+    if as_json:
+        told = {name.replace(" ", "_").replace(",", ""): value for name, value in facts}
+        print(json.dumps({**told, "state": state.to_dicts() if state is not None else []}, default=str))
+        return
+    print_facts(facts)
+    if state is not None and state.height:
+        print_table(state, rows=1000)
 
 
 def _state_table(state: dict[str, dict[str, dict[str, object]]], *, by_shard: bool) -> pl.DataFrame:

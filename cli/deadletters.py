@@ -7,14 +7,14 @@ from typing import Any
 import polars as pl
 
 from ecompulse.cli.guard import guarded
-from ecompulse.cli.tool import ToolParser, add_key, checkpoint_store, print_table
+from ecompulse.cli.printing import FORMATS, print_frame
+from ecompulse.cli.tool import ToolParser, add_key, checkpoint_store
 from ecompulse.cli.values import web_address
 from ecompulse.epochs.checkpoint import last_commit, positions_after, read_meta
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.replay import due, ledger, queue
 from ecompulse.io.delta.lake import Lake
 from ecompulse.io.letters import Chosen, choose
-from ecompulse.io.sinks.lines import json_lines
 from ecompulse.io.terminal import say
 
 TABLE = "dead_letters"
@@ -32,9 +32,9 @@ def _command(argv: Sequence[str]) -> int:
         raise UserError("--limit: must not be below zero")
     rows = chosen_rows(options)
     if options.verb == "list":
-        _print(summary(rows), options.format)
+        print_frame(summary(rows), options.format)
     elif options.verb == "show":
-        _print(as_text(rows.reverse().head(options.limit)), options.format)
+        print_frame(as_text(rows.reverse().head(options.limit)), options.format)
     else:
         _replay(rows, options)
     return 0
@@ -58,7 +58,7 @@ def _parser() -> ToolParser:
         default = 20 if verb == "show" else None
         sub.add_argument("--limit", type=int, default=default, help=f"letters at the most [{default or 'all'}]")
         if verb != "replay":
-            sub.add_argument("--format", choices=("table", "json"), default="table", help="[table]")
+            sub.add_argument("--format", choices=FORMATS, default="table", help="[table]")
         if verb == "replay":
             sub.add_argument("--checkpoint", required=True, help="directory or s3:// place of the job's checkpoint")
             add_key(sub)
@@ -89,13 +89,6 @@ def as_text(rows: pl.DataFrame) -> pl.DataFrame:
     """Letters as a person reads them; bytes that are no UTF-8 are escaped."""
     raw = [raw.decode(errors="backslashreplace") for raw in rows["raw"]]
     return rows.with_columns(raw=pl.Series(raw, dtype=pl.String)).select(_SHOWN)
-
-
-def _print(frame: pl.DataFrame, form: str) -> None:
-    if form == "json":
-        print(json_lines(frame).decode(), end="")
-    else:
-        print_table(frame, rows=frame.height)
 
 
 def _replay(rows: pl.DataFrame, options: Any) -> None:

@@ -7,34 +7,45 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
 from ecompulse.cli.audit import main as audit
+from ecompulse.cli.demo_report import write_report
 from ecompulse.cli.guard import guarded
-from ecompulse.cli.live import live
+from ecompulse.cli.live import POLICY, live
 from ecompulse.cli.show import tables_of
-from ecompulse.cli.tool import ToolParser, print_facts, print_table
+from ecompulse.cli.tool import ToolParser, a_command, print_facts, print_table
 from ecompulse.cli.values import duration
 from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.io.delta.lake import Lake
-from ecompulse.simulator.episodes import CardTesting
+from ecompulse.simulator.episodes import CardTesting, CheckoutOutage
 from ecompulse.simulator.frauds import StolenCards
+from ecompulse.simulator.incidents import TrafficCollapse
 from ecompulse.simulator.settings import HOUR_MS, Settings, SettingsError
 from ecompulse.simulator.shop import simulate
 from ecompulse.simulator.store import enrichment, write
+
+MINUTE_MS: Final = 60_000
 
 MARK: Final = ".ecompulse-demo"
 """File that says that a directory was made by the demo and may be made anew."""
 
 
-FRAUD: Final = (CardTesting(9 * HOUR_MS), StolenCards(14 * HOUR_MS), StolenCards(18 * HOUR_MS, takeover=True))
+EPISODES: Final = (
+    CardTesting(9 * HOUR_MS),
+    CheckoutOutage(11 * HOUR_MS, length_ms=40 * MINUTE_MS),
+    StolenCards(14 * HOUR_MS),
+    TrafficCollapse(16 * HOUR_MS, length_ms=2 * HOUR_MS, share=1.0),
+    StolenCards(18 * HOUR_MS, takeover=True),
+)
 """What befalls the shop of the demo."""
 
-POLICY: Final = {"rules": {"velocity": {"device_count_1h": {"above": 10}}}}
-"""What the demo's shop knows by itself: on its only day models have hardly anything to learn from."""
+STRAGGLERS: Final = 40
+"""Views that a phone without a network sends the next morning: they are late for everything that is closed."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def demo(argv: Sequence[str]) -> int:
     """Simulate, run every job there is, show what happened and what to try next."""
     parser = ToolParser(prog="python -m pipelines.demo", description="Simulate a shop and run the jobs on it.")
-    parser.add_argument("--out", default="./demo", help="directory, made anew [./demo]")
+    parser.add_argument("--out", help="directory, made anew [./demo, with --live ./demo-live]")
     parser.add_argument("--events", type=int, default=60_000, help="events to simulate, about [60000]")
     parser.add_argument("--seed", type=int, default=7, help="of the simulation [7]")
     parser.add_argument("--live", action="store_true", help="sell into Kafka as time passes, and follow it")
@@ -55,18 +66,29 @@ def demo(argv: Sequence[str]) -> int:
     parser.add_argument("--trigger", default="2s", help="with --live: time between epochs [2s]")
     parser.add_argument("--for", dest="length", metavar="DURATION", help="with --live: end after so long [at Ctrl-C]")
     options = parser.parse_args(argv)
-    out = _fresh(Path(options.out))
+    out = _fresh(Path(options.out or ("./demo-live" if options.live else "./demo")))
     if options.live:
         return _live(options, out)
     print(f"demo: simulating {options.events:,} events of a day in a shop (a few seconds)", flush=True)
     try:
-        truth = write(simulate(Settings(seed=options.seed, events=options.events, episodes=FRAUD)), out / "shop")
+        truth = write(simulate(Settings(seed=options.seed, events=options.events, episodes=EPISODES)), out / "shop")
     except SettingsError as error:
         raise UserError(str(error)) from None
+    lines = truth.rows + write_stragglers(out / "shop" / "events")
     (out / "enrich.yaml").write_text(yaml.safe_dump(enrichment(out / "shop")))
     (out / "policy.yaml").write_text(yaml.safe_dump(POLICY))
     jobs = {name: _run(name, flags, out) for name, flags in job_flags(out).items()}
-    return _tell(out, truth.rows, jobs)
+    return _tell(out, lines, jobs)
+
+
+def write_stragglers(events: Path) -> int:
+    """Add a last file with views of the morning, under ids of their own; how many there are."""
+    first, *_ = sorted(events.iterdir())
+    lines = (line for line in first.read_text("utf-8", "replace").splitlines() if '"page_view"' in line)
+    chosen = enumerate(islice(lines, STRAGGLERS))
+    views = [{**json.loads(line), "event_id": f"straggler-{number}"} for number, line in chosen]
+    (events / "events-stragglers.jsonl").write_text("".join(f"{json.dumps(view)}\n" for view in views))
+    return len(views)
 
 
 def _live(options: argparse.Namespace, out: Path) -> int:
@@ -91,8 +113,9 @@ def job_flags(out: Path) -> dict[str, list[str]]:
             "--match_payments",
             "--drain",
         ],
-        "session_analytics": [*common, "--dedup", "--drain"],
-        "realtime_metrics": [*common, "--dedup", "--drain"],
+        # An epoch per file: only a watermark that moves while rows come makes any of them late.
+        "session_analytics": [*common, "--dedup", "--drain", "--max_files_per_epoch=1"],
+        "realtime_metrics": [*common, "--dedup", "--drain", "--max_files_per_epoch=1"],
         "anomaly_detection": [
             *common,
             f"--labels={out / 'shop' / 'labels.jsonl'}",
@@ -114,19 +137,25 @@ def _fresh(out: Path) -> Path:
 
 def _run(job: str, flags: Sequence[str], out: Path) -> dict[str, Any]:
     """Run a job as a user would; what its progress adds up to."""
-    command = [sys.executable, "-m", f"pipelines.{job}", *flags, f"--checkpoint={out / 'checkpoints' / job}"]
     print(f"demo: running {job} (about ten seconds)", flush=True)
     began = time.monotonic()
-    done = subprocess.run([*command, "--progress=json"], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise JobError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"{job} failed")
-    epochs = [json.loads(line) for line in done.stdout.splitlines()]
+    lines = run_job(job, [*flags, f"--checkpoint={out / 'checkpoints' / job}", "--progress=json"])
+    epochs = [json.loads(line) for line in lines]
     return {
-        "epochs": len(epochs),
+        "epochs": epochs,
         "seconds": time.monotonic() - began,
         "dead": sum(epoch["sink"]["tables"].get("dead_letters", 0) for epoch in epochs),
         "rows": sum(epoch["numInputRows"] for epoch in epochs),
     }
+
+
+def run_job(job: str, flags: Sequence[str]) -> list[str]:
+    """Lines that a job key_hashes; JobError with its last words when it fails."""
+    command = [sys.executable, "-m", f"pipelines.{job}", *flags]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise JobError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"{job} failed")
+    return done.stdout.splitlines()
 
 
 def _tell(out: Path, lines: int, jobs: dict[str, dict[str, Any]]) -> int:
@@ -137,27 +166,42 @@ def _tell(out: Path, lines: int, jobs: dict[str, dict[str, Any]]) -> int:
     print_table(tables_of(Lake(str(out / "lake"))))
     print("\nWas anything lost?")
     statuses = [audit([str(out / "checkpoints" / name), "--brief"]) for name in jobs]
-    lake = f"--lake={out / 'lake'}"
+    report = write_report(out, {name: job["epochs"] for name, job in jobs.items()}, lines)
+    print(f"\nAll of it with plots, in one file: {report}")
     print("\nTry next:")
-    columns = "event_type,user_country,product_title,price_base"
-    for text in (
-        f"python -m pipelines.show enriched_events {lake} --limit=5 --columns={columns}",
-        f"python -m pipelines.show dead_letters {lake} --columns=rule,message",
-        f"python -m pipelines.show data_quality {lake} --where=\"check_name = 'duplicate'\"",
-        f"python -m pipelines.show funnels {lake} --where=\"segment = 'all' and scope = 'session'\"",
-        f"python -m pipelines.show abandonment_alerts {lake} --columns=visitor,kind,status,value_base,abandoned_at",
-        f"python -m pipelines.show metrics {lake} --where=\"metric = 'revenue' and final\"",
-        f"python -m pipelines.show metric_alerts {lake} --columns=rule,state,severity,since,until,value",
-        f"python -m pipelines.show flagged_transactions {lake} --columns=event_time,visitor,amount_base,score,reasons",
-        f"python -m pipelines.audit {out / 'checkpoints' / 'session_analytics'}",
-        f"python -m pipelines.checkpoint inspect {out / 'checkpoints' / 'event_enrichment'}",
-    ):
-        print(f"  .venv/bin/{text}")
+    for text in try_next(out):
+        print(f"  {text}")
     return max(statuses)
 
 
+def try_next(out: Path) -> list[str]:
+    """Commands that show what the demo has made; each runs as it stands, in this folder, with this interpreter."""
+    lake, checkpoints = f"--lake={out / 'lake'}", out / "checkpoints"
+    asked = (
+        ("show", "enriched_events", lake, "--limit=5", "--columns=event_type,geo_country,product_title,price_base"),
+        ("show", "enriched_events", lake, "--limit=1", "--where=event_type = 'purchase'"),
+        ("show", "enriched_events", lake, "--group=geo_country"),
+        ("show", "dead_letters", lake, "--group=rule"),
+        ("show", "data_quality", lake, "--where=check_name = 'duplicate'"),
+        ("show", "funnels_latest", lake, "--where=segment = 'all' and scope = 'session'",
+         "--columns=window_start,mode,stage,entered,conversion_rate", "--order=window_start, mode, stage_index"),
+        ("show", "abandonment_alerts_latest", lake, "--columns=visitor,kind,status,value_base,abandoned_at",
+         "--order=value_base desc nulls last"),
+        ("show", "metrics_latest", lake, "--where=metric = 'revenue_by_country'",
+         "--columns=window_start,dimensions,value",
+         "--order=window_start"),
+        ("show", "metric_alerts", lake, "--columns=rule,state,severity,since,until,value", "--order=since"),
+        ("show", "flagged_transactions", lake, "--limit=3"),
+        ("status", str(checkpoints)),
+        ("audit", str(checkpoints / "session_analytics")),
+        ("checkpoint", "inspect", str(checkpoints / "event_enrichment")),
+    )  # fmt: skip
+    return [a_command(*words) for words in asked]
+
+
 def _told(jobs: dict[str, dict[str, Any]]) -> list[tuple[str, str]]:
-    return [
-        (name, f"{job['rows']:,} rows in {job['epochs']} epochs, {job['dead']:,} dead letters, {job['seconds']:.1f} s")
-        for name, job in jobs.items()
-    ]
+    def told(job: dict[str, Any]) -> str:
+        rows = f"{job['rows']:,} rows in {len(job['epochs'])} epochs"
+        return f"{rows}, {job['dead']:,} dead letters, {job['seconds']:.1f} s"
+
+    return [(name, told(job)) for name, job in jobs.items()]

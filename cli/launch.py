@@ -2,9 +2,9 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ecompulse.cli.guard import DONE, INTERRUPTED, run_guarded
 from ecompulse.cli.job import Build, ComposedJob, JobSpec
@@ -15,6 +15,7 @@ from ecompulse.io.signals import stop_on_signals
 from ecompulse.io.terminal import say
 
 if TYPE_CHECKING:
+    from ecompulse.cli.report import Report
     from ecompulse.epochs.driver import Driver
 
 _NAMED: Final = 3  # files of a kind, in lines for people
@@ -67,21 +68,39 @@ def _run(spec: JobSpec[Kind], argv: Sequence[str]) -> int:
         from ecompulse.cli.check import check
 
         return check(spec.name, job.build, intake, sources, places)
+    unrated = ""
     if patiently(partial(is_fresh, spec.name, places)):
         from ecompulse.cli.check import check_headers
 
         check_headers(intake, sources)
+        from ecompulse.cli.unrated import unrated_of
+
+        unrated = unrated_of(intake, sources)
     stop = stop_on_signals(first=_say_so, again=lambda number: os._exit(128 + number))
     from ecompulse.cli.assemble import assemble
     from ecompulse.cli.report import is_live
 
     with assemble(spec.name, job.build, intake, sources, settings, stop) as driver:
+        if unrated:
+            driver.report = _said_first(f"{spec.name}: {unrated}", driver.report)
         committed = driver.start()
         status = _farewell(spec.name, driver, committed, shown=is_live(settings.running.progress))
         advice = settings.own.advice(driver.totals)
         if advice and status == DONE:
             say(f"{spec.name}: {advice}")
         return status
+
+
+def _said_first(line: str, report: "Report") -> "Report":
+    """Progress after a line: it comes with the first epoch, once nothing is in the way of the job any more."""
+    left = [line]
+
+    def shown(progress: Mapping[str, Any]) -> None:
+        while left:
+            say(left.pop())
+        report(progress)
+
+    return shown
 
 
 def _say_so() -> None:

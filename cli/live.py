@@ -5,18 +5,23 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
-from ecompulse.cli.tool import print_facts
+from ecompulse.cli.audit import main as audit
+from ecompulse.cli.tool import a_command, print_facts
 from ecompulse.epochs.errors import JobError, UserError
+from ecompulse.epochs.protocols import EVENTS
 from ecompulse.io.kafka.address import parse_address
 from ecompulse.io.kafka.settings import load_settings
 from ecompulse.io.signals import stop_on_signals
+from ecompulse.io.terminal import say
 from ecompulse.simulator.produce import RealClock, produce
 from ecompulse.simulator.settings import Settings, SettingsError
 from ecompulse.simulator.store import enrichment, write_side
@@ -25,7 +30,10 @@ PREFIX: Final = "shop."
 DELAY: Final = 10_000
 """Disorder of the live shop, ms: short, so that sessions and windows close while one looks on."""
 
-JOBS: Final = ("event_enrichment", "session_analytics", "realtime_metrics")
+JOBS: Final = ("event_enrichment", "session_analytics", "realtime_metrics", "anomaly_detection")
+
+POLICY: Final = {"rules": {"velocity": {"device_count_1h": {"above": 10}}}}
+"""What the shop of the demo knows by itself: on its only day models have hardly anything to learn from."""
 
 _PATIENCE: Final = 90.0  # seconds that a job may take to end its epoch
 
@@ -35,10 +43,12 @@ class Follower:
     """A job that runs, and what its progress has said."""
 
     name: str
+    command: list[str]
     process: "subprocess.Popen[str]"
     epochs: int = 0
     rows: int = 0
     lag: int = 0
+    accounts: Counter[str] = field(default_factory=Counter)
     said: threading.Thread = field(init=False)
 
     def __post_init__(self) -> None:
@@ -48,13 +58,30 @@ class Follower:
     def _listen(self) -> None:
         for line in self.process.stdout or ():
             progress = json.loads(line)
-            self.epochs, self.rows = self.epochs + 1, self.rows + progress["numInputRows"]
-            self.lag = lag_of(progress)
+            self.add(progress)
             print(
                 f"{self.name}: epoch {progress['batchId']}: {progress['numInputRows']:,} rows in "
                 f"{progress['durationMs']['total']:,} ms, {self.lag:,} offsets behind",
                 flush=True,
             )
+
+    def add(self, progress: Mapping[str, Any]) -> None:
+        """Take the progress of an epoch."""
+        self.epochs, self.rows = self.epochs + 1, self.rows + events_of(progress)
+        self.lag = lag_of(progress)
+        self.accounts.update(progress["accounts"])
+
+    def drain(self) -> None:
+        """Once it has ended: read the rest, and close whatever is open; JobError with its last words when it fails."""
+        bounded = [word for word in self.command if not word.startswith("--trigger=")]
+        done = subprocess.run(
+            [*bounded, "--trigger=available-now", "--drain"], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            words = done.stderr.strip().splitlines()
+            raise JobError(words[-1] if words else f"{self.name} failed while it was drained")
+        for line in done.stdout.splitlines():
+            self.add(json.loads(line))
 
     def end(self) -> None:
         """Ask it to end after the epoch in hand, and wait."""
@@ -72,6 +99,11 @@ def lag_of(progress: Mapping[str, Any]) -> int:
     return sum(sum(source.get("lag", {}).values()) for source in progress["sources"])
 
 
+def events_of(progress: Mapping[str, Any]) -> int:
+    """Events that an epoch has read; updates and labels are no events."""
+    return sum(source["numInputRows"] for source in progress["sources"] if source["role"] == EVENTS)
+
+
 def live(
     out: Path, kafka: str, kafka_config: str | None, rate: float, seed: int, seconds: float | None, trigger: str
 ) -> int:
@@ -81,11 +113,14 @@ def live(
     servers = parse_address(f"kafka://{kafka}", "--kafka").servers
     streams = TopicStreams(servers, PREFIX, load_settings(kafka_config))
     stop, followers, timers = stop_on_signals(), list[Follower](), list[threading.Timer]()
+    began, events = time.time_ns() // 1_000_000, 0
 
     def follow(shop: Any) -> None:
         write_side(shop, out / "shop")
         (out / "enrich.yaml").write_text(yaml.safe_dump(enrichment(out / "shop")))
-        followers.extend(_start(job, out, servers, kafka_config, trigger) for job in JOBS)
+        (out / "policy.yaml").write_text(yaml.safe_dump(POLICY))
+        for job in JOBS:
+            followers.append(_start(_command(job, out, servers, kafka_config, trigger, began), job, out))
         print(f"demo: {rate:g} events a second into kafka://{servers}/{PREFIX}events; Ctrl-C ends it", flush=True)
 
     def over() -> bool:
@@ -97,7 +132,7 @@ def live(
 
     try:
         settings = Settings(seed=seed, watermark_delay_ms=DELAY)
-        produce(settings, rate, streams, RealClock(stop), stop=over, begin=follow)
+        events = produce(settings, rate, streams, RealClock(stop), stop=over, begin=follow).rows
     except SettingsError as error:
         raise UserError(f"--rate: {error}") from None
     finally:
@@ -106,30 +141,56 @@ def live(
         failed = [follower for follower in followers if follower.process.poll() is not None and not stop.is_set()]
         for follower in followers:
             follower.end()
-    return _tell(streams.sent, followers, failed, out)
+    _check(failed, out)
+    print("demo: the shop has closed; every job reads what is left, and closes what is open", flush=True)
+    for follower in followers:
+        follower.drain()
+    return _tell(events, followers, out, servers)
 
 
-def _start(job: str, out: Path, servers: str, kafka_config: str | None, trigger: str) -> Follower:
-    command = [
+def _command(job: str, out: Path, servers: str, kafka_config: str | None, trigger: str, began: int) -> list[str]:
+    """How a job follows the shop: all that is sent from the beginning of the demo on, whatever stood there before."""
+    own = {"anomaly_detection": [f"--labels=kafka://{servers}/{PREFIX}labels", f"--policy={out / 'policy.yaml'}"]}
+    return [
         sys.executable, "-m", f"pipelines.{job}", f"--source=kafka://{servers}/{PREFIX}events",
         f"--enrich={out / 'enrich.yaml'}", f"--lake={out / 'lake'}", f"--warehouse=sqlite:///{out / 'warehouse.db'}",
         f"--sink=kafka://{servers}", f"--topic_prefix={PREFIX}{job}.", f"--checkpoint={out / 'checkpoints' / job}",
-        f"--trigger={trigger}", f"--watermark_delay={DELAY}ms", "--dedup", "--progress=json", "--start=latest",
-        *([f"--kafka_config={kafka_config}"] if kafka_config else []),
+        f"--trigger={trigger}", f"--watermark_delay={DELAY}ms", "--dedup", "--progress=json", f"--start={began}",
+        *own.get(job, []), *([f"--kafka_config={kafka_config}"] if kafka_config else []),
     ]  # fmt: skip
+
+
+def _start(command: list[str], job: str, out: Path) -> Follower:
     log = (out / f"{job}.log").open("w")
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
-    return Follower(job, process)
+    return Follower(job, command, process)
 
 
-def _tell(sent: int, followers: list[Follower], failed: list[Follower], out: Path) -> int:
+def _check(failed: Sequence[Follower], out: Path) -> None:
+    """JobError with the last words of a job that has ended by itself."""
     for follower in failed:
         lines = (out / f"{follower.name}.log").read_text().strip().splitlines()
         raise JobError(lines[-1] if lines else f"{follower.name} ended by itself")
-    facts = [("sent", f"{sent:,} lines")]
-    facts += [
-        (job.name, f"{job.rows:,} rows in {job.epochs} epochs, {job.lag:,} behind at its last") for job in followers
-    ]
-    print_facts(facts)
-    print(f"\nIts tables: python -m pipelines.show --lake={out / 'lake'}")
-    return 0
+
+
+def _tell(events: int, followers: Sequence[Follower], out: Path, servers: str) -> int:
+    """Say whether the numbers add up: what was sent was read, and every row is in one account; else exit status 1."""
+    print()
+    print_facts([("sent", f"{events:,} events"), *((job.name, _account(job, events)) for job in followers)])
+    print("\nWas anything lost?")
+    statuses = [audit([str(out / "checkpoints" / job.name), "--brief"]) for job in followers]
+    short = [job.name for job in followers if job.rows != events]
+    if short:
+        say(f"demo: {', '.join(short)}: other numbers of events than were sent to kafka://{servers}/{PREFIX}events")
+    lake = f"--lake={out / 'lake'}"
+    print(f"\nIts tables: {a_command('show', lake)}")
+    print(f"Its jobs:   {a_command('status', str(out / 'checkpoints'))}")
+    return max([*statuses, int(bool(short))])
+
+
+def _account(job: Follower, events: int) -> str:
+    """Where a job's rows are, and what is left."""
+    parts = [f"{rows:,} {name}" for name, rows in job.accounts.most_common() if rows]
+    left = events - job.rows
+    behind = f"; {left:,} not read" if left else ""
+    return f"{job.rows:,} events in {job.epochs} epochs: {', '.join(parts)}{behind}"

@@ -95,6 +95,7 @@ def ask(lake: Lake, sql: str, limit: int) -> pl.DataFrame:
     with duckdb.connect(config={"enable_external_access": False}) as connection:
         for name in sorted(named):
             connection.register(name, read_table(lake, name).to_arrow_table())
+        connection.execute("SET TimeZone = 'UTC'")  # else days and hours are those of this machine
         try:
             found: pl.DataFrame = connection.sql(sql).limit(limit).pl()
         except (duckdb.Error, AttributeError) as error:

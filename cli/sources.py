@@ -3,6 +3,10 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
+from typing import Final
+
+import polars as pl
 
 from ecompulse.cli.settings import JobSettings, Settings
 from ecompulse.cli.topics import reading_of
@@ -11,6 +15,9 @@ from ecompulse.epochs.protocols import EVENTS, Source
 from ecompulse.io.sources import SourceContext, open_source
 from ecompulse.kernels.foreign.dialect import PLAIN
 from ecompulse.kernels.mapping import Mapping
+
+ROWS: Final = 100
+"""Rows of a source that are looked at before it is read."""
 
 
 def open_sources(settings: Settings[JobSettings], mapping: Mapping | None = None) -> list[Source]:
@@ -54,3 +61,12 @@ def _refuse_twice(sources: Sequence[Source]) -> None:
 def flag_of(role: str) -> str:
     """The flag that names sources of a role."""
     return "source" if role == EVENTS else role
+
+
+def first_rows(source: Source) -> pl.DataFrame | None:
+    """At most ROWS rows as read, of one file, since files may differ in their columns; None when there is none."""
+    splits = source.plan({}, ROWS, {}, whole=True).splits
+    reader = source.reader()
+    found = (batch for split in splits for batch in reader.read(split) if batch.height)
+    first = next(islice(found, 1), None)
+    return None if first is None else first.head(ROWS)

@@ -1,8 +1,10 @@
 """What the command-line tools share: verbs with flags, tables on the terminal."""
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import polars as pl
@@ -102,3 +104,22 @@ def _printable(values: pl.Expr, dtype: pl.DataType) -> pl.Expr:
 
 def _instance(dtype: DataTypeClass | pl.DataType) -> pl.DataType:
     return dtype() if isinstance(dtype, DataTypeClass) else dtype
+
+
+def a_command(*words: str) -> str:
+    """A command of ours as a shell takes it, in this folder, with this interpreter."""
+    return " ".join(map(_quoted, [_interpreter(), "-m", "ecompulse", *words]))
+
+
+def _quoted(word: str) -> str:
+    """A word for a shell, in double quotes where these are easier to read."""
+    if set(word) & set("' ") and not set(word) & set('"$`\\!'):
+        name, equals, value = word.partition("=")
+        return f'{name}{equals}"{value}"' if equals and " " not in name else f'"{word}"'
+    return shlex.quote(word)
+
+
+def _interpreter() -> str:
+    """This interpreter, as it is called from here."""
+    path = Path(sys.executable)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

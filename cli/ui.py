@@ -66,9 +66,9 @@ def serve(argv: Sequence[str]) -> int:
 
         from ecompulse.ui.app import Sources, make_app
     except ModuleNotFoundError as error:
-        if error.name not in {"uvicorn", "starlette", "jinja2", "markupsafe"}:
+        if error.name not in {"uvicorn", "starlette"}:
             raise
-        raise UserError("the page needs starlette, uvicorn and Jinja2; install ecompulse[ui]") from None
+        raise UserError("the page needs starlette and uvicorn; install ecompulse[ui]") from None
     engine = open_engine(options.warehouse) if options.warehouse != "none" else None
     if engine is not None and not is_there(engine):
         say(f"ui: --warehouse: {options.warehouse} is not there yet")

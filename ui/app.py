@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import Store
 from ecompulse.io.delta.lake import Lake
+from ecompulse.kernels.dictionary.registry import comment_of
 from ecompulse.ui.charts import bar_chart, line_chart, stacked_chart
 from ecompulse.ui.jobs import Job, now_ms, read_job
 from ecompulse.ui.letters import read_letters
@@ -77,6 +78,7 @@ class Pages:
         self._sources = sources
         self._templates = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True)
         self._templates.filters |= {"duration": duration, "moment": moment, "number": number, "size": size}
+        self._templates.filters["meaning"] = comment_of
 
     async def jobs(self, request: Request) -> Response:
         """All jobs, by trouble."""

@@ -31,6 +31,8 @@ class Panel:
     """A list.
 
     Attributes:
+        table: that it is of; the dictionary says what its columns mean.
+        columns: of the table, or a heading of the list's own.
         rows: of cells; a None is shown as unknown.
         why: what an empty list means.
     """
@@ -39,6 +41,7 @@ class Panel:
     columns: Sequence[str]
     rows: Sequence[Row]
     why: str = ""
+    table: str = ""
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ def _panel(connection: sa.Connection, there: set[str], table: str, title: str, e
         columns, rows = read(connection)
     except SQLAlchemyError as error:
         return Panel(title, (), (), f"N/A because {table} cannot be read: {str(error).splitlines()[0]}")
-    return Panel(title, columns, rows, "" if rows else empty)
+    return Panel(title, columns, rows, "" if rows else empty, table)
 
 
 def _kpi(connection: sa.Connection, there: set[str], name: str, view: View, last: datetime) -> Kpi | None:
@@ -299,7 +302,7 @@ def _carts(connection: sa.Connection) -> tuple[Sequence[str], Sequence[Row]]:
     columns = CARTS.c
     shown = (columns.abandoned_at, columns.kind, columns.status, columns.user_id, columns.visitor, columns.value_base)
     found = connection.execute(sa.select(*shown).order_by(columns.abandoned_at.desc()).limit(ROWS))
-    return ("abandoned at", "kind", "status", "user", "visitor", "value"), _rows(found)
+    return ("abandoned_at", "kind", "status", "user_id", "visitor", "value_base"), _rows(found)
 
 
 def _fraud(connection: sa.Connection) -> tuple[Sequence[str], Sequence[Row]]:
@@ -308,7 +311,7 @@ def _fraud(connection: sa.Connection) -> tuple[Sequence[str], Sequence[Row]]:
              columns.decision, columns.reasons)  # fmt: skip
     found = connection.execute(sa.select(*shown).order_by(columns.event_time.desc()).limit(ROWS))
     rows = [(*row[:-1], reasons_of(row[-1])) for row in _rows(found)]
-    return ("time", "transaction", "visitor", "amount", "score", "decision", "reasons"), rows
+    return ("event_time", "transaction_id", "visitor", "amount_base", "score", "decision", "reasons"), rows
 
 
 def reasons_of(reasons: Any) -> str:

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import zipfile
 from pathlib import Path
@@ -31,3 +32,19 @@ def files(room: str, prefix: str) -> set[str]:
     """What a folder should bring into the wheel: everything in it but caches."""
     found = (path for path in (ROOT / room).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     return {f"{prefix}{path.relative_to(ROOT).as_posix()}" for path in found}
+
+
+@pytest.mark.heavy("builds, installs, and runs the demo")
+@pytest.mark.slow
+@pytest.mark.night
+def test_the_demo_and_what_it_says_to_try_next_run_from_a_wheel(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [ROOT / "scripts" / "wheel", tmp_path / "dist"],
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "ECOMPULSE_WHEEL_DEMO": "1"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("lines to try next ran") == 2

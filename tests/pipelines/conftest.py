@@ -41,6 +41,7 @@ def wrong(capsys) -> Callable[..., str]:
     """Run a command that must be refused: exit 2, one line on stderr, no traceback; returns the line."""
 
     def run(main: Callable[[list[str]], int], *arguments: str) -> str:
+        capsys.readouterr()  # what was said before
         assert main(list(arguments)) == 2
         said = capsys.readouterr()
         assert said.err.count("\n") == 1, said.err

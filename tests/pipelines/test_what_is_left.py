@@ -13,8 +13,8 @@ import pytest
 import yaml
 from prometheus_client import generate_latest
 
-from ecompulse.io import prometheus
 from ecompulse.io.encryption import encrypted
+from ecompulse.io.exporter import endpoint
 from ecompulse.io.stores import LocalStore
 from ecompulse.simulator.settings import Settings
 from ecompulse.simulator.shop import simulate
@@ -78,13 +78,13 @@ def run(job, root, people, policy, monkeypatch, *flags: str):
     steps = {"user": {"columns": {"name": "text", "email": "text"}}, **({"pii": policy} if policy else {})}
     (root.parent / "enrich.yaml").write_text(yaml.safe_dump({"steps": steps}))
     registries = []
-    real = prometheus.start_http_server
+    real = endpoint.start_http_server
 
     def serve(port, host, registry):
         registries.append(registry)
         return real(port, host, registry)
 
-    monkeypatch.setattr(prometheus, "start_http_server", serve)
+    monkeypatch.setattr(endpoint, "start_http_server", serve)
     module = importlib.import_module(f"pipelines.{job}")
     more = {
         "event_enrichment": (f"--user_updates={people / 'users.in.jsonl'}", "--join_wait=1m", "--dedup"),
@@ -123,7 +123,7 @@ def test_under_a_policy_no_hidden_value_stands_anywhere(people, tmp_path, monkey
         assert modes(root / place) == {"files": {0o600}, "folders": {0o700}}
     if job == "anomaly_detection":
         told = pl.read_delta(str(root / "lake" / "data_quality"))
-        unmatched = told.filter(check="label", subject="unmatched")["count"].sum()
+        unmatched = told.filter(check_name="label", subject="unmatched")["count"].sum()
         assert unmatched == 0, "labels meet their payments, whose ids are hashed"
     for place in ("lake", "lines"):
         assert modes(root / place)["files"] == {MODE}

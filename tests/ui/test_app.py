@@ -8,11 +8,16 @@ import sys
 
 import pytest
 import sqlalchemy as sa
+from markupsafe import escape
 
+from ecompulse.cli.shipped import shipped_tables
 from ecompulse.cli.ui import main as ui
 from ecompulse.cli.ui import open_checkpoints
 from ecompulse.io.delta.lake import Lake
 from ecompulse.io.sinks.database import open_engine
+from ecompulse.io.sinks.warehouse_schema import ensure, table_of
+from ecompulse.kernels.dictionary.registry import comment_of
+from ecompulse.ui import shop
 from ecompulse.ui.app import Sources, make_app
 from support.asgi import get
 
@@ -55,6 +60,33 @@ def test_numbers_of_the_shop_are_those_of_the_warehouse(place, sources):
     assert len(rows) == 60
     for start, value in rows:
         assert f"<title>{start[:16].replace('T', ' ')} final: {value:,.6g}</title>" in page
+
+
+def test_headings_say_what_a_column_means(sources):
+    page = get(make_app(sources), "/shop").text
+    for table, column in (("metrics", "value"), ("metrics", "final"), ("metrics", "window_start")):
+        heading = f'<th scope="col" title="{escape(comment_of(table, column))}">{column.replace("_", " ")}</th>'
+        assert heading in page
+
+
+@pytest.mark.parametrize("read", [shop._incidents, shop._funnel, shop._carts, shop._fraud])
+def test_every_list_of_the_shop_has_columns_that_the_dictionary_knows(read, tmp_path):
+    """But for a heading of the list's own."""
+    table = {"_incidents": "metric_alerts", "_funnel": "funnels", "_carts": "abandonment_alerts",
+             "_fraud": "flagged_transactions"}[read.__name__]  # fmt: skip
+    engine = open_engine(f"sqlite:///{tmp_path / 'w.db'}")
+    with engine.begin() as connection:
+        ensure(connection, table_of(shipped_tables()[table].spec))
+        connection.exec_driver_sql(
+            f"INSERT INTO {table} (id, job, {about_time(table)}) VALUES ('a', 'j', '2026-01-01T00:00:00.000Z')"  # noqa: S608
+        )
+        columns, _ = read(connection)
+    known = [column for column in columns if comment_of(table, column)]
+    assert len(known) >= len(columns) - 1
+
+
+def about_time(table):
+    return shipped_tables()[table].spec.time
 
 
 def test_a_kpi_is_read_by_the_index(place):

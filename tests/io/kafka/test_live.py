@@ -75,12 +75,17 @@ def test_the_live_demo_sells_and_a_job_follows(topics: Topics, tmp_path: Path, m
     assert (status, said) == (0, "")
     # How many epochs there are in that time is the machine's affair.
     assert re.search(r"event_enrichment: epoch \d+: \d+ rows in [\d,]+ ms, \d+ offsets behind", shown)
-    followed = re.search(r"^event_enrichment\s+([\d,]+) rows in", shown, re.MULTILINE)
+    sent = re.search(r"^sent\s+([\d,]+) events", shown, re.MULTILINE)
+    followed = re.search(r"^event_enrichment\s+([\d,]+) events in \d+ epochs: (.*)$", shown, re.MULTILINE)
+    assert sent
     assert followed
-    rows = int(followed[1].replace(",", ""))
-    tables = [DeltaTable(str(tmp_path / "demo" / "lake" / name)) for name in ("enriched_events", "dead_letters")]
-    written = sum(pl.from_arrow(table.to_pyarrow_table()).height for table in tables)  # type: ignore[union-attr]
-    assert 0 < written <= rows  # less the duplicates
+    assert followed[1] == sent[1]  # it has read all that was sent, and no more
+    accounts = {name: int(rows.replace(",", "")) for rows, name in re.findall(r"([\d,]+) (\w+)", followed[2])}
+    assert sum(accounts.values()) == int(sent[1].replace(",", "")) > 100
+    for name in ("enriched_events", "dead_letters"):
+        table = DeltaTable(str(tmp_path / "demo" / "lake" / name)).to_pyarrow_table()
+        assert table.num_rows == accounts.get(name, 0), name
+    assert "every one is accounted for" in shown
 
 
 @pytest.mark.parametrize(
