@@ -12,6 +12,7 @@ import polars.selectors as cs
 from ecompulse.cli.headers import check_columns
 from ecompulse.cli.job import Build
 from ecompulse.cli.places import check_warehouse
+from ecompulse.cli.preview import say_guess, show_after, show_before
 from ecompulse.cli.settings import Places
 from ecompulse.cli.sources import flag_of
 from ecompulse.cli.tool import print_table
@@ -41,13 +42,18 @@ def check(job: str, build: Build, intake: Intake, sources: Sequence[Source], pla
     for source in sources:
         say(f"{source.uri}: the first rows as {source.role}", sys.stdout)
         mapping = intake.mapping_of(source.role)
+        say_guess(source)
         check_columns(source, mapping, flag_of(source.role))
         rows = first_rows(source)
         if rows is None:
             print("  no complete row yet\n")
             continue
         decoded = decode(rows, time.time_ns() // 1_000_000, mapping)  # as a run at this moment would
+        if not intake.enrich.step(PiiStep).active:
+            show_before(rows, mapping)
         decoded = _protected(decoded, source.role, intake.enrich)
+        if source.role == EVENTS and decoded.events.height:
+            show_after(rows, decoded.events, mapping)
         _show(decoded, rows.height)
         if decoded.events.is_empty():
             raise UserError(
@@ -73,13 +79,13 @@ def _compose(job: str, build: Build, intake: Intake, sources: Sequence[Source], 
     check_warehouse(places, graph.tables)
 
 
-def first_rows(source: Source) -> pl.DataFrame | None:
-    """At most ROWS rows as read, of one file, since files may differ in their columns; None when there is none."""
-    splits = source.plan({}, ROWS, {}, whole=True).splits
+def first_rows(source: Source, most: int = ROWS) -> pl.DataFrame | None:
+    """At most so many rows as read, of one file, since files may differ in their columns; None when there is none."""
+    splits = source.plan({}, most, {}, whole=True).splits
     reader = source.reader()
     found = (batch for split in splits for batch in reader.read(split) if batch.height)
     first = next(islice(found, 1), None)
-    return None if first is None else first.head(ROWS)
+    return None if first is None else first.head(most)
 
 
 def check_headers(intake: Intake, sources: Sequence[Source]) -> None:
@@ -102,7 +108,9 @@ def _protected(decoded: Decoded, role: str, enrich: EnrichConfig) -> Decoded:
 
 
 def _show(decoded: Decoded, rows: int) -> None:
-    say(f"  {rows} rows: {decoded.events.height} good, {decoded.dead.height} dead letters", sys.stdout)
+    skipped = f", {decoded.skipped} skipped" if decoded.skipped else ""
+    said = f"{decoded.events.height} {'events' if decoded.further or decoded.skipped else 'good'}"
+    say(f"  {rows} rows: {said}, {decoded.dead.height} dead letters{skipped}", sys.stdout)
     if decoded.events.height:
         print_table(mapped_columns(decoded.events), rows=len(EVENT_SCHEMA))
     if decoded.dead.height:
