@@ -23,6 +23,7 @@ TOOLS: Final = {
     "audit": "was anything lost? a checkpoint against its sinks",
     "alerts": "alerts of a job: told, waiting, refused",
     "checkpoint": "inspect, verify, fork or reshard a checkpoint",
+    "mapping": "draft a mapping of a file, or print a shipped one",
     "lookups": "fill a look-up store from a file",
     "deadletters": "list, show or replay dead letters",
     "lake": "compact or vacuum the tables of a lake",

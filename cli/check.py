@@ -11,6 +11,7 @@ import polars.selectors as cs
 from ecompulse.cli.headers import check_columns
 from ecompulse.cli.job import Build
 from ecompulse.cli.places import check_warehouse
+from ecompulse.cli.preview import say_guess, show_after, show_before
 from ecompulse.cli.settings import Places
 from ecompulse.cli.sources import first_rows, flag_of
 from ecompulse.cli.tool import print_table
@@ -40,6 +41,7 @@ def check(job: str, build: Build, intake: Intake, sources: Sequence[Source], pla
     for source in sources:
         say(f"{source.uri}: the first rows as {source.role}", sys.stdout)
         mapping = intake.mapping_of(source.role)
+        say_guess(source)
         check_columns(source, mapping, flag_of(source.role))
         rows = first_rows(source)
         if rows is None:
@@ -47,7 +49,11 @@ def check(job: str, build: Build, intake: Intake, sources: Sequence[Source], pla
             continue
         decoded = decode(rows, time.time_ns() // 1_000_000, mapping)  # as a run at this moment would
         unrated = unrated_line(decoded.events, intake.enrich) if source.role == EVENTS else ""
+        if not intake.enrich.step(PiiStep).active:
+            show_before(rows, mapping)
         decoded = _protected(decoded, source.role, intake.enrich)
+        if source.role == EVENTS and decoded.events.height:
+            show_after(rows, decoded.events, mapping)
         _show(decoded, rows.height)
         if unrated:
             say(f"  {unrated}\n", sys.stdout)
@@ -95,7 +101,9 @@ def _protected(decoded: Decoded, role: str, enrich: EnrichConfig) -> Decoded:
 
 
 def _show(decoded: Decoded, rows: int) -> None:
-    say(f"  {rows} rows: {decoded.events.height} good, {decoded.dead.height} dead letters", sys.stdout)
+    skipped = f", {decoded.skipped} skipped" if decoded.skipped else ""
+    said = f"{decoded.events.height} {'events' if decoded.further or decoded.skipped else 'good'}"
+    say(f"  {rows} rows: {said}, {decoded.dead.height} dead letters{skipped}", sys.stdout)
     if decoded.events.height:
         print_table(mapped_columns(decoded.events), rows=len(EVENT_SCHEMA))
     if decoded.dead.height:

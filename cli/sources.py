@@ -63,10 +63,10 @@ def flag_of(role: str) -> str:
     return "source" if role == EVENTS else role
 
 
-def first_rows(source: Source) -> pl.DataFrame | None:
-    """At most ROWS rows as read, of one file, since files may differ in their columns; None when there is none."""
-    splits = source.plan({}, ROWS, {}, whole=True).splits
+def first_rows(source: Source, most: int = ROWS) -> pl.DataFrame | None:
+    """At most so many rows as read, of one file, since files may differ in their columns; None when there is none."""
+    splits = source.plan({}, most, {}, whole=True).splits
     reader = source.reader()
     found = (batch for split in splits for batch in reader.read(split) if batch.height)
     first = next(islice(found, 1), None)
-    return None if first is None else first.head(ROWS)
+    return None if first is None else first.head(most)

@@ -66,6 +66,10 @@ class FileSource:
     def _is_closed(self, path: str, known: Mapping[str, Any] = _UNKNOWN) -> bool:
         return is_closed(path, self.dialect, document=DOCUMENT in known)
 
+    def first_file(self) -> str | None:
+        """The file that is read first; None where there is none yet."""
+        return next((file.path for file in self._files()), None)
+
     def check(self) -> None:
         """Raise UserError when nothing is there to read."""
         if not self._files() and not Path(self.uri).is_dir():

@@ -8,6 +8,7 @@ from ecompulse.kernels.decode.assemble import Decoded, assemble
 from ecompulse.kernels.decode.csv_rows import csv_batch, csv_rows
 from ecompulse.kernels.decode.json_rows import few_json_rows, json_batch, json_rows
 from ecompulse.kernels.decode.nested.decoding import decode_nested
+from ecompulse.kernels.decode.nested.rows import Rows
 from ecompulse.kernels.decode.plan import plan_for
 from ecompulse.kernels.decode.rules import Rule
 from ecompulse.kernels.decode.typed_rows import typed_batch, typed_rows
@@ -47,6 +48,15 @@ def _decoded(rows: pl.DataFrame, now_ms: int, mapping: Mapping | None, form: For
     if form is Form.FAULTS:
         return _faults(rows, now_ms, mapping)
     return decode_columns(rows, now_ms, mapping)
+
+
+def rows_of(rows: pl.DataFrame, mapping: Mapping) -> Rows:
+    """A frame in the form that it has, before anything is taken of its rows."""
+    form = form_of(rows)
+    plan = plan_for(mapping, 0, typed=form is Form.JSON)
+    if form is Form.JSON:
+        return json_rows(rows, plan)
+    return csv_rows(rows, rows[HEADER][0], plan) if form is Form.CSV else typed_rows(rows, plan)[0]
 
 
 def form_of(rows: pl.DataFrame) -> Form:

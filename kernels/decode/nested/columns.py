@@ -1,5 +1,6 @@
 """What is wanted of a batch of rows, taken from columns of JSON text; equals `exact`, row by row."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -95,8 +96,9 @@ def _elements(node: Node, steps: list[Step], lists: pl.Series, taken: Taken) -> 
     height = lists.len()
     items = elements(lists)
     texts = items["text"]
+    said = {name: _said(items, name) for name in dict.fromkeys(step.name for step in steps if step.kind == "where")}
     for step in steps:
-        at = items.filter(_mask(step, items)).unique("row", keep="first", maintain_order=True)
+        at = items.filter(_mask(step, items, said)).unique("row", keep="first", maintain_order=True)
         column = _scattered(at.with_columns(text=pl.when(pl.col("text") != "null").then("text")), height)
         rest = take(node.children[step], column, taken)
         left = nothing(at.height) if rest is None else rest.gather(at["row"])
@@ -119,15 +121,19 @@ def elements(lists: pl.Series) -> pl.DataFrame:
     return frame.with_columns(item=pl.int_range(frame.height, eager=True, dtype=pl.Int64))
 
 
-def _mask(step: Step, items: pl.DataFrame) -> pl.Series:
+def _said(items: pl.DataFrame, name: str) -> pl.Series:
+    """What a key of elements that are objects holds, as text."""
+    objects = _parted(items["text"], items["text"].str.starts_with("{"))
+    [value] = duck.values(objects, [name])
+    return cells_of({"said": value})["said"].text
+
+
+def _mask(step: Step, items: pl.DataFrame, said: Mapping[str, pl.Series]) -> pl.Series:
     if step.kind == "index":
         wanted = int(step.value)
         place = pl.col("at") if wanted >= 0 else pl.col("at") - pl.col("count")
         return items.select(place == wanted).to_series()
-    objects = _parted(items["text"], items["text"].str.starts_with("{"))
-    [value] = duck.values(objects, [step.name])
-    said = cells_of({"said": value})["said"].text
-    return (said == str(step.value)).fill_null(value=False)
+    return (said[step.name] == str(step.value)).fill_null(value=False)
 
 
 def _scattered(found: pl.DataFrame, height: int) -> pl.Series:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import numpy as np
 import polars as pl
 
 from ecompulse.kernels.decode.assemble import ROW, Decoded, dead_letters, parted
@@ -10,7 +11,7 @@ from ecompulse.kernels.decode.batch import all_of
 from ecompulse.kernels.decode.json_rows import cells_of
 from ecompulse.kernels.decode.nested import exact
 from ecompulse.kernels.decode.nested.columns import Taken, left_of
-from ecompulse.kernels.decode.nested.flat import Flat, flatten
+from ecompulse.kernels.decode.nested.flat import Flat, first_of, flatten, within
 from ecompulse.kernels.decode.nested.rows import Rows
 from ecompulse.kernels.decode.nested.wanted import Conditions, doubtful, wanted_of
 from ecompulse.kernels.decode.plan import Plan
@@ -64,10 +65,9 @@ def decode_nested(rows: Rows, plan: Plan) -> Decoded:
     """Events and dead letters of a batch; never raises on what it holds."""
     parse = _Parsed(rows)
     found = _sort(rows, Conditions(plan.mapping), parse)
-    flats = [
-        flatten(rows, wanted, found.taken[wanted.number], found.exactly, parse)
-        for wanted in wanted_of(plan.mapping, plan)
-    ]
+    shapes = wanted_of(plan.mapping, plan)
+    taking = [wanted for wanted in shapes if found.taken[wanted.number].len()] or shapes[:1]
+    flats = [flatten(rows, wanted, found.taken[wanted.number], found.exactly, parse) for wanted in taking]
     numbered = _numbered(flats)
     dead = {**found.dead, **_refused(numbered, rows.height, found, parse)}
     good = []
@@ -152,20 +152,23 @@ def _numbered(flats: list[Flat]) -> pl.DataFrame:
         )
         for flat in flats
     ]
-    together = pl.concat(frames).sort("row", "shape", "line", maintain_order=True)
-    alone = (pl.col("line") == 0).cast(pl.Int64)
+    together = pl.concat(frames)
+    if len(flats) > 1:
+        together = together.sort("row", "shape", "line", maintain_order=True)
+    row, alone = together["row"].to_numpy(), (together["line"] == 0).to_numpy()
+    before = np.cumsum(alone) - alone
     return together.with_columns(
-        part=pl.int_range(pl.len(), dtype=pl.Int64).over("row"),
-        first=(alone.cum_sum().over("row") == 1) & (alone == 1),
+        part=within(row),
+        first=alone & (before == before[first_of(row)]) if together.height else pl.Series([], dtype=pl.Boolean),
     )
 
 
 def _refused(numbered: pl.DataFrame, height: int, found: _Sorted, parse: _Parsed) -> dict[int, BrokenRule]:
     """Rows without any event, and rows with too many."""
-    some = set(numbered["row"])
-    refused = {}
-    for row in range(height) if len(some) < height else ():
-        if row not in some and row not in found.dead and row not in found.skipped:
+    numbers = pl.int_range(height, eager=True, dtype=pl.Int64)
+    refused: dict[int, BrokenRule] = {}
+    for row in numbers.filter(~numbers.is_in(numbered["row"].unique().implode())):
+        if row not in found.dead and row not in found.skipped:
             try:
                 parse(row)
                 refused[row] = BrokenRule(Rule.NO_EVENT, "no shape of the mapping makes an event of the row")
@@ -185,7 +188,7 @@ def _events(
 ) -> pl.DataFrame:
     """The events of rows that are whole, with ids and positions of their own."""
     divides = plan.mapping.divides
-    lists = next((flat.wanted.number for flat in flats if flat.wanted.lines), None)
+    lists = next((number for number, shape in enumerate(plan.mapping.shapes) if shape.lines), None)
     frames = []
     for flat, events in zip(flats, good, strict=True):
         own = numbered.filter(pl.col("shape") == flat.wanted.number).sort("event")

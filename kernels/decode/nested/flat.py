@@ -4,6 +4,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from ecompulse.kernels.decode.batch import Batch, all_of, nothing
@@ -21,6 +23,7 @@ from ecompulse.kernels.foreign.paths import EACH, NUMBER
 
 _DIGITS = r"^-?[0-9]{1,15}$"
 Parse = Callable[[int], dict[str, Any]]
+Numbers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,18 @@ def _lines_exactly(row: int, values: dict[str, Any], wanted: Wanted) -> Iterator
         yield row, number if wanted.lines else 0, *places
 
 
+def first_of(rows: Numbers) -> Numbers:
+    """Of numbers that stand together where they are equal, the place of the first of each."""
+    place = np.arange(len(rows))
+    found: Numbers = np.maximum.accumulate(np.where(np.diff(rows, prepend=-1) != 0, place, 0))
+    return found
+
+
+def within(rows: Numbers) -> pl.Series:
+    """Of the same, which one each is among its equals, from 0 (Int64)."""
+    return pl.Series(np.arange(len(rows)) - first_of(rows), dtype=pl.Int64)
+
+
 @dataclass
 class _Lines:
     """Columns of one level: of rows, then of their lines."""
@@ -99,8 +114,8 @@ class _Lines:
 
     def choose(self, wanted: Wanted) -> pl.Series:
         """Number the lines, and leave those that the shape wants; the rows where that may not be believed."""
-        numbers = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over("row") if wanted.lines else pl.lit(0, pl.Int64)
-        self.where = self.where.with_columns(line=numbers)
+        lines = within(self.where["row"].to_numpy()) + 1 if wanted.lines else pl.lit(0, pl.Int64)
+        self.where = self.where.with_columns(line=lines)
         condition = wanted.shape.where
         if not condition:
             return self.where["row"].clear()
