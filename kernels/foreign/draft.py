@@ -149,9 +149,9 @@ def _match(found: Found, only: Sequence[str] = (), skip: Sequence[str] = ()) -> 
         if (only and name not in only) or name in skip:
             continue
         words = names if _bare(name) in names else (_bare(name), *names)
-        path = next((called[word] for word in words if word in called), None)
-        if path is not None:
-            fields[name] = path
+        known = next((called[word] for word in words if word in called), None)
+        if known is not None:
+            fields[name] = known
     return fields
 
 
