@@ -241,7 +241,7 @@ def _lasts(error: Exception) -> bool:
 def _line(error: Exception) -> str:
     """What went wrong, in a line; the object store's client draws a tree of causes, in colours."""
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    if not said.startswith("Kernel error"):
+    if not said.startswith("Kernel error") and not _DRAWING.search(said):
         return said.splitlines()[0]
     causes = [_DRAWING.sub("", line).strip() for line in said.splitlines()]
     return " ".join(cause for cause in causes if cause)[:_LONGEST_LINE]

@@ -257,7 +257,7 @@ def test_what_may_not_be_written_is_said_at_the_check(tmp_path, monkeypatch):
 def test_a_uri_without_a_bucket_is_wrong_use():
     with pytest.raises(UserError, match="names no bucket"):
         open_store("s3://")
-    with pytest.raises(UserError, match="no store for gs://"):
+    with pytest.raises(UserError, match="gs://bucket/x: no such store"):
         open_store("gs://bucket/x")
     assert open_store("s3://bucket/a/b/", "http://h:1") == S3Store("s3://bucket/a/b", "http://h:1")
 

@@ -33,8 +33,8 @@ def test_a_job_and_its_tools_in_places_of_any_name(tmp_path, name):
     rows = tables["lake enriched_events"]
     assert rows.height + tables["lake dead_letters"].height == 61
     assert sum(json.loads(text).get(name, 0) for text in rows["properties"].drop_nulls()) == 1
-    assert command("pipelines.audit", str(folder / "check_name"), f"--lake={shop.root / 'lake'}")[0] == 0
-    assert command("pipelines.checkpoint", "verify", str(folder / "check_name"))[0] == 0
+    assert command("pipelines.audit", str(folder / "check"), f"--lake={shop.root / 'lake'}")[0] == 0
+    assert command("pipelines.checkpoint", "verify", str(folder / "check"))[0] == 0
     status, shown, _ = command("pipelines.deadletters", "show", f"--lake={shop.root / 'lake'}", "--format=json")
     assert {json.loads(line)["source"] for line in shown.splitlines()} == {str(folder / name / f"{name}.jsonl")}
 
