@@ -13,7 +13,8 @@ from ecompulse.epochs.sinks import TableSpec
 from ecompulse.io.sinks.database import open_engine
 from ecompulse.io.sinks.warehouse_schema import table_of
 from ecompulse.kernels.metrics.schemas import METRIC_SCHEMA
-from ecompulse.ui.shop import KPIS, read_shop
+from ecompulse.ui.kpis import KPIS
+from ecompulse.ui.shop import read_shop
 from ecompulse.ui.view import View
 
 ROWS: Final = 10_000_000

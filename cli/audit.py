@@ -4,17 +4,16 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import polars as pl
 
 from ecompulse.cli.guard import guarded
-from ecompulse.cli.settings import absolute
-from ecompulse.cli.sinks import routes_of
+from ecompulse.cli.holders import open_holders, unknown_sinks
 from ecompulse.cli.tool import ToolParser, add_key, checkpoint_store, print_facts, print_table
 from ecompulse.cli.values import web_address
-from ecompulse.epochs.checkpoint import last_commit, positions_after, read_meta, used_sinks
+from ecompulse.epochs.checkpoint import last_commit, positions_after, read_meta
 from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.reconcile import HOLDINGS_SCHEMA, Comparison, Span, compare_all, compare_standing
@@ -22,9 +21,6 @@ from ecompulse.epochs.seal import epoch_of, load_seal, seal_name, sealed
 from ecompulse.epochs.sinks import Holder, Owner
 from ecompulse.epochs.totals import Totals
 from ecompulse.io.files.quarantine import set_aside
-from ecompulse.io.kafka.address import SCHEME
-from ecompulse.io.kafka.records import Naming
-from ecompulse.io.kafka.settings import load_settings
 from ecompulse.io.s3 import StoreError
 from ecompulse.io.terminal import say
 
@@ -229,37 +225,3 @@ def _compare(table: str, holders: Sequence[Holder], books: Books) -> Iterator[tu
 
 def _there(rows: pl.DataFrame | None) -> pl.DataFrame:
     return pl.DataFrame(schema=HOLDINGS_SCHEMA) if rows is None else rows
-
-
-def open_holders(store: Store, options: argparse.Namespace) -> Iterator[Holder]:
-    """The sinks that the checkpoint has written to, or those that a user names instead."""
-    # Here, since sinks bring Beam, which takes seconds to import.
-    from ecompulse.io.delta.lake import Lake
-    from ecompulse.io.holders.jsonlines import JsonLinesHolder
-    from ecompulse.io.holders.lake import LakeHolder
-    from ecompulse.io.holders.topics import TopicsHolder
-    from ecompulse.io.holders.warehouse import WarehouseHolder
-
-    used = used_sinks(store)
-    lakes = _chosen(options.lake, [name.removeprefix("lake:") for name in used if name.startswith("lake:")])
-    yield from (LakeHolder(Lake(absolute(place).rstrip("/"), options.s3_endpoint)) for place in lakes)
-    urls = [name.removeprefix("warehouse:") for name in used if name.startswith("warehouse:")]
-    yield from (WarehouseHolder(url) for url in _chosen(options.warehouse, urls))
-    further = [name for name in used if name.startswith(("jsonl:", SCHEME))]
-    naming, settings = Naming(options.topic_prefix, routes_of(options.route)), load_settings(options.kafka_config)
-    for uri in further if options.sink is None else [uri for uri in options.sink if uri != "none"]:
-        if uri.startswith(SCHEME):
-            server, _, prefix = uri.removeprefix(SCHEME).partition("/")
-            known = replace(naming, prefix=prefix.removesuffix("*")) if prefix else naming
-            yield TopicsHolder(f"{SCHEME}{server}", known, settings)
-        else:
-            yield JsonLinesHolder(absolute(uri.removeprefix("jsonl:").removeprefix("//")))
-
-
-def unknown_sinks(store: Store) -> list[str]:
-    """Sinks that the checkpoint has written to and that nobody here can look into."""
-    return [name for name in used_sinks(store) if not name.startswith(("lake:", "warehouse:", "jsonl:", SCHEME))]
-
-
-def _chosen(given: str | None, used: list[str]) -> list[str]:
-    return used if given is None else [] if given == "none" else [given]

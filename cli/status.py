@@ -15,7 +15,8 @@ from ecompulse.cli.ui import open_checkpoints
 from ecompulse.cli.values import lasting, web_address
 from ecompulse.epochs.errors import UserError
 from ecompulse.io.terminal import printable
-from ecompulse.ui.jobs import Job, now_ms, read_job
+from ecompulse.ui.clock import now_ms
+from ecompulse.ui.jobs import Job, read_job
 from ecompulse.ui.words import duration, size
 
 EPOCHS: Final = 5

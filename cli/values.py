@@ -2,6 +2,7 @@
 
 import re
 from math import isfinite
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from ecompulse.io.kafka.start import parse_start
@@ -116,3 +117,8 @@ def receiver(text: str) -> tuple[str | None, str]:
     if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:.", url):
         raise ValueError("wants [NAME=]SCHEME:..., such as alertmanager://HOST:PORT or https://HOST/PATH")
     return name, url
+
+
+def absolute(path: str) -> str:
+    """A path that means the same in every process; URIs stay as they are."""
+    return path if "://" in path else str(Path(path).absolute())

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from ecompulse.epochs.checkpoint import newest_fencing_token, read_meta
 from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.seal import epoch_of, load_commit, load_seal
+from ecompulse.ui.clock import moment
 from ecompulse.ui.operators import Lag, Operator, _operators
 from ecompulse.ui.words import moment as shown_moment
 from ecompulse.ui.words import size
@@ -210,16 +210,6 @@ class Job:
         open_breakers = sum(state == "open" for state in self.breakers.values())
         marks = states[self.state] + 2 * (open_breakers > 0) + (self.retries.get("run", 0) > 0) + (self.dead > 0)
         return marks, self.gap(now) or 0
-
-
-def moment(text: str | None) -> int | None:
-    """ISO 8601 with zone as UTC ms."""
-    return round(datetime.fromisoformat(text).timestamp() * 1000) if text else None
-
-
-def now_ms() -> int:
-    """UTC, ms."""
-    return round(datetime.now(UTC).timestamp() * 1000)
 
 
 def read_job(key: int, store: Store, is_held: Callable[[], bool | None], now: int) -> Job:
