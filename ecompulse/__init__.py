@@ -1,7 +1,7 @@
 """Real-time e-commerce jobs on Apache Beam.
 
-`import ecompulse as eco` gives what a job of your own is composed of; see examples/landing_pages.py. A name is imported
-when it is first used, so that Beam, which takes seconds, is imported when a job is built.
+`import ecompulse as eco` gives the parts to compose a job of your own; see examples/landing_pages.py. A name is
+imported when it is first used. So Beam, whose import takes seconds, is imported only when a job is built.
 """
 
 import atexit
@@ -59,7 +59,7 @@ _EXPORTS: Final = {
     "register_source": "io.sources",
     "register_store": "io.stores",
 }
-"""What the front door gives, and the module that has it."""
+"""The public names, and the module that has each."""
 
 
 def __getattr__(name: str) -> Any:
@@ -76,7 +76,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def end_at_once(_number: int, _frame: object) -> None:
-    """Handler of signals while a program of ours is imported, and until it has something to finish."""
+    """Signal handler while one of our programs is imported, until it has work that must be finished."""
     os._exit(130)
 
 

@@ -74,7 +74,7 @@ class Intake:
         return self.mapping if role == EVENTS else _MAPPINGS[role]
 
     def reading_of(self, role: str, reshape: Reshape | None = None) -> DecodeRows:
-        """How rows of a role are decoded, and what becomes of the good ones."""
+        """How rows of a role are decoded, and how the good ones are processed."""
         return DecodeRows(self.mapping_of(role), self.enrich, open_resources, self.quality.window_ms, reshape)
 
     def changes_of(self, step: str, columns: pl.Schema) -> DecodeRows:
@@ -83,11 +83,11 @@ class Intake:
         return self.reading_of(f"{step}_updates", reshape)
 
     def kpis_of(self, watched: tuple[str, ...]) -> DecodeRows:
-        """The same for metrics that were computed elsewhere: points of those that are watched."""
+        """The same for metrics that were computed elsewhere: points of the watched ones."""
         return self.reading_of(KPIS, partial(to_points, watched=watched))
 
     def labels_of(self, identifier: str) -> DecodeRows:
-        """The same for labels of transactions (LABELLED_SCHEMA), which go by that column of events."""
+        """The same for labels of transactions (LABELLED_SCHEMA), whose ids are those of that column of events."""
         enrich = self.enrich.having(policy_of_labels(self.enrich.step(PiiStep), identifier))
         return replace(self, enrich=enrich).reading_of(LABELS, partial(_labels, enrich=enrich))
 

@@ -1,6 +1,6 @@
-"""`JobScope`: what a job of a shop composes with. Events come in enriched, and nothing is lost on the way.
+"""`JobScope`: the scope in which a job of a shop is composed. It reads enriched events, and loses nothing.
 
-Dead letters, late rows and data quality are written by the scope itself: a job need not think of them.
+The scope itself writes dead letters, late rows and data quality: a job need not handle them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,21 +33,21 @@ from ecompulse.transforms.frames import map_frames, split_frames
 from ecompulse.transforms.join import JoinEvents
 
 LATE: Final = "late_events"
-"""Output of a kernel that holds what came too late for it, and the table that has it."""
+"""Output of a kernel for rows that are too late for it, and the table that receives them."""
 
 COUNTED: Final = "counted"
 """Account of the events of people, whatever a job makes of them."""
 
 _SOURCES: Final = {"channel": "campaign_channel", "country": "geo_country"}
 _NAMED: Final = pl.Schema(dict.fromkeys(("device", *_SOURCES), pl.String()))
-"""Columns by which analytics tells segments apart."""
+"""Columns by which analytics separates segments."""
 
 
 class JobScope(Scope):
     """A `Scope` that reads the events of a shop.
 
-    Whoever reads gets PCollections of frames. Bad rows are written to `dead_letters`, what a kernel gives out as
-    `late_events` to the table of that name, and both are counted in `data_quality`.
+    Its reading methods return PCollections of frames. Bad rows are written to `dead_letters`. Rows that a kernel emits
+    as `late_events` are written to the table of that name. Both are counted in `data_quality`.
     """
 
     def __init__(
@@ -68,11 +68,11 @@ class JobScope(Scope):
         return self._decoded(f"{step}_updates", self.intake.changes_of(step, columns))
 
     def labels(self, identifier: str) -> Any:
-        """Labels of transactions (LABELLED_SCHEMA), which go by that column of events."""
+        """Labels of transactions (LABELLED_SCHEMA), whose ids are those of the column `identifier` of events."""
         return self._decoded(LABELS, self.intake.labels_of(identifier))
 
     def kpis(self, watched: tuple[str, ...]) -> Any:
-        """Points of metrics that were computed elsewhere, of those that are watched."""
+        """Points of the `watched` metrics, which were computed elsewhere."""
         return self._decoded(KPIS, self.intake.kpis_of(watched))
 
     def enriched(self) -> Any:
@@ -82,7 +82,7 @@ class JobScope(Scope):
         return enriched | "Conform" >> map_frames(conform, self.intake.schema())
 
     def people(self, bots: Bots = "exclude", dedup: Deduplicate | None = None) -> Any:
-        """Enriched events without those of bots (as `bots` says), each once if `dedup` is given."""
+        """Enriched events without those of bots (as `bots` says), deduplicated if `dedup` is given."""
         enriched = self.enriched()
         self.count(enriched | "CountBots" >> map_frames(count_bots, self.intake.quality.window_ms))
         divided = enriched | "Bots" >> split_frames(divide_bots, ("kept", *BOTS), bots)
@@ -110,9 +110,9 @@ class JobScope(Scope):
 
         Args:
             events: enriched.
-            columns: what is needed of an event, under the names of analytics: `device`, `channel`, `country` among it.
-                None: every field.
-            follow: account for these rows instead of for `people`.
+            columns: the needed columns of an event, under the names of analytics, such as `device`,
+                `channel`, `country`. None: every field.
+            follow: account for these rows instead of those of `people`.
         """
         schema = self.intake.schema()
         given = {**schema, **_NAMED} if columns is None else columns
@@ -133,23 +133,23 @@ class JobScope(Scope):
         self._quality += partial
 
     def booked(self, name: str, partial: Any) -> None:
-        """The same for counts of rows that were held, or late, and whose window may be over."""
+        """Like `count`, for rows that were held, or late, and whose window may have closed."""
         quality = self.intake.quality
         self.count(partial | f"Book {name}" >> self.under_clock(quality, book_under, quality.window_ms))
 
     def stepped(self, kernel: Kernel, outputs: Mapping[str, Any]) -> None:
-        """Late rows of any operator are kept and counted."""
+        """Keep and count the late rows of any operator."""
         if LATE in outputs:
             self.late(kernel.name, outputs[LATE], kernel.outputs[LATE])
 
     def late(self, name: str, rows: Any, schema: pl.Schema) -> None:
-        """Rows (`schema`) that came too late for an operator: to `late_events`, and counted."""
+        """Write rows (`schema`) that came too late for an operator to `late_events`, and count them."""
         self._late.append((rows, schema))
         self.booked(f"late {name}", rows | f"CountLate {name}" >> map_frames(count_late, self.intake.quality.window_ms))
 
     @cached_property
     def quality(self) -> Any:
-        """Rows of `data_quality`; whatever is counted must have been counted by now."""
+        """Rows of `data_quality`; all counts must have been added before this."""
         partial = tuple(self._quality) | "Flatten quality" >> beam.Flatten()
         totals = partial | "TotalQuality" >> Keyed(self.intake.quality)
         self.write(DATA_QUALITY, totals["data_quality"])
@@ -175,5 +175,5 @@ class JobScope(Scope):
 
 
 def needed_columns(events: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
-    """Enriched events under the names that analytics uses; enrichment that was not done is null."""
+    """Enriched events under the column names of analytics; enrichment that was not done is null."""
     return conform(events.with_columns(pl.col(source).alias(name) for name, source in _SOURCES.items()), schema)

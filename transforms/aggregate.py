@@ -21,11 +21,11 @@ from ecompulse.transforms.frames import map_frames
 class AggregateMetrics(beam.PTransform):
     """Computes metrics of events.
 
-    Input: bounded PCollections of frames: `events` with the columns of the plan, and `visitors`, events with
-    `visitor`, which may have fewer columns; a PCollection by itself is both. Output: `metrics` (METRIC_SCHEMA),
-    and `quality`, partial counts of what `max_series` folded (PARTIAL_SCHEMA). Only slices are shuffled for windows,
-    and for visits the visitor's times, for settlements the lines and payments. Final rows appear when the watermark
-    has passed a window's end and the metric's lag; in a plain pipeline all windows close at the end of the input.
+    Input: bounded PCollections of frames. `events` has the columns of the plan. `visitors` has events with `visitor`,
+    and may have fewer columns. A single PCollection serves as both. Output: `metrics` (METRIC_SCHEMA), and `quality`,
+    partial counts of the series that `max_series` folded (PARTIAL_SCHEMA). Windows shuffle only slices, visits only
+    the visitor's times, settlements only lines and payments. Final rows are emitted when the watermark has passed a
+    window's end plus the metric's lag; in a plain pipeline all windows close at the end of the input.
 
     >>> import apache_beam as beam
     >>> import ecompulse as eco
@@ -43,12 +43,12 @@ class AggregateMetrics(beam.PTransform):
     """
 
     def __init__(self, streams: Streams | None = None) -> None:
-        """`streams`: the metrics, by what they are computed of; the standard set of plain events by default."""
+        """`streams`: the metrics, by their input stream; the standard set of plain events by default."""
         super().__init__()
         self._streams = streams or standard_streams()
 
     def expand(self, inputs: Any) -> Any:
-        """Slice each stream, bound the series, combine."""
+        """Slice each stream, limit the series, combine."""
         given = inputs if isinstance(inputs, dict) else {"events": inputs}
         events, visitors = given["events"], given.get("visitors", given["events"])
         require_bounded(events, "AggregateMetrics")
@@ -97,7 +97,7 @@ class AggregateMetrics(beam.PTransform):
 
 
 def standard_streams() -> Streams:
-    """The standard metrics of events as they are decoded, as far as these have what a metric needs."""
+    """The standard metrics of decoded events, without metrics whose columns these events lack."""
     schema = pl.Schema({**FRAME_SCHEMA, "visitor": pl.String()})
     plan = bind(standard_metrics(), schema, skip=True)
     return streams_of(plan, schema, session_gap=1_800_000, max_series=10_000)

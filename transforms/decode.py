@@ -1,4 +1,4 @@
-"""`DecodeRows`: what a read does with each batch of raw rows, before anything else sees it."""
+"""`DecodeRows`: decodes each batch of raw rows as part of the read, before anything else sees it."""
 
 import json
 import time
@@ -26,7 +26,7 @@ QUALITY: Final = "quality"
 IGNORED: Final = "ignored"
 FURTHER: Final = "further"
 SKIPPED: Final = "skipped"
-"""Numbers of a batch that are told: events beyond the first of a row, and rows that are none."""
+"""Reported numbers of a batch: events beyond the first of a row, and rows that are skipped."""
 
 
 def event_frame(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
@@ -50,7 +50,7 @@ def event_frame(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
 class DecodeRows:
     """Raw rows to good events and dead letters, one or the other for every row, and counts of data quality.
 
-    A dead letter is identified by where it was read, its content and its rule, and kept with its raw bytes, or as the
+    A dead letter is identified by its position, its content and its rule. It is kept with its raw bytes, or as the
     privacy policy says.
 
     Attributes:
@@ -58,7 +58,7 @@ class DecodeRows:
         enrich: has the privacy policy.
         resources: opens its key, on the worker.
         window_ms: window of data quality, ms.
-        reshape: what is done with good rows, for streams that are not events.
+        reshape: transforms the good rows of streams that are not events.
     """
 
     mapping: FieldMapping | None
@@ -69,14 +69,14 @@ class DecodeRows:
 
     @property
     def outputs(self) -> Sequence[str]:
-        """Names of the frames that there may be."""
+        """Names of the possible output frames."""
         return (EVENTS, DEAD_LETTERS, QUALITY, *((IGNORED,) if self.reshape else ()))
 
     def __call__(self, rows: pl.DataFrame, clock: Clock) -> Mapping[str, pl.DataFrame | int]:
         """Frames `events` (FRAME_SCHEMA), `dead_letters`, `quality` (PARTIAL_SCHEMA), and `ignored` if there are any.
 
-        Where a mapping divides rows or skips some, also the numbers `further` and `skipped`. What is ignored are good
-        rows that `reshape` leaves out, such as metrics that nobody watches; of these only the number is of interest.
+        If a mapping divides rows or skips some, there are also the numbers `further` and `skipped`. Ignored rows are
+        good rows that `reshape` leaves out, such as unwatched metrics; only their number matters.
         """
         decoded = decode(rows, clock.now, self.mapping)
         events, dead = fill_orders(decoded.events, self.mapping), decoded.dead

@@ -22,8 +22,8 @@ def without_lookups(_config: EnrichConfig) -> Resources:
 class EnrichEvents(beam.PTransform):
     """Adds the columns of every step and its `<step>_status` to frames of events; rows and order are kept.
 
-    Input and output: bounded PCollections of frames. No shuffle, no state. Look-ups are as fresh as their cache's
-    ttl; a failing look-up does what its `on_error` says: nulls, the expired entry, or the bundle fails.
+    Input and output: bounded PCollections of frames. No shuffle, no state. Look-ups are at most as old as their cache's
+    ttl. If a look-up fails, its `on_error` decides: nulls, the expired entry, or a failed bundle.
 
     >>> import apache_beam as beam
     >>> import ecompulse as eco
@@ -42,7 +42,7 @@ class EnrichEvents(beam.PTransform):
         resources: OpenResources = without_lookups,
         usage: TakeUsage | None = None,
     ) -> None:
-        """`resources` is called on workers, once per bundle; what `usage` tells goes to the manifest of an epoch."""
+        """`resources` is called on workers, once per bundle; the result of `usage` goes to the manifest of an epoch."""
         super().__init__()
         self._fn = _Enrich(config or EnrichConfig(), resources, usage)
 

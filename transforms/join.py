@@ -1,7 +1,7 @@
 """Deduplication and joins over enriched events.
 
-Where an answer is given in the epoch that asks, only keys, times and references are shuffled and the rows wait in
-files; rows that are held over epochs travel whole, since their files do not outlive the run.
+A join that answers within the same epoch shuffles only keys, times and references, and its rows wait in files. A join
+that holds rows over epochs shuffles whole rows, since the files do not outlive the run.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ class JoinEvents(beam.PTransform):
     """Applies `Joins` to frames of enriched events.
 
     Input: `events`, and per step the versions of its update stream (`to_versions`). Output: `events`, partial counts of
-    data quality as `quality`, and `accounts`: for Scope.account, what becomes of events that are not among them.
+    data quality as `quality`, and `accounts`: for Scope.account, where the other events end.
     Without any join nothing is shuffled. Bounded inputs only.
 
     >>> import apache_beam as beam
@@ -72,7 +72,7 @@ class JoinEvents(beam.PTransform):
         return (both | f"JoinVersions {step}" >> Keyed(kernel))["joined"]
 
     def _payments(self, events: Any) -> tuple[Any, Any]:
-        """All events, and those that were matched; None where there is nothing to match."""
+        """All events, and the matched ones; None where there is nothing to match."""
         kernel = self._joins.payments
         if kernel is None:
             return events | "Unmatched" >> map_frames(unmatched), None
@@ -83,6 +83,6 @@ class JoinEvents(beam.PTransform):
 
 
 def split_orders(events: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """Only purchase lines and payments (`orders`) can meet; all else (`others`) need not be shuffled."""
+    """Only purchase lines and payments (`orders`) can match; all others (`others`) need not be shuffled."""
     paired = events["event_type"].is_in(["purchase", "payment"]).fill_null(value=False)
     return {"orders": events.filter(paired), "others": events.filter(~paired)}

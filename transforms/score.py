@@ -1,4 +1,4 @@
-"""`ScoreTransactions`: features of transactions, labels that come later, scores, and the few to look at."""
+"""`ScoreTransactions`: features of transactions, labels that come later, scores, and flagged transactions."""
 
 from typing import Any
 
@@ -17,11 +17,11 @@ from ecompulse.transforms.frames import map_frames
 class ScoreTransactions(beam.PTransform):
     """Scores the transactions among events of known visitors, learning as their labels come.
 
-    Input: bounded PCollections of frames by name: `events`, with the columns of an enriched event and `visitor`, behind
-    the watermark as identity lets them go; `labels` (LABELLED_SCHEMA), perhaps empty. Output: `risk_scores`, one row
-    per transaction; `flagged_transactions`; `quality`, partial counts of data quality; `models`, what is known of the
-    models (QUALITY_SCHEMA). In a plain bounded pipeline each kernel sees all its input in one step, and `events` by
-    itself will do.
+    Input: bounded PCollections of frames by name. `events` has the columns of an enriched event and `visitor`; identity
+    resolution emits these events after the watermark has passed them. `labels` (LABELLED_SCHEMA) may be empty. Output:
+    `risk_scores`, one row per transaction; `flagged_transactions`; `quality`, partial counts of data quality; `models`,
+    facts about the models (QUALITY_SCHEMA). In a plain bounded pipeline each kernel sees all its input in one step,
+    and `events` alone suffices.
 
     >>> import apache_beam as beam
     >>> import ecompulse as eco

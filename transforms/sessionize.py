@@ -1,4 +1,4 @@
-"""`SessionizeEvents`: sessions of visitors, and what is read off their journeys."""
+"""`SessionizeEvents`: sessions of visitors, and what is derived from their journeys."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ class SessionizeEvents(beam.PTransform):
 
     Input: a bounded PCollection of frames with `visitor` and the columns of an event; missing enrichment is null.
     Output: a dict of PCollections of frames: `sessions`, `session_events`, `transition_parts`, `late_events`, and
-    the outputs of the kernel's parts. Keyed by visitor; final rows appear when the watermark has closed them. In a
+    the outputs of the kernel's parts. Keyed by visitor; final rows are emitted when the watermark has closed them. In a
     plain bounded pipeline all sessions close at the end of the input.
 
     >>> import apache_beam as beam
@@ -30,7 +30,7 @@ class SessionizeEvents(beam.PTransform):
     """
 
     def __init__(self, kernel: Sessionize | None = None) -> None:
-        """`kernel`: with other than the usual gap and length, and with parts such as funnels."""
+        """`kernel`: for another gap or length than the default, and for parts such as funnels."""
         super().__init__()
         self._kernel = kernel or Sessionize()
 

@@ -17,9 +17,9 @@ class TotalPerWindow(beam.PTransform):
     """Counts rows, and adds up columns of integers or booleans, per tumbling window and text columns.
 
     Input: a bounded PCollection of frames with a column of times. Output: one row per window and key, with `id`,
-    `window_start`, `window_end`, the keys, `rows`, the sums and `revision`. A row comes out when the watermark has
-    passed the window's end + `lag_ms`, and again, whole, with a higher revision, if more comes within a week. In a
-    plain pipeline all windows close at the end of the input. Only partial counts are shuffled.
+    `window_start`, `window_end`, the keys, `rows`, the sums and `revision`. A row is emitted when the watermark has
+    passed the window's end + `lag_ms`. It is emitted again, complete, with a higher revision, if more input comes
+    within a week. In a plain pipeline all windows close at the end of the input. Only partial counts are shuffled.
 
     >>> import apache_beam as beam
     >>> import ecompulse as eco
@@ -55,14 +55,14 @@ class TotalPerWindow(beam.PTransform):
         return TableSpec(name, schema, "window_start", warehouse=True, revised=True)
 
     def expand(self, frames: Any) -> Any:
-        """Count, shuffle, add up."""
+        """Count, shuffle, sum."""
         require_bounded(frames, self._kernel.name)
         parts = frames | "Count" >> map_frames(partial_counts, self._kernel, self._time)
         return (parts | Keyed(self._kernel))[self._kernel.name]
 
 
 def partial_counts(frame: pl.DataFrame, kernel: TotalRows, time: str) -> pl.DataFrame:
-    """Rows of a frame, and sums, per window and key (`kernel.inputs`); rows without a time count nowhere."""
+    """Rows of a frame, and sums, per window and key (`kernel.inputs`); rows without a time are not counted."""
     start = (pl.col(time).dt.epoch("ms") // kernel.window * kernel.window).cast(TIME).alias("window_start")
     sums = [pl.col(name).cast(pl.Int64).sum() for name in kernel.sums[1:]]
     counted = frame.filter(pl.col(time).is_not_null()).group_by(
