@@ -1,8 +1,8 @@
-"""The checkpoint: identity, fencing_tokens, seals and commits, each written once.
+"""The checkpoint: identity, fencing tokens, seals and commits, each written once.
 
 meta.json                      id, format and the settings that may not change
-fencing_tokens/<k>               taken by exclusive create; the newest wins
-current/<k>.json               which run of fencing_token k is on; its workers read it
+fencing_tokens/<k>             taken by exclusive create; the newest wins
+current/<k>.json               the current run of fencing token k; its workers read it
 runs/<epoch>-<attempt>/        plan and manifest of a run
 seals/<epoch>.json             the content of an epoch, fixed for ever
 commits/<epoch>.json           the epoch has happened; its progress
@@ -23,11 +23,11 @@ from ecompulse.epochs.seal import Seal, commit_name, epoch_of, load_commit, load
 FORMAT: Final = 2
 SINKS: Final = "sinks.json"
 OUTPUTS: Final = "outputs"
-"""Folder of a checkpoint that output files wait in where there is no lake to keep them."""
+"""Folder of a checkpoint where output files wait if there is no lake to keep them."""
 
 
 class Checkpoint:
-    """A checkpoint opened by one driver, which is one fencing_token of the job."""
+    """A checkpoint opened by one driver, which holds one fencing token of the job."""
 
     def __init__(self, store: Store, meta: Mapping[str, Any], fencing_token: int) -> None:
         """Use `open_checkpoint`."""
@@ -90,7 +90,7 @@ def positions_after(store: Store, epoch: int) -> list[dict[str, Any]]:
 
 
 def open_checkpoint(store: Store, settings: Mapping[str, Any]) -> Checkpoint:
-    """Create a checkpoint, or check that an existing one was made with these settings; take an fencing_token."""
+    """Create a checkpoint, or check that an existing one was made with these settings; take a fencing token."""
     fresh: dict[str, Any] = {"id": uuid.uuid4().hex, "format": FORMAT, "settings": dict(settings)}
     if not store.list("commits") and store.create("meta.json", json.dumps(fresh, sort_keys=True).encode()):
         meta = fresh
@@ -103,7 +103,7 @@ def open_checkpoint(store: Store, settings: Mapping[str, Any]) -> Checkpoint:
 
 
 def _agreed(store: Store, meta: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The meta of an existing checkpoint; before its first epoch is sealed the settings are still free."""
+    """The meta of an existing checkpoint; until its first epoch is sealed the settings may change."""
     if meta["settings"] == dict(settings) or store.list("seals") or meta["format"] != FORMAT:
         _check_settings(store.root, meta, settings)
         return meta
@@ -147,7 +147,7 @@ def _or_without(value: Any) -> str:
 
 
 def refuse_sinks(store: Store, sinks: Sequence[str]) -> None:
-    """UserError for a sink that the checkpoint which this one was forked from writes to."""
+    """UserError for a sink to which the checkpoint that this one was forked from writes."""
     for sink in sinks:
         if sink in read_meta(store).get("other_than", []):
             raise UserError(f"{sink}: the checkpoint that {store.root} was forked from writes there; choose another")

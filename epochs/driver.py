@@ -39,15 +39,15 @@ class Driver:
     """Runs a job on a checkpoint until its input or its time ends.
 
     Attributes:
-        owner: whose rows they are.
-        run: executes the job's pipeline for the plan that is current; returns when it is done.
+        owner: owner of the rows.
+        run: executes the job's pipeline for the current plan; returns when it is done.
         report: takes the progress of each epoch.
-        backup: has each sealed epoch before a sink has.
-        outbox: tells people what the tables of alerts say.
-        graph: of the job's pipeline: its tables and operators, and what each run is audited by before it is sealed.
-        committed: takes the seal of each committed epoch, to show what is in its files.
-        turned: called at each turn of the loop: an epoch was committed, or there was nothing to do.
-        describe: how the progress shows what a part of the job tells, by its name; there is something of each.
+        backup: gets each sealed epoch before any sink.
+        outbox: delivers the rows of the alert tables.
+        graph: of the job's pipeline: its tables and operators, and the sums by which each run is audited.
+        committed: called with the seal of each committed epoch, to show what is in its files.
+        turned: called after each pass of the loop: an epoch was committed, or there was nothing to do.
+        describe: how the progress shows the gauges of each part of the job, by name of the part.
         totals: rows read (`input`) and written per table since the start.
     """
 
@@ -75,7 +75,7 @@ class Driver:
     def start(self) -> int:
         """Finish what an earlier driver left, then run epochs; returns how many were committed.
 
-        Superseded when a newer driver has started: whatever else fails then is of that making.
+        Superseded when a newer driver has started: any other failure is then a consequence of that.
         """
         try:
             return self._start()

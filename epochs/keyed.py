@@ -21,7 +21,7 @@ from ecompulse.kernels.step import END_OF_TIME, Clock, Kernel, Step
 FRAME: Final = b"F"
 HEAD: Final = b"H"
 SHARDED: Final = beam.typehints.Tuple[int, bytes]
-"""Type of what is shuffled: a shard, and rows for it or its head."""
+"""Type of shuffled elements: a shard, with rows for it or its head."""
 
 DEFAULT_SHARDS: Final = 4
 
@@ -42,11 +42,11 @@ class Binding:
 
 
 class Epoch(Protocol):
-    """What a pipeline that is run for epochs gives to the transforms in it; see `Scope`."""
+    """What transforms see of the pipeline when it is run for epochs; see `Scope`."""
 
     @property
     def store(self) -> Store:
-        """Of the checkpoint: where rows may wait within a run."""
+        """Store of the checkpoint: rows may wait there within a run."""
         ...
 
     def bind(self, operator: Operator) -> Binding:
@@ -54,7 +54,7 @@ class Epoch(Protocol):
         ...
 
     def stepped(self, kernel: Kernel, outputs: Mapping[str, Any]) -> None:
-        """Take notice of the outputs of an operator."""
+        """Called with the outputs of an operator."""
         ...
 
 
@@ -62,7 +62,7 @@ _epochs: Final = WeakKeyDictionary[beam.Pipeline, "ref[Epoch]"]()
 
 
 def run_in_epochs(pipeline: beam.Pipeline, epoch: Epoch) -> None:
-    """From now on operators of this pipeline have state and a clock, those of the epoch, which the caller keeps."""
+    """Give the pipeline's operators the state and clock of `epoch`, to which the caller must keep a reference."""
     _epochs[pipeline] = ref(epoch)
 
 
@@ -76,9 +76,9 @@ class Keyed(beam.PTransform):
     """Steps a kernel over bounded frames: shards them by key, groups, steps each shard once.
 
     Input: a PCollection of frames with the kernel's input columns. Output: a dict of PCollections of frames, by
-    the kernel's output names. In a job's pipeline the step goes on from the epoch's state, under a watermark that
-    follows from where the input comes from (see `delays`). In a plain pipeline the input is the whole world: no state
-    before, and all windows close at its end.
+    the kernel's output names. In a job's pipeline the step continues from the epoch's state, under a watermark that
+    is derived from the origin of the input (see `delays`). In a plain pipeline the input is complete: there is no
+    earlier state, and all windows close at its end.
 
     Only the columns of `kernel.inputs` are shuffled. An unbounded input is refused at construction.
     """
@@ -92,7 +92,7 @@ class Keyed(beam.PTransform):
         fixed: Mapping[str, Any] | None = None,
         num_shards: int = DEFAULT_SHARDS,
     ) -> None:
-        """See `Operator`; a `lag` of None follows from the input. `num_shards` is for a plain pipeline."""
+        """See `Operator`; a `lag` of None is derived from the input. `num_shards` is for a plain pipeline."""
         super().__init__()
         self._operator = Operator(kernel, lag, every=every, fixed=fixed or {})
         self._num_shards = num_shards
@@ -162,7 +162,7 @@ def split_by_shard(frame: pl.DataFrame, kernel: Kernel, num_shards: int) -> Iter
 
 
 class StepShard(CountedDoFn):
-    """One step of one shard: load, step, write; state goes to files, outputs on."""
+    """One step of one shard: load, step, write. State goes to files, outputs to the next transforms."""
 
     def __init__(self, kernel: Kernel, store: Store) -> None:
         """Settings only; state is loaded per element."""
@@ -204,7 +204,7 @@ class StepShard(CountedDoFn):
 
 
 class StepWhole(CountedDoFn):
-    """Steps a shard whose whole input is here: once with the rows, once to close everything."""
+    """Steps a shard whose input is complete: once with the rows, once to close everything."""
 
     def __init__(self, kernel: Kernel) -> None:
         """Settings only."""
@@ -223,7 +223,7 @@ class StepWhole(CountedDoFn):
 
 
 def gather(payloads: Iterable[bytes]) -> tuple[list[pl.DataFrame], dict[str, Any] | None]:
-    """All frames of a shard, and the head that came with them."""
+    """All frames of a shard, and its head."""
     frames, head = list[pl.DataFrame](), None
     for payload in payloads:
         if payload[:1] == HEAD:

@@ -1,4 +1,4 @@
-"""What the driver asks of the outside; `ecompulse.io` implements it."""
+"""The protocols through which the driver reaches the outside; `ecompulse.io` implements them."""
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 import polars as pl
 
 ENCRYPTED: Final = b"ecompulse-enc1\n"
-"""How a blob begins that a store has encrypted."""
+"""First bytes of a blob that a store has encrypted."""
 
 
 class Clockwork(Protocol):
@@ -63,9 +63,9 @@ class Split:
         partition: source partition whose watermark it moves.
         uri: file, or topic.
         rows: number of rows, an upper bound where the source has gaps.
-        exact: whether there are just so many rows.
-        values: of columns that are the same in all its rows and not in the file, as text: a table's partition.
-        fault: why a file cannot be read, if the range stands for a dead letter of it.
+        exact: whether there are exactly `rows` rows.
+        values: partition values of a table, as text: columns that are constant in the range and not in the file.
+        fault: why the file cannot be read, if the range stands for its dead letter.
     """
 
     source: int
@@ -81,16 +81,16 @@ class Split:
 
 @dataclass(frozen=True)
 class Backlog:
-    """What a source has to offer for an epoch.
+    """What a source can provide for an epoch.
 
     Attributes:
         splits: ranges to read, in order.
-        positions: what to remember of the source after them, by name (merged into what was known).
+        positions: the source's positions after these splits, by name (merged into the earlier ones).
         ended: partitions that these splits read to the end, as of now.
         partitions: all partitions of the source.
-        left: rows or bytes known to remain after them, for progress; 0 when none.
-        notes: what else the progress says of the source: lag by partition, offsets that were lost, WAITING.
-        written: when what the splits read was last written to (UTC ms), by the file system's clock; None if unknown.
+        left: rows or bytes known to remain after these splits, for progress; 0 when none.
+        notes: further facts about the source for the progress: lag by partition, lost offsets, WAITING.
+        written: last write time of the data in the splits (UTC ms), by the file system's clock; None if unknown.
     """
 
     splits: Sequence[Split]
@@ -106,16 +106,16 @@ UNREADABLE: Final = "unreadable"
 """Note of a source: why files are not read, by file."""
 
 WAITING: Final = "waiting"
-"""Note of a source: bytes, by file, that are no complete row yet."""
+"""Note of a source: bytes, by file, that are not a complete row yet."""
 
 DEAD_LETTERS: Final = "dead_letters"
 """Output of decoding that holds bad rows, with `rule` and `message`."""
 
 EVENTS = "events"
-"""Role of the sources whose partitions hold the watermark."""
+"""Role of the sources whose partitions hold back the watermark."""
 
 REPLAY = "replay"
-"""Role of the inbox of dead letters: its rows are events, and hold no watermark."""
+"""Role of the inbox of dead letters: its rows are events, but do not hold back the watermark."""
 
 
 class Source(Protocol):
@@ -123,7 +123,7 @@ class Source(Protocol):
 
     Attributes:
         uri: as given.
-        role: `events`, or what holds no watermark: the name of an update stream of a join, or `replay`.
+        role: `events`; or a role that does not hold back the watermark: an update stream's name, or `replay`.
     """
 
     @property
@@ -132,26 +132,26 @@ class Source(Protocol):
     def role(self) -> str: ...
 
     def reads(self) -> frozenset[str]:
-        """What it would read now, by names that are the same however it was asked for: files, tables, topics."""
+        """The files, tables or topics that it would read now, by names that do not depend on how `uri` spells them."""
         ...
 
     def columns(self, most: int) -> Iterator[tuple[str, Sequence[str]]]:
-        """Names of the columns of at most so many files or tables; nothing of rows that name their fields themselves.
+        """Column names of at most `most` files or tables; nothing for rows that name their own fields.
 
-        UserError for a header that names none.
+        UserError for a header without names.
         """
         ...
 
     def plan(self, positions: Mapping[str, Any], max_rows: int, tops: Mapping[int, int], *, whole: bool) -> Backlog:
         """Choose what the next epoch reads, at most `max_rows`, after `positions`.
 
-        `tops` has the largest event time seen (ms) of each partition that has begun: most is taken from the one
-        furthest behind. `whole`: the input is complete, so that a last line without its line end counts.
+        `tops` has the largest event time seen (ms) of each partition that has begun: most rows are taken from the one
+        furthest behind. `whole`: the input is complete, so a last line without a line end counts as a row.
         """
         ...
 
     def reader(self) -> "Reader":
-        """The worker's side of it; picklable."""
+        """Its counterpart on the worker; picklable."""
         ...
 
 
@@ -159,5 +159,5 @@ class Reader(Protocol):
     """One `--source`, on a worker."""
 
     def read(self, split: Split) -> Iterator[pl.DataFrame]:
-        """Batches of RAW_SCHEMA, or for columnar files frames with the position columns."""
+        """Batches of RAW_SCHEMA; for columnar files, frames with the position columns."""
         ...

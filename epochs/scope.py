@@ -47,13 +47,13 @@ class Workspace:
     checkpoint_id: str = ""
 
     def open(self, checkpoint: Checkpoint) -> None:
-        """Learn whose epochs the pipeline will run; before the first of them."""
+        """Take id and fencing token of the checkpoint; called before the first epoch."""
         self.checkpoint.fencing_token = checkpoint.fencing_token
         self.checkpoint_id = checkpoint.id
 
 
 class Scope:
-    """One job's pipeline under construction: whatever is composed in it is what the driver knows of the job.
+    """One job's pipeline under construction: all that the driver knows of the job is derived from it.
 
     Every PCollection is bounded and holds frames. A `Keyed` that is applied becomes an operator with state. A table
     that is written becomes an output. What the driver must know of a run (files, state, event times) is collected as
@@ -74,7 +74,7 @@ class Scope:
 
     @property
     def store(self) -> Store:
-        """Of the checkpoint: where rows may wait within a run."""
+        """Store of the checkpoint: rows may wait there within a run."""
         return self._space.checkpoint
 
     @property
@@ -87,7 +87,7 @@ class Scope:
         return self._root | "ReadPlan" >> beam.ParDo(ReadPlan(self._space.checkpoint)).with_outputs()
 
     def _planned(self, tag: str, of: Any = bytes) -> Any:
-        """An output of the plan, with its type; which ones there are is known only as the job is composed."""
+        """An output of the plan, with its type; the set of outputs is known only once the job is composed."""
         found = self._plan[tag]
         found.element_type = of
         return found
@@ -101,7 +101,7 @@ class Scope:
         return {name: read[name] for name in outputs}
 
     def bind(self, operator: Operator) -> Binding:
-        """Make an operator the job's, and give it the epoch's state; ValueError for a second of its name."""
+        """Register an operator of the job, and give it the epoch's state; ValueError for a second one of its name."""
         if operator.name in self._operators:
             raise ValueError(f"{operator.name}: is there twice; give the kernels different names")
         self._operators[operator.name] = operator
@@ -109,14 +109,14 @@ class Scope:
         return Binding(heads, self._space.checkpoint, self._space.num_shards)
 
     def stepped(self, kernel: Kernel, outputs: Mapping[str, Any]) -> None:
-        """Take notice of the outputs of an operator; nothing here."""
+        """Called with the outputs of an operator; does nothing here."""
 
     def under_clock(self, kernel: Kernel, function: Callable[..., pl.DataFrame], *arguments: Any) -> Any:
         """A transform that applies `function(frame, clock, *arguments)`, under the clock of a keyed operator."""
         return MapUnderClock(self._space.checkpoint, kernel.name, function, *arguments)
 
     def each_epoch(self, name: str, function: Callable[..., pl.DataFrame], *arguments: Any) -> Any:
-        """One frame per epoch, `function(clock, *arguments)`, whether rows came or not."""
+        """One frame per epoch, `function(clock, *arguments)`, even if no rows came."""
         return self._planned("clock") | name >> counted_frames(MakeFrame(function, arguments))
 
     @property
@@ -125,18 +125,18 @@ class Scope:
         return self._planned("measured") | "Measured" >> counted_frames(MakeMeasured())
 
     def tell(self, part: str, frames: Any) -> None:
-        """Frames of names and values are gauges of a part, for the progress."""
+        """Report frames of names and values as gauges of a part, in the progress."""
         frames | f"Tell {part}" >> CountedParDo(Tell(part), tags={})
 
     def account(self, name: str, frames: Any, *tags: str) -> None:
-        """Say where rows that were read end: as these frames, or under other `tags` of the transform that makes them.
+        """Declare where rows that were read end: in these frames, or under other `tags` of their transform.
 
-        The accounts of a job are to be all rows that it reads; no epoch is sealed in which they are not.
+        The accounts of a job must add up to all rows that it reads; otherwise the epoch is not sealed.
         """
         self._accounts.setdefault(name, []).append((frames, tags))
 
     def follow(self, name: str) -> None:
-        """Take an account back: what becomes of its rows is said further on."""
+        """Withdraw an account: later accounts say where its rows end."""
         del self._accounts[name]
 
     def write(self, spec: TableSpec, *frames: Any) -> None:
@@ -144,11 +144,11 @@ class Scope:
         self._writes.setdefault(spec.name, (spec, []))[1].extend(frames)
 
     def drop(self, *frames: Any) -> None:
-        """Say that nobody needs these outputs."""
+        """Declare that these outputs are not needed."""
         self._dropped += frames
 
     def finish(self) -> Graph:
-        """End the pipeline: all facts into one manifest; returns what the driver goes by.
+        """End the pipeline: gather all facts into one manifest; returns the graph for the driver.
 
         ValueError for an output that is made and neither read, written, accounted for nor dropped.
         """
@@ -174,7 +174,7 @@ class Scope:
 
 
 def _terms(accounts: Iterable[tuple[Any, tuple[str, ...]]]) -> list[Term]:
-    """Of frames; where tags are named, these of the nodes that make them."""
+    """Terms of frames; if tags are named, the terms of these tags of the nodes that make the frames."""
     found: list[Term] = []
     for frames, tags in accounts:
         made = terms_of(frames)

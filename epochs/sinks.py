@@ -1,4 +1,4 @@
-"""What the driver asks of sinks, and what it gives them; `ecompulse.io` implements them."""
+"""The protocols of sinks and the data that the driver passes to them; `ecompulse.io` implements them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,9 +14,9 @@ class Owner:
     Attributes:
         job: name of the job.
         checkpoint: id of the checkpoint.
-        instance: name that tells jobs of one kind apart which share tables; None for the only one.
-        succeeds: ids of checkpoints whose rows this one goes on with.
-        replace: the rows of any other checkpoint go, in the transaction that brings the first of ours.
+        instance: name that distinguishes jobs of one kind that share tables; None for the only one.
+        succeeds: ids of earlier checkpoints whose rows this one continues.
+        replace: whether the rows of other checkpoints are deleted, in the transaction that writes our first rows.
     """
 
     job: str
@@ -27,7 +27,7 @@ class Owner:
 
     @property
     def name(self) -> str:
-        """Of the job, with the instance."""
+        """Name of the job, with the instance."""
         return self.job if self.instance is None else f"{self.job}/{self.instance}"
 
     @property
@@ -36,7 +36,7 @@ class Owner:
         return self.checkpoint, *self.succeeds
 
     def conflict(self, place: str, other: str) -> str:
-        """What to say of rows of another checkpoint, and the ways out."""
+        """Error message for rows of another checkpoint, with the remedies."""
         return (
             f"{place} holds rows of {self.name} from another checkpoint ({other}); --replace starts anew on the same "
             "tables, --instance=NAME keeps both side by side, or choose another place"
@@ -44,7 +44,7 @@ class Owner:
 
 
 NOBODY: Final = Owner("", "")
-"""Of a sink that is not open yet."""
+"""Owner of a sink that is not open yet."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,14 @@ class TableSpec:
     """An output table.
 
     Attributes:
-        schema: columns, without `job` and `epoch`, which every table gets.
+        schema: columns, except `job` and `epoch`, which every table gets.
         time: column whose UTC date partitions the table in the lake.
         warehouse: whether the warehouse holds it.
-        key: columns whose first value that is not null is a row's key in Kafka, which keeps the order per key; the
-            `id` where there are none.
-        revised: rows are upserted by `id`, the highest `revision` stands.
+        key: columns of which the first that is not null is a row's key in Kafka, which keeps the order per key; if all
+            are null, the key is the `id`.
+        revised: rows are upserted by `id`; the highest `revision` wins.
         ids: further columns that hold ids of rows, here or in another table.
-        asked_by: columns that readers of the warehouse name before they ask for a range of `time`: its index.
+        asked_by: columns that readers of the warehouse filter by before a range of `time`; both form its index.
     """
 
     name: str
@@ -93,32 +93,32 @@ class Sink(Protocol):
     def open(self, tables: Sequence[TableSpec], owner: Owner) -> None:
         """Create or evolve what the tables need; called once per start.
 
-        UserError when a table holds rows of another checkpoint of the same job and instance that are not to go.
+        UserError when a table holds rows of another checkpoint of the same job and instance that must not be replaced.
         """
         ...
 
     def publish(self, table: TableSpec, epoch: int, files: Sequence[DataFile]) -> None:
-        """Make the rows of these files, if there are any, visible, once, however often it is called."""
+        """Make the rows of these files (if any) visible exactly once, however often it is called."""
         ...
 
 
 class Outbox(Protocol):
-    """Tells people what an epoch's tables of alerts say, at least once, and never holds up an epoch for long."""
+    """Delivers the rows of an epoch's alert tables at least once, and never delays an epoch for long."""
 
     def open(self, owner: Owner) -> None:
-        """Take up what an earlier driver left; called once per start."""
+        """Load the alerts that an earlier driver left undelivered; called once per start."""
         ...
 
     def take(self, epoch: int, tables: Sequence[tuple[TableSpec, Sequence[DataFile]]]) -> None:
-        """Keep what is to be told of a sealed epoch; safe to repeat."""
+        """Store the alerts of a sealed epoch for delivery; safe to repeat."""
         ...
 
     def deliver(self) -> None:
-        """Tell what waits, as far as that can be done in a few seconds."""
+        """Deliver waiting alerts, as far as that is possible in a few seconds."""
         ...
 
     def finish(self) -> int:
-        """At the end of a run: tell what waits, with more patience; how much is left."""
+        """At the end of a run: deliver waiting alerts, for longer; returns how many are left."""
         ...
 
 
@@ -127,7 +127,7 @@ class Holder(Protocol):
 
     Attributes:
         name: of the sink, as the checkpoint remembers it.
-        keeps_all: whether every row that was published is there; else one per id, the highest revision.
+        keeps_all: whether it holds every published row; else it holds one per id, the highest revision.
     """
 
     @property
@@ -140,7 +140,7 @@ class Holder(Protocol):
         ...
 
     def holdings(self, table: str, owner: Owner) -> pl.DataFrame | None:
-        """Rows of a table that are the owner's (HOLDINGS_SCHEMA of `reconcile`); None where there is no such table."""
+        """The owner's rows of a table (HOLDINGS_SCHEMA of `reconcile`); None where there is no such table."""
         ...
 
 
@@ -149,5 +149,5 @@ class EpochSink(Sink, Protocol):
     """A sink that takes all tables of an epoch at once, because it can make them visible together."""
 
     def publish_epoch(self, epoch: int, tables: Sequence[tuple[TableSpec, Sequence[DataFile]]]) -> None:
-        """As `publish`, of all tables."""
+        """Like `publish`, for all tables."""
         ...

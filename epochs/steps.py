@@ -48,7 +48,7 @@ _observers: list[Callable[[Step], None]] = []
 
 
 def reach(step: Step) -> None:
-    """Say that a step boundary was reached; dies here when the environment asks for it."""
+    """Report that a step boundary was reached; the process dies here when the environment asks for it."""
     for observer in _observers:
         observer(step)
     wanted = os.environ.get(CRASH_AT)

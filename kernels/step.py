@@ -1,8 +1,8 @@
 """The contract of a kernel: `step(state, batch, clock) -> Step`, on columns.
 
 A kernel is a pure function of what it is given. It sees the state of one shard through a `StateView`,
-asks only for the keys that it touches, and returns what has changed; it never mutates. Who stores state
-and where, what an epoch is, and which runner is used, it does not know.
+asks only for the keys that it touches, and returns what has changed; it never mutates. It does not know
+who stores state and where, what an epoch is, or which runner is used.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ END_OF_TIME: Final = 2**62
 
 @dataclass(frozen=True)
 class Clock:
-    """Time as a step knows it.
+    """Time as a step sees it.
 
     Attributes:
         epoch: number of the epoch, from 1.
@@ -25,8 +25,8 @@ class Clock:
             closed at or before it are late. Never goes back. `END_OF_TIME` when draining; a negative
             value while nothing is known yet.
         now: processing time (UTC ms); never goes back.
-        latest: the largest event time of the input (UTC ms) when draining, where that is known: what is due later
-            is so in a later run too, and can wait for it.
+        latest: the largest event time of the input (UTC ms) when draining, where that is known: work that is due
+            later can wait for a later run.
     """
 
     epoch: int
@@ -43,15 +43,15 @@ class Table:
         name: unique in the operator.
         schema: columns of a row, the key column included.
         key: name of the key column (String). Rows are found by its 128-bit stable hash.
-        shard_by: name of the column that holds the kernel's own key, where that is not `key`; so that state can be
-            divided anew among shards.
+        shard_by: name of the column that holds the kernel's own key, where that is not `key`; resharding of the
+            state needs it.
         due: name of an Int64 column (ms, null for never): a step happens, even without input, once the
             watermark has reached the smallest value.
         expires: name of an Int64 column (ms): a row whose value is at or before the watermark of the epoch
             before no longer exists for a step, and is dropped from storage when its run is next merged. Where epochs
-            are cut is chance: a kernel whose results must not tell it filters by its own clock.
-        keep_key: False when the key's text is needed by nobody: only its hash is stored, and `due` can
-            then not return the key.
+            are cut is arbitrary: a kernel whose results must not depend on it filters by its own clock.
+        keep_key: False when the key's text is not needed: only its hash is stored, and `due` cannot
+            return the key then.
     """
 
     name: str
@@ -64,12 +64,12 @@ class Table:
 
 
 class StateView(Protocol):
-    """What a step may ask of its shard's state as it was before the step."""
+    """Read access to the shard's state as it was before the step."""
 
     def lookup(self, table: str, keys: pl.Series) -> pl.DataFrame:
         """All rows of these keys (the table's schema; key order and row order unspecified).
 
-        `keys` may hold repeats and nulls (which match nothing). Cost follows `keys`, not the state.
+        `keys` may hold repeats and nulls (which match nothing). The cost depends on `keys`, not on the state.
         """
         ...
 
@@ -91,13 +91,13 @@ class Change:
 
 @dataclass(frozen=True)
 class Step:
-    """What one step gives.
+    """The result of one step.
 
     Attributes:
         outputs: frames by output name.
         changes: by table name.
-        balance: what became of the rows that came in, where a kernel gives each row out once or keeps it: by the name
-            of an output, or another word for rows that are in none (`held`: rows that wait in the state, less those
+        balance: for a kernel that emits each row once or keeps it: where the rows that came in went. Keys are names of
+            outputs, or other words for rows that are in no output (`held`: rows that wait in the state, minus those
             that waited before; `duplicates`). It adds up to the rows that came in; empty where there is no such sum.
     """
 
@@ -107,7 +107,7 @@ class Step:
 
 
 def held(change: Change) -> int:
-    """Rows that wait, less those that waited before, where a table has one row per key and each waits once."""
+    """Rows that wait, minus those that waited before, where a table has one row per key and each waits once."""
     return 2 * change.rows.height - change.keys.len()
 
 
@@ -121,8 +121,9 @@ class Kernel(Protocol):
         tables: the state it keeps per shard.
         outputs: schema of each output; every step returns every output, empty if need be.
 
-    One that gives rows out later than in the step that brings them says so in a further attribute, `holds`: for how
-    long (ms of event time) after the watermark has come to them. Without it, or with None, it does not.
+    A kernel that emits rows later than in the step that brings them declares this in a further attribute, `holds`: for
+    how long (ms of event time) it holds rows after the watermark has reached them. Without it, or with None, it holds
+    no rows.
     """
 
     @property
