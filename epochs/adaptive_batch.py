@@ -1,9 +1,9 @@
-"""How many rows the next epoch may have, so that epochs take about as long as was aimed at."""
+"""How many rows the next epoch may have, so that epochs take about the target time."""
 
 from typing import Final
 
 TARGET_MS: Final = 10_000
-"""What the run of an epoch aims at."""
+"""Target duration of the run of an epoch."""
 
 FIRST_ROWS: Final = 100_000
 LEAST_ROWS: Final = 10_000
@@ -14,8 +14,8 @@ MOST_ROWS: Final = 200_000
 def next_limit(limit: int, rows: int, run_ms: int) -> int:
     """The limit of rows after an epoch that had `rows` under `limit` and ran for `run_ms`.
 
-    One that took longer than the target lowers it, to no less than half; one that was full and quicker raises it,
-    to no more than double. A short epoch of a trickle says nothing: starting a pipeline is most of what it costs.
+    An epoch that took longer than the target lowers the limit, at most to half. An epoch that was full and faster
+    raises it, at most to double. An epoch of few rows changes nothing: most of its cost is starting a pipeline.
     """
     if rows <= 0 or run_ms <= 0:
         return limit

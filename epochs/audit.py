@@ -1,7 +1,7 @@
-"""The audit of a run: what its manifest tells must add up before the epoch is sealed.
+"""The audit of a run: the counts in its manifest must add up before the epoch is sealed.
 
-An engine can lose or repeat a bundle and report success. So every transform tells how many rows came in and went out,
-and what one has handed on the next must have received, whatever lies between them.
+An engine can lose or repeat a bundle and report success. So every transform reports how many rows came in and went out.
+What one transform handed on, the next must have received, whatever lies between them.
 """
 
 import re
@@ -23,10 +23,10 @@ Term = tuple[str, str]
 """Rows that a node has handed on: its name, and the tag of its output."""
 
 _OWN: Final = re.compile(r"(/Do)?/ParDo\(\w+\)$")
-"""What CountedParDo and Beam add to the label that a transform was given."""
+"""Suffix that CountedParDo and Beam add to the label of a transform."""
 
 _TOLD: Final = {"further": -1, "skipped": 1}
-"""Numbers that decoding tells: events beyond the first of a row, and rows that the mapping skips."""
+"""Numbers that decoding reports: events beyond the first of a row, and rows that the mapping skips."""
 
 _SHOWN: Final = 3  # of what does not fit, in the line of an error
 
@@ -41,13 +41,13 @@ class Link:
 
 @dataclass(frozen=True)
 class Graph:
-    """What a job's pipeline is to the driver and to the audit of its runs.
+    """A job's pipeline as the driver and the audit of its runs see it.
 
     Attributes:
         tables: what the job writes.
         operators: its keyed operators, each once.
         links: every node whose input is rows.
-        accounts: where each row that was read ended, by name; together they are all rows that were read.
+        accounts: where each row that was read ended, by name; together they add up to all rows that were read.
     """
 
     tables: Sequence[TableSpec] = ()
@@ -56,14 +56,14 @@ class Graph:
     accounts: Mapping[str, Sequence[Term]] = field(default_factory=dict)
 
     def balance(self, manifest: Manifest) -> dict[str, int]:
-        """Rows by account; of a row that gave several events all but one are taken off."""
+        """Rows by account; for a row that gave several events, all but one are subtracted."""
         found = {name: _sum(manifest, terms) for name, terms in self.accounts.items()}
         told = {name: sign * manifest.counts.get(name, 0) for name, sign in _TOLD.items()} if found else {}
         return {**found, **{name: rows for name, rows in told.items() if rows}}
 
 
 def misfits(plan: Plan, manifest: Manifest, graph: Graph) -> list[str]:
-    """What does not add up, one line each; nothing when the run is whole."""
+    """The differences that the audit found, one line each; empty when the run adds up."""
     return [
         *_splits(plan, manifest),
         *_shards(plan, manifest),
@@ -80,7 +80,7 @@ def summary(lines: Sequence[str]) -> str:
 
 
 def _splits(plan: Plan, manifest: Manifest) -> Iterator[str]:
-    """Every split once, with as many rows as it was planned with; where a source has gaps, with no more."""
+    """Check that every split is reported once, with its planned number of rows, or fewer if the source has gaps."""
     for index, split in enumerate(plan.splits):
         told = manifest.splits.get(str(index), [])
         name = f"split {index} ({split.uri} {split.start}-{split.end})"
@@ -93,7 +93,7 @@ def _splits(plan: Plan, manifest: Manifest) -> Iterator[str]:
 
 
 def _shards(plan: Plan, manifest: Manifest) -> Iterator[str]:
-    """Every shard of every operator once."""
+    """Check that every shard of every operator is reported once."""
     for operator, shards in plan.state.items():
         told = manifest.shards.get(operator, {})
         for shard in sorted({*shards, *told}, key=int):
@@ -105,7 +105,7 @@ def _shards(plan: Plan, manifest: Manifest) -> Iterator[str]:
 
 
 def _files(manifest: Manifest, graph: Graph) -> Iterator[str]:
-    """Every table's files hold the rows that came to be written, and no file is told twice."""
+    """Check that every table's files hold the rows that reached the write, and that no file is reported twice."""
     writers = {spec.name: writer_of(spec.name) for spec in graph.tables}
     for table in sorted({*writers, *manifest.files}):
         files = manifest.files.get(table, [])
@@ -148,7 +148,7 @@ class Nodes(PipelineVisitor):
     """Names the counted nodes of a pipeline, and finds what links them; the pipeline must not have been run.
 
     Attributes:
-        facts: what each of them tells.
+        facts: the facts that each of them reports.
         stepped: of each keyed operator, the PCollection that its steps read.
     """
 
@@ -176,19 +176,19 @@ class Nodes(PipelineVisitor):
             [self.stepped[fn.kernel.name]] = transform_node.inputs
 
     def unread(self, known: Iterable[Any]) -> list[str]:
-        """Outputs that no transform reads, but those that are `known` to be needed for their number or for nothing."""
+        """Outputs that no transform reads, except `known` ones: those that are accounted for or dropped."""
         named = {*self._read, *map(id, known)}
         return [f"{node}: {tag}" for (node, tag), made in self._outputs.items() if id(made) not in named]
 
     @property
     def links(self) -> list[Link]:
-        """Of every node that is audited, but those whose rows come through transforms that count nothing."""
+        """Links of every audited node, except nodes whose rows come through transforms that do not count."""
         found = ((node, terms_of(given)) for node, given in self._inputs.items())
         return [Link(node, tuple(terms)) for node, terms in found if terms is not None]
 
 
 def terms_of(frames: Any) -> list[Term] | None:
-    """Who hands on the rows of a PCollection; None where that is a transform that counts nothing, such as beam.Map."""
+    """The terms that hand on the rows of a PCollection; None for a transform that does not count, such as beam.Map."""
     producer: AppliedPTransform = frames.producer
     fn = _fn(producer)
     if fn is not None:

@@ -1,8 +1,8 @@
 """The backup of a checkpoint: a second store that has an epoch before anything of the epoch is published.
 
-It has the layout of a checkpoint, less what only a running epoch needs, and is a checkpoint once it is restored.
-Files come first and the seal last. A driver that was cut off from its checkpoint, and lives on beside one that was
-restored, finds the other's fencing_token here, and stops before it publishes.
+It has the layout of a checkpoint, without the files that only a running epoch needs. Restored, it is a checkpoint.
+Files come first and the seal last. A driver that was cut off from its checkpoint, and still runs after another one was
+restored, finds the other's fencing token here, and stops before it publishes.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,7 +27,7 @@ class Backup:
     """The backup of one driver's checkpoint."""
 
     def __init__(self, checkpoint: Checkpoint, target: Store, *, outputs: bool) -> None:
-        """`outputs`: whether output files wait in the checkpoint, for want of a lake, and are to be saved too."""
+        """`outputs`: whether output files wait in the checkpoint, because there is no lake, and must be saved too."""
         self._checkpoint = checkpoint
         self._source = checkpoint.store
         self._outputs = outputs
@@ -35,9 +35,9 @@ class Backup:
         self.target = target
 
     def open(self) -> None:
-        """Say who we are, and catch up with what the checkpoint has; safe to repeat.
+        """Register this driver, and copy what the checkpoint already has; safe to repeat.
 
-        UserError when it is another checkpoint's, Superseded when a newer driver writes to it.
+        UserError when the backup belongs to another checkpoint, Superseded when a newer driver writes to it.
         """
         if not self.target.create(META, self._source.get(META)) and identity_of(self.target) != self._checkpoint.id:
             raise UserError(f"--checkpoint_backup: {self.target.root} holds the backup of another checkpoint")
@@ -57,9 +57,9 @@ class Backup:
             self.commit(epoch_of(name))
 
     def take(self, seal: Seal) -> None:
-        """Save a sealed epoch: its files that are new, then its seal; safe to repeat.
+        """Save a sealed epoch: first its new files, then its seal; safe to repeat.
 
-        Superseded when a newer driver writes to the backup, JobError when it has another content for the epoch.
+        Superseded when a newer driver writes to the backup, JobError when the backup has other content for the epoch.
         """
         self._check_fencing_token()
         self._save(seal, state_files(seal))
@@ -113,7 +113,7 @@ def identity_of(store: Store) -> str | None:
 
 
 def require_restored(store: Store, backup: Store) -> None:
-    """UserError when the checkpoint is gone and its backup is not: a new one would begin at the beginning."""
+    """UserError when the checkpoint is gone and its backup is not: a new checkpoint would start from scratch."""
     if identity_of(store) is None and identity_of(backup) is not None:
         raise UserError(
             f"--checkpoint: {store.root} holds no checkpoint, but {backup.root} holds the backup of one; bring it back "
@@ -123,10 +123,10 @@ def require_restored(store: Store, backup: Store) -> None:
 
 
 def restore(backup: Store, target: Store) -> int:
-    """Make a checkpoint of a backup: the same id, and the next driver is newer; returns its last committed epoch.
+    """Make a checkpoint from a backup: same id, and its next driver is newer; returns its last committed epoch.
 
-    UserError when the place is not empty. The identity comes last: a restoration that was cut off left no
-    checkpoint, and can be done again at another place.
+    UserError when the place is not empty. The identity is written last: an interrupted restore leaves no checkpoint,
+    and can be repeated at another place.
     """
     meta = read_meta(backup)
     if target.list(""):

@@ -8,13 +8,13 @@ from ecompulse.epochs.manifest import Manifest
 from ecompulse.epochs.protocols import Source
 
 LEAST_ROWS: Final = 1000
-"""Rows of a source in an epoch from which their share of dead letters says anything."""
+"""Least rows of a source in an epoch for which the share of dead letters is meaningful."""
 
 _REASONS: Final = 3
 
 
 def check_dead(manifest: Manifest, sources: Sequence[Source], limit: float) -> None:
-    """Refused, with the commonest reasons, when more than `limit` of a source's rows are dead letters."""
+    """Raise Refused, with the commonest reasons, when more than `limit` of a source's rows are dead letters."""
     for source, reasons in sorted(manifest.dead.items()):
         rows = sum(count for name, count in manifest.rows.items() if name.startswith(f"{source}/"))
         dead = sum(told["rows"] for told in reasons.values())

@@ -1,4 +1,4 @@
-"""What can be done to a checkpoint that no driver runs on: verify, fork, reshard."""
+"""Operations on a checkpoint that no driver runs on: verify, fork, reshard."""
 
 import json
 import uuid
@@ -22,7 +22,7 @@ from ecompulse.kernels.hashing import shard_of_fingerprint
 
 
 def verify(store: Store, outputs: Store | None = None) -> Iterator[str]:
-    """What is wrong with a checkpoint, one line each; nothing when all is well.
+    """The defects of a checkpoint, one line each; empty when there are none.
 
     Every seal and commit that is kept is read, and every state file that the last commit needs is compared with its
     seal; with `outputs`, also the files of an epoch that is sealed but not yet published.
@@ -68,7 +68,7 @@ def _damage(store: Store, name: str, sha256: str) -> Iterator[str]:
 def fork(source: Store, target: Store, epoch: int | None) -> str:
     """Start a new checkpoint from a committed epoch of another; returns its id.
 
-    Its id is its own, so that sinks take what it publishes for new: it refuses the sinks of the old one.
+    It has an id of its own, so sinks treat what it publishes as new. It therefore refuses the sinks of the old one.
     """
     epoch = last_commit(source) if epoch is None else epoch
     seal = _committed(source, epoch)
@@ -85,7 +85,8 @@ def fork(source: Store, target: Store, epoch: int | None) -> str:
 def reshard(source: Store, target: Store, num_shards: int) -> str:
     """Write a new checkpoint with another number of shards, from the last commit; returns its id.
 
-    It takes over the sinks: the old one must not be run again. Refused while an epoch is sealed but not committed.
+    It takes over the sinks: the old checkpoint must not be run again. Refused while an epoch is sealed but not
+    committed.
     """
     meta, epoch = read_meta(source), last_commit(source)
     if load_seal(source, epoch + 1) is not None:
@@ -131,7 +132,7 @@ def _reshard_operator(
 
 
 def _copy_letters(source: Store, target: Store, names: Collection[str]) -> None:
-    """Queued dead letters that positions speak of, or that wait."""
+    """Copy queued dead letters that positions refer to, or that still wait."""
     for name in source.list(REPLAYED):
         if name in names:
             target.create(name, source.get(name))
@@ -145,7 +146,7 @@ def _committed(store: Store, epoch: int) -> Seal:
 
 
 def _require_empty(target: Store) -> None:
-    """The new checkpoint gets its identity last, so that one that was not finished is none."""
+    """The new checkpoint gets its identity last, so an unfinished one does not count as a checkpoint."""
     if target.list(""):
         raise UserError(f"--to: {target.root} is not empty; choose another")
 

@@ -1,4 +1,4 @@
-"""Whether the machine's clock can be believed: a wrong one makes good events late, or lets in events of the future."""
+"""Checks of the machine's clock: a wrong clock makes good events late, or accepts events of the future."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -14,10 +14,10 @@ SET_BACK: Final = 5 * MINUTE_MS
 """How far the clock may be behind the last epoch's (ms)."""
 
 AHEAD: Final = 60 * MINUTE_MS
-"""How far event times may lie behind the time at which their file was written (ms)."""
+"""How much later than the write time of their file event times may be (ms)."""
 
 WRITTEN_WITHIN: Final = 7 * 24 * 60 * MINUTE_MS
-"""Files of older times say nothing (ms): archives and images have times of their own."""
+"""Files older than this are not checked (ms): archives and images have times of their own."""
 
 
 def check_behind(now: int, at: Position) -> None:
@@ -31,7 +31,7 @@ def check_behind(now: int, at: Position) -> None:
 
 
 def check_written(draft: Draft, sources: Sequence[Source]) -> None:
-    """UserError when what a source gives was written after now."""
+    """UserError when the data of a source was written after now."""
     for source, backlog in zip(sources, draft.backlogs, strict=True):
         if backlog.written is not None and backlog.written - draft.now > SET_BACK:
             raise UserError(
@@ -41,7 +41,7 @@ def check_written(draft: Draft, sources: Sequence[Source]) -> None:
 
 
 def check_ahead(draft: Draft, manifest: Manifest, sources: Sequence[Source]) -> None:
-    """UserError when events are from a time after their file was written, as only a clock that is ahead lets in."""
+    """UserError when events are later than the write time of their file, which only a clock that is ahead accepts."""
     for index, (source, backlog) in enumerate(zip(sources, draft.backlogs, strict=True)):
         tops = [top for name, top in manifest.tops.items() if name.startswith(f"{index}/") and top is not None]
         written = backlog.written

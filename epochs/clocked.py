@@ -17,8 +17,7 @@ from ecompulse.kernels.step import Clock
 class MapUnderClock(beam.PTransform):
     """Applies `function(frame, clock, *arguments)` to each frame, under the clock that an operator's steps see.
 
-    For what is decided before a shuffle and must agree with the operator behind it, such as which rows it will
-    take for late.
+    For decisions before a shuffle that must agree with the operator after it, such as which rows it will treat as late.
     """
 
     def __init__(self, store: Store, operator: str, function: Callable[..., pl.DataFrame], *arguments: Any) -> None:
@@ -37,7 +36,7 @@ class UnderClock(CountedDoFn):
     def __init__(
         self, store: Store, operator: str, function: Callable[..., pl.DataFrame], arguments: tuple[Any, ...]
     ) -> None:
-        """`operator`: the one whose clock it is."""
+        """`operator`: the operator whose clock it is."""
         self._store = store
         self.operator = operator
         self._function = function

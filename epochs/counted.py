@@ -1,4 +1,4 @@
-"""DoFns that count their rows: what comes in and goes out of each is told to the manifest, once per bundle."""
+"""DoFns that count their rows: rows in and out of each are reported to the manifest, once per bundle."""
 
 import json
 from collections import Counter
@@ -25,15 +25,15 @@ def fact(told: Mapping[str, Any]) -> tuple[int, bytes]:
 
 
 class CountedDoFn(beam.DoFn):
-    """A DoFn that tells how many rows came in and went out, by tag, at the end of each bundle.
+    """A DoFn that reports how many rows came in and went out, by tag, at the end of each bundle.
 
-    `Scope` gives it the name of its place in the pipeline. In a pipeline without a scope it has none and tells nothing.
-    What one tells to have handed on and the next to have received must agree before an epoch is sealed: see `audit`.
+    `Scope` gives it the name of its place in the pipeline. In a pipeline without a scope it has no name and reports
+    nothing. What one DoFn handed on and the next received must agree before an epoch is sealed: see `audit`.
 
     Attributes:
         node: name in the pipeline; empty outside an epoch.
         main: whether rows go to its main output, and not only under tags.
-        audited: whether what came in is compared with what was handed on; not so where other than rows comes in.
+        audited: whether the rows that came in are compared with those handed on; False where the input is not rows.
     """
 
     node: str = ""
@@ -44,7 +44,7 @@ class CountedDoFn(beam.DoFn):
     _went: Counter[str]
 
     def default_type_hints(self) -> IOTypeHints:
-        """None: `CountedParDo` declares what comes out, and Beam takes a tenth of a second to infer as much."""
+        """None: `CountedParDo` declares the output types, and Beam would take a tenth of a second to infer them."""
         return IOTypeHints.empty()
 
     def start_bundle(self) -> None:
@@ -65,7 +65,7 @@ class CountedDoFn(beam.DoFn):
         return frame
 
     def facts(self) -> Iterable[tuple[int, bytes]]:
-        """What is to be told at the end of a bundle."""
+        """The facts to report at the end of a bundle."""
         if self.node and (self._came or any(self._went.values())):
             yield fact({"node": self.node, "in": self._came, "out": self._went})
 
@@ -81,7 +81,7 @@ def in_global_window(value: Any) -> Any:
 
 
 class CountedParDo(beam.PTransform):
-    """A ParDo with typed outputs, and its facts beside, which `Scope` finds.
+    """A ParDo with typed outputs, plus an output of its facts, which `Scope` finds.
 
     Output: the PCollection of `main`, or without one a dict of PCollections by tag. Without types Beam pickles frames:
     across stages, and at every step to count their bytes.

@@ -1,4 +1,4 @@
-"""How far an operator's watermark is behind the epoch's: what it is fed by may have been held."""
+"""How far an operator's watermark is behind the epoch's, since upstream operators may have held its input."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from ecompulse.epochs.plan import MOST_LAG, Operator
 
 @dataclass(frozen=True)
 class Delay:
-    """How late rows may be where they are no less complete than those of the epoch's sources.
+    """How much later rows may arrive here than at the epoch's sources.
 
     Attributes:
         lag: epochs.
@@ -34,18 +34,18 @@ class Delay:
 
 
 def resolve_delays(operators: Mapping[str, Operator], inputs: Mapping[str, Any]) -> Sequence[Operator]:
-    """The operators with the delays that follow from what their input comes through.
+    """The operators, with delays derived from the operators upstream of their input.
 
-    A kernel whose `holds` is not None gives rows out once the watermark has passed them. Whoever is fed by it sees them
-    an epoch later, and must not take them for late. What is decided under the clock of an operator is complete no
-    sooner than that operator's input. A lag that an operator names itself stands.
+    A kernel whose `holds` is not None emits rows once the watermark has passed them. An operator downstream sees them
+    an epoch later, and must not treat them as late. Rows selected under the clock of an operator are complete no sooner
+    than that operator's input. A lag that an operator declares itself is kept.
 
     Args:
         operators: by name.
         inputs: the PCollection that the steps of each read.
 
     Raises:
-        ValueError: an operator is further behind than an epoch remembers.
+        ValueError: an operator is further behind than the watermarks that an epoch remembers.
     """
     delays = dict.fromkeys(operators, Delay())
     while True:  # to the fixed point: an operator may be fed by what is decided under its own clock

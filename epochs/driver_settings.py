@@ -24,12 +24,12 @@ class Settings:
     """How a driver runs.
 
     Attributes:
-        max_rows: rows of an epoch at the most; None: adapted to what ten seconds take.
-        keep_epochs: epochs whose seals and state are kept, to go back to.
+        max_rows: most rows of an epoch; None: adapted to what can be processed in ten seconds.
+        keep_epochs: number of epochs whose seals and state are kept, so that one can go back to them.
         run_attempts: how often an epoch is planned and run before the job stops.
         publish_attempts: how often a sink, or the backup, is offered a sealed epoch before the job stops.
         max_dead_ratio: dead letters per row of a source from which an epoch is not sealed.
-        accept_clock: whether a clock is believed that contradicts the last epoch, or the times of files.
+        accept_clock: whether a clock is accepted that contradicts the last epoch, or the times of files.
     """
 
     trigger: Trigger = field(default_factory=Trigger)

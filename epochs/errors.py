@@ -2,7 +2,7 @@
 
 
 class UserError(Exception):
-    """Wrong use: a flag, a file, a service. Exit status 2; nothing has been touched."""
+    """Wrong use: a flag, a file, a service. Exit status 2; nothing has been changed."""
 
 
 class JobError(Exception):
@@ -10,11 +10,11 @@ class JobError(Exception):
 
 
 class Unusable(JobError):  # noqa: N818  # of a place
-    """A place is full, gone or closed to us: to try again before somebody has mended it is in vain."""
+    """A place is full, gone or not accessible: retrying is useless until somebody has repaired it."""
 
 
 class Refused(JobError):  # noqa: N818  # a decision, not a fault
-    """The input is not what it should be, and would be the same again: stop, and do not retry."""
+    """The input is wrong, and a retry would read the same input: stop, and do not retry."""
 
 
 class Superseded(JobError):  # noqa: N818  # a fact about this driver, not a fault

@@ -9,13 +9,13 @@ from ecompulse.epochs.protocols import Store
 
 @dataclass
 class FencedStore:
-    """A checkpoint's store in which CURRENT, the run that is on, is the driver's own.
+    """A checkpoint's store in which CURRENT, the current run, belongs to this driver.
 
-    A driver that was stopped and wakes beside its successor writes and reads its own CURRENT: neither's workers
-    can execute the other's plan, nor name files after it.
+    A driver that was suspended and wakes beside its successor writes and reads its own CURRENT. So the workers of
+    neither can execute the other's plan, or name files after it.
 
     Attributes:
-        fencing_token: the driver's; a pipeline is composed before it is known.
+        fencing_token: that of the driver; not known yet when the pipeline is composed.
     """
 
     store: Store

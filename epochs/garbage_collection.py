@@ -8,14 +8,14 @@ from ecompulse.epochs.seal import epoch_of, load_seal, state_files
 from ecompulse.epochs.steps import Step, reach
 
 HISTORY: Final = 120
-"""Commits that are kept at least: the progress of an epoch is small, and what the live page draws."""
+"""Least number of commits that are kept: the progress of an epoch is small, and the live page draws it."""
 
 
 def collect(store: Store, fencing_token: int, keep_epochs: int) -> int:
     """Remove what no kept epoch refers to; returns the number of files removed.
 
-    Only files whose epoch is before the oldest kept commit are touched, so that nothing of a run that is on, or of
-    another driver's, can be among them; of drivers only the traces of those before `fencing_token`.
+    Only files whose epoch is before the oldest kept commit are removed, so no file of the current run, or of another
+    driver's run, can be among them. Of the files of drivers, only those of drivers before `fencing_token` are removed.
     """
     last = last_commit(store)
     oldest = last - keep_epochs

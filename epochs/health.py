@@ -1,8 +1,8 @@
-"""Is a job alive, and is it ready? What the probes of an orchestrator ask, answered from the turns of its driver.
+"""Whether a job is alive, and whether it is ready: answers to an orchestrator's probes, from its driver's loop.
 
-Alive: the driver has given a sign of life (a turn of its loop, a step of an epoch, a pause before it tries again) no
-longer ago than a limit. A pause that it chose itself, such as until the next trigger, is no silence. Ready: it has
-turned once since its start, which means an epoch was committed, or there was nothing to do.
+Alive: the driver's last sign of life (a pass of its loop, a step of an epoch, a pause before a retry) is no older than
+a limit. A pause that it chose itself, such as until the next trigger, does not count as silence. Ready: its loop has
+completed one pass since its start: an epoch was committed, or there was nothing to do.
 """
 
 import threading
@@ -29,11 +29,11 @@ class Answer:
 
 @dataclass
 class Health:
-    """Signs of life of one driver; threads may give and ask at once.
+    """Signs of life of one driver; thread-safe.
 
     Attributes:
         limit: seconds of silence from which the job counts as stuck.
-        clock: seconds that never go back.
+        clock: monotonic seconds.
     """
 
     limit: float
@@ -52,15 +52,15 @@ class Health:
         self._sign(f"the step {step.value}")
 
     def turned(self) -> None:
-        """The loop has turned: an epoch is committed, or there was nothing to do."""
+        """The loop has completed a pass: an epoch is committed, or there was nothing to do."""
         self._sign("a turn of the loop", turned=True)
 
     def pauses(self, seconds: float) -> None:
-        """The driver lets so much time pass on purpose."""
+        """The driver pauses for so many seconds on purpose."""
         self._sign("a pause", rest=seconds)
 
     def alive(self) -> Answer:
-        """Whether the loop turns."""
+        """Whether the loop makes progress."""
         with self._lock:
             now = self.clock()
             silent = f"{now - self._at:.0f} s since {self._last}"
@@ -69,7 +69,7 @@ class Health:
             return Answer(good=True, text=f"alive: {silent}")
 
     def ready(self) -> Answer:
-        """Whether the first turn is over."""
+        """Whether the first pass is complete."""
         with self._lock:
             if self._turned:
                 return Answer(good=True, text="ready")
@@ -87,7 +87,7 @@ class ObservedClock:
     """A driver's clock whose pauses are signs of life.
 
     Attributes:
-        clock: what tells and passes the time.
+        clock: the clock that is observed.
     """
 
     clock: Clockwork

@@ -1,7 +1,7 @@
 """How long events take from their own time to the commit of their epoch.
 
-The run knows the event times, the driver the time of the commit. So the run leaves counts of ages (`now` less event
-time), in buckets that grow by 2%, and the driver adds what passed from `now` to the commit.
+The run knows the event times; the driver knows the time of the commit. So the run reports counts of ages (`now` minus
+event time), in buckets that grow by 2%, and the driver adds the time from `now` to the commit.
 """
 
 from collections.abc import Mapping
@@ -47,9 +47,9 @@ def add_ages(total: dict[str, int], more: Mapping[str, int]) -> None:
 
 
 def measure(counts: Mapping[str, int], planned: int, committed: int) -> dict[str, Any]:
-    """Latency quantiles (ms; at most 1% of the age off) and throughput of an epoch; empty without events.
+    """Latency quantiles (ms; with an error of at most 1% of the age) and throughput of an epoch; empty without events.
 
-    A quantile q is the least age with at least a share q of the ages at or below it.
+    A quantile q is the smallest age with at least a share q of the ages at or below it.
     """
     if not counts:
         return {}

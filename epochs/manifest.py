@@ -23,12 +23,12 @@ class Manifest:
         files: per table, what was written.
         state: per operator and shard, the new head.
         counts: rows read (`input`) and rows per decoded output.
-        splits: by index of the split in the plan, the rows of each time that it was told.
-        shards: per operator and shard, how often it was told.
-        loaded: per operator, bytes of state that workers read, since they did not have them.
+        splits: by index of the split in the plan, the rows of each report of it.
+        shards: per operator and shard, how often it was reported.
+        loaded: per operator, bytes of state that workers read because they were not in their cache.
         nodes: per node of the pipeline, rows that came `in` and went `out` by tag.
         ages: events by bucket of their age when the epoch was planned (see `latency`).
-        told: what parts of the job have told of themselves (see `telemetry`).
+        told: telemetry that parts of the job have reported (see `telemetry`).
         dead: by source and rule, how many rows are dead letters, and the message of one.
     """
 

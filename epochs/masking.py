@@ -1,4 +1,4 @@
-"""Secrets out of what is told: whatever a user wrote where it does not belong, no message repeats it."""
+"""Masks secrets in messages: no message repeats a secret that a user wrote in the wrong place."""
 
 import re
 from typing import Final
@@ -20,9 +20,9 @@ _SECRETS: Final = (
 
 
 def without_secrets(text: str) -> str:
-    """The text without passwords: of the user part of URIs, and of what is named one (`password=...`).
+    """The text without passwords: those in the user part of URIs, and values named as one (`password=...`).
 
-    Rather too much is masked than too little. A user is told if a password stands behind it, else it may be a token.
+    It masks rather too much than too little. A user name is shown only if a password follows; alone it may be a token.
     """
     said: list[str] = []
     told_to = 0

@@ -13,7 +13,7 @@ from ecompulse.kernels.step import END_OF_TIME, Clock, Kernel
 
 CURRENT: Final = "current.json"
 MOST_LAG: Final = 4
-"""Epochs whose watermarks a seal remembers; an operator's may be fewer behind."""
+"""Number of epochs whose watermarks a seal remembers; the lag of an operator must be smaller."""
 UNKNOWN: Final = -1
 """Watermark (ms) of a clock while nothing is known: no row is late, no window closes."""
 
@@ -28,7 +28,7 @@ class Operator:
             watermark has passed them sees them one epoch later, and must not take them for late. None: as many as
             follow from its input.
         hold: ms of event time by which its watermark is behind, where rows were held for that long.
-        every: ms of processing time after which it wants an epoch though no row came; None: never.
+        every: ms of processing time after which it needs an epoch even if no row came; None: never.
         fixed: settings, by flag, that its state depends on: a checkpoint made with others is refused.
     """
 
@@ -108,7 +108,7 @@ class Position:
         return Position(0, None, 0, {}, [{} for _ in range(sources)], {}, [], 0)
 
     def advance(self, seal: Seal) -> None:
-        """Take over what a sealed epoch has changed."""
+        """Apply the changes of a sealed epoch."""
         self.epoch, self.watermark, self.now = seal.epoch, seal.watermark, seal.now
         self.seen = {name: Seen(top, active or 0) for name, (top, active) in seal.partitions.items()}
         self.state, self.past, self.drains = seal.state, seal.past, seal.drains
@@ -142,7 +142,7 @@ class Draft:
         return [split for backlog in self.backlogs for split in backlog.splits]
 
     def clock(self, epoch: int) -> Clock:
-        """Time as the epoch's readers know it; operators have watermarks of their own."""
+        """The clock of the epoch's readers; operators have watermarks of their own."""
         watermark = UNKNOWN if self.watermark is None else self.watermark
         return Clock(epoch, watermark, self.now, END_OF_TIME if self.drain is None else self.drain)
 
@@ -156,14 +156,14 @@ class Draft:
         return UNKNOWN if found is None else max(UNKNOWN, found - operator.hold)
 
     def closes_until(self, operator: Operator) -> int:
-        """Watermark (ms) that the operator will have seen once this one has come through to it."""
+        """Watermark (ms) that the operator will have seen once this epoch's watermark has reached it."""
         if self.drain is not None:
             return END_OF_TIME
         return UNKNOWN if self.watermark is None else self.watermark - operator.hold
 
     @property
     def reached(self) -> int | None:
-        """Watermark that a seal remembers: after a drain the largest event time, so that tomorrow's run goes on."""
+        """Watermark that a seal remembers: after a drain the largest event time, so that a later run can continue."""
         return self.watermark if self.drain in {None, UNKNOWN} else self.drain
 
 
@@ -179,7 +179,7 @@ class Planner:
         drain: bool,
         endless: bool = False,
     ) -> None:
-        """`drain`: close everything once the input has ended; `endless`: it never does, and time alone may count."""
+        """`drain`: close everything once the input has ended; `endless`: it never ends, time may start epochs."""
         self._every = min((op.every for op in operators if endless and op.every is not None), default=None)
         self._sources = sources
         self._operators = operators
@@ -219,7 +219,7 @@ class Planner:
         return draft if self._closes(at, draft) else None
 
     def _leads(self, partition: str) -> bool:
-        """Whether the watermark goes by a partition: by events, and only where there are none by what else there is."""
+        """Whether the watermark follows a partition: one of events, or of any stream if there are no events."""
         source = int(partition.split("/", maxsplit=1)[0])
         led = EVENTS in {source.role for source in self._sources}
         return self._sources[source].role == EVENTS if led else self._sources[source].role != REPLAY

@@ -1,4 +1,4 @@
-"""What of a plan goes into a pipeline: ranges to read, heads of shards, frames that are made each epoch."""
+"""The parts of a plan that go into a pipeline: ranges to read, heads of shards, frames that are made each epoch."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -18,7 +18,7 @@ from ecompulse.kernels.step import Clock
 
 
 class ReadPlan(CountedDoFn):
-    """The plan of the run that is on: ranges by role, state heads by operator; no rows."""
+    """Reads the plan of the current run: ranges by role, state heads by operator; no rows."""
 
     audited = False
 
@@ -37,7 +37,7 @@ class ReadPlan(CountedDoFn):
 def emit_plan(plan: Plan) -> Iterable[Any]:
     """Ranges under `splits.<role>`, small ones together with the clock, and each shard's head under `heads.<operator>`.
 
-    Once each: the `clock`, what was `measured` of the last epoch, and the `facts` that are known.
+    Also emits once each: the `clock`, what was `measured` of the last epoch, and the known `facts`.
     """
     clock = plan.clock.__dict__
     for role, group in grouped(plan.splits, plan.roles):

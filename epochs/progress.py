@@ -16,7 +16,7 @@ _NOTHING: Final[Mapping[str, Mapping[str, Any]]] = {"counters": {}, "gauges": {}
 
 
 class Stopwatch:
-    """Durations of an epoch's phases, in ms, and how often something was tried again."""
+    """Durations of an epoch's phases, in ms, and numbers of retries."""
 
     def __init__(self) -> None:
         """Start."""
@@ -26,7 +26,7 @@ class Stopwatch:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Measure what happens inside."""
+        """Measure the duration of the block."""
         start = time.monotonic()
         try:
             yield
@@ -35,7 +35,7 @@ class Stopwatch:
 
     @property
     def total(self) -> int:
-        """Since the start."""
+        """Time since the start."""
         return round((time.monotonic() - self._start) * 1000)
 
 
@@ -54,7 +54,7 @@ def progress_of(
     sinks: Sequence[Sink],
     describe: Mapping[str, Describe],
 ) -> dict[str, Any]:
-    """The progress of a published epoch; `describe` shows what each part of the job has told."""
+    """The progress of a published epoch; `describe` shows the telemetry of each part of the job."""
     rows = seal.counts.get("input", 0)
     seconds = max(watch.total, 1) / 1000
     running = max(watch.durations.get("run", watch.total), 1) / 1000

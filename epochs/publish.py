@@ -1,4 +1,4 @@
-"""Publishing a sealed epoch: the backup has it first, then every sink, each offered it again until it takes it."""
+"""Publishing a sealed epoch: first to the backup, then to every sink; each is retried until it accepts the epoch."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ class Publisher:
 
     Attributes:
         attempts: how often a sink, or the backup, is offered an epoch.
-        outbox: tells people what the tables of alerts say, once the sinks have them.
+        outbox: delivers the rows of the alert tables, once the sinks have them.
     """
 
     checkpoint: Checkpoint
@@ -35,7 +35,7 @@ class Publisher:
     outbox: Outbox | None = None
 
     def open(self) -> None:
-        """Prepare sinks and backup; UserError when one cannot be, JobError when one does not answer in the end."""
+        """Prepare sinks and backup; UserError when one cannot be prepared, JobError when one never answers."""
         for sink in self.sinks:
             self.persist(partial(sink.open, self.tables, self.owner), self.attempts, Counter(), "publish", JobError)
         remember_sinks(self.checkpoint.store, [sink.name for sink in self.sinks])  # none that has refused us
@@ -74,7 +74,7 @@ class Publisher:
         reach(Step.PUBLISHED)
 
     def committed(self, seal: Seal, keep_epochs: int, watch: Stopwatch) -> None:
-        """Tell the backup that the epoch was committed; now and then, remove what nobody needs any more."""
+        """Tell the backup that the epoch was committed; from time to time, remove files that are no longer needed."""
         if self.backup:
             self._offer(seal, self._backup, "backup", partial(self.backup.commit, seal.epoch), watch)
         if seal.epoch % max(1, keep_epochs // 2):
@@ -88,7 +88,7 @@ class Publisher:
         return f"--checkpoint_backup: {self.backup.target.root}" if self.backup else ""
 
     def _offer(self, seal: Seal, place: str, kind: str, body: Callable[[], None], watch: Stopwatch) -> None:
-        """Give a sealed epoch to a place, again and again; JobError names the place in the end."""
+        """Offer a sealed epoch to a place, with retries; after the last one a JobError names the place."""
         before = watch.retries[kind]
 
         def offer() -> None:

@@ -1,4 +1,4 @@
-"""Reading the ranges of a plan: small ones together, since a batch of few rows costs as much to decode as many."""
+"""Reading the ranges of a plan: small ones together, since a small batch costs as much to decode as a large one."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,8 +30,8 @@ _PLACE: Final = ("source", "source_partition")
 def grouped(splits: Sequence[Split], roles: Sequence[str]) -> Iterator[tuple[str, list[int]]]:
     """Indices of the splits of a role that are read together, of one source and until they have JOINED_ROWS.
 
-    Streams beside the events are read together only where they are of one partition: their rows are reshaped, and
-    need not tell where they come from.
+    Other streams are read together only within one partition, because their reshaped rows do not say where they come
+    from.
     """
     held: dict[tuple[str, int, int], list[int]] = {}
     rows: dict[tuple[str, int, int], int] = {}
@@ -48,7 +48,7 @@ def grouped(splits: Sequence[Split], roles: Sequence[str]) -> Iterator[tuple[str
 
 @dataclass
 class _Told:
-    """What is told of one split.
+    """The report of one split.
 
     Attributes:
         name: of its partition in the manifest.
@@ -73,7 +73,7 @@ class ReadRows(CountedDoFn):
         self._aged = aged
 
     def process(self, element: bytes) -> Iterable[Any]:
-        """Frames by output name, and what was seen of each split under FACTS."""
+        """Frames by output name, and the report of each split under FACTS."""
         raw_splits, raw_clock = json.loads(element)
         splits, clock = {index: Split(**raw) for index, raw in raw_splits}, Clock(**raw_clock)
         told = {index: _Told(f"{split.source}/{split.partition}") for index, split in splits.items()}
@@ -127,7 +127,7 @@ class ReadRows(CountedDoFn):
 
 
 def _alike(one: pl.DataFrame, other: pl.DataFrame) -> bool:
-    """Whether batches can be decoded as one: the same columns, and for rows of CSV the same header."""
+    """Whether batches can be decoded together: they have the same columns, and for rows of CSV the same header."""
     if one.schema != other.schema:
         return False
     headers = [batch[HEADER].head(1).to_list() for batch in (one, other) if HEADER in batch.columns]
@@ -143,7 +143,7 @@ def _add_reasons(dead: dict[str, Any], letters: pl.DataFrame) -> None:
 
 
 def _note_tops(events: pl.DataFrame, told: Sequence[_Told]) -> None:
-    """The latest event of each partition, told with any of its splits."""
+    """The latest event of each partition, reported with any of its splits."""
     if len({found.name for found in told}) == 1:
         told[0].top = _latest(told[0].top, events["event_time"].dt.epoch("ms").max())
         return

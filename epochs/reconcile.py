@@ -14,7 +14,7 @@ _NAMED: Final = 3  # ids in a remark
 
 @dataclass(frozen=True)
 class Span:
-    """Epochs that are compared, the first and the last included."""
+    """Epochs that are compared, including the first and the last."""
 
     first: int
     last: int
@@ -26,7 +26,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a sink should hold of a table, and what it holds; `remarks` say where they differ, none if they do not."""
+    """What a sink should hold of a table, and what it holds; `remarks` name the differences, if any."""
 
     expected: int
     found: int
@@ -34,13 +34,13 @@ class Comparison:
 
 
 def compare_all(rows: pl.DataFrame, sealed: int, by_epoch: Mapping[int, int], span: Span) -> Comparison:
-    """A sink that keeps every row against the seals.
+    """Compare a sink that keeps every row with the seals.
 
     Args:
         rows: what it holds (HOLDINGS_SCHEMA).
-        sealed: rows that the epochs of the span have sealed.
-        by_epoch: the same for those epochs whose seals are still there.
-        span: what is compared.
+        sealed: number of rows that the epochs of the span have sealed.
+        by_epoch: the same by epoch, for epochs whose seals still exist.
+        span: epochs that are compared.
     """
     counted = dict(span.of(rows)["epoch"].value_counts().iter_rows())
     found = sum(counted.values())
@@ -57,7 +57,7 @@ def compare_all(rows: pl.DataFrame, sealed: int, by_epoch: Mapping[int, int], sp
 
 
 def compare_standing(rows: pl.DataFrame, reference: pl.DataFrame, span: Span) -> Comparison:
-    """A sink that keeps one row per id, the highest revision, against one that keeps all (both HOLDINGS_SCHEMA)."""
+    """Compare a sink that keeps the highest revision of each id with one that keeps all rows (both HOLDINGS_SCHEMA)."""
     until = reference.filter(pl.col("epoch") <= span.last)
     standing = span.of(
         until.sort("revision", "epoch", descending=[False, True], nulls_last=False).unique("id", keep="last")

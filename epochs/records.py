@@ -1,4 +1,4 @@
-"""Small JSON files of a checkpoint: an object carries a digest of itself, and what is damaged is named."""
+"""Small JSON files of a checkpoint: an object carries its own digest, and an error names a damaged file."""
 
 import json
 import re
@@ -13,15 +13,15 @@ _DIGEST: Final = re.compile(rb', "sha256": "([0-9a-f]{64})"}$')
 
 
 def sign(content: Mapping[str, Any]) -> bytes:
-    """An object, which must not be empty, as JSON whose last member is the digest of all that stands before it."""
+    """A non-empty object as JSON whose last member is the digest of everything before it."""
     body = json.dumps(content, sort_keys=True).encode()
     return body[:-1] + f', "sha256": "{digest(body)}"}}'.encode()
 
 
 def read_record(store: Store, name: str) -> Any:
-    """What `sign` was given, or other JSON; StateDamaged, naming the file, when it is not as it was written.
+    """The object given to `sign`, or other JSON; StateDamaged, naming the file, when the file was changed.
 
-    FileNotFoundError when it is absent. An object without a digest, of an earlier version, is taken as it is.
+    FileNotFoundError when it is absent. An object without a digest, from an earlier version, is accepted unchecked.
     """
     try:
         return check(store.get(name))
@@ -30,7 +30,7 @@ def read_record(store: Store, name: str) -> Any:
 
 
 def check(data: bytes) -> Any:
-    """The inverse of `sign`; ValueError for what is no JSON, or another object than was signed."""
+    """The inverse of `sign`; ValueError for data that is not JSON, or is not the signed object."""
     found = _DIGEST.search(data)
     if found is None:
         return json.loads(data)

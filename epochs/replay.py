@@ -1,11 +1,12 @@
-"""Dead letters given back to their job: an inbox in its checkpoint, which is a source of its own.
+"""Replay of dead letters into their job: an inbox in its checkpoint, which is a source of its own.
 
     replay/00000001.parquet        letters queued together: raw row, its position, the header of a CSV file, `seen_at`
 
 A queued file is never changed and never removed: together they are the ledger of what was replayed. A letter is due
-when its row was not queued yet, or has died again since. Numbers are taken one after the other, by exclusive create,
-so that two who queue at once see each other. The job reads the inbox like any source, in the epochs of its own
-checkpoint: a replayed row meets the state that its neighbours left, and is sealed and published once.
+when its row was not queued yet, or has become a dead letter again since. File numbers are consecutive, taken by
+exclusive create, so that two users who queue at the same time see each other's letters. The job reads the inbox like
+any source, in the epochs of its own checkpoint: a replayed row meets the state that its neighbours left, and is sealed
+and published once.
 """
 
 import io
@@ -20,19 +21,19 @@ from ecompulse.kernels.event import POSITION_SCHEMA, RAW_SCHEMA, TIME
 
 FOLDER: Final = "replay"
 LETTERS: Final = pl.Schema({**RAW_SCHEMA, "header": pl.String(), "seen_at": TIME})
-"""Columns of a queued file; `header` is null but for rows of CSV."""
+"""Columns of a queued file; `header` is null except for rows of CSV."""
 
 _POSITION: Final = list(POSITION_SCHEMA)
 
 
 def reads_as(role: str) -> str:
-    """The role that rows of a source are decoded in: replayed rows are events, which hold no watermark."""
+    """The role in which rows of a source are decoded: replayed rows are events, but hold back no watermark."""
     return EVENTS if role == REPLAY else role
 
 
 @dataclass
 class ReplaySource:
-    """The inbox of a checkpoint on the driver's side; what is remembered of a file is how many rows were read."""
+    """The inbox of a checkpoint on the driver's side; its position in a file is the number of rows read."""
 
     store: Store
     index: int
@@ -62,11 +63,11 @@ class ReplaySource:
         return Backlog(splits, changed, frozenset(() if left else (0,)), frozenset((0,) if names else ()), left)
 
     def reads(self) -> frozenset[str]:
-        """The inbox."""
+        """Name of the inbox."""
         return frozenset((self.uri,))
 
     def columns(self, most: int) -> Iterator[tuple[str, Sequence[str]]]:
-        """Rows name their fields themselves."""
+        """None: rows name their own fields."""
         del most
         return iter(())
 
@@ -82,7 +83,7 @@ class ReplaySource:
 
 @dataclass(frozen=True)
 class ReplayReader:
-    """Reads queued letters: rows as they were, with the positions that they came from."""
+    """Reads queued letters: the raw rows, with their original positions."""
 
     store: Store
 
@@ -99,7 +100,7 @@ def read_letters(store: Store, name: str) -> pl.DataFrame:
 
 
 def queue(store: Store, choose: Callable[[pl.DataFrame], pl.DataFrame]) -> int:
-    """Queue the letters (LETTERS) that `choose` gives when shown the ledger; returns how many."""
+    """Queue the letters (LETTERS) that `choose` returns for the ledger; returns how many."""
     while True:
         names = store.list(FOLDER)
         letters = choose(ledger(store)).sort(*_POSITION)
@@ -119,7 +120,7 @@ def ledger(store: Store) -> pl.DataFrame:
 
 
 def due(letters: pl.DataFrame, replayed: pl.DataFrame) -> pl.DataFrame:
-    """The latest letter of each row, where the row was not queued yet or has died again since."""
+    """The latest letter of each row that was not queued yet or has become a dead letter again since."""
     latest = letters.sort("seen_at").unique(_POSITION, keep="last", maintain_order=True)
     known = latest.join(replayed.rename({"seen_at": "queued"}), on=_POSITION, how="left", maintain_order="left")
     return known.filter(pl.col("queued").is_null() | (pl.col("seen_at") > pl.col("queued"))).drop("queued")

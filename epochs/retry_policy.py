@@ -1,4 +1,4 @@
-"""Trying again: what the outside refuses is tried a bounded number of times, with growing, random pauses."""
+"""Retries: calls to the outside are tried a bounded number of times, with growing, random pauses."""
 
 import threading
 from collections import Counter
@@ -18,7 +18,7 @@ LONGEST_PAUSE: Final = 20.0
 
 
 class Waiting(Protocol):
-    """What lets time pass; a Clockwork does."""
+    """Protocol for pauses; a Clockwork implements it."""
 
     def wait(self, seconds: float, stop: threading.Event) -> None:
         """Return after `seconds`, or when `stop` is set."""
@@ -27,7 +27,7 @@ class Waiting(Protocol):
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How a driver tries again. A request to stop ends it after the attempt in hand."""
+    """How a driver retries. A request to stop ends the retries after the current attempt."""
 
     clock: Waiting
     stop: threading.Event
@@ -40,10 +40,10 @@ class RetryPolicy:
         kind: str,
         of: type[Exception] = Exception,
     ) -> Result:
-        """Call `body` until it returns, at most `attempts` times: what it returns, or its last error.
+        """Call `body` until it returns, at most `attempts` times; returns its result, or raises its last error.
 
-        `retries[kind]` counts. Other errors than `of`, and what trying again cannot mend, are raised at once: a driver
-        that was superseded, wrong use, input that is refused, state that is damaged, a place that cannot be used.
+        `retries[kind]` counts the retries. Errors other than `of`, and errors that a retry cannot fix, are raised at
+        once: a superseded driver, wrong use, refused input, damaged state, an unusable place.
         """
         return Retrying(
             retry=retry_if_exception(lambda error: isinstance(error, of) and may_pass(error)),
@@ -56,13 +56,13 @@ class RetryPolicy:
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether it makes sense to try again what has raised this."""
+    """Whether a retry makes sense after this error."""
     lasting = Superseded | Refused | UserError | StateDamaged | Unusable
     return isinstance(error, Exception) and not isinstance(error, lasting)
 
 
 def one_line(error: Exception) -> str:
-    """What an error says, in a line."""
+    """The message of an error, in one line."""
     text = str(error).strip()
     first = text.splitlines()[0] if text else "no message"
     return first if isinstance(error, JobError) else f"{type(error).__name__}: {first}"

@@ -1,9 +1,9 @@
 """Sorted runs: a shard's keyed state as a log-structured merge of immutable files.
 
 Each step that changes a table adds one run: the rows of the keys that it touched, sorted by the keys'
-fingerprints. A key's rows are those of the newest run that knows it; a run may say that a key has none. Runs
-are merged when the older is less than twice the newer, so that a table of n rows has about log2(n / rows per
-step) runs, each row is rewritten that often, and a step's cost follows the rows it touches.
+fingerprints. A key's rows are those of the newest run that knows it; a run may record that a key has no rows. Runs are
+merged when the older is less than twice the newer, so that a table of n rows has about log2(n / rows per step) runs,
+each row is rewritten that often, and a step's cost depends on the rows it touches.
 """
 
 import hashlib
@@ -80,7 +80,7 @@ def stored_columns(table: Table) -> list[str]:
 
 
 def conformed(run: Run, table: Table) -> Run:
-    """A run with the columns of its table: new ones are null, those that nobody has a use for any more are left out."""
+    """A run with the columns of its table: new columns are null, columns that are no longer used are left out."""
     wanted = [*stored_columns(table), *(name for name in (HI, LO, LIVE, SHARD) if name in run.frame.columns)]
     if run.frame.columns == wanted:
         return run
@@ -114,14 +114,14 @@ def make_run(table: Table, keys: pl.Series, rows: pl.DataFrame) -> Run:
 
 
 def _marks(like: pl.DataFrame, key_hashes: KeyHashes) -> pl.DataFrame:
-    """Rows that say that these keys have none."""
+    """Marks that these keys have no rows."""
     told = {HI: key_hashes.hi, LO: key_hashes.lo, LIVE: np.zeros(key_hashes.size, dtype=bool)}
     blank = like.clear(key_hashes.size)
     return pl.DataFrame([pl.Series(name, told[name]) if name in told else blank[name] for name in like.columns])
 
 
 def _picked(frames: Sequence[pl.DataFrame], rows: Places) -> pl.DataFrame:
-    """Rows of frames that stand one behind the other, in one piece."""
+    """The picked rows of consecutive frames, as one frame."""
     whole = pl.concat(frames)
     if rows.size == whole.height and (rows[1:] > rows[:-1]).all():
         return whole.rechunk()
@@ -132,7 +132,7 @@ def _picked(frames: Sequence[pl.DataFrame], rows: Places) -> pl.DataFrame:
 
 
 def merge(runs: Sequence[Run], *, bottom: bool, expires: str | None, watermark: int) -> Run:
-    """One run in place of neighbours, the oldest first.
+    """One run that replaces neighbouring runs, which are given oldest first.
 
     With `bottom` (no run is older than these) marks of absent keys and expired rows are dropped.
     """
@@ -140,9 +140,9 @@ def merge(runs: Sequence[Run], *, bottom: bool, expires: str | None, watermark: 
 
 
 def compact(runs: Sequence[Run], *, expires: str | None, watermark: int) -> tuple[int, list[Run]]:
-    """Merge the newest runs as the growth rule asks: how many old runs stay, and the new ones after them.
+    """Merge the newest runs by the growth rule; returns how many old runs stay, and the new runs after them.
 
-    Which ones, their fingerprints tell; the rows themselves are gathered once.
+    Fingerprints alone decide which rows are kept; the rows themselves are gathered once.
     """
     kept = len(runs) - 1
     whole = _stacked(runs[kept:])

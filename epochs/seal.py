@@ -11,27 +11,27 @@ from ecompulse.epochs.telemetry import Telemetry
 
 @dataclass(frozen=True)
 class Seal:
-    """Everything that an epoch is.
+    """The content of an epoch.
 
     Attributes:
         watermark: in force during the epoch (ms); None while nothing was known.
         now: processing time of the epoch (ms).
         ranges: what was read, for people and for lag.
-        positions: per source, what changed in what is remembered of it.
+        positions: per source, the changes of its positions.
         snapshot: whether `positions` is complete rather than a change.
         partitions: per source partition, `[top, active]`: the largest event time (ms) seen through this
             epoch, null before the first event, and the processing time (ms) of its last rows.
         state: per operator and shard, the head of its state.
         files: per output table, the files of this epoch.
         counts: totals for progress.
-        past: watermarks of this epoch and those before, newest first, for operators that lag.
+        past: watermarks of this epoch and earlier ones, newest first, for operators that lag.
         drains: how many of the last epochs in a row, this one included, were drains.
-        notes: per source, what it said of itself beyond its ranges, for progress.
+        notes: per source, further facts beyond its ranges, for progress.
         rows: rows read by source partition; where a source has gaps, fewer than its ranges hold.
-        ages: events by bucket of their age at `now`, for the latency that is known at the commit.
-        told: what parts of the job have told of themselves, for progress (see `telemetry`).
+        ages: events by bucket of their age at `now`; the commit computes the latency from them.
+        told: telemetry of parts of the job, for progress (see `telemetry`).
         accounts: where the rows that were read are, by name (see `Scope.account`).
-        upserted: tables of which a warehouse holds one row per id.
+        upserted: tables for which a warehouse holds one row per id.
         loaded: per operator, bytes of state that workers read in this epoch, for progress.
         totals: rows since the checkpoint's first epoch, for the audit of its sinks (see `totals`).
     """
@@ -66,9 +66,9 @@ class Seal:
 
     @staticmethod
     def load(data: bytes) -> "Seal":
-        """The inverse of `dump`; ValueError for what is none.
+        """The inverse of `dump`; ValueError for data that is not a seal.
 
-        What another version has sealed beyond these fields is passed over, so that one can go back to an older one.
+        Further fields, sealed by another version, are ignored, so that one can go back to an older version.
         """
         known = {each.name for each in fields(Seal)}
         try:
@@ -99,7 +99,7 @@ def load_seal(store: Store, epoch: int) -> Seal | None:
 
 
 def load_commit(store: Store, epoch: int) -> dict[str, Any]:
-    """The progress that an epoch was committed with; StateDamaged, naming the file, when it is none."""
+    """The progress that an epoch was committed with; StateDamaged, naming the file, when the file is not valid."""
     found = read_record(store, commit_name(epoch))
     if not isinstance(found, dict):
         raise StateDamaged(f"{store.root}/{commit_name(epoch)} is damaged: is no progress")
@@ -125,7 +125,7 @@ def commit_name(epoch: int) -> str:
 
 
 def epoch_of(name: str) -> int:
-    """Epoch of a seal or commit, from its name; StateDamaged for a name that is none."""
+    """Epoch of a seal or commit, from its name; StateDamaged for an invalid name."""
     number = name.rsplit("/", 1)[1].split(".", maxsplit=1)[0]
     if not number.isdecimal():
         raise StateDamaged(f"{name} does not belong into a checkpoint")

@@ -23,14 +23,15 @@ _ROWS: Final = b"f"
 
 
 class StageRows(beam.PTransform):
-    """Frames to references: rows wait while only `columns` and the reference go on.
+    """Replaces frames by references: rows wait, and only `columns` and the reference continue.
 
     Input: frames. Output: references, and in a plain pipeline the frames that wait, for `TakeRows`. In a job's pipeline
-    these are written to files of the run, which go when it is collected: a reference must not be kept in state.
+    the waiting frames are written to files of the run, which garbage collection removes: a reference must not be kept
+    in state.
     """
 
     def __init__(self, columns: Iterable[str]) -> None:
-        """`columns` go on beside the reference."""
+        """`columns` continue beside the reference."""
         super().__init__()
         self._columns = list(columns)
 
@@ -46,10 +47,10 @@ class StageRows(beam.PTransform):
 
 
 class TakeRows(beam.PTransform):
-    """References to frames: the rows that are referred to, whole, with what the references carry beside.
+    """Replaces references by frames: the complete rows, plus the other columns of the references.
 
-    Input: both outputs of `StageRows`, the references as they have become. In a job's pipeline only they are shuffled,
-    by file. Columns of the references replace staged ones of the same name.
+    Input: both outputs of `StageRows`; the references may have been changed. In a job's pipeline only they are
+    shuffled, by file. Columns of the references replace staged ones of the same name.
     """
 
     def expand(self, staged: Any) -> Any:
@@ -134,7 +135,7 @@ def _waiting(frame: pl.DataFrame) -> tuple[str, bytes]:
 
 
 def _name(data: bytes) -> str:
-    """From the content: a runner may make a frame anew."""
+    """Derived from the content, because a runner may recompute a frame."""
     return digest(data)
 
 

@@ -1,4 +1,4 @@
-"""The state of one shard of one operator: what a kernel's step sees, and what it leaves behind."""
+"""The state of one shard of one operator: as a kernel's step sees it, and as the step changes it."""
 
 import os
 import threading
@@ -19,14 +19,14 @@ from ecompulse.kernels.key_hashes import KeyHashes, owners
 from ecompulse.kernels.step import END_OF_TIME, Change, Clock, Kernel, Table
 
 CACHE_MB: Final = "ECOMPULSE_STATE_CACHE_MB"
-"""Environment variable: MB of state that one process keeps in memory, 2048 without it."""
+"""Environment variable: MB of state that one process keeps in memory, 2048 by default."""
 
 CACHE_BYTES: Final = int(os.environ.get(CACHE_MB, "2048")) * 1024**2
 NEVER_STEPPED: Final = -(2**62)
 
 
 class RunCache:
-    """Runs that this process has in memory, least recently used out first.
+    """LRU cache of the runs that this process has in memory.
 
     Files are never rewritten, and their names carry epoch and attempt, so that a cached run cannot be stale.
     """
@@ -39,7 +39,7 @@ class RunCache:
         self._lock = threading.Lock()
 
     def get(self, name: str) -> Run | None:
-        """A run, if it is here."""
+        """A run, if it is cached."""
         with self._lock:
             run = self._runs.get(name)
             if run is not None:
@@ -67,7 +67,7 @@ _cache = RunCache()
 
 @dataclass
 class Head:
-    """What a seal keeps of a shard: its runs per table, when it next wants a step, and the watermark it has come to."""
+    """What a seal records of a shard: its runs per table, when it next needs a step, and its watermark."""
 
     tables: dict[str, list[RunRef]] = field(default_factory=dict)
     due: int | None = None
@@ -88,9 +88,9 @@ class Head:
         return Head(tables, raw["due"], raw["stepped"], raw["version"])
 
     def passed(self, watermark: int) -> "Head":
-        """The head after an epoch with this watermark, also one in which nothing came to the shard.
+        """The head after an epoch with this watermark, even if the shard got no rows in it.
 
-        So what has expired is the same in all shards, however rows are shared out. A drain expires nothing.
+        So the same rows have expired in all shards, however rows are sharded. A drain expires nothing.
         """
         return self if watermark >= END_OF_TIME else replace(self, stepped=watermark)
 
@@ -186,7 +186,7 @@ class ShardState:
         return min((int(value) for value in smallest if isinstance(value, int)), default=None)
 
     def _distinct(self, keys: pl.Series) -> tuple[pl.Series, KeyHashes]:
-        """Keys once each, by their fingerprints; a step often asks several tables for the same keys, one by one."""
+        """Distinct keys, by fingerprint; a step often looks up the same keys in several tables, one after the other."""
         if self._asked is None or self._asked[0] is not keys:
             names = keys.cast(pl.String).drop_nulls()
             key_hashes = KeyHashes.of(fingerprint(names))

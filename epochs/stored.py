@@ -1,4 +1,4 @@
-"""Rows as every sink has them: whose they are, of which epoch, in types that Delta can hold."""
+"""Rows as every sink stores them: with owner and epoch, in types that Delta can hold."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ DATE: Final = "event_date"
 
 
 def of_instance(column: str, instance: str) -> pl.Expr:
-    """Ids of rows, which follow from content, as those of an instance: two shops may have the same order."""
+    """Ids of rows, derived from content, made distinct per instance: two shops may have the same order id."""
     return pl.concat_str(pl.lit(f"{instance}:"), column).alias(column)
 
 

@@ -1,4 +1,4 @@
-"""Writing output tables: workers leave Parquet files that nobody refers to until the epoch is sealed."""
+"""Writing output tables: workers write Parquet files that nothing refers to until the epoch is sealed."""
 
 import io
 import json
@@ -34,7 +34,7 @@ class WriteTable(CountedDoFn):
         self._current: dict[str, Any] = {}
 
     def start_bundle(self) -> None:
-        """Learn which run is on: files carry its epoch and attempt."""
+        """Read the current run: files carry its epoch and attempt."""
         super().start_bundle()
         self._frames, self._rows = [], 0
         self._current = json.loads(self._space.checkpoint.get(CURRENT))
@@ -62,7 +62,7 @@ class WriteTable(CountedDoFn):
             yield fact({"table": self._spec.name, "file": asdict(self._write(date, part))})
 
     def complete(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The rows as stored: the table's columns, whose they are, times in microseconds as Delta has them."""
+        """The rows as stored: the table's columns, their owner, and times in microseconds as in Delta."""
         rows, instance = frame.select(list(self._spec.schema)), self._space.instance
         if instance is not None:
             rows = rows.with_columns(of_instance(name, instance) for name in ("id", *self._spec.ids))

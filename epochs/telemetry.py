@@ -1,7 +1,7 @@
-"""What parts of a job tell of themselves beside rows, by name: from workers to the progress of the epoch.
+"""Telemetry of the parts of a job, by name: from workers to the progress of the epoch.
 
-A fact is `{"part": name, "counters": {...}, "gauges": {...}}`. Counters of an epoch are summed. A gauge is
-`[at, value]`, and the latest counts. A run that fails leaves no fact.
+A fact is `{"part": name, "counters": {...}, "gauges": {...}}`. Counters of an epoch are summed. A gauge is `[at,
+value]`; the latest one counts. A failed run leaves no fact.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Rows since a checkpoint began: what was read, where it ended, and what each table has, for the audit of its sinks."""
+"""Row counts since a checkpoint began: rows read, where they ended, and rows per table, for the audit of its sinks."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -10,7 +10,7 @@ class Totals:
     """Sums over the epochs after `since`; a seal has those through its own epoch.
 
     Attributes:
-        since: the last epoch that is not in the sums: what a fork takes over it has not published.
+        since: the last epoch that is not in the sums: a fork has not published the epochs that it takes over.
         read: rows read, by source and partition (`0/0`).
         accounts: where these rows are, by name: written, dead, held in the state, and so on.
         tables: rows written, by table.
@@ -22,11 +22,11 @@ class Totals:
     tables: Mapping[str, int] = field(default_factory=dict)
 
     def plus(self, other: "Totals") -> "Totals":
-        """With another epoch's."""
+        """The sums plus those of another epoch."""
         return self._with(other, 1)
 
     def minus(self, before: "Totals") -> "Totals":
-        """What has come since an earlier seal."""
+        """The sums since an earlier seal."""
         return self._with(before, -1)
 
     def _with(self, other: "Totals", sign: int) -> "Totals":

@@ -23,7 +23,7 @@ class WatermarkPolicy:
 
     Attributes:
         delay: how far events of a partition may be out of order.
-        idle_after: how long a partition that was read to its end must be silent to stop holding.
+        idle_after: how long a partition that was read to its end must be silent to stop holding back the watermark.
         idle_advance: whether the watermark follows processing time once all partitions are idle.
     """
 
@@ -34,8 +34,9 @@ class WatermarkPolicy:
     def next(self, current: int | None, seen: Mapping[str, Seen], ended: Collection[str], now: int) -> int | None:
         """The watermark in force at `now`, never below `current`.
 
-        The smallest, over the partitions that hold it, of the largest event time seen, less the delay. A partition
-        holds unless it was read to its end and has been silent for `idle_after`; one that has not begun holds too.
+        Each partition has a largest event time seen. The watermark is the smallest of these, over the partitions that
+        hold it back, minus the delay. A partition holds it back unless it was read to its end and has been silent for
+        `idle_after`; a partition that has not begun holds it back too.
         """
         holding = [part for name, part in seen.items() if not (name in ended and now - part.active >= self.idle_after)]
         if holding:
@@ -53,7 +54,7 @@ class WatermarkPolicy:
 def shares(tops: Mapping[int, int | None], budget: int) -> dict[int, int]:
     """Divide an epoch's rows among sources: most to the one furthest behind in event time.
 
-    Sources that have not begun share alike, before all others. Every source gets something, so that none starves.
+    Sources that have not begun get equal shares, before all others. Every source gets some rows, so that none starves.
     """
     fresh = [source for source, top in tops.items() if top is None]
     if fresh:
