@@ -12,7 +12,7 @@ from ecompulse.kernels.rows import ORDER_SCHEMA, check_columns, check_duration, 
 from ecompulse.kernels.step import END_OF_TIME, Change, Clock, StateView, Step, Table
 
 REFERENCES: Final = pl.Schema({"event_id": pl.String(), **ORDER_SCHEMA})
-"""All that deduplication reads: a shuffle need carry nothing else."""
+"""The columns that deduplication reads: only these need to be shuffled."""
 
 _SEEN: Final = Table(
     name="seen",
@@ -32,12 +32,12 @@ class Deduplicate:
     arrival between steps: nothing waits for the watermark, so a row costs no latency.
 
     Guarantee: for input within the watermark delay, equal copies (same event_time) leave exactly one row in
-    any cut, order and sharding; which position it has may differ. Unequal copies in one step leave the first
-    by order; in several steps the copy that came first stands, since it is out already. Copies further apart
-    than `horizon` are events of their own.
+    any cut, order and sharding; which position it has may differ. Of unequal copies in one step the first by order
+    remains. Over several steps the copy that arrived first remains, since it has already been emitted. Copies further
+    apart than `horizon` are events of their own.
 
-    A row older than watermark - horizon may have had a copy that is forgotten. It passes, counted as
-    `unjudged`: to drop it could lose an event, and what is that late is shown as such further on.
+    A row older than watermark - horizon may have had a copy whose hash has expired. It passes, counted as `unjudged`:
+    dropping it could lose an event, and operators downstream report such late rows as late.
 
     Keying: `event_id`. State: one row per id of 24 bytes (hash and one time) and no text, independent of the
     events' size; it expires `horizon` after the latest copy. Late rows: judged while their id is kept.

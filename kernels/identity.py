@@ -1,4 +1,4 @@
-"""Identity: who stands behind an event (`visitor`), by what is known of its device at that moment."""
+"""Identity: the `visitor` of an event, resolved from the identities known for its device at that moment."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from ecompulse.kernels.rows import (
 from ecompulse.kernels.step import END_OF_TIME, Change, Clock, StateView, Step, Table, held
 
 NEEDED: Final = ("event_type", "user_id", "anonymous_id", *ORDER)
-"""Columns that the kernel reads; whatever else it carries is the caller's choice."""
+"""Columns that the kernel reads; the caller chooses which others it carries."""
 
 _CHANGES: Final = pl.Schema({"anonymous_id": pl.String(), **ORDER_SCHEMA, "user_id": pl.String()})
 _IDENTITIES: Final = Table(
@@ -37,21 +37,21 @@ class ResolveIdentity:
     `visitor` is the latest `user_id` seen for this `anonymous_id` at or before the event in the total order
     `event.ORDER`, else `user_id`, else `anonymous_id`. A `logout` still belongs to
     the user who leaves and ends the identity for what follows; another user on the device replaces the
-    first. An identity also lapses: it serves events less than `lapse` after that user_id was last seen there.
+    first. An identity also lapses: it applies to events less than `lapse` after that user_id was last seen there.
 
-    When: rows that carry a `user_id`, or no `anonymous_id`, come out in the step that reads them, since
-    nothing later can change them. The others wait, stored, for watermark > event_time (rows at the watermark
-    may still come), and are resolved then: so the result is the same for any cut, order and sharding within
-    the delay. Late rows (event_time < watermark) come out at once by what is still known, their own user_id
-    counting for the rows after them; nothing is lost. A row that a step gives was at or after the watermark
-    of the step *before*, or late there: whatever is fed by this output in the same epoch must be clocked by
-    that earlier watermark, as a Beam watermark hold would do.
+    When: rows that carry a `user_id`, or no `anonymous_id`, are emitted in the step that reads them, since nothing
+    later can change them. The others wait, stored, for watermark > event_time (rows at the watermark may still come),
+    and are resolved then: so the result is the same for any cut, order and sharding within the delay. Late rows
+    (event_time < watermark) are emitted at once, resolved by the identities still known; their own user_id applies to
+    the rows after them. Nothing is lost. A row that a step gives was at or after the watermark of the step *before*, or
+    late there: operators downstream in the same epoch must use that earlier watermark, as with a watermark hold in
+    Beam.
 
-    Keying: `anonymous_id`; rows without one need no state and go by `user_id`. State: `identities`, per
-    device with a user one row (about 40 bytes and the two ids) plus one per user_id or logout that the
-    watermark has not passed; devices never signed in have none. `pending`, the waiting rows, each stored by
-    itself so that a busy device is not rewritten with every event. Expiry: a settled logout goes at once, an
-    identity at the first UTC midnight after it lapsed; not while draining, so that tomorrow's run knows it.
+    Keying: `anonymous_id`; rows without one need no state and are keyed by `user_id`. State: `identities`, per device
+    with a user one row (about 40 bytes and the two ids) plus one per user_id or logout that the watermark has not
+    passed; devices never signed in have none. `pending`, the waiting rows, each stored by itself so that a busy device
+    is not rewritten with every event. Expiry: a settled logout goes at once, an identity at the first UTC midnight
+    after it lapsed; not while draining, so that tomorrow's run knows it.
 
     Attributes:
         columns: what is carried through; at least `NEEDED`.
@@ -140,7 +140,7 @@ class ResolveIdentity:
         return met.select(*self.columns.names(), visitor=pl.coalesce(visitor, "anonymous_id"))
 
     def _kept(self, history: pl.DataFrame, clock: Clock) -> pl.DataFrame:
-        """What may still be asked for: changes at or after the watermark, and the last one before it."""
+        """The changes that may still be looked up: those at or after the watermark, and the last one before it."""
         rows = history.sort("anonymous_id", *ORDER).with_columns(_at=millis())
         follows = pl.col("anonymous_id") == pl.col("anonymous_id").shift(-1)
         superseded = follows & (pl.col("_at").shift(-1) < clock.watermark)
@@ -159,7 +159,7 @@ class ResolveIdentity:
 
 
 def _changes(rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows that say who is on a device from then on; nobody (null) after a logout."""
+    """Rows that set the identity of a device from then on; null after a logout."""
     leaving = (pl.col("event_type") == "logout").fill_null(value=False)
     told = rows.filter(pl.col("anonymous_id").is_not_null(), pl.col("user_id").is_not_null() | leaving)
     user = pl.when(leaving).then(None).otherwise("user_id")

@@ -1,4 +1,4 @@
-"""Slices of each series are kept until no window needs them; windows come out behind the watermark."""
+"""Slices of each series are kept until no window needs them; windows are emitted behind the watermark."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,23 +35,23 @@ SKETCHES: Final = "sketches"
 class CombineSlices:
     """Metrics of the slices that `to_slices` makes.
 
-    A window comes out as final once the watermark has passed its end and the metric's lag, if it holds data or is
-    one of the `fill` windows after one that does: then it is a zero (null for what has no value without data). Rows
-    that come late, but within the lateness, revise what is out: the row comes again with the same id and a greater
-    `revision` (the epoch). Later rows are dropped here, slice by slice; `late_rows` has them. What is not dropped
-    counts in every window that is shown from then on. With `early`, a step
-    with fresh rows also shows, as not final, the first open window that holds each fresh slice.
+    A window is emitted as final once the watermark has passed its end plus the metric's lag, if it holds data or is one
+    of the `fill` windows after one that does. An empty window is a zero (null for measures that have no value without
+    data). Rows that are late, but within the allowed lateness, revise emitted windows: the row is emitted again with
+    the same id and a greater `revision` (the epoch). Later rows are dropped here, slice by slice; `late_rows` has them.
+    Rows that are not dropped count in every window that is emitted from then on. With `early`, a step with fresh rows
+    also shows, as not final, the first open window that holds each fresh slice.
 
-    Invariance: final rows but for `revision` are the same for any order, cut and sharding of input within the
+    Invariance: final rows, except `revision`, are the same for any order, cut and sharding of input within the
     watermark delay. Draining closes all windows, those that are filled too; when the input goes on, windows that end
-    after a series' last slice are open again, and are shown once more.
+    after a series' last slice are open again, and are emitted once more.
 
     Keying: the series, that is metric, currency and dimensions; a definition that has changed begins new series, and
     state of the old one is dropped when it is next met. State: `slices`, a row per series with about 33 bytes per slice
     and part, rewritten when the series is touched; `sketches`, a row per slice, only for distinct counts (8 kB at
-    most), quantiles and rankings. A slice is dropped when its last window is closed for good, a series when all are.
-    Cost of a step: the series that have rows or a window to show; a window costs two look-ups in prefix sums, of a
-    sketch the lists of its slices.
+    most), quantiles and rankings. A slice is dropped when its last window is closed for good, a series when all its
+    windows are. Cost of a step: the series that have rows or a window to emit. A window costs two look-ups in prefix
+    sums, or, for a sketch, the lists of its slices.
 
     Attributes:
         specs: the metrics (`Plan.specs`).
@@ -85,7 +85,7 @@ class CombineSlices:
 
     @property
     def _sketches(self) -> pl.Schema:
-        """Columns of ours are there whatever is measured: a checkpoint can gain metrics."""
+        """The columns do not depend on the metrics: a checkpoint can gain metrics."""
         return sketch_schema([*(measure() for measure in BUILT_IN), *self._measures])
 
     @property

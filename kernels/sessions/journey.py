@@ -1,4 +1,4 @@
-"""What one step knows of its visitors' journeys, and who may read it."""
+"""The journeys of visitors in one step, and the protocol of the parts that read them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,11 +33,11 @@ class Journey:
 
 
 class Part(Protocol):
-    """A question asked of journeys besides sessions: keeps state by visitor, reads rows in order.
+    """A further computation on journeys, besides sessions: keeps state by visitor, reads rows in order.
 
     Attributes:
         columns: carried columns that it needs besides BASE_SCHEMA.
-        tables: its state; names unlike any other's.
+        tables: its state, with unique names.
         outputs: schema of each output.
     """
 

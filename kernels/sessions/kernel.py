@@ -1,4 +1,4 @@
-"""Sessions of visitors, and what else is read off their journeys in the same step."""
+"""Sessions of visitors, and whatever else is derived from their journeys in the same step."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -48,16 +48,16 @@ class Sessionize:
     every type count, also a back office's refund. Unlike GA4, a session does not end at midnight, and
     a session may begin with any event; unlike Matomo and old Analytics, a new campaign does not start one.
 
-    When: rows are judged behind the watermark, in the order of `event.ORDER`, so
-    that nothing is ever revised: `session_events` and `transition_parts` leave as soon as the watermark has
-    passed their row, a session once end + `gap` <= watermark. Final rows do not depend on cut, arrival or
-    sharding for input within the watermark delay. With `updates`, a session that has grown and is still open
-    leaves too, with `final` false and a growing `revision`; it shows what is behind the watermark, and keeps
-    its id. `close_reason` is `drain` if only the end of the input closed it: to be independent of the cut,
-    a driver steps once at the last watermark before it drains.
+    When: rows are assigned after the watermark has passed them, in the order of `event.ORDER`, so that nothing is ever
+    revised. `session_events` and `transition_parts` are emitted as soon as the watermark has passed their row, a
+    session once end + `gap` <= watermark. Final rows do not depend on cut, arrival or sharding for input within the
+    watermark delay. With `updates`, a session that has grown and is still open is emitted too, with `final` false and a
+    growing `revision`. It contains the rows that the watermark has passed, and keeps its id. `close_reason` is `drain`
+    if only the end of the input closed it: to be independent of the cut, a driver steps once at the last watermark
+    before it drains.
 
     Lateness: see `place`. Late rows are in `late_events`, `late_by_ms` after their own window closed.
-    What came behind the watermark and is still taken counts in full, after the rows settled before it.
+    A row that arrived behind the watermark and is still accepted counts in full, after the rows settled before it.
 
     Keying: `visitor`. State: `pending`, rows not yet behind the watermark, each written once and read once;
     `open`, one row per visitor with an open session: counters, and hashes of its distinct products and orders
@@ -68,9 +68,9 @@ class Sessionize:
     Attributes:
         gap: ms, session gap.
         longest: ms, maximum length; 0 for none.
-        updates: let out early revisions of open sessions.
+        updates: emit early revisions of open sessions.
         transition_window: ms, tumbling.
-        parts: what else follows the journeys (funnels, carts); with outputs and tables of their own.
+        parts: further computations on the journeys (funnels, carts), with outputs and tables of their own.
         name: of the operator.
     """
 
@@ -189,6 +189,7 @@ def prepare(frame: pl.DataFrame, kernel: Sessionize) -> pl.DataFrame:
 def total_transitions(window: int = HOUR_MS, lag: int = 30 * 60_000) -> TotalRows:
     """`page_transitions` of the `transition_parts` of `Sessionize`.
 
-    `lag` is the session gap: a row that came behind the watermark and was still taken is less than a gap behind it.
+    `lag` is the session gap: a row that arrived behind the watermark and was still accepted is less than a gap behind
+    it.
     """
     return TotalRows("page_transitions", ("from_page", "to_page"), ("count",), window, lag)

@@ -1,4 +1,4 @@
-"""Which session a settled row belongs to, and which rows are too late for any."""
+"""Assigns settled rows to sessions, and finds the rows that are too late for any session."""
 
 from typing import Final
 
@@ -10,18 +10,18 @@ WHO: Final = "_who"
 
 SORTED: Final = ("_who", "_at", "event_time", "source", "source_partition", "source_offset")
 UNLIMITED: Final = 2**61
-"""Maximum length (ms) that nothing reaches."""
+"""Maximum length (ms) that stands for no limit."""
 
 
 def place(rows: pl.DataFrame, known: pl.DataFrame, gap: int, watermark: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Sort settled rows, and take out those whose session has closed.
 
-    A row that came behind the watermark cannot be put in its place among rows that are already counted.
-    It stands after them (`_at` = end of its visitor's open session, if that is later), with its own time
-    for `start`. It is late if its own window [event_time, event_time + gap) has closed and it cannot
-    join a session that is still open: nearer than `gap` to the start of the one in state, or linked by rows
-    of this step to an end that is less than `gap` behind the watermark. (Beam looks at the row's own window
-    only, and also drops rows that an open session would take; Flink judges the merged window, as here.)
+    A row that arrived behind the watermark cannot be inserted among rows that are already counted. It is placed after
+    them (`_at` = end of its visitor's open session, if that is later), with its own time for `start`. It is late if its
+    own window [event_time, event_time + gap) has closed and it cannot join a session that is still open: nearer than
+    `gap` to the start of the one in state, or linked by rows of this step to an end that is less than `gap` behind the
+    watermark. (Beam looks at the row's own window only, and also drops rows that an open session would take; Flink
+    judges the merged window, as here.)
 
     Args:
         rows: as `reorder` gives them.

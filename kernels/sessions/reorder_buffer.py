@@ -1,11 +1,10 @@
-"""Rows wait for the watermark and come out in order: what follows needs no merging, ever.
+"""Rows wait for the watermark and are emitted in order, so later steps never need to merge.
 
 Everything that a session, a funnel or a cart decides depends on the order of a visitor's events, and that
-order is known only behind the watermark. So rows are parked as they are and handed on once the watermark
-has passed them, sorted by (visitor, `event.ORDER`). A row is written once, when it
-comes, and read once, when it is due: its slot is named after ten seconds of event time and the epoch, so
-that adding rows to state looks nothing up and rewrites nothing, however many rows one visitor has. Only the
-slots that the watermark stands in are written again.
+order is known only behind the watermark. So rows are stored unchanged and handed on once the watermark has passed them,
+sorted by (visitor, `event.ORDER`). A row is written once, when it comes, and read once, when it is due: its slot is
+named after ten seconds of event time and the epoch, so that adding rows to state looks nothing up and rewrites nothing,
+however many rows one visitor has. Only the slots that contain the watermark are rewritten.
 """
 
 from typing import Final
@@ -22,7 +21,7 @@ SLOT_MS: Final = 10_000
 def reorder(
     state: StateView, batch: pl.DataFrame, clock: Clock, columns: pl.Schema
 ) -> tuple[pl.DataFrame, Change, int]:
-    """Rows with event_time < watermark, and the change of what goes on waiting.
+    """Rows with event_time < watermark, and the change of the rows that still wait.
 
     Args:
         state: holds the table of `pending_table(columns)`.

@@ -1,4 +1,4 @@
-"""Rows that leave: sessions, their events, page transitions, late rows."""
+"""The output rows: sessions, their events, page transitions, late rows."""
 
 from typing import Final
 
@@ -69,7 +69,7 @@ def show_events(rows: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
 
 
 def show_transitions(rows: pl.DataFrame, known: pl.DataFrame, window: int) -> pl.DataFrame:
-    """Counts of steps from page to page within sessions, of this step and shard: to be added up.
+    """Partial counts of transitions from page to page within sessions, for this step and shard.
 
     A step goes from one view with a known URL to the next one of the same session (types `VIEWS`; a reload
     counts as a step to itself), and belongs to the window of the later. A page is a URL's path.
@@ -105,7 +105,7 @@ def _with_path(frame: pl.DataFrame, column: str) -> pl.Series:
 
 
 def show_late(rows: pl.DataFrame, operator: str, gap: int, watermark: int, columns: pl.Schema) -> pl.DataFrame:
-    """Late rows, with the ms for which their own window had been closed (0: just then)."""
+    """Late rows, with the ms since their own window closed (0: at that moment)."""
     late = watermark - (millis() + gap)
     return (
         rows.with_columns(id=row_id(pl.lit(operator), "event_id"), operator=pl.lit(operator), late_by_ms=late)

@@ -1,4 +1,4 @@
-"""What the journey kernel reads, keeps and writes: columns, state tables, output schemas."""
+"""Input columns, state tables and output schemas of the journey kernel."""
 
 from typing import Final
 
@@ -42,7 +42,7 @@ STAGES: Final = ("product_view", "add_to_cart", "checkout_start", "purchase")
 """Stages of `furthest_stage`, nearest first."""
 
 MAX_DISTINCT: Final = 65_536
-"""Distinct products (and orders) that one session counts; from there on the count stands still."""
+"""Most distinct products (and orders) that one session counts; beyond that the count no longer grows."""
 
 REVENUE: Final = pl.Decimal(38, 4)
 
@@ -120,5 +120,5 @@ def pending_table(columns: pl.Schema) -> Table:
 
 
 def late_schema(columns: pl.Schema) -> pl.Schema:
-    """Columns of `late_events`: the carried columns of the event, by whom and how much too late."""
+    """Columns of `late_events`: the carried columns of the event, the operator, and how late the event was."""
     return pl.Schema({"id": pl.String(), "operator": pl.String(), "late_by_ms": pl.Int64(), **columns})

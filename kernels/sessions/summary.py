@@ -1,4 +1,4 @@
-"""What a session is told by: counts, money and firsts and lasts of its rows, added to what is known of it."""
+"""The summary of a session: counts, amounts, and first and last values of its rows, added to the open session."""
 
 from typing import Final
 
@@ -71,7 +71,7 @@ def summarise(rows: pl.DataFrame, known: pl.DataFrame, gap: int) -> pl.DataFrame
 
 
 def _tell(rows: pl.DataFrame) -> pl.DataFrame:
-    """Sessions by their rows of this step alone."""
+    """Summaries of the rows of this step alone."""
     rank = _TYPE.replace_strict(STAGES, range(len(STAGES)), default=-1, return_dtype=pl.Int64)
     line = pl.coalesce("amount_base", line_amount(pl.col("price_base"), pl.col("quantity").fill_null(1)))
     bought = pl.when(_TYPE == "purchase").then(line.cast(REVENUE))
