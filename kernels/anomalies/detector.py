@@ -1,4 +1,4 @@
-"""The detector: one point of each of many series at a time, nothing but the past."""
+"""The detector: scores one point of each of many series at a time, from the past only."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -40,11 +40,11 @@ _USUAL: Final = 0.005  # share of points outside the interval
 
 @dataclass(frozen=True)
 class Judgement:
-    """What is said of one point of each series.
+    """The judgement of one point of each series.
 
     Attributes:
         score: sum of surprises, in decimal orders of magnitude; 0 is usual.
-        news: no peak of late was as high.
+        news: whether the score is clearly above all recent peaks.
     """
 
     score: Floats
@@ -53,11 +53,11 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Usual:
-    """What series have shown before a point.
+    """What series were like before a point.
 
     Attributes:
         level: median of the last 300 points of each; infinite before the first.
-        counts: of each series and distribution, what `surprise.through` tells.
+        counts: of each series and distribution, the result of `surprise.through`.
     """
 
     level: Floats
@@ -75,18 +75,19 @@ def observe(memory: Memory, times: Ints, values: Floats, usual: Usual) -> Judgem
     The score is a sum of surprises at what the series itself has shown so far:
 
     - *shift*: the mean of the last 12 points is far from the level, the median of the 300 before this one. (A short
-      window against a long one: Lavin and Ahmad's anomaly likelihood, arXiv:1510.03336 and 1607.02480; the median
-      resists what it is to judge.) The distance of the point itself from the level counts a tenth as much.
-    - *season*: the value is outside the range that past days had at this time of day: 45 minutes, and the same on
-      either side. A range only comes back by 0.5 % a day.
+      window against a long one: Lavin and Ahmad's anomaly likelihood, arXiv:1510.03336 and 1607.02480; the median is
+      robust against the points that are judged.) The distance of the point itself from the level counts a tenth as
+      much.
+    - *season*: the value is outside the range that past days had at this time of day: a slot of 45 minutes, and its
+    neighbour on either side. A range shrinks back by only 0.5 % a day.
     - *spread*: the last 12 points vary much less than usual (a stuck or dead source); a quarter of the weight.
     - *new ground*: more than 5 % of the range so far beyond the least or greatest value ever: 1.5 more. (The
       `spatial anomaly` of Numenta's detectors for NAB.)
 
     Or it is, if that is more, 1.2 times the surprise at the forecast's residual: each 45 minutes of the day have an
-    exponentially weighted mean and mean absolute error, residuals are in units of that error, less what they were over
-    the last 72 points, and smoothed over 3 points; rises are ranked among rises, falls among falls. A fall to what is
-    usual at night shows here only.
+    exponentially weighted mean and mean absolute error, residuals are in units of that error, minus their mean over the
+    last 72 points, and smoothed over 3 points; rises are ranked among rises, falls among falls. Only this detects a
+    fall to a value that is usual at night.
 
     Args:
         memory: RECORD of each series.
@@ -114,11 +115,11 @@ def observe(memory: Memory, times: Ints, values: Floats, usual: Usual) -> Judgem
 
 
 def expected(memory: Memory, times: Ints, usual: Usual) -> tuple[Floats, Floats]:
-    """The interval outside which one point in two hundred was.
+    """The interval that one point in two hundred was outside of.
 
-    It is around the forecast of the time of day, as wide as residuals are there on the wider side (single points vary
-    more than smoothed residuals: what is little below for these is usual for those); on a series' first day, and in a
-    slot that is not known, around the level. Call it before `observe`: what it is to judge must not widen it.
+    It is around the forecast of the time of day. Its width is that of the residuals there, on the wider side, since
+    single points vary more than smoothed residuals. On a series' first day, and in an unknown slot, it is around the
+    level. Call it before `observe`, so that the judged point does not widen it.
     """
     width, rise, fall = (reach(usual.counts[:, kind], _USUAL) for kind in (DEVIATION, RISE, FALL))
     low, high = interval(memory, times, np.maximum(rise, fall))
@@ -127,7 +128,7 @@ def expected(memory: Memory, times: Ints, usual: Usual) -> tuple[Floats, Floats]
 
 
 def adapt(memory: Memory, kept: Ints) -> None:
-    """A new regime: of the level only the last points (at least one) stay, of the times of day nothing (in place)."""
+    """A new regime: keep only the last points (at least one) of the level, nothing of the times of day (in place)."""
     age = (memory["points"][:, None] - 1 - np.arange(LEVEL_POINTS)) % LEVEL_POINTS
     memory["recent"] = np.where(age < kept[:, None], memory["recent"], np.inf)
     memory["held"] = np.isfinite(memory["recent"]).sum(axis=1)
@@ -219,10 +220,10 @@ def _learn(memory: Memory, times: Ints, values: Floats) -> None:
 
 
 def _news(memory: Memory, score: Floats) -> Flags:
-    """Whether the score is clearly above every peak of late; then it is one itself.
+    """Whether the score is clearly above every recent peak; it is then a peak itself.
 
-    A burst is told once, and again only when it gets clearly worse. Peaks that a later one exceeds are forgotten, so
-    that a few are enough; if more should be needed, the lowest are missing.
+    A burst is reported once, and again only when it gets clearly worse. Peaks that a later peak exceeds are removed, so
+    a few places are enough; if there are more peaks, the lowest are lost.
     """
     row, point = np.arange(len(score)), memory["points"] - 1
     rest = (_REST + _REST_SHARE * point).astype(np.int64)

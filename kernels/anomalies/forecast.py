@@ -1,4 +1,4 @@
-"""The forecast: what is usual at a time of day, and by how much it misses."""
+"""The forecast: the usual value at a time of day, and its usual error."""
 
 from typing import Final
 
@@ -22,20 +22,20 @@ def slot_of(times: Ints) -> Ints:
 
 
 def foresees(memory: Memory, times: Ints) -> Flags:
-    """Whether there is a forecast: of a slot that a day is known of, a day after the first point."""
+    """Whether there is a forecast: the slot is known from at least one day, and the first point is a day old."""
     known: Flags = memory["known"][np.arange(len(times)), slot_of(times)] > 0
     trusted: Flags = known & (times - memory["first"] >= DAY_MS)
     return trusted
 
 
 def unit_of(memory: Memory, slot: Ints) -> Floats:
-    """What a residual of each series is measured in: the usual error of the slot."""
+    """The unit of each series' residuals: the usual error of the slot."""
     unit: Floats = memory["error"][np.arange(len(slot)), slot] + _FLOOR * memory["usual"]
     return unit
 
 
 def interval(memory: Memory, times: Ints, residual: Floats) -> tuple[Floats, Floats]:
-    """The forecast and, on either side of it, as much as this residual of each series."""
+    """The forecast minus and plus this residual of each series."""
     row, slot = np.arange(len(times)), slot_of(times)
     unit = unit_of(memory, slot)
     middle = memory["mean"][row, slot] + memory["drift"] * unit
@@ -46,8 +46,8 @@ def interval(memory: Memory, times: Ints, residual: Floats) -> tuple[Floats, Flo
 def residuals_of(memory: Memory, values: Floats, sure: Flags) -> tuple[Floats, Floats]:
     """Smoothed distance from the forecast, above and below it, in units of its usual error; 0 where it is not `sure`.
 
-    The drift, what residuals were over the last 72 points, is part of the forecast: weekends and campaigns are not odd
-    all day long. Falls are ranked among falls: counts rise further than they can fall.
+    The drift, the mean of the residuals over the last 72 points, is part of the forecast, so that weekends and
+    campaigns are not anomalous all day long. Falls are ranked among falls: counts rise further than they can fall.
     """
     row, slot = np.arange(len(values)), memory["slot"]
     unit = unit_of(memory, slot)
@@ -64,7 +64,7 @@ def residuals_of(memory: Memory, values: Floats, sure: Flags) -> tuple[Floats, F
 
 
 def teach(memory: Memory, ended: Ints) -> None:
-    """The forecast learns slots that have ended: only past days are in it, and one odd day moves it but a little."""
+    """The forecast learns slots that have ended: it contains only past days, and one odd day moves it only a little."""
     at, points = memory["slot"][ended], memory["slot_points"][ended]
     mean, error, known = (memory[name][ended, at] for name in ("mean", "error", "known"))
     today, miss = memory["slot_sum"][ended] / points, memory["slot_miss"][ended] / points

@@ -1,4 +1,4 @@
-"""Incidents of a series: what fires, what recovers, when an incident turns out to be a new regime."""
+"""Incidents of a series: when they fire, when they recover, and when an incident turns out to be a new regime."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -28,8 +28,8 @@ class Policy:
     """When an anomaly is an incident.
 
     Attributes:
-        threshold: score from which it is; see docs/kpi_anomalies.md.
-        settle: ms for which an incident lasts before it is taken for a new regime.
+        threshold: least score of an incident; see docs/kpi_anomalies.md.
+        settle: ms after which an incident that lasts counts as a new regime.
         silence: ms without a window after which a series is silent; at least twice its longest gap.
     """
 
@@ -64,12 +64,12 @@ class Turns:
 
 
 def judge(memory: Memory, times: Ints, values: Floats, policy: Policy) -> list[Turns]:
-    """Judge the next point of each series and learn it (in place); what turned.
+    """Judge the next point of each series and learn it (in place); returns what turned.
 
-    An incident opens with a score at or above the threshold that is news. It recovers with the fifth point in a row
-    that is within the interval and below the threshold. If it has not by `settle`, the series has changed: the incident
-    recovers, a `change` fires, and the detector adapts to what came since; the change recovers like an incident, and
-    adapts again, without another alert, as long as it does not.
+    An incident opens with a score at or above the threshold that is clearly above recent peaks (`news`). It recovers
+    with the fifth point in a row that is within the interval and below the threshold. If it has not by `settle`, the
+    series has changed: the incident recovers, a `change` fires, and the detector adapts to the points since. The change
+    recovers like an incident; until it does, the detector adapts again, without another alert.
     """
     back = _end_silence(memory, times, policy)
     usual = Usual.of(memory)
@@ -105,13 +105,13 @@ def fall_silent(memory: Memory, until: Ints, policy: Policy) -> Turns:
 
 
 def silent_at(memory: Memory, policy: Policy) -> Ints:
-    """When each series will be silent if nothing comes (UTC ms); a very late time if it is already, or too young."""
+    """When each series will be silent if nothing comes (UTC ms); very late if it is silent already, or too young."""
     waits = (memory["silent"] == NOTHING) & (memory["points"] >= _LEARNT_POINTS)
     return np.where(waits, memory["last"] + _patience(memory, policy) + 1, 2**62)
 
 
 def _end_silence(memory: Memory, times: Ints, policy: Policy) -> list[Turns]:
-    """Silence before this point: fired if nobody did, and recovered; the gap is what the series may do from now on."""
+    """End the silence before this point: fire it if need be, recover it; later gaps may be as long as this one."""
     fired = fall_silent(memory, times, policy)
     known = memory["last"] != NOTHING
     gap = np.where(known, times - memory["last"], 0)
@@ -127,7 +127,7 @@ def _patience(memory: Memory, policy: Policy) -> Ints:
 
 
 def _settle(memory: Memory, opens: Flags, lasting: Flags, times: Ints) -> None:
-    """Regimes that last are learnt from the point on that opened them."""
+    """Learn regimes that last, beginning with the point that opened them."""
     point = memory["points"] - 1
     if lasting.any():
         chosen = memory[lasting]

@@ -1,4 +1,4 @@
-"""Incidents of metrics that nobody wrote a rule for."""
+"""Incidents of metrics without a rule."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,30 +33,30 @@ _NO_VALUES: Final = pl.Series([], dtype=pl.Int128)
 class DetectAnomalies:
     """Learns each series of metrics on the stream, and fires and recovers its incidents, once each.
 
-    Each series is judged by itself, window after window, on final rows in the order of window ends; a window is judged
-    once, by the first row of it that comes, and a late revision changes nothing. See `detector.observe` for the score
-    and `incidents.judge` for incidents. Nothing fires before a series has 300 windows and is a day old.
+    Each series is judged separately, window after window, on final rows in the order of window ends; a window is judged
+    once, by its first row; a late revision changes nothing. See `detector.observe` for the score and `incidents.judge`
+    for incidents. Nothing fires before a series has 300 windows and is a day old.
 
     A series is silent when no window has come for `silence_after`, and for twice its longest gap so far, by event
-    time: at a window behind the gap, or, if none comes, when the watermark has passed the gap by `arrival`. If the
-    stream as a whole has stopped, its watermark stands; then epochs in which nothing came count by `now`, from the
-    first of them on. This needs a `tick` and every `sign_of_life` per epoch, and changes nothing but that the row
-    comes earlier: it is the one that event time tells, and nothing is learnt of it. (Should the windows come after
-    all, a short silence was told that event time does not know.)
+    time: at the window after the gap, or, if no window comes, when the watermark is `arrival` past the gap. If the
+        whole stream has stopped, its watermark stands still. Then epochs in which nothing came are measured by `now`,
+        from the first of them on. This needs a `tick` and every `sign_of_life` per epoch. It only makes the row come
+        earlier: it is the same row as in event time, and nothing is learnt from it. (If the windows come after all, a
+        short silence was reported that event time does not have.)
 
-    `incident_id` comes from series, kind and `since`: the same in every run, and what is fired or recovered
-    twice after a crash has the same `id`.
+    `incident_id` is derived from series, kind and `since`, so it is the same in every run. A row that is emitted twice
+    after a crash has the same `id`.
 
-    Outputs do not depend on the cut into epochs, nor on shards, as long as windows come within `arrival` of their end;
-    but for the silence of a series that has no more windows: draining tells it only if the watermark got there before;
-    and that of a stop by `now`.
+    Outputs do not depend on the cut into epochs, nor on shards, as long as windows come within `arrival` of their end.
+    There are two exceptions: the silence of a series that has no more windows, which a drain reports only if the
+    watermark got that far before, and the silence of a stop by `now`.
 
-    Keying: series (metric, window, dimensions, currency). State: `learnt`, one row of about 16 KB per series, gone 400
-    days after its last window; `stopped`, one row per shard as long as the stream stands.
+    Keying: series (metric, window, dimensions, currency). State: `learnt`, one row of about 16 KB per series, which
+    expires 400 days after its last window; `stopped`, one row per shard as long as the stream stands.
 
     Attributes:
         threshold: score of an incident, in orders of magnitude; higher is quieter.
-        settle_after: ms for which an incident lasts before it is taken for a new regime.
+        settle_after: ms after which an incident that lasts counts as a new regime.
         silence_after: ms.
         arrival: ms by which a final window may be behind the watermark: the longest `lag` of a metric, and an epoch.
         name: of the operator.

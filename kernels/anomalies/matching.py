@@ -1,4 +1,4 @@
-"""Before the shuffle: metric rows become points of the series that are watched."""
+"""Before the shuffle: metric rows become points of the watched series."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -26,11 +26,11 @@ WATCHED: Final = (
     "searches_without_result",
     "sessions_started",
 )
-"""Metrics of the standard set that say how a shop is; others are parts or aliases of these."""
+"""Metrics of the standard set that describe the state of a shop; others are parts or aliases of these."""
 
 
 def read_points(metrics: pl.DataFrame, watched: Sequence[str] = WATCHED) -> pl.DataFrame:
-    """Points (POINT_SCHEMA) of metric rows (METRIC_SCHEMA) of the metrics named; those of all if none is named.
+    """Points (POINT_SCHEMA) of metric rows (METRIC_SCHEMA) of the named metrics; of all metrics if none is named.
 
     Rows that are not final, without a value, or of sliding windows (their points overlap, so that one odd minute would
     be odd for as long as the window is) give none.

@@ -1,4 +1,4 @@
-"""A stream that has stopped as a whole: its watermark stands, so that only processing time can tell its silence."""
+"""A stream that has stopped as a whole: its watermark stands still, so only processing time can detect the silence."""
 
 from functools import cache
 from typing import Final
@@ -33,8 +33,8 @@ def sign_of_life(frame: pl.DataFrame, num_shards: int) -> pl.DataFrame:
 def beat(clocked: pl.DataFrame, before: pl.DataFrame, clock: Clock, first: int) -> pl.DataFrame:
     """What is known of a stop (STOPPED_SCHEMA) after an epoch; no row while the stream goes on.
 
-    A stop lasts over epochs that follow one another without a sign of life. Time before the first of them does not
-    count: nobody knows how much of it the job slept or worked through a backlog.
+    A stop is a run of consecutive epochs without a sign of life. Time before the first of them does not count: it is
+    unknown how much of it the job slept or worked through a backlog.
 
     Args:
         clocked: rows of `tick` and `sign_of_life`.

@@ -1,4 +1,4 @@
-"""Which transactions are looked at: a number of alerts per local day, not a bare threshold."""
+"""Which transactions are flagged: a number of alerts per local day, not a bare threshold."""
 
 import json
 from collections.abc import Mapping
@@ -24,9 +24,9 @@ class Day:
 
     Attributes:
         threshold: in force all day.
-        alerts: given so far.
-        best: its largest scores, falling; as many as the budget.
-        seen: cards and visitors that had their alert, or would have had it but for the other.
+        alerts: number of alerts so far.
+        best: its largest scores, in descending order; as many as the budget.
+        seen: cards and visitors that had their alert, or would have had it if the other had not.
     """
 
     threshold: float
@@ -37,7 +37,7 @@ class Day:
 
 @dataclass(frozen=True)
 class Budget:
-    """Days that are remembered, by number since 1970, and how many alerts one may have.
+    """The remembered days, by number since 1970, and the number of alerts that one may have.
 
     The threshold of a day is the median, over up to seven days before it, of the score that would just have filled
     that day's budget, so that the budget lasts, 0.1 at the least; 0.5 on the first. A day's alerts are given in the

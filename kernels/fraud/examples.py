@@ -1,4 +1,4 @@
-"""`HoldExamples`: features of a transaction wait for its label, to be learnt from."""
+"""`HoldExamples`: features of a transaction wait for its label; then the models learn from both."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -52,17 +52,17 @@ def marked(marks: pl.DataFrame, width: int) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class HoldExamples:
-    """Keeps features until the label is known, and lets them out with it.
+    """Keeps features until the label is known, and emits them with it.
 
-    All frauds, and of legitimate transactions the share that their id's hash chooses: the same in every run. A label
-    that is changed gives another example of the same transaction, with a later time.
+    It emits all frauds, and a share of the legitimate transactions, chosen by the hash of their id: the same in every
+    run. A changed label gives another example of the same transaction, with a later time.
 
     Keying: transaction id. State: `held`, id and features (4 bytes each), for `horizon`.
 
     Attributes:
         width: number of features.
-        horizon: ms; twice that of the labels, and their wait.
-        legitimate: share of them that is let out, in thousandths.
+        horizon: ms; twice the horizon of the labels plus their wait.
+        legitimate: share of legitimate examples that is emitted, in thousandths.
 
     Output: `examples` (`packed_schema`).
     """
@@ -99,7 +99,7 @@ class HoldExamples:
         return batch["transaction_id"]
 
     def step(self, state: StateView, batch: pl.DataFrame, clock: Clock) -> Step:
-        """Keep what is new, let out what is known."""
+        """Keep new features, emit those with known labels."""
         del clock
         told = batch.filter(pl.col("label").is_not_null())
         new = batch.filter(pl.col("label").is_null()).with_columns(ends=millis() + self.horizon)

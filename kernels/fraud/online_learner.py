@@ -1,4 +1,4 @@
-"""What is learnt, in versions that advance at boundaries of event time."""
+"""The learner: its versions advance at boundaries of event time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -46,7 +46,7 @@ class OnlineLearner:
         pending: by interval, what `profile`, `watcher` and `ranks` will have learnt.
         online: the online model, if there is to be one.
         trees: the active booster; None before the first.
-        shadow: the one that wants to follow it.
+        shadow: the candidate that may replace it.
         histograms: of scores by model: `active`, `shadow`, and `rival` (the active since the shadow began).
         drift: of scores and of the share of frauds.
     """
@@ -150,7 +150,7 @@ class OnlineLearner:
         return histograms
 
     def _looked(self, look: int, how: Learning, known: Known) -> "OnlineLearner":
-        """Judge the shadow; grow trees anew when enough has come."""
+        """Judge the shadow; train new trees when there are enough new examples."""
         if look <= self.facts["looked"] or how.models.boosted == NONE:
             return self
         now = look * how.refit
@@ -173,7 +173,7 @@ class OnlineLearner:
         return replace(learner, facts={**facts, "shadowed": now}, shadow=grown, histograms=histograms)
 
     def _judged(self, now: int) -> "OnlineLearner":
-        """The shadow becomes active once it was seen to be as good; it is dropped when it is not in time."""
+        """The shadow becomes active once it has proved as good; it is dropped if it has not in time."""
         if self.shadow is None:
             return self
         shadow, rival = self.histograms["shadow"], self.histograms["rival"]
@@ -227,7 +227,7 @@ class OnlineLearner:
 
 
 def _balanced(labels: Floats) -> Floats:
-    """Weights that give frauds and the rest an equal say."""
+    """Weights that give frauds and the rest equal total weight."""
     frauds = max(labels.sum(), 1.0)
     return np.where(labels > 0, (labels.size - labels.sum()) / frauds + 1.0, 1.0)
 

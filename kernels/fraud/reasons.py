@@ -1,4 +1,4 @@
-"""Why a transaction is looked at: the features by which it is furthest out."""
+"""Why a transaction is flagged: the features in which it is furthest out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

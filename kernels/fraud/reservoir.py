@@ -1,4 +1,4 @@
-"""Labelled examples that are kept: bounded, newer ones likelier, the same whatever the order in which they come."""
+"""The sampling reservoir of labelled examples: bounded, newer ones more likely, independent of the order of arrival."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -22,11 +22,11 @@ _TABLE: Final = "reservoir"
 
 @dataclass(frozen=True)
 class Pool:
-    """How many examples are kept, and used.
+    """How many examples are kept, and how many are used.
 
     Attributes:
         per_hour: legitimate ones that became known in one hour, those of the smallest hash; frauds too.
-        keep: ms after which one is gone.
+        keep: ms after which an example is dropped.
         legitimate: used in one fit; a newer one is likelier (weighted sampling by Efraimidis and Spirakis).
         frauds: used in one fit, the newest.
         fade: ms after which an example counts for 1/e.
@@ -67,7 +67,7 @@ def bounded(rows: pl.DataFrame, pool: Pool) -> pl.DataFrame:
 
 
 def training_set(rows: pl.DataFrame, pool: Pool, now: int) -> TrainingSet:
-    """What trees grow of at `now` (ms): of each transaction the last label."""
+    """The training set of trees at `now` (ms): the last label of each transaction."""
     rows = rows.filter(pl.col("told") < now).sort("told", "transaction_id").unique("transaction_id", keep="last")
     rows = rows.sort("told", "transaction_id")
     age = (now - rows.select(millis()).to_series().to_numpy()) / pool.fade
@@ -80,7 +80,7 @@ def training_set(rows: pl.DataFrame, pool: Pool, now: int) -> TrainingSet:
 
 
 class ShardReservoir:
-    """What labels have told, so far as state and this step know; `Known` of a learner."""
+    """The labelled examples in state and in this step; `Known` of a learner."""
 
     def __init__(self, table: Table, state: StateView, new: pl.DataFrame, pool: Pool, chosen: Ints, one: str) -> None:
         """`new`: examples of this step; `chosen`: features that tails look at; `one`: the key of all."""

@@ -1,4 +1,4 @@
-"""What a shop knows by itself: rules beside the model, and lists of who is never or always looked at."""
+"""The shop's own policy: rules beside the model, and lists of ids that are never or always flagged."""
 
 import operator
 from collections.abc import Callable, Mapping
@@ -52,7 +52,7 @@ class Policy:
                     raise ConfigError(f"{part}.{column}", f"no column of a list{nearest(column, LISTED)}")
 
     def check(self, features: FeatureSet) -> None:
-        """ConfigError for a rule of a feature that there is not."""
+        """ConfigError for a rule of an unknown feature."""
         for name, bounds in self.rules.items():
             for feature in bounds:
                 if feature not in features.names:

@@ -1,4 +1,4 @@
-"""`ScoreTransactions`: every transaction scored by the version of its time, and the few to look at."""
+"""`ScoreTransactions`: scores every transaction with the model version of its time, and flags a few."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,25 +53,26 @@ _DECIDED: Final = pl.Schema({"day": pl.Int32(), "card": pl.Int64(), "score": pl.
 
 @dataclass(frozen=True)
 class ScoreTransactions:
-    """Scores transactions, learns from them and from their labels, decides which are looked at.
+    """Scores transactions, learns from them and from their labels, decides which are flagged.
 
-    A transaction at t is scored by the version of its interval (`every`): all that came before the interval's
-    beginning, less `margin`, is learnt, and nothing after it; so scores are the same for any cut into epochs, any
-    order within the delay and any number of shards. It must be fed behind the watermark: each step's transactions
-    later than those before.
+    A transaction at t is scored by the version of its interval (`every`). That version has learnt everything before the
+    interval's beginning minus `margin`, and nothing after it. So scores are the same for any cut into epochs, any order
+    within the delay and any number of shards. Its input must be behind the watermark: each step's transactions are
+    later than those of earlier steps.
 
-    Keying: one key for all: the model and the budget are one. State: `models`, the learner's parts and the budget, each
-    written only when it has changed (a few hundred KB); `reservoir`, examples by the hour in which they became known,
-    bounded per hour; it expires after the pool's `keep`; `days`, some 3 KB for each day until `keep` is over.
+    Keying: one key for all rows, since there is one model and one budget. State: `models`, the learner's parts and the
+    budget, each written only when it has changed (a few hundred KB); `reservoir`, examples by the hour in which they
+    became known, bounded per hour; it expires after the pool's `keep`; `days`, some 3 KB for each day until `keep` is
+    over.
 
     Attributes:
         features: names, in the order of `vector`.
         how: of learning.
-        alerts_per_day: at the most, by the local day of `timezone`.
+        alerts_per_day: most alerts per local day of `timezone`.
         timezone: IANA name.
         policy: rules and lists.
-        based: amounts are in the base currency, and shown as such.
-        keep: ms for which a day waits for its labels: more than they may take.
+        based: whether amounts are in the base currency, and shown as such.
+        keep: ms for which a day waits for its labels; longer than labels may take.
 
     Outputs: `risk_scores` one per transaction; `flagged_transactions`, those with an alert; `quality`, what is known of
     the models (name and value) after a step in which a version has advanced.

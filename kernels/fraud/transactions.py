@@ -1,4 +1,4 @@
-"""Which events are transactions, and what of them the features are made of."""
+"""Which events are transactions, and which of their columns the features use."""
 
 from typing import Final, Literal
 
@@ -40,8 +40,9 @@ _MINOR: Final = 10_000
 def transactions(events: pl.DataFrame, kind: Kind, *, based: bool) -> pl.DataFrame:
     """Events with `visitor` as transactions (TRANSACTION_SCHEMA); other types of event give none.
 
-    A payment goes by `payment_id`, else `order_id`, else `event_id`, a purchase without the first. `based`: amounts are
-    those in the base currency, null where there is no rate; else as they are. Enrichment that is missing is null.
+    The id of a payment is `payment_id`, else `order_id`, else `event_id`; that of a purchase is `order_id`, else
+    `event_id`. `based`: amounts are those in the base currency, null where there is no rate; else as they are.
+    Enrichment that is missing is null.
     """
     absent = [pl.lit(None, dtype).alias(name) for name, dtype in EVENT_COLUMNS.items() if name not in events.columns]
     rows = events.with_columns(absent).filter(pl.col("event_type") == kind)

@@ -1,4 +1,4 @@
-"""What a model is: score many, learn many, dump and load; nothing row by row."""
+"""The interface of models: score many, learn many, dump and load; nothing row by row."""
 
 from typing import Protocol, Self
 
@@ -17,7 +17,7 @@ TrainingBatch = dict[str, np.ndarray]
 
 
 class Model(Protocol):
-    """What learns from columns and scores them; a score is higher for what is more suspicious.
+    """A model learns from columns and scores them; a higher score is more suspicious.
 
     Attributes:
         kind: names the class in its dump.
