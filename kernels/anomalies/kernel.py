@@ -39,10 +39,10 @@ class DetectAnomalies:
 
     A series is silent when no window has come for `silence_after`, and for twice its longest gap so far, by event
     time: at the window after the gap, or, if no window comes, when the watermark is `arrival` past the gap. If the
-        whole stream has stopped, its watermark stands still. Then epochs in which nothing came are measured by `now`,
-        from the first of them on. This needs a `tick` and every `sign_of_life` per epoch. It only makes the row come
-        earlier: it is the same row as in event time, and nothing is learnt from it. (If the windows come after all, a
-        short silence was reported that event time does not have.)
+    whole stream has stopped, its watermark stands still. Then epochs in which nothing came are measured by `now`, from
+    the first of them on. This needs a `tick` and every `sign_of_life` per epoch. It only makes the row come earlier: it
+    is the same row as in event time, and nothing is learnt from it. (If the windows come after all, a short silence was
+    reported that event time does not have.)
 
     `incident_id` is derived from series, kind and `since`, so it is the same in every run. A row that is emitted twice
     after a crash has the same `id`.
