@@ -90,7 +90,7 @@ def _inspect(store: Store, *, by_shard: bool, as_json: bool) -> int:
         ("id", meta["id"]),
         *meta["settings"].items(),
         ("sinks", ", ".join(used_sinks(store)) or "none"),
-        ("fencing_token", newest_fencing_token(store)),
+        ("fencing token", newest_fencing_token(store)),
         ("committed epoch", epoch),
     ]
     wrong = list(verify(store))

@@ -98,8 +98,8 @@ class Backup:
         newest = newest_fencing_token(self.target)
         if newest > self._checkpoint.fencing_token:
             raise Superseded(
-                f"--checkpoint_backup: {self.target.root}: a newer driver (fencing_token {newest}) writes to it; "
-                f"this one (fencing_token {self._checkpoint.fencing_token}) stops"
+                f"--checkpoint_backup: {self.target.root}: a newer driver (fencing token {newest}) writes to it; "
+                f"this one (fencing token {self._checkpoint.fencing_token}) stops"
             )
 
 

@@ -43,8 +43,8 @@ class Checkpoint:
             raise Unusable(f"checkpoint {self.store.root}: was removed under the running job")
         if newest > self.fencing_token:
             raise Superseded(
-                f"checkpoint {self.store.root}: a newer driver (fencing_token {newest}) took over from this one "
-                f"(fencing_token {self.fencing_token}); this one stops"
+                f"checkpoint {self.store.root}: a newer driver (fencing token {newest}) took over from this one "
+                f"(fencing token {self.fencing_token}); this one stops"
             )
 
     def last_commit(self) -> int:

@@ -134,7 +134,7 @@ DATA_QUALITY: Final = About(
         "window_end": Column("end of the window", "UTC"),
         "check_name": Column(
             "what was counted: `schema_violation`, `null_rate`, `unknown_type`, `duplicate`, `unjudged`, `late`, "
-            "`bot`, `label`, `folded`",
+            "`bot`, `label`, `series_overflow`",
             example="null_rate",
         ),
         "subject": Column("rule, field or operator that it was counted of", example="price"),

@@ -78,7 +78,7 @@ def test_a_stopped_driver_that_wakes_after_its_successor_committed_must_stop(sho
     status, told = finished(old)
     assert status == 1
     assert len(told) == 1
-    assert "a newer driver (fencing_token 2) took over from this one (fencing_token 1); this one stops" in told[0]
+    assert "a newer driver (fencing token 2) took over from this one (fencing token 1); this one stops" in told[0]
     check_drained(shop, tmp_path)
 
 

@@ -95,7 +95,7 @@ def test_a_newcomer_on_a_bucket_takes_over_and_the_older_driver_stops(tmp_path, 
     status, told = finished(old)
     assert status == 1
     assert len(told) == 1
-    assert "a newer driver (fencing_token 2)" in told[0]
+    assert "a newer driver (fencing token 2)" in told[0]
 
 
 PROTOCOL = ("planned", "ran", "before_seal", "sealed", "backed_up", "lake.", "published", "committed")

@@ -22,5 +22,5 @@ def test_the_seal_that_an_older_driver_wrote_stands(tmp_path):
     newer = open_checkpoint(store, {})
     assert newer.write_seal(replace(SEAL, fencing_token=2, now=7)) == SEAL
     assert newer.seal_of(1) == SEAL
-    with pytest.raises(Superseded, match=r"fencing_token 2\) took over"):
+    with pytest.raises(Superseded, match=r"fencing token 2\) took over"):
         older.write_seal(replace(SEAL, epoch=2))
