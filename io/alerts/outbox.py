@@ -155,6 +155,8 @@ class Outbox:
             soonest = min((line.not_before for line in self._lines.values() if line.waiting), default=0.0)
             if self.pending:
                 self.wait(min(max(0.05, soonest - self.monotonic()), max(0.0, until - self.monotonic())))
+        if self.pending:
+            self.tell(f"alerts: {self.pending:,} still wait for their receivers; the job's next start tells them")
         return self.pending
 
     @property

@@ -207,6 +207,7 @@ def test_at_the_end_of_a_run_what_waits_is_tried_for_a_while_only(place):
     assert box.finish() == 1
     assert place.now - began <= module.LAST_PATIENCE + 1
     assert place.store.list(PENDING)  # the next start goes on
+    assert "1 still wait" in place.said[-1]
     place.now += 1000
     toy.errors.clear()
     assert place.box(toy=toy).finish() == 0
