@@ -116,6 +116,9 @@ def _show(jobs: Sequence[Job], now: int, epochs: int) -> None:
             size(sum(each.bytes for each in job.operators)), f"{job.dead:,}",
         )))  # fmt: skip
     console.print(table)
+    sources = [(job, source) for job in jobs for source in job.sources]
+    if sources:
+        console.print(_sources(sources))
     for job in jobs:
         if job.error:
             console.print(f"[red]{_text(job.title)}: {_text(job.error)}[/]")
@@ -129,6 +132,14 @@ def _show(jobs: Sequence[Job], now: int, epochs: int) -> None:
     last = [(job, epoch) for job in jobs for epoch in list(job.epochs)[-epochs:][::-1]] if epochs > 0 else []
     if last:
         console.print(_epochs(last))
+
+
+def _sources(sources: Sequence[tuple[Job, str]]) -> Table:
+    table = Table("job", "source", "offsets behind", title="Sources")
+    for job, uri in sources:
+        lags = [lag.lag for lag in job.lags if lag.source == uri]
+        table.add_row(*map(_text, (job.title, uri, f"{sum(lags):,}" if lags else "")))
+    return table
 
 
 def _epochs(last: Sequence[tuple[Job, Mapping[str, Any]]]) -> Table:

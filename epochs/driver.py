@@ -97,7 +97,7 @@ class Driver:
             ran = self._epoch(at)
             self.turned()
             if self.outbox and ran is None:
-                self.outbox.deliver()
+                self._keep(self.outbox.deliver, Stopwatch())
             if self.settings.trigger.once and ran and ran.ranges:
                 self._close(at)
                 break
@@ -108,7 +108,7 @@ class Driver:
                 elapsed = (self.clock.now() - began) / 1000
                 self.clock.wait(max(0.0, self.settings.trigger.interval - elapsed), self.stop)
         if self.outbox and not self.stop.is_set():
-            self.outbox.finish()
+            self._keep(self.outbox.finish, Stopwatch())
         return at.epoch - first
 
     def _close(self, at: Position) -> None:

@@ -20,7 +20,7 @@ from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.sinks import DataFile, Owner, TableSpec
 from ecompulse.epochs.state import read_verified
 from ecompulse.epochs.steps import Step, reach
-from ecompulse.io.alerts.alert import TABLES, Alert, alerts_of
+from ecompulse.io.alerts.alert import FIRING, TABLES, Alert, alerts_of
 from ecompulse.io.alerts.routes import Routing
 from ecompulse.io.alerts.targets import AlertTarget, NotNowError, RefusedError
 
@@ -155,6 +155,8 @@ class Outbox:
             soonest = min((line.not_before for line in self._lines.values() if line.waiting), default=0.0)
             if self.pending:
                 self.wait(min(max(0.05, soonest - self.monotonic()), max(0.0, until - self.monotonic())))
+        if self.pending:
+            self.tell(f"alerts: {self.pending:,} still wait for their receivers; the job's next start tells them")
         return self.pending
 
     @property
@@ -176,7 +178,8 @@ class Outbox:
         for spec, files in tables:
             if spec.name in TABLES and files:
                 rows = pl.concat(pl.read_parquet(read_verified(self.outputs, each.path, each.sha256)) for each in files)
-                yield from alerts_of(spec.name, rows.sort(spec.time, "id"))
+                # An incident that begins and ends in one epoch is told in that order.
+                yield from sorted(alerts_of(spec.name, rows), key=lambda each: (*_order(each), each.key))
 
     def _offer(self, name: str, line: _Line, batch: Sequence[Waiting], done: list[dict[str, Any]]) -> bool:
         """Whether the batch is dealt with, because it was taken or never will be."""
@@ -274,6 +277,10 @@ class Outbox:
             return int(json.loads(self.store.get(LEDGER))["epoch"])
         except FileNotFoundError:
             return 0
+
+
+def _order(alert: Alert) -> tuple[str, str, bool]:
+    return alert.starts_at, alert.incident, alert.status != FIRING
 
 
 def _loaded(entry: Mapping[str, Any]) -> Waiting:

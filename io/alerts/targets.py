@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import urllib3
 
@@ -91,15 +91,28 @@ class HttpTarget:
         """Kind and host: paths and queries of such URLs are secrets."""
         return f"{self.kind}:{urlsplit(self.url).hostname}"
 
+    @property
+    def _login(self) -> dict[str, str]:
+        """The header of basic authentication for `https://USER:PASSWORD@HOST`."""
+        parts = urlsplit(self.url)
+        if parts.username is None:
+            return {}
+        return dict(urllib3.make_headers(basic_auth=f"{unquote(parts.username)}:{unquote(parts.password or '')}"))
+
+    @property
+    def _address(self) -> str:
+        parts = urlsplit(self.url)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
     def send(self, alerts: Sequence[Alert]) -> None:
         """See AlertTarget; the `Idempotency-Key` of a single alert is its row's id."""
-        headers = {"Content-Type": "application/json", "User-Agent": "ecompulse"}
+        headers = {"Content-Type": "application/json", "User-Agent": "ecompulse", **self._login}
         if self.batch == 1:
             headers["Idempotency-Key"] = alerts[0].key
         data = json.dumps(self.body(alerts), ensure_ascii=False).encode()
         try:
             answer = self._pool.request(
-                "POST", self.url, body=data, headers=headers, redirect=False, preload_content=False
+                "POST", self._address, body=data, headers=headers, redirect=False, preload_content=False
             )
             said = answer.read1(_SHOWN) if answer.status >= 300 else b""  # noqa: PLR2004
             answer.close()

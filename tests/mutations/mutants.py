@@ -271,5 +271,40 @@ MUTANTS: Final = (
         'return store if flag != "checkpoint" else',
         ("tests/pipelines/test_encrypted_checkpoint.py",),
     ),
+    Mutant(
+        "an alert is forgotten that its receiver has not taken",
+        "io/alerts/outbox.py",
+        "if self._offer(name, line, [each for _, each in batch], done):",
+        "if self._offer(name, line, [each for _, each in batch], done) or True:",
+        ("tests/io/alerts/test_outbox.py",),
+    ),
+    Mutant(
+        "an alert that is refused is dropped",
+        "io/alerts/outbox.py",
+        "            self._letters(batch, said)\n            return True",
+        "            return True",
+        ("tests/io/alerts/test_outbox.py",),
+    ),
+    Mutant(
+        "the value of a metric is a label of its alert",
+        "io/alerts/alert.py",
+        '"window_size": row["window_size"], "currency"',
+        '"window_size": row["window_size"], "value": _said(row), "currency"',
+        ("tests/io/alerts/test_alert.py",),
+    ),
+    Mutant(
+        "closed windows stay in Prometheus",
+        "io/exporter/kpis.py",
+        'last = rows.filter(pl.col("end") == pl.col("end").max())',
+        "last = rows",
+        ("tests/io/exporter/test_kpis.py",),
+    ),
+    Mutant(
+        "the view of settled rows has others too",
+        "io/sinks/warehouse_schema.py",
+        'settled = " WHERE final" if FINAL in table.columns else ""',
+        'settled = ""',
+        ("tests/pipelines/test_dictionary.py",),
+    ),
 )
 """At least one of each kind of guarantee: epochs, state, sinks, engine, kernels."""

@@ -1,12 +1,16 @@
 """Alerts of whole jobs: delivered, routed, kept when nobody takes them, shown by the tool."""
 
 import json
+import signal
 
 import pytest
 
 from ecompulse.cli import alerts
+from ecompulse.epochs.steps import Step
 from pipelines import session_analytics
+from support.marks import nightly
 from support.place import Place, printed
+from support.process import Shop
 from support.receivers import receiver
 
 
@@ -67,3 +71,23 @@ def test_wrong_receivers_and_routes_are_one_line(place, tmp_path, wrong):
     ):
         assert said in wrong(session_analytics.main, *place.arguments(*flags)), flags
     assert "holds no checkpoint" in wrong(alerts.main, "log", str(tmp_path / "nothing"))
+
+
+STEPS = [step for step in Step if step.value.startswith("alerts.")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", nightly(STEPS, [Step.ALERTS_SENT]))
+@pytest.mark.parametrize("occurrence", nightly([1, 2], [1]))
+def test_a_job_that_is_killed_while_it_tells_loses_no_alert(shop, tmp_path, step, occurrence):
+    flags = ("--dedup", "--drain", "--num_shards=2", "--max_records_per_epoch=700", "--progress=none")
+    calm, killed = (Shop(tmp_path / name, shop.events, flags, "session_analytics") for name in ("calm", "killed"))
+    with receiver() as server:
+        assert calm.run_here(f"--alert={server.url}")[0] == 0
+        answer = list(server.keys)
+    with receiver() as server:
+        status, said = killed.run(f"--alert={server.url}", crash_at=f"{step}:{occurrence}")
+        assert status == -signal.SIGKILL, said
+        assert killed.run_here(f"--alert={server.url}")[0] == 0
+        assert list(dict.fromkeys(server.keys)) == answer  # told twice, maybe; told once each by their keys, in order
+    assert len(set(answer)) == len(answer) > 3

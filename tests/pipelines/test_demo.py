@@ -2,22 +2,29 @@
 
 import re
 import shlex
+import shutil
 import sqlite3
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pytest
+import yaml
 
 from ecompulse.cli import demo
 from ecompulse.cli.demo_report import planted_in
 from ecompulse.cli.show import ask
 from ecompulse.io.delta.lake import Lake
+from services.dbt import dbt
+from services.fixtures import missing
+from services.server import Unavailable
 from support.process import command
 
 pytestmark = [pytest.mark.slow, pytest.mark.heavy("four jobs, one after the other")]
 
+CONFIGS = Path(__file__).parents[2] / "runner_configs"
 DOC = Path(__file__).parents[2] / "docs" / "questions.md"
 QUESTIONS = dict(re.findall(r"## (.*?)\n\n```sql\n(.*?)```", DOC.read_text(), re.DOTALL))
 
@@ -142,3 +149,25 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path, capsys):
     assert demo.main([f"--out={tmp_path}"]) == 2
     assert "was not made by the demo" in capsys.readouterr().err
     assert (tmp_path / "mine").exists()
+
+
+@pytest.mark.night
+def test_dbt_parses_the_sources_and_its_tests_hold_on_the_demo(made, tmp_path):
+    out, _ = made
+    project = shutil.copytree(CONFIGS / "dbt", tmp_path / "dbt")
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as connection:
+        for table in yaml.safe_load((project / "models" / "sources.yml").read_text())["sources"][0]["tables"]:
+            rows = ask(Lake(str(out / "lake")), f"SELECT * FROM {table['name']}_latest", 1_000_000)  # noqa: S608
+            connection.register("rows_of_table", rows)
+            connection.execute(f"CREATE TABLE {table['name']} AS SELECT * FROM rows_of_table")  # noqa: S608
+    target = {"type": "duckdb", "path": str(tmp_path / "warehouse.duckdb"), "schema": "main"}
+    profile = {"ecompulse": {"target": "here", "outputs": {"here": target}}}
+    (project / "profiles.yml").write_text(yaml.safe_dump(profile))
+    for arguments in (("parse",), ("test", "--vars", "{ecompulse_schema: main}")):
+        try:
+            done = dbt(project, *arguments)
+        except Unavailable as error:
+            missing("dbt", str(error))
+        assert done.returncode == 0, done.stdout
+        assert "WARN" not in done.stdout.replace("WARN=0", ""), done.stdout
+    assert "37 data tests" in done.stdout or int(re.search(r"PASS=(\d+)", done.stdout)[1]) > 30

@@ -26,6 +26,8 @@ def test_people_see_a_table_that_fits_a_hundred_columns(done, capsys, monkeypatc
     out = printed(capsys, status, str(done.checkpoint), "--epochs=1")
     assert "event_enrichment" in out
     assert "Last epochs" in out
+    assert "Sources" in out
+    assert "events" in out
     assert max(map(len, out.splitlines())) <= 100
     assert "Last epochs" not in printed(capsys, status, str(done.checkpoint), "--epochs=0")
 

@@ -11,7 +11,7 @@ from ecompulse.io.alerts import outbox as module
 from ecompulse.io.alerts.outbox import LETTERS, LOG, PENDING
 from ecompulse.io.alerts.targets import NotNowError, RefusedError, open_target
 from support.alert_place import SPEC, STEPS, Place, Toy, dying_at, named
-from support.alert_rows import ENDS
+from support.alert_rows import ENDS, ROWS
 from support.receivers import receiver
 
 
@@ -33,6 +33,19 @@ def test_alerts_are_told_once_and_nothing_is_left(place):
         ("a", "delivered", "toy"),
         ("b", "delivered", "toy"),
     ]
+
+
+@pytest.mark.parametrize("table", sorted(ENDS))
+def test_an_incident_that_begins_and_ends_in_one_epoch_is_told_in_that_order_whatever_its_ids(place, table):
+    spec, told = TableSpec(table, ROWS[table][0], "since"), []
+
+    class Told(Toy):
+        def send(self, alerts):
+            told.extend(alert.status for alert in alerts)
+
+    over = {"id": "z", **ENDS[table], **({"id": "a"} if table != "abandonment_alerts" else {})}
+    place.box(toy=Told()).take(1, [(spec, [place.files(over, {"id": "z"}, table=table)])])
+    assert told == ["firing", "resolved"]
 
 
 def test_tables_without_alerts_tell_nothing(place):
@@ -194,6 +207,7 @@ def test_at_the_end_of_a_run_what_waits_is_tried_for_a_while_only(place):
     assert box.finish() == 1
     assert place.now - began <= module.LAST_PATIENCE + 1
     assert place.store.list(PENDING)  # the next start goes on
+    assert "1 still wait" in place.said[-1]
     place.now += 1000
     toy.errors.clear()
     assert place.box(toy=toy).finish() == 0

@@ -1,5 +1,7 @@
 """Routes: who gets what."""
 
+from pathlib import Path
+
 import pytest
 
 from ecompulse.io.alerts.alert import alerts_of
@@ -56,3 +58,12 @@ def test_a_route_that_cannot_be_is_named(text, path):
 def test_receivers_without_names_are_called_by_their_scheme():
     found = named([(None, "slack:a"), ("pager", "pagerduty:b"), (None, "slack:c"), (None, "slack:d")])
     assert found == {"slack": "slack:a", "pager": "pagerduty:b", "slack_2": "slack:c", "slack_3": "slack:d"}
+
+
+def test_the_shipped_example_is_good():
+    text = (Path(__file__).parents[3] / "runner_configs" / "alerts" / "routes.yaml").read_text()
+    routing = parse_routes(text, NAMES)
+    [cart] = alerts_of("abandonment_alerts", rows_of("abandonment_alerts"))
+    assert routing.receivers(cart) == ("mail",)
+    [critical] = alerts_of("metric_alerts", rows_of("metric_alerts"))
+    assert routing.receivers(critical) == ("pager", "chat")

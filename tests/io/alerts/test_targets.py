@@ -1,5 +1,7 @@
 """Receivers: which URLs open which, and what each answer of a server means."""
 
+import base64
+
 import pytest
 
 from ecompulse.epochs.errors import UserError
@@ -34,6 +36,16 @@ def test_each_receiver_is_sent_its_own_body_with_the_rows_id_as_key(url, path, s
     assert target.shown == shown
     assert "s3cret" not in target.shown
     assert headers.get("Idempotency-Key") == ("r0" if target.batch == 1 else None)
+
+
+def test_a_user_and_password_of_a_url_are_a_header_and_in_no_name():
+    with receiver() as server:
+        target = open_target(f"alertmanager:{server.url.replace('://', '://me:s3%40cret@')}")
+        target.send(ALERTS)
+        [(path, _, headers)] = server.told
+    assert path == "/api/v2/alerts"
+    assert base64.b64decode(headers["authorization"].removeprefix("Basic ")) == b"me:s3@cret"
+    assert target.shown == "alertmanager:127.0.0.1"
 
 
 def test_a_url_without_a_scheme_of_the_web_has_the_usual_one():

@@ -73,6 +73,12 @@ def test_the_last_window_takes_the_place_of_those_before_it_whatever_its_series(
     assert shown(kpis, "kpi_window_end_timestamp_seconds") == [({"metric": "top", "window_size": "10m"}, 1200)]
 
 
+def test_of_several_windows_in_an_epoch_the_last_is_shown():
+    kpis = Kpis("j")
+    kpis.take(rows(("top", "10m", 10, {"item": "a"}, 1), ("top", "10m", 20, {"item": "b"}, 2), ("m", "1m", 21, {}, 3)))
+    assert {labels.get("item"): value for labels, value in shown(kpis)} == {"b": 2, None: 3}
+
+
 def test_a_metric_with_many_series_hides_its_own_smallest_and_nothing_of_others():
     kpis = Kpis("j", most=5)
     kpis.take(rows(*(("big", "1m", 1, {"item": f"p{n:02d}"}, n) for n in range(12)), ("small", "1m", 1, {}, 1)))
