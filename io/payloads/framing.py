@@ -9,7 +9,8 @@ MAGIC: Final = 0
 _GUID: Final = 1
 """First byte of a header that has a GUID."""
 HEADER: Final = "__value_schema_id"
-_PREFIX: Final = 5
+PREFIX: Final = 5
+"""Bytes before a body that name its schema."""
 _GUID_BYTES: Final = 17
 
 Headers = list[tuple[str, bytes | None]] | None
@@ -36,11 +37,11 @@ def framed(value: bytes | None, headers: Headers) -> Framed:
     for name, content in headers or ():
         if name == HEADER and content:
             # What follows in the header are indexes of Protobuf's, which else are before the body.
-            if content[0] == MAGIC and len(content) >= _PREFIX:
-                return Framed(struct.unpack(">I", content[1:_PREFIX])[0], content[_PREFIX:] + value)
+            if content[0] == MAGIC and len(content) >= PREFIX:
+                return Framed(struct.unpack(">I", content[1:PREFIX])[0], content[PREFIX:] + value)
             if content[0] == _GUID and len(content) >= _GUID_BYTES:
                 return Framed(str(uuid.UUID(bytes=content[1:_GUID_BYTES])), content[_GUID_BYTES:] + value)
             return Framed(None, value, f"its header {HEADER} is neither an id nor a GUID")
-    if len(value) >= _PREFIX and value[0] == MAGIC:
-        return Framed(struct.unpack(">I", value[1:_PREFIX])[0], value[_PREFIX:])
+    if len(value) >= PREFIX and value[0] == MAGIC:
+        return Framed(struct.unpack(">I", value[1:PREFIX])[0], value[PREFIX:])
     return Framed(None, value, "names no schema: neither a magic byte and an id, nor a header")

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import polars as pl
 
 from ecompulse.io.files.parquet import own_name
 from ecompulse.io.payloads.avro import AvroSchema, judged
-from ecompulse.io.payloads.framing import Framed, Headers, framed
+from ecompulse.io.payloads.framing import HEADER, PREFIX, Headers, framed
 from ecompulse.io.payloads.registry import AVRO, PROTOBUF, Registered, Registry, UnknownSchema
 from ecompulse.kernels.event import KAFKA, PAYLOAD_FAULT, SCHEMA_ID
 
@@ -48,30 +48,23 @@ class Payload:
             raw = [_spliced(value, more) for value, more in zip(values, told, strict=True)] if told else values
             yield frame.with_columns(raw=pl.Series(raw, dtype=pl.Binary))
             return
-        messages = [framed(value, found) for value, found in zip(values, headers, strict=True)]
-        places: dict[int | str | None, list[int]] = {}
-        for place, message in enumerate(messages):
-            places.setdefault(message.key, []).append(place)
-        for key, rows in places.items():
-            chosen = pl.Series(rows, dtype=pl.Int64)
-            yield from self._of_schema(
-                key, frame[chosen], [messages[row] for row in rows], [told[row] for row in rows] if told else []
-            )
+        for key, rows, messages in _by_schema(frame["raw"], headers):
+            yield from self._of_schema(key, frame[rows], messages, [told[row] for row in rows] if told else [])
 
     def _of_schema(
-        self, key: int | str | None, frame: pl.DataFrame, messages: list[Framed], told: Sequence[bytes]
+        self, key: int | str | None, frame: pl.DataFrame, bodies: Sequence[bytes | str], told: Sequence[bytes]
     ) -> Iterator[pl.DataFrame]:
         if key is None or self.registry is None:
-            yield _faults(frame, [message.why for message in messages])
+            yield _faults(frame, [str(why) for why in bodies])
             return
         try:
             found = self.registry.schema(key)
         except UnknownSchema as error:
             yield _faults(frame, [f"schema {key}: {error}"] * frame.height)
             return
-        bodies = [message.body for message in messages]
+        messages = cast("Sequence[bytes]", bodies)
         if found.kind == AVRO:
-            yield from _avro(found, key, frame, bodies, told)
+            yield from _avro(found, key, frame, messages, told)
         elif found.kind == PROTOBUF:
             from ecompulse.io.payloads.protobuf import reader_of  # noqa: PLC0415  # slow to import
 
@@ -80,10 +73,34 @@ class Payload:
             except UnknownSchema as error:
                 yield _faults(frame, [f"schema {key}: {error}"] * frame.height)
                 return
-            yield from _one_by_one(read, key, frame, bodies, told)
+            yield from _one_by_one(read, key, frame, messages, told)
         else:
-            raw = [_spliced(body, more) for body, more in zip(bodies, told, strict=True)] if told else bodies
+            raw = [_spliced(body, more) for body, more in zip(messages, told, strict=True)] if told else messages
             yield _marked(frame.with_columns(raw=pl.Series(raw, dtype=pl.Binary)), key)
+
+
+def _by_schema(
+    raw: pl.Series, headers: Sequence[Headers]
+) -> Iterator[tuple[int | str | None, pl.Series, Sequence[bytes | str]]]:
+    """Messages by their schema: its key, their rows, their bodies; of those that name none, key None and why."""
+    named = {row for row, found in enumerate(headers) if found and any(name == HEADER for name, _ in found)}
+    rows = pl.int_range(raw.len(), eager=True, dtype=pl.Int64)
+    usual = raw.bin.starts_with(b"\0") & (raw.bin.size() >= PREFIX)
+    if named:
+        usual &= ~rows.is_in(list(named))
+    usual = usual.fill_null(value=False)
+    ids = raw.filter(usual).bin.slice(1, PREFIX - 1).bin.reinterpret(dtype=pl.UInt32, endianness="big")
+    for number in ids.unique(maintain_order=True):
+        chosen = rows.filter(usual).filter(ids == number)
+        yield int(number), chosen, raw.gather(chosen).bin.slice(PREFIX).to_list()
+    odd: dict[int | str | None, tuple[list[int], list[bytes | str]]] = {}
+    for row in rows.filter(~usual):
+        message = framed(raw[row], headers[row])
+        places, bodies = odd.setdefault(message.key, ([], []))
+        places.append(row)
+        bodies.append(message.body if message.key is not None else message.why)
+    for key, (places, found) in odd.items():
+        yield key, pl.Series(places, dtype=pl.Int64), found
 
 
 def _avro(
