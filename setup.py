@@ -9,7 +9,16 @@ from setuptools import find_packages, setup
 
 EXTRAS = {
     # With all codecs of batches: a topic has what its producers chose.
-    "kafka": ["kafka-python>=3.0.12", "crc32c>=2.7", "lz4>=4.3", "python-snappy>=0.7", "zstandard>=0.23"],
+    "kafka": [
+        "kafka-python>=3.0.12",
+        "crc32c>=2.7",
+        "lz4>=4.3",
+        "python-snappy>=0.7",
+        "zstandard>=0.23",
+        "fastavro>=1.9",
+        "protobuf>=5",
+        "requests>=2.31",
+    ],
     "fast": ["confluent-kafka>=2.6"],
     "aws": ["boto3>=1.35"],
     "postgres": ["psycopg[binary]>=3.2"],

@@ -7,6 +7,7 @@ from typing import Final
 NAMES: Final = (
     "enrichment",
     "epochs",
+    "formats",
     "state",
     "sessions",
     "fraud",

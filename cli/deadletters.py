@@ -125,6 +125,7 @@ def _say(chosen: Chosen, count: int, root: str, *, dry: bool) -> None:
             "are too large for a row, and only their first bytes were kept: read them again where they came from",
         ),
         (chosen.files, "are files that could not be read, which are read by themselves when they change"),
+        (chosen.payloads, "are messages that are none of their schema: send them again"),
         (chosen.headless, "are rows of CSV files that are gone, and their headers with them"),
     ):
         if number:

@@ -29,7 +29,7 @@ def open_sources(settings: Settings[JobSettings], mapping: Mapping | None = None
         order=inputs.file_order,
         max_files=inputs.max_files_per_epoch,
         on_bad_file=inputs.on_bad_file,
-        reading=reading_of(settings.kafka, bounded=not settings.endless),
+        reading=reading_of(settings.kafka, bounded=not settings.endless, mapping=mapping),
         s3_endpoint=settings.places.s3_endpoint,
     )
 

@@ -28,6 +28,7 @@ class Chosen:
         headless: number of rows of CSV whose file is gone, and its header with it.
         cut: number of those of which only the first bytes were kept.
         files: number of those that stand for a file.
+        payloads: number of messages that are none of their schema.
     """
 
     letters: pl.DataFrame
@@ -36,6 +37,7 @@ class Chosen:
     headless: int = 0
     cut: int = 0
     files: int = 0
+    payloads: int = 0
 
 
 def choose(rows: pl.DataFrame, settings: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> Chosen:
@@ -53,7 +55,8 @@ def choose(rows: pl.DataFrame, settings: Mapping[str, Any], files: Mapping[str, 
     events = rows.filter(pl.Series(is_event, dtype=pl.Boolean))
     clear = events.filter(~pl.col("protected"))
     rows_of = clear.filter(pl.col("rule") != Rule.UNREADABLE_FILE.value)
-    whole = rows_of.filter(pl.col("rule") != Rule.ROW_TOO_LARGE.value)
+    readable = rows_of.filter(pl.col("rule") != Rule.BROKEN_PAYLOAD.value)
+    whole = readable.filter(pl.col("rule") != Rule.ROW_TOO_LARGE.value)
     headers = {source: _header(source, files) for source in whole["source"].unique()}
     letters = whole.with_columns(
         pl.col("source").replace_strict(headers, return_dtype=pl.String).alias("header"),
@@ -65,8 +68,9 @@ def choose(rows: pl.DataFrame, settings: Mapping[str, Any], files: Mapping[str, 
         protected=events.height - clear.height,
         updates=rows.height - events.height,
         headless=letters.height - headed.height,
-        cut=rows_of.height - whole.height,
+        cut=readable.height - whole.height,
         files=clear.height - rows_of.height,
+        payloads=rows_of.height - readable.height,
     )
 
 

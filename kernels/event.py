@@ -131,6 +131,12 @@ STORED_LETTER_SCHEMA: Final = pl.Schema({"id": pl.String(), **DEAD_LETTER_SCHEMA
 
 FAULT: Final = "fault"
 """Column of rows that each stand for a file which cannot be read: what is wrong with it."""
+PAYLOAD_FAULT: Final = "payload_fault"
+"""Column of messages that are none of their schema: what is wrong with each."""
+SCHEMA_ID: Final = "\x00schema"
+"""Column that names the schema of messages, for what is said of those that break a rule; no field of anything."""
+KAFKA: Final = "_kafka"
+"""Key under which rows have what Kafka says of them, where a mapping asks for it: key, headers, timestamp, topic."""
 
 ORDER: Final = ("event_time", "source", "source_partition", "source_offset")
 """The total order that every kernel sorts by first."""

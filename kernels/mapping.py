@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal
 import polars as pl
 
 from ecompulse.kernels.config import ConfigError, nearest, parse_config
-from ecompulse.kernels.event import BY_NAME, FIELDS, Kind
+from ecompulse.kernels.event import BY_NAME, FIELDS, KAFKA, Kind
 from ecompulse.kernels.foreign.dialect import Dialect
 from ecompulse.kernels.foreign.paths import is_plain, parse_path
 from ecompulse.kernels.foreign.shape import Shape, When, is_simple, parse_source, paths_of
@@ -164,6 +164,14 @@ class Mapping:
             if known.name not in taken and known.name not in self.drop:
                 feeding.setdefault(known.name, known.name)
         return feeding
+
+    @property
+    def reads_kafka(self) -> bool:
+        """Whether it reads what Kafka says of records besides their values."""
+        sources = [paths_of(source) for shape in self.shapes for source in shape.fields.values()]
+        whens = [*(shape.when for shape in self.shapes), *self.skip]
+        looked = [path for when in whens if isinstance(when, tuple) for path, _ in when]
+        return any(parse_path(path)[0].name == KAFKA for path in [*(p for paths in sources for p in paths), *looked])
 
     def aliases(self) -> dict[str, str]:
         """Event field by what rows call it: the last key of each path that feeds one."""

@@ -84,6 +84,20 @@ class Kafka:
         choices=("auto", "confluent", "python"),
     )
 
+    format: Literal["json", "avro", "json_schema", "protobuf"] = flag(
+        INPUT,
+        "how values of Kafka's messages are written: json, or by a schema of --schema_registry: avro, json_schema, "
+        "protobuf",
+        "json",
+        choices=("json", "avro", "json_schema", "protobuf"),
+    )
+    schema_registry: str | None = flag(
+        INPUT,
+        "URL of the schema registry; its login and TLS files are schema.registry.* of --kafka_config",
+        parse=web_address,
+        metavar="URL",
+    )
+
     @property
     def client(self) -> str:
         """The client asked for; empty for what is installed."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from ecompulse.epochs.errors import JobError, UserError
-from ecompulse.io.kafka.client import STALLED_AFTER, Values
+from ecompulse.io.kafka.client import STALLED_AFTER, Chunk, Told, Values
 from ecompulse.io.kafka.settings import ClientSettings
 
 _POLL: Final = 0.1  # seconds; `consume` waits so long for the last few of a range that has gaps
@@ -32,7 +32,7 @@ class ConfluentClient:
         self._consumer: Any = None
         self._said = ""
 
-    def read(self, topic: str, partition: int, start: int, end: int) -> Iterator[tuple[Values, list[int]]]:
+    def read(self, topic: str, partition: int, start: int, end: int, *, told: bool = False) -> Iterator[Chunk]:
         """See `Client`; ends at an offset at or after the end, or at the end of the partition."""
         where = f"{topic}/{partition}, offsets {start} to {end - 1}"
         consumer = self._connected()
@@ -41,6 +41,7 @@ class ConfluentClient:
         while at < end:
             values: Values = []
             offsets: list[int] = []
+            more: list[Told] = []
             for message in self._consume(consumer, min(_RECORDS, end - at), where):
                 offset = message.offset()
                 if message.error() is not None:
@@ -48,11 +49,13 @@ class ConfluentClient:
                 elif offset < end:
                     values.append(message.value())
                     offsets.append(offset)
+                    if told:
+                        more.append(Told(message.key(), message.headers() or [], message.timestamp()[1]))
                     at = offset + 1
                 else:
                     at = end
             if values:
-                yield values, offsets
+                yield values, offsets, more
                 moved = time.monotonic()
             elif at < end and time.monotonic() - moved > STALLED_AFTER:
                 raise JobError(

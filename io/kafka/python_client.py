@@ -8,7 +8,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import AuthorizationError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from ecompulse.epochs.errors import JobError, UserError
-from ecompulse.io.kafka.client import STALLED_AFTER, Values
+from ecompulse.io.kafka.client import STALLED_AFTER, Chunk, Told
 from ecompulse.io.kafka.cluster import CONNECT_MS, one_line, overheard, refusal
 from ecompulse.io.kafka.settings import ClientSettings
 
@@ -26,10 +26,11 @@ class PythonClient:
         self._settings = settings
         self._consumer: Any = None
 
-    def read(self, topic: str, partition: int, start: int, end: int) -> Iterator[tuple[Values, list[int]]]:
+    def read(self, topic: str, partition: int, start: int, end: int, *, told: bool = False) -> Iterator[Chunk]:
         """See `Client`."""
         for records in self.polls(topic, partition, start, end):
-            yield [record.value for record in records], [record.offset for record in records]
+            more = [Told(each.key, list(each.headers or ()), each.timestamp) for each in records] if told else []
+            yield [record.value for record in records], [record.offset for record in records], more
 
     def polls(self, topic: str, partition: int, start: int, end: int) -> Iterator[list[Any]]:
         """Whole records as they come; ends when the position has come to the end, whatever the last offsets were."""

@@ -1,6 +1,7 @@
 """Reading ranges of offsets, on workers: one interface over two clients."""
 
 import importlib.util
+import json
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -10,8 +11,10 @@ from typing import Final
 import polars as pl
 
 from ecompulse.epochs.protocols import Split
-from ecompulse.io.kafka.client import Client, Values
+from ecompulse.io.kafka.client import Client, Told, Values
 from ecompulse.io.kafka.settings import ClientSettings
+from ecompulse.io.payloads.framing import Headers
+from ecompulse.io.payloads.payload import Payload
 from ecompulse.kernels.event import RAW_SCHEMA
 
 BATCH_ROWS: Final = 50_000
@@ -52,11 +55,13 @@ class KafkaReader:
 
     Attributes:
         client: `confluent`, `python`, or empty for what the worker has.
+        payload: how values are written.
     """
 
     servers: str
     settings: ClientSettings
     client: str = ""
+    payload: Payload = field(default_factory=Payload)
 
     def read(self, split: Split) -> Iterator[pl.DataFrame]:
         """Frames of RAW_SCHEMA of at most some BATCH_ROWS rows; `source` by `source_name`, `partition` Kafka's own.
@@ -68,9 +73,10 @@ class KafkaReader:
         key = (os.getpid(), self.client or default_client(), self.servers, _identity(self.settings))
         client = _take(key) or open_client(key[1], self.servers, self.settings)
         try:
-            batch = _Batch(source, int(partition))
-            for values, offsets in client.read(topic, int(partition), split.start, split.end):
-                yield from batch.add(values, offsets)
+            batch = _Batch(source, int(partition), self.payload)
+            told = self.payload.needs_more
+            for values, offsets, more in client.read(topic, int(partition), split.start, split.end, told=told):
+                yield from batch.add(values, offsets, more)
             yield from batch.rest()
         except BaseException:
             client.close()  # in the middle of a range: its buffers are of no use to the next one
@@ -84,12 +90,15 @@ class _Batch:
 
     source: str
     partition: int
+    payload: Payload
     values: Values = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
     size: int = 0
 
-    def add(self, values: Values, offsets: Sequence[int]) -> Iterator[pl.DataFrame]:
+    def add(self, values: Values, offsets: Sequence[int], told: Sequence[Told]) -> Iterator[pl.DataFrame]:
         self.values += values
+        self.told += told
         self.offsets += offsets
         self.size += sum(map(len, filter(None, values)))
         if len(self.values) >= BATCH_ROWS or self.size >= BATCH_BYTES:
@@ -97,8 +106,29 @@ class _Batch:
 
     def rest(self) -> Iterator[pl.DataFrame]:
         if self.values:
-            yield to_frame(self.source, self.partition, self.values, self.offsets)
-        self.values, self.offsets, self.size = [], [], 0
+            frame = to_frame(self.source, self.partition, self.values, self.offsets)
+            yield from self.payload.rows(frame, self._headers(), self._told()) if self.told else (frame,)
+        self.values, self.offsets, self.told, self.size = [], [], [], 0
+
+    def _headers(self) -> list[Headers]:
+        return [each.headers for each in self.told]
+
+    def _told(self) -> list[bytes]:
+        """What Kafka says of each record, as JSON."""
+        if not self.payload.told:
+            return []
+        place = {"topic": self.source, "partition": self.partition}
+        return [
+            json.dumps({
+                "key": _text(each.key), "timestamp": each.timestamp, **place, "offset": offset,
+                "headers": {name: _text(value) for name, value in each.headers},
+            }).encode()
+            for each, offset in zip(self.told, self.offsets, strict=True)
+        ]  # fmt: skip
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode(errors="backslashreplace")
 
 
 def to_frame(source: str, partition: int, values: Values, offsets: Sequence[int]) -> pl.DataFrame:

@@ -27,11 +27,22 @@ PYTHON_NAMES: Final = {
 }
 """Setting, as librdkafka calls it, to kafka-python's name."""
 
+REGISTRY: Final = "schema.registry."
+"""How settings of the schema registry begin."""
+REGISTRY_NAMES: Final = frozenset(
+    REGISTRY + name
+    for name in ("basic.auth.user.info", "ssl.ca.location", "ssl.certificate.location", "ssl.key.location")
+)
+
 RECONNECT_MS: Final = 1_000
 """Between attempts at the most: with the clients' own 30 s a broker that is back is not noticed for as long."""
 
-SECRETS: Final = frozenset({"sasl.password", "ssl.key.password"})
-_FILES: Final = frozenset({"ssl.ca.location", "ssl.certificate.location", "ssl.key.location"})
+SECRETS: Final = frozenset({"sasl.password", "ssl.key.password", f"{REGISTRY}basic.auth.user.info"})
+_FILES: Final = frozenset(
+    prefix + name
+    for prefix in ("", REGISTRY)
+    for name in ("ssl.ca.location", "ssl.certificate.location", "ssl.key.location")
+)
 _CHOICES: Final = {
     "security.protocol": ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
     "sasl.mechanism": ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"),
@@ -59,14 +70,22 @@ class ClientSettings:
         """Settings with their secrets; UserError for a reference that leads nowhere."""
         return {name: _resolve(name, value) for name, value in self.values.items()}
 
+    def _clients(self) -> dict[str, str]:
+        return {name: value for name, value in self.resolved().items() if not name.startswith(REGISTRY)}
+
+    def registry(self) -> dict[str, str]:
+        """Settings of the schema registry, without what their names begin with."""
+        found = self.resolved().items()
+        return {name.removeprefix(REGISTRY): value for name, value in found if name.startswith(REGISTRY)}
+
     def for_python(self) -> dict[str, Any]:
         """Arguments of kafka-python's clients."""
-        known = {PYTHON_NAMES[name]: value for name, value in self.resolved().items()}
+        known = {PYTHON_NAMES[name]: value for name, value in self._clients().items()}
         return {"reconnect_backoff_max_ms": RECONNECT_MS, **known}
 
     def for_librdkafka(self) -> dict[str, Any]:
         """Settings of confluent-kafka's clients."""
-        return {"reconnect.backoff.max.ms": RECONNECT_MS, **self.resolved()}
+        return {"reconnect.backoff.max.ms": RECONNECT_MS, **self._clients()}
 
 
 def load_settings(path: str | None) -> ClientSettings:
@@ -96,17 +115,18 @@ def load_settings(path: str | None) -> ClientSettings:
 
 
 def _check(name: str, value: Any, where: str) -> None:
-    if name not in PYTHON_NAMES:
-        near = difflib.get_close_matches(name, PYTHON_NAMES, n=1)
-        hint = f"; did you mean {near[0]}?" if near else f"; there are {' '.join(PYTHON_NAMES)}"
+    known = [*PYTHON_NAMES, *sorted(REGISTRY_NAMES)]
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else f"; there are {' '.join(known)}"
         raise UserError(f"{where}: {name}: no such setting{hint}")
     if not isinstance(value, str):
         raise UserError(f"{where}: {name}: wants text")
     if name in SECRETS and not (_VARIABLE.fullmatch(value) or value.startswith("file:")):
         raise UserError(f"{where}: {name}: a secret is not written here; give ${{VARIABLE}} or file:PATH")
-    known = _CHOICES.get(name)
-    if known and value not in known:
-        raise UserError(f"{where}: {name}: {value!r} is none of {', '.join(known)}")
+    choices = _CHOICES.get(name)
+    if choices and value not in choices:
+        raise UserError(f"{where}: {name}: {value!r} is none of {', '.join(choices)}")
 
 
 def _resolve(name: str, value: str) -> str:

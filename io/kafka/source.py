@@ -13,6 +13,7 @@ from ecompulse.io.kafka.positions import FAIL, Known, Part, allocate, describe_l
 from ecompulse.io.kafka.reader import KafkaReader, default_client, open_client, source_name
 from ecompulse.io.kafka.settings import ClientSettings
 from ecompulse.io.kafka.start import LATEST, Start
+from ecompulse.io.payloads.payload import Payload
 from ecompulse.io.terminal import say
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Reading:
         on_lost: `fail` or `continue`.
         bounded: read what is there when the job starts, and nothing that comes later.
         client: see `KafkaReader`.
+        payload: how values are written.
     """
 
     settings: ClientSettings = field(default_factory=ClientSettings)
@@ -39,6 +41,7 @@ class Reading:
     on_lost: str = FAIL
     bounded: bool = False
     client: str = ""
+    payload: Payload = field(default_factory=Payload)
 
 
 @dataclass
@@ -107,7 +110,7 @@ class KafkaSource:
 
     def reader(self) -> KafkaReader:
         """The worker's side."""
-        return KafkaReader(self.address.servers, self.reading.settings, self.reading.client)
+        return KafkaReader(self.address.servers, self.reading.settings, self.reading.client, self.reading.payload)
 
     def plan(self, positions: Mapping[str, Any], max_rows: int, tops: Mapping[int, int], *, whole: bool) -> Backlog:
         """Ranges of at most `max_rows` offsets: most of the partition furthest behind in event time.

@@ -13,7 +13,16 @@ from ecompulse.kernels.decode.plan import plan_for
 from ecompulse.kernels.decode.rules import Rule
 from ecompulse.kernels.decode.typed_rows import typed_batch, typed_rows
 from ecompulse.kernels.decode.units import in_units
-from ecompulse.kernels.event import DEAD_LETTER_SCHEMA, FAULT, HEADER, LENGTH, RAW_SCHEMA, TIME
+from ecompulse.kernels.event import (
+    DEAD_LETTER_SCHEMA,
+    FAULT,
+    HEADER,
+    LENGTH,
+    PAYLOAD_FAULT,
+    RAW_SCHEMA,
+    SCHEMA_ID,
+    TIME,
+)
 from ecompulse.kernels.mapping import Mapping
 
 FEW = 50
@@ -34,8 +43,20 @@ def decode(rows: pl.DataFrame, now_ms: int, mapping: Mapping | None = None, form
 
     `RAW_SCHEMA` is JSON; with a column `header` more it is CSV; anything else is columns.
     """
-    decoded = _decoded(rows, now_ms, mapping, form or form_of(rows))
-    return decoded._replace(events=in_units(decoded.events, mapping))
+    told = SCHEMA_ID in rows.columns
+    plain = rows.drop(SCHEMA_ID) if told else rows
+    decoded = _decoded(plain, now_ms, mapping, form or form_of(plain))
+    decoded = decoded._replace(events=in_units(decoded.events, mapping))
+    return _naming_schemas(decoded, rows) if told and decoded.dead.height else decoded
+
+
+def _naming_schemas(decoded: Decoded, rows: pl.DataFrame) -> Decoded:
+    """Messages of dead letters say by which schema they were written."""
+    place = ["source", "source_partition", "source_offset"]
+    schemas = decoded.dead.join(rows.select(*place, SCHEMA_ID), on=place, how="left", maintain_order="left")[SCHEMA_ID]
+    said = decoded.dead.with_columns(message=pl.concat_str("message", pl.lit(" (schema "), schemas, pl.lit(")")))
+    bare = pl.select(pl.concat_str(decoded.bare, pl.lit(" (schema "), schemas, pl.lit(")"))).to_series().alias("bare")
+    return decoded._replace(dead=said, bare=bare)
 
 
 def _decoded(rows: pl.DataFrame, now_ms: int, mapping: Mapping | None, form: Form) -> Decoded:
@@ -61,7 +82,7 @@ def rows_of(rows: pl.DataFrame, mapping: Mapping) -> Rows:
 
 def form_of(rows: pl.DataFrame) -> Form:
     """The form of a frame, by its columns."""
-    if set(rows.columns) == {*RAW_SCHEMA, FAULT}:
+    if set(rows.columns) in ({*RAW_SCHEMA, FAULT}, {*RAW_SCHEMA, PAYLOAD_FAULT}):
         return Form.FAULTS
     if rows.schema.get("raw") != pl.Binary or set(rows.columns) - {*RAW_SCHEMA, HEADER, LENGTH}:
         return Form.COLUMNS
@@ -105,15 +126,16 @@ def decode_columns(rows: pl.DataFrame, now_ms: int, mapping: Mapping | None = No
 
 
 def _faults(rows: pl.DataFrame, now_ms: int, mapping: Mapping | None) -> Decoded:
-    """Rows that stand for files which cannot be read: dead letters all."""
+    """Rows that stand for files which cannot be read, and messages that are none of their schema: dead letters all."""
+    column, rule = (FAULT, Rule.UNREADABLE_FILE) if FAULT in rows.columns else (PAYLOAD_FAULT, Rule.BROKEN_PAYLOAD)
     dead = rows.with_columns(
-        pl.lit(Rule.UNREADABLE_FILE.value).alias("rule"),
-        pl.col(FAULT).alias("message"),
+        pl.lit(rule.value).alias("rule"),
+        pl.col(column).alias("message"),
         pl.lit(now_ms, pl.Int64).cast(TIME).alias("seen_at"),
     )
     times = pl.Series([None] * rows.height, dtype=TIME)
     events = _nothing(rows, now_ms, mapping).events
-    return Decoded(events, dead.select(DEAD_LETTER_SCHEMA.names()), times, rows[FAULT])
+    return Decoded(events, dead.select(DEAD_LETTER_SCHEMA.names()), times, rows[column])
 
 
 def _nothing(rows: pl.DataFrame, now_ms: int, mapping: Mapping | None) -> Decoded:

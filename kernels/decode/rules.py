@@ -24,6 +24,7 @@ class Rule(StrEnum):
     help: str
 
     UNREADABLE_FILE = "unreadable_file", "no row, but a file that cannot be read; it is tried again when it changes"
+    BROKEN_PAYLOAD = "broken_payload", "the message is none of its schema, or names none that the registry has"
     ROW_TOO_LARGE = "row_too_large", "the row is over 1 MiB; its letter keeps the first 64 KiB and the length"
     INVALID_UTF8 = "invalid_utf8", "the row is not UTF-8"
     BROKEN_JSON = "broken_json", "the row is not JSON (RFC 8259), or nested over 100 levels"
@@ -54,7 +55,15 @@ class Rule(StrEnum):
 
 
 WHOLE_ROW: Final = frozenset(
-    (Rule.ROW_TOO_LARGE, Rule.INVALID_UTF8, Rule.BROKEN_JSON, Rule.BROKEN_CSV, Rule.NOT_AN_OBJECT, Rule.NO_EVENT)
+    (
+        Rule.BROKEN_PAYLOAD,
+        Rule.ROW_TOO_LARGE,
+        Rule.INVALID_UTF8,
+        Rule.BROKEN_JSON,
+        Rule.BROKEN_CSV,
+        Rule.NOT_AN_OBJECT,
+        Rule.NO_EVENT,
+    )
 )
 """Rules that say nothing of one line of a row."""
 

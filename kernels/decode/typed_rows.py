@@ -23,6 +23,7 @@ from ecompulse.kernels.foreign.times import TimeReading
 _ISO: Final = "%Y-%m-%dT%H:%M:%S%.3f"
 _FINER: Final = {"us": "%Y-%m-%dT%H:%M:%S%.6f", "ns": "%Y-%m-%dT%H:%M:%S%.9f"}
 _NS_PER_MS: Final = 1_000_000
+_PLAIN: Final = (pl.String, pl.Boolean)
 _WRAPPER: Final = '{"v":'
 
 
@@ -184,7 +185,8 @@ def _iso(column: pl.Series, dtype: pl.Datetime) -> pl.Series:
 
 def _nested(column: pl.Series) -> pl.Series:
     """JSON text of structs and lists; Polars writes NaN as null and no bytes, so those go through Python."""
-    if not all(leaf in (pl.String, pl.Boolean) or leaf.is_integer() for leaf in _leaves(column.dtype)):
+    plain = all(leaf in _PLAIN or leaf.is_integer() or leaf.is_float() for leaf in _leaves(column.dtype))
+    if not plain or not _finite(column):
         texts = [None if item is None else json.dumps(item, default=_plain) for item in column.to_list()]
         return pl.Series(texts, dtype=pl.String)
     value = pl.col("v")
@@ -195,6 +197,15 @@ def _nested(column: pl.Series) -> pl.Series:
 
 def _plain(value: Any) -> str:
     return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
+
+
+def _finite(column: pl.Series) -> bool:
+    """Whether no number of a column, however deep in it, is NaN or infinite."""
+    if isinstance(column.dtype, pl.Struct):
+        return all(_finite(column.struct.field(part.name)) for part in column.dtype.fields)
+    if isinstance(column.dtype, pl.List | pl.Array):
+        return _finite(column.explode())
+    return not column.dtype.is_float() or bool(column.is_finite().all())
 
 
 def _leaves(dtype: Any) -> list[Any]:

@@ -112,3 +112,87 @@ def test_columns_equal_the_reading_of_one_row_at_a_time(rows, text):
     assert ids.is_unique().all()
     for offset in found.dead["source_offset"]:
         assert not (found.events["source_offset"] // PARTS == offset).any() or not mapping.divides
+
+
+WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=4)
+KEYS = st.sampled_from(["a", "b", "c d", "e.f", "ü"])
+HEADER = {
+    "user_id": WORDS,
+    "session_id": WORDS,
+    "currency": st.sampled_from(["EUR", "USD"]),
+    "url": WORDS,
+    "tax": st.integers(0, 99),
+}
+LINE = {
+    "product_id": WORDS,
+    "price": st.decimals(0, 999, places=2).map(str),
+    "quantity": st.integers(0, 99),
+    "brand": WORDS,
+}
+place = st.lists(st.one_of(
+    st.tuples(st.just("key"), KEYS), st.tuples(st.just("index"), st.sampled_from([0, 1, -1])),
+    st.tuples(st.just("where"), KEYS), st.tuples(st.just("text"), KEYS),
+), max_size=3)  # fmt: skip
+
+
+def wrapped(value, steps):
+    """A value within objects, lists, key-value lists and JSON in text, outermost step first."""
+    for kind, name in reversed(steps):
+        if kind == "key":
+            value = {name: value}
+        elif kind == "index":
+            value = {0: [value, 7], 1: [None, value, 8], -1: ["x", value]}[name]
+        elif kind == "where":
+            value = [{"k": "other", "v": 1}, {"k": name, "v": value}]
+        else:
+            value = json.dumps({name: value})
+    return value
+
+
+def path_of(first, steps):
+    text = first
+    for kind, name in steps:
+        quoted = f'."{name}"'
+        text += {"key": quoted, "text": quoted, "index": f"[{name}]", "where": f'[k="{name}"].v'}[kind]
+    return text
+
+
+@examples(60)
+@given(
+    st.fixed_dictionaries(dict.fromkeys([*HEADER, *LINE], place)),
+    st.lists(
+        st.tuples(st.fixed_dictionaries(HEADER), st.lists(st.fixed_dictionaries(LINE), min_size=1, max_size=3)),
+        min_size=1,
+        max_size=4,
+    ),
+    place,
+    st.integers(1, 4),
+)
+def test_an_event_that_is_written_nested_comes_back_in_any_cut(places, orders, at, cut):
+    """A random schema: where each field is; random records; and the mapping that follows from it."""
+    inner = [step for step in at if step[0] != "text"]
+    list_path = f"{path_of('lines', inner)}[]"
+    names = {name: number for number, name in enumerate([*HEADER, *LINE])}
+    fields = {name: path_of(f"x{names[name]}", places[name]) for name in HEADER}
+    lines = {name: path_of(f"{list_path}.x{names[name]}", places[name]) for name in LINE}
+    text = json.dumps({
+        "fields": {"event_id": "id", "event_time": "at", **fields},
+        "constants": {"event_type": "purchase"},
+        "events": [{"explode": list_path, "fields": lines}],
+    })  # fmt: skip
+    rows, wanted = [], []
+    for number, (header, items) in enumerate(orders):
+        row = {"id": f"o{number}", "at": 1_672_531_200_000, "color": "red"}
+        row |= {f"x{names[name]}": wrapped(value, places[name]) for name, value in header.items()}
+        inside = [{f"x{names[name]}": wrapped(value, places[name]) for name, value in item.items()} for item in items]
+        rows.append(json.dumps(row | {"lines": wrapped(inside, inner)}).encode())
+        flat = {"event_type": "purchase", "event_time": 1_672_531_200_000}
+        wanted += [{"event_id": f"o{number}/{line}", **flat, **header, **item} for line, item in enumerate(items, 1)]
+    mapping = parse_mapping(text)
+    parts = [decode_json(frame(rows[start : start + cut]), NOW, mapping) for start in range(0, len(rows), cut)]
+    assert not [message for part in parts for message in part.dead["message"]]
+    found = pl.concat([part.events for part in parts])
+    usual = decode_json(frame([json.dumps(event).encode() for event in wanted]), NOW, parse_mapping("{}"))
+    columns = [*HEADER, *LINE, "event_id", "event_type", "event_time"]
+    assert found.select(columns).equals(usual.events.select(columns))
+    assert all("red" in properties for properties in found["properties"])

@@ -59,18 +59,18 @@ def _within(node: Node, text: pl.Series, taken: Taken) -> pl.Series | None:
     lists = opened.str.starts_with("[").fill_null(value=False)
     keys = {step.name: child for step, child in node.children.items() if step.kind == "key"}
     steps = [step for step in node.children if step.kind in {"index", "where"}]
-    parts = []
-    if keys:
+    parts: list[pl.Series | None] = []
+    if keys and objects.any():
         parts.append(_members(keys, _parted(opened, objects & (opened != "{}")), taken))
-    else:
-        parts.append(_parted(text, objects))
     if EACH in node.children or NUMBER in node.children:
         taken.lists = node, _parted(opened, lists)
-    elif steps:
+    elif steps and lists.any():
         parts.append(_elements(node, steps, _parted(opened, lists), taken))
-    else:
-        parts.append(_parted(text, lists))
-    parts.append(_parted(text, ~(objects | lists)))
+    if taken.keeps:
+        into_lists = bool(steps) or EACH in node.children or NUMBER in node.children
+        gone = objects if keys and not into_lists else lists if into_lists and not keys else objects | lists
+        left = text.is_not_null() & ~gone
+        parts += [_parted(text, left)] if left.any() else []
     kept = [part for part in parts if part is not None and part.null_count() < part.len()]
     return pl.select(pl.coalesce(kept)).to_series() if kept else None
 
@@ -152,7 +152,7 @@ def _opened(text: pl.Series, taken: Taken) -> pl.Series:
 
 
 def _parted(text: pl.Series, where: pl.Series) -> pl.Series:
-    return text.zip_with(where, nothing(text.len()))
+    return text if where.all() else text.zip_with(where, nothing(text.len()))
 
 
 def _or_none(text: pl.Series) -> pl.Series | None:
