@@ -2,12 +2,16 @@
 
 import os
 import shutil
+import uuid
 
 import pytest
 
+from ecompulse.cli.ui import open_checkpoints
 from ecompulse.io.lock import is_held
-from ecompulse.io.stores import LocalStore
+from ecompulse.io.stores import LocalStore, open_store
 from ecompulse.ui.jobs import read_job
+from services import s3
+from support.process import Shop, events, write_lines
 from support.script import Script
 from support.toy import ToyJob, rows
 
@@ -43,6 +47,34 @@ def test_where_nobody_can_say_it_goes_by_its_last_commit(script):
     store = LocalStore(str(script.root / "checkpoint"))
     assert read_job(0, store, lambda: None, last + 59_000).state == "running"
     assert read_job(0, store, lambda: None, last + 61_000).state == "stopped"
+
+
+@pytest.mark.slow
+def test_a_checkpoint_in_a_bucket_is_the_same_job(script, moto, monkeypatch):
+    for name, value in s3.ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    bucket = f"ui-{uuid.uuid4().hex[:8]}"
+    s3.client(moto).create_bucket(Bucket=bucket)
+    place, endpoint = f"s3://{bucket}/c", moto.facts["url"]
+    here, there = LocalStore(str(script.root / "checkpoint")), open_store(place, endpoint)
+    for name in here.list(""):
+        there.put(name, here.get(name))
+    [(store, held)] = open_checkpoints([place], endpoint, [])
+    found = read_job(0, store, held, seen(script).committed)
+    assert (found.state, found.place) == ("running", place)  # nobody can say: it has committed just now
+    ours = seen(script)
+    assert (found.epochs, found.watermarks, found.operators) == (ours.epochs, ours.watermarks, ours.operators)
+
+
+def test_two_instances_of_a_job_are_told_apart(tmp_path):
+    for shop in ("north", "south"):
+        source = write_lines(tmp_path / shop / "in.jsonl", events(5))
+        flags = (f"--instance={shop}", "--progress=none", "--warehouse=none")
+        made = Shop(tmp_path / shop, source, flags).run_here(f"--checkpoint={tmp_path / 'all' / shop}")
+        assert made == (0, "")
+    jobs = [read_job(key, store, lambda: False, NOW) for key, (store, _) in
+            enumerate(open_checkpoints([str(tmp_path / "all")], None, []))]  # fmt: skip
+    assert [job.title for job in jobs] == ["event_enrichment (north)", "event_enrichment (south)"]
 
 
 def test_the_gap_is_to_now(script):
