@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import sqlalchemy as sa
-
 from ecompulse.cli.settings import Places, absolute
 from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.epochs.protocols import Store
@@ -15,7 +13,6 @@ from ecompulse.io.disk import obstacle
 from ecompulse.io.encryption import bare, encrypted
 from ecompulse.io.s3 import StoreError, StoreRefused
 from ecompulse.io.secrets import read_secret
-from ecompulse.io.sinks.warehouse import WarehouseSink
 from ecompulse.io.stores import CheckedStore, LocalStore, open_store
 
 _WAREHOUSES: Final = ("sqlite", "postgresql")
@@ -56,6 +53,8 @@ def check_stores(job: str, places: Places, *, writable: bool) -> None:
 def check_warehouse(places: Places, tables: Sequence[TableSpec]) -> None:
     """UserError for a database that is not there, or whose tables have other columns; JobError without an answer."""
     if places.warehouse != "none":
+        from ecompulse.io.sinks.warehouse import WarehouseSink  # here: SQLAlchemy takes its time
+
         WarehouseSink(warehouse_of(places), LocalStore("")).check(tables)
 
 
@@ -100,6 +99,8 @@ def _check_lake(place: str) -> None:
 
 
 def _check_url(url: str) -> None:
+    import sqlalchemy as sa
+
     try:
         kind = sa.make_url(url).get_backend_name()
     except sa.exc.ArgumentError:  # its text may hold the password

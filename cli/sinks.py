@@ -17,14 +17,15 @@ from ecompulse.io.stores import LocalStore
 
 def open_sinks(outputs: Store, settings: Settings[JobSettings]) -> list[Sink]:
     """Lake, warehouse, then those of `--sink` as they are given; UserError, naming the flag, for what cannot be."""
-    from ecompulse.io.sinks.delta import DeltaSink
-    from ecompulse.io.sinks.warehouse import WarehouseSink
-
     sinks: list[Sink] = []
     places = settings.places
     if places.lake != "none":
+        from ecompulse.io.sinks.delta import DeltaSink
+
         sinks.append(DeltaSink(outputs, storage_options(outputs.root, places.s3_endpoint)))
     if places.warehouse != "none":
+        from ecompulse.io.sinks.warehouse import WarehouseSink  # SQLAlchemy takes its time
+
         sinks.append(WarehouseSink(warehouse_of(places), outputs))
     return [*sinks, *further_sinks(settings.outputs, settings.kafka, outputs)]
 
