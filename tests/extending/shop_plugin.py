@@ -1,8 +1,9 @@
-"""What a user's own module may hold: a step, a measure, a source, a sink and a store, each registered by one line.
+"""What a user's own module may hold: a step, a measure, a source, a sink, a store and an alert target.
 
-Nothing of the package is changed for it. `--plugin=shop_plugin` loads it.
+Each is registered by one line. Nothing of the package is changed for it. `--plugin=shop_plugin` loads it.
 """
 
+import json
 import os
 import sqlite3
 import uuid
@@ -18,6 +19,7 @@ from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import Backlog, Split, Store
 from ecompulse.epochs.sinks import DataFile, Owner, TableSpec
 from ecompulse.epochs.state import read_verified
+from ecompulse.io.alerts.alert import Alert
 from ecompulse.io.sinks.registry import SinkContext
 from ecompulse.io.sources import SourceContext
 from ecompulse.io.stores import LocalStore, StoreContext
@@ -174,6 +176,29 @@ def open_parquet(uri: str, context: SinkContext) -> ParquetSink:
     return ParquetSink(Path(uri.removeprefix("parquet:")).absolute(), context.outputs)
 
 
+@dataclass(frozen=True)
+class FileTarget:
+    """A line of JSON per alert, for whoever follows the file; a reader drops a `key` that it has seen."""
+
+    path: str
+
+    @property
+    def shown(self) -> str:
+        """Holds no secret."""
+        return f"lines:{self.path}"
+
+    @property
+    def batch(self) -> int:
+        """Alerts at once."""
+        return 50
+
+    def send(self, alerts: Sequence[Alert]) -> None:
+        """In one write."""
+        lines = [json.dumps({"key": alert.key, "rule": alert.rule, "status": alert.status}) for alert in alerts]
+        with Path(self.path).open("a") as file:
+            file.write("".join(f"{line}\n" for line in lines))
+
+
 class VaultStore(LocalStore):
     """A directory under another scheme, as a bucket of another cloud would be."""
 
@@ -184,6 +209,7 @@ def open_vault(uri: str, context: StoreContext) -> VaultStore:
 
 
 eco.register_step(CalendarStep)
+eco.register_alert_target("lines", FileTarget)
 eco.register_measure(Variance)
 eco.register_source("queue", open_queue)
 eco.register_sink("parquet", open_parquet)

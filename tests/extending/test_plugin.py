@@ -16,6 +16,7 @@ from ecompulse.epochs.steps import Step
 from ecompulse.io.schemes import Schemes
 from ecompulse.kernels.enrich import enrichment
 from ecompulse.kernels.metrics.measures.parse import MEASURES
+from ecompulse.simulator.__main__ import main as simulate
 from support.marks import nightly
 from support.process import Shop, command, events, write_lines
 from support.script import comparable
@@ -148,6 +149,18 @@ def test_a_measure_of_ones_own_is_one_whatever_the_cut(tmp_path):
         rows = shop.tables()["lake metrics"].filter(pl.col("metric") == "spread", pl.col("final"))
         found.append(rows.sort("window_start"))
     assert_frame_equal(*found)
+
+
+def test_an_alert_target_of_ones_own(tmp_path):
+    assert simulate([f"--out={tmp_path / 'shop'}", "--events=4000", "--seed=3"]) == 0
+    target = tmp_path / "told.jsonl"
+    flags = ("--drain", "--progress=none", "--num_shards=2", PLUGIN, f"--alert=lines:{target}")
+    made = Shop(tmp_path, tmp_path / "shop" / "events", flags, job="session_analytics")
+    assert made.run_here() == (0, "")
+    told = [json.loads(line) for line in target.read_text().splitlines()]
+    left = made.tables()["lake abandonment_alerts"]
+    assert len({line["key"] for line in told}) == len(told) == left.height > 3
+    assert {line["status"] for line in told} == {"firing", "resolved"}
 
 
 @pytest.mark.parametrize(
