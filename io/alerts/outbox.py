@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from ecompulse.epochs.backup import ALERTS as FOLDER
 from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.sinks import DataFile, Owner, TableSpec
 from ecompulse.epochs.state import read_verified
@@ -24,7 +25,6 @@ from ecompulse.io.alerts.alert import FIRING, TABLES, Alert, alerts_of
 from ecompulse.io.alerts.routes import Routing
 from ecompulse.io.alerts.targets import AlertTarget, NotNowError, RefusedError
 
-FOLDER: Final = "alerts"
 PENDING: Final = f"{FOLDER}/pending"
 LETTERS: Final = f"{FOLDER}/letters"
 LOG: Final = f"{FOLDER}/log"
@@ -76,6 +76,7 @@ class Outbox:
         store: the checkpoint's.
         outputs: store that the epoch's files are in.
         targets: by name.
+        backup: of the checkpoint; it has what the outbox has.
         keep: seconds for which an alert waits for its receiver.
         tell: says a line to people.
         clock: UTC in ms.
@@ -87,6 +88,7 @@ class Outbox:
     targets: Mapping[str, AlertTarget]
     routing: Routing
     tell: Callable[[str], None]
+    backup: Store | None = None
     keep: float = 86_400.0
     clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     monotonic: Callable[[], float] = time.monotonic
@@ -126,7 +128,7 @@ class Outbox:
                     self._lines[each.to].waiting.append((name, each))
                 self._store([name])
             reach(Step.ALERTS_KEPT)
-            self.store.put(LEDGER, json.dumps({"epoch": epoch}).encode())
+            self._put(LEDGER, json.dumps({"epoch": epoch}).encode())
             self._last = epoch
         reach(Step.ALERTS_RECORDED)
         self.deliver(PATIENCE)
@@ -246,7 +248,7 @@ class Outbox:
     def _letters(self, entries: Sequence[Waiting], why: str) -> None:
         """Keep what will never be taken, where people find it."""
         dead = [asdict(replace(each, said=why)) for each in entries]
-        self.store.put(f"{LETTERS}/{self._moment()}.json", json.dumps(dead).encode())
+        self._put(f"{LETTERS}/{self._moment()}.json", json.dumps(dead).encode())
         self.outcomes.update((each.to, "letters") for each in entries)
         self.tell(f"alerts: {len(entries)} for {entries[0].to} became letters: {why}; `alerts letters` shows them")
 
@@ -255,9 +257,9 @@ class Outbox:
         for name in names:
             left = [asdict(each) for line in self._lines.values() for file, each in line.waiting if file == name]
             if left:
-                self.store.put(name, json.dumps(left).encode())
+                self._put(name, json.dumps(left).encode())
             else:
-                self.store.delete([name])
+                self._delete([name])
 
     def _write_log(self, done: Sequence[Mapping[str, Any]]) -> None:
         if not done:
@@ -266,6 +268,16 @@ class Outbox:
         logs = self.store.list(LOG)
         if len(logs) > _LOGS:
             self.store.delete(logs[: len(logs) - _LOGS // 2])
+
+    def _put(self, name: str, data: bytes) -> None:
+        for place in (self.store, self.backup):
+            if place is not None:
+                place.put(name, data)
+
+    def _delete(self, names: Sequence[str]) -> None:
+        for place in (self.store, self.backup):
+            if place is not None:
+                place.delete(names)
 
     def _moment(self) -> str:
         """A name that comes after those before it."""
