@@ -1,8 +1,6 @@
 """From the flags of alerts to an outbox."""
 
-import time
 from collections.abc import Mapping
-from functools import partial
 
 from ecompulse.cli.config import read_config
 from ecompulse.cli.settings import Alerting
@@ -26,9 +24,9 @@ def routing_of(alerting: Alerting) -> Routing:
     return read_config("--alert_routes", alerting.alert_routes, lambda text, _path: parse_routes(text, names))
 
 
-def outbox_of(alerting: Alerting, store: Store, outputs: Store) -> Outbox | None:
+def outbox_of(alerting: Alerting, store: Store, outputs: Store, backup: Store | None) -> Outbox | None:
     """The outbox of a job; None where nobody is to be told."""
     if not alerting.alert:
         return None
-    return Outbox(store, outputs, targets_of(alerting), routing_of(alerting), partial(say), alerting.alert_keep / 1000,
-                  clock=lambda: time.time_ns() // 1_000_000)  # fmt: skip
+    targets, routing, keep = targets_of(alerting), routing_of(alerting), alerting.alert_keep / 1000
+    return Outbox(store, outputs, targets, routing, say, backup, keep)

@@ -14,7 +14,7 @@ from ecompulse.cli.tool import ToolParser, add_key, checkpoint_store
 from ecompulse.cli.values import web_address
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import Store
-from ecompulse.io.alerts.outbox import LETTERS, LOG, PENDING
+from ecompulse.io.alerts.mailbox import LETTERS, LOG, PENDING
 
 _VERBS: Final = {
     "log": "what was delivered, refused and tried, the last first",

@@ -95,7 +95,7 @@ def assemble(
             if place and isinstance(kept := bare(place), LocalStore):
                 kept.sweep()  # once per start: a lake has many files
         space.open(checkpoint)
-        outbox = outbox_of(settings.alerts, store, outputs)
+        outbox = outbox_of(settings.alerts, store, outputs, backup)
         shown = reporter(settings.running.progress)
         yield Driver(
             owner=_owner(job, checkpoint, settings),

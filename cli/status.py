@@ -1,6 +1,7 @@
 """`ecompulse status`: all jobs at a glance, from their checkpoints. It reads, and changes nothing."""
 
 import json
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -10,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ecompulse.cli.guard import guarded
+from ecompulse.cli.printing import WIDTH
 from ecompulse.cli.tool import ToolParser, add_key
 from ecompulse.cli.ui import open_checkpoints
 from ecompulse.cli.values import lasting, web_address
@@ -107,8 +109,8 @@ def _epoch(epoch: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _show(jobs: Sequence[Job], now: int, epochs: int) -> None:
-    console = Console()
-    table = Table("job", "state", "epoch", "committed", "watermark", "waits", "state", "dead", title="Jobs")
+    console = Console(width=shutil.get_terminal_size((WIDTH, 24)).columns)
+    table = Table("job", "state", "epoch", "committed", "watermark", "waits", "holds", "dead", title="Jobs")
     for job in jobs:
         colour = _COLOURS[job.state]
         table.add_row(*map(_text, (job.title,)), f"[{colour}]{job.state}[/]", *map(_text, (

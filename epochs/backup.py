@@ -19,6 +19,9 @@ from ecompulse.epochs.seal import Seal, commit_name, epoch_of, load_seal, seal_n
 from ecompulse.epochs.state import read_verified
 
 META: Final = "meta.json"
+ALERTS: Final = "alerts"
+"""Folder of a checkpoint that alerts wait in; the outbox itself keeps it here too."""
+
 _COPIES: Final = 8  # at a time
 _KEPT: Final = ("state", "seals", "commits", OUTPUTS, REPLAYED)
 
@@ -133,7 +136,7 @@ def restore(backup: Store, target: Store) -> int:
         raise UserError(f"--to: {target.root} is not empty; choose another")
     last = last_commit(backup)
     held = set(backup.list(""))
-    folders = {"seals", "commits", "fencing_tokens", REPLAYED}
+    folders = {"seals", "commits", "fencing_tokens", REPLAYED, ALERTS}
     names = [name for name in held if name == SINKS or name.partition("/")[0] in folders]
     if last and seal_name(last) not in held:
         raise StateDamaged(f"{backup.root}/{seal_name(last)} is missing")

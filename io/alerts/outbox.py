@@ -5,12 +5,11 @@ between tells it again, with the same key. An epoch waits for receivers no longe
 taken by then is tried again in later turns, with growing pauses, and becomes a letter after `keep`.
 """
 
-import json
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -21,14 +20,9 @@ from ecompulse.epochs.sinks import DataFile, Owner, TableSpec
 from ecompulse.epochs.state import read_verified
 from ecompulse.epochs.steps import Step, reach
 from ecompulse.io.alerts.alert import FIRING, TABLES, Alert, alerts_of
+from ecompulse.io.alerts.mailbox import PENDING, Mailbox, Waiting
 from ecompulse.io.alerts.routes import Routing
 from ecompulse.io.alerts.targets import AlertTarget, NotNowError, RefusedError
-
-FOLDER: Final = "alerts"
-PENDING: Final = f"{FOLDER}/pending"
-LETTERS: Final = f"{FOLDER}/letters"
-LOG: Final = f"{FOLDER}/log"
-LEDGER: Final = f"{FOLDER}/ledger.json"
 
 PATIENCE: Final = 5.0  # seconds that an epoch waits for its receivers
 DEADLINE: Final = 10.0  # seconds after which an answer is not waited for any more
@@ -36,24 +30,6 @@ LAST_PATIENCE: Final = 30.0  # seconds at the end of a run
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 300.0
 MOST: Final = 10_000  # alerts that wait for a receiver
-_LOGS: Final = 500  # files of the log that are kept
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """An alert that one receiver has not taken yet.
-
-    Attributes:
-        since: ms, when it was kept.
-        tries: so far.
-        said: what the receiver said last.
-    """
-
-    to: str
-    alert: Alert
-    since: int
-    tries: int = 0
-    said: str = ""
 
 
 @dataclass
@@ -76,6 +52,7 @@ class Outbox:
         store: the checkpoint's.
         outputs: store that the epoch's files are in.
         targets: by name.
+        backup: of the checkpoint; it has what the outbox has.
         keep: seconds for which an alert waits for its receiver.
         tell: says a line to people.
         clock: UTC in ms.
@@ -87,6 +64,7 @@ class Outbox:
     targets: Mapping[str, AlertTarget]
     routing: Routing
     tell: Callable[[str], None]
+    backup: Store | None = None
     keep: float = 86_400.0
     clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     monotonic: Callable[[], float] = time.monotonic
@@ -95,15 +73,17 @@ class Outbox:
     _lines: dict[str, _Line] = field(default_factory=dict)
     _job: str = ""
     _last: int = 0
-    _stamp: int = 0
+    _mail: Mailbox = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._mail = Mailbox(self.store, self.backup, self.clock)
 
     def open(self, owner: Owner) -> None:
         """Take up what an earlier driver left; what waits for receivers that are no more becomes letters."""
         self._job = owner.job
         self._lines = {name: _Line(target) for name, target in self.targets.items()}
-        self._last = self._read_ledger()
-        for name in self.store.list(PENDING):
-            entries = [_loaded(each) for each in json.loads(self.store.get(name))]
+        self._last = self._mail.last()
+        for name, entries in list(self._mail.waiting()):
             for each in entries:
                 if each.to in self._lines:
                     self._lines[each.to].waiting.append((name, each))
@@ -126,7 +106,7 @@ class Outbox:
                     self._lines[each.to].waiting.append((name, each))
                 self._store([name])
             reach(Step.ALERTS_KEPT)
-            self.store.put(LEDGER, json.dumps({"epoch": epoch}).encode())
+            self._mail.record(epoch)
             self._last = epoch
         reach(Step.ALERTS_RECORDED)
         self.deliver(PATIENCE)
@@ -145,7 +125,8 @@ class Outbox:
                     touched |= {file for file, _ in batch}
         reach(Step.ALERTS_SENT)
         self._store(touched)
-        self._write_log(done)
+        if done:
+            self._mail.log(done)
 
     def finish(self) -> int:
         """At the end of a run: what still waits is tried until it is gone or no time is left; how many are left."""
@@ -245,46 +226,19 @@ class Outbox:
 
     def _letters(self, entries: Sequence[Waiting], why: str) -> None:
         """Keep what will never be taken, where people find it."""
-        dead = [asdict(replace(each, said=why)) for each in entries]
-        self.store.put(f"{LETTERS}/{self._moment()}.json", json.dumps(dead).encode())
+        self._mail.lay_aside(entries, why)
         self.outcomes.update((each.to, "letters") for each in entries)
         self.tell(f"alerts: {len(entries)} for {entries[0].to} became letters: {why}; `alerts letters` shows them")
 
     def _store(self, names: Iterable[str]) -> None:
         """Write what still waits of these files; one of which nothing waits goes."""
         for name in names:
-            left = [asdict(each) for line in self._lines.values() for file, each in line.waiting if file == name]
-            if left:
-                self.store.put(name, json.dumps(left).encode())
-            else:
-                self.store.delete([name])
-
-    def _write_log(self, done: Sequence[Mapping[str, Any]]) -> None:
-        if not done:
-            return
-        self.store.put(f"{LOG}/{self._moment()}.jsonl", "".join(f"{json.dumps(each)}\n" for each in done).encode())
-        logs = self.store.list(LOG)
-        if len(logs) > _LOGS:
-            self.store.delete(logs[: len(logs) - _LOGS // 2])
-
-    def _moment(self) -> str:
-        """A name that comes after those before it."""
-        self._stamp = max(self._stamp + 1, self.clock())
-        return f"{self._stamp:015d}"
-
-    def _read_ledger(self) -> int:
-        try:
-            return int(json.loads(self.store.get(LEDGER))["epoch"])
-        except FileNotFoundError:
-            return 0
+            lines = self._lines.values()
+            self._mail.keep(name, [each for line in lines for file, each in line.waiting if file == name])
 
 
 def _order(alert: Alert) -> tuple[str, str, bool]:
     return alert.starts_at, alert.incident, alert.status != FIRING
-
-
-def _loaded(entry: Mapping[str, Any]) -> Waiting:
-    return Waiting(**{**entry, "alert": Alert(**entry["alert"])})
 
 
 def _iso(ms: int) -> str:

@@ -1,12 +1,14 @@
 """Alerts of whole jobs: delivered, routed, kept when nobody takes them, shown by the tool."""
 
 import json
+import shutil
 import signal
 
 import pytest
 
-from ecompulse.cli import alerts
+from ecompulse.cli import alerts, checkpoint
 from ecompulse.epochs.steps import Step
+from ecompulse.io.alerts import outbox
 from pipelines import session_analytics
 from support.marks import nightly
 from support.place import Place, printed
@@ -58,6 +60,29 @@ def test_what_is_refused_is_a_letter_that_can_be_given_back(place, capsys, monke
         assert len(server.keys) == count
     assert printed(capsys, alerts, "letters", str(place.checkpoint)) == "none\n"
     assert printed(capsys, alerts, "pending", str(place.checkpoint)) == "none\n"
+
+
+def test_what_waits_when_a_checkpoint_is_lost_comes_back_with_its_backup(place, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(outbox, "LAST_PATIENCE", 0.0)
+    backup = f"--checkpoint_backup={tmp_path / 'backup'}"
+    with receiver([503] * 10_000) as server:
+        assert place.run(f"--alert=hook={server.url}/hook", backup) == 0
+    waiting = json_lines(capsys, "pending", place)
+    assert len(waiting) > 3
+    shutil.rmtree(place.checkpoint)
+    assert checkpoint.main(["restore", str(tmp_path / "backup"), f"--to={place.checkpoint}"]) == 0
+    monkeypatch.undo()
+    with receiver() as server:
+        assert place.run(f"--alert=hook={server.url}/hook", backup) == 0
+        assert len(set(server.keys)) == len(waiting)
+    assert not list((tmp_path / "backup" / "alerts" / "pending").glob("*"))
+
+
+def json_lines(capsys, verb, place):
+    """What the tool has to say."""
+    capsys.readouterr()
+    told = printed(capsys, alerts, verb, str(place.checkpoint), "--limit=100000", "--format=json")
+    return [json.loads(line) for line in told.splitlines()]
 
 
 def test_wrong_receivers_and_routes_are_one_line(place, tmp_path, wrong):

@@ -104,6 +104,7 @@ def test_other_models_run_too_and_a_checkpoint_keeps_those_that_it_has(shop, tmp
     flags += ["--warehouse=none", "--progress=none", "--max_records_per_epoch=900", "--epoch_attempts=1"]
     with_models = [*flags, f"--models={tmp_path / 'models.yaml'}"]
     assert anomaly_detection.main([*with_models, "--trigger=once"]) == 0
+    capsys.readouterr()
     assert anomaly_detection.main([*flags, "--drain"]) == 1
     said = capsys.readouterr().err
     assert "unsupervised model of the checkpoint is half_space_trees, --models asks for none" in said

@@ -4,6 +4,8 @@ import base64
 import csv
 import io
 import json
+import shlex
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -11,6 +13,8 @@ from deltalake import write_deltalake
 
 from ecompulse.cli import show
 from support.place import printed
+
+README = Path(__file__).parents[2] / "README.md"
 
 
 def test_show_lists_tables_with_their_rows(done, capsys):
@@ -44,7 +48,8 @@ def test_show_limits_rows(done, capsys, limit):
     assert len(out.splitlines()) == limit
 
 
-def test_show_prints_a_table_of_twenty_rows(done, capsys):
+def test_show_prints_a_table_of_twenty_rows(done, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
     out = printed(capsys, show, "dead_letters", f"--lake={done.lake}", "--columns=rule,message")
     assert out.splitlines()[1].split() == ["|", "rule", "message", "|"]
     assert len(out.splitlines()) == 20 + 4
@@ -79,3 +84,77 @@ def test_show_names_what_is_wrong(done, wrong):
     assert wrong(show.main, "dead_letters", place, "--where=rul = 'x'").startswith("show: --where: ")
     assert "nonsense" in wrong(show.main, "dead_letters", place, "--where=nonsense(rule)")
     assert '"colour"' in wrong(show.main, "dead_letters", place, "--columns=rule,colour")
+
+
+def json_of(capsys, *asked: str):
+    return [json.loads(line) for line in printed(capsys, show, *asked, "--format=json").splitlines()]
+
+
+@pytest.mark.parametrize("columns", ["60", "100", "140"])
+def test_rows_that_are_wider_than_the_screen_are_records_and_no_line_of_them_says_nothing(
+    done, capsys, monkeypatch, columns
+):
+    monkeypatch.setenv("COLUMNS", columns)
+    out = printed(capsys, show, "enriched_events", f"--lake={done.lake}", "--limit=2").splitlines()
+    assert out[0] == "-- 1 of 2 --"
+    assert out.count("-- 2 of 2 --") == 1
+    names = [line.split()[0] for line in out if not line.startswith("-- ")]
+    assert {"event_id", "event_time", "without"} <= set(names)
+    assert not [line for line in out if line.endswith("None")]
+    narrow = printed(capsys, show, "enriched_events", f"--lake={done.lake}", "--columns=event_type", "--limit=2")
+    assert narrow.startswith("+")
+
+
+def test_the_first_example_of_the_readme_fits_a_hundred_columns(done, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    [line, *_] = [line for line in README.read_text().splitlines() if "pipelines.show" in line]
+    words = shlex.split(line)[3:]
+    out = printed(capsys, show, *words, f"--lake={done.lake}")
+    assert out.startswith("+")
+    assert max(map(len, out.splitlines())) <= 100
+
+
+def test_rows_come_in_the_order_that_is_asked_for(done, capsys):
+    asked = ("enriched_events", f"--lake={done.lake}", "--limit=50", "--columns=price,event_id")
+    prices = [row["price"] for row in json_of(capsys, *asked, "--order=price desc nulls last, event_id")]
+    known = sorted(done.raw("enriched_events")["price"].drop_nulls(), reverse=True)
+    assert [float(price) for price in prices] == [float(price) for price in known[:50]]
+
+
+def test_rows_are_counted_by_columns_the_most_first(done, capsys):
+    found = json_of(capsys, "enriched_events", f"--lake={done.lake}", "--group=event_type, currency", "--limit=1000")
+    expected = done.raw("enriched_events").group_by("event_type", "currency").len().rows()
+    assert {(row["event_type"], row.get("currency"), row["rows"]) for row in found} == set(expected)
+    counts = [row["rows"] for row in found]
+    assert counts == sorted(counts, reverse=True)
+
+
+def test_a_whole_query_reads_tables_and_their_rows_as_they_stand(done, capsys):
+    sql = "SELECT rule, count(*) AS n FROM dead_letters JOIN (SELECT 1) ON true GROUP BY rule ORDER BY rule"
+    found = json_of(capsys, f"--lake={done.lake}", f"--sql={sql}")
+    expected = done.raw("dead_letters").group_by("rule").len().sort("rule").rows()
+    assert [(row["rule"], row["n"]) for row in found] == expected
+    [row] = json_of(capsys, f"--lake={done.lake}", "--sql=SELECT count(*) AS n FROM data_quality_latest")
+    assert row["n"] == done.raw("data_quality").n_unique("id")
+    assert len(json_of(capsys, "data_quality_latest", f"--lake={done.lake}", "--limit=1000000")) == row["n"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("--sql=SELECT x FROM dead_letters",), "--sql: "),
+        (("--sql=SELECT * FROM read_csv('/etc/passwd')",), "--sql: "),
+        (("--sql=DROP TABLE dead_letters",), "--sql: "),
+        (("dead_letters", "--sql=SELECT 1"), "--sql: names its tables itself"),
+        (("dead_letters", "--order=nothing"), "--order: "),
+        (("dead_letters", "--group=nothing"), "--group: "),
+        (("dead_letters", "--group=rule", "--columns=rule"), "--group: gives its own columns"),
+    ],
+)
+def test_queries_that_cannot_be_are_a_line(done, wrong, asked, said):
+    assert said in wrong(show.main, *asked, f"--lake={done.lake}")
+
+
+@pytest.mark.parametrize("asked", [(), ("sessions",)])
+def test_a_lake_that_is_not_there_is_an_error(tmp_path, wrong, asked):
+    assert str(tmp_path / "none") in wrong(show.main, *asked, f"--lake={tmp_path / 'none'}")

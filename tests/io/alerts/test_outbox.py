@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import pytest
 
 from ecompulse.epochs.sinks import TableSpec
+from ecompulse.io.alerts import mailbox
 from ecompulse.io.alerts import outbox as module
-from ecompulse.io.alerts.outbox import LETTERS, LOG, PENDING
+from ecompulse.io.alerts.mailbox import LETTERS, LOG, PENDING
 from ecompulse.io.alerts.targets import NotNowError, RefusedError, open_target
 from support.alert_place import SPEC, STEPS, Place, Toy, dying_at, named
 from support.alert_rows import ENDS, ROWS
@@ -215,7 +216,7 @@ def test_at_the_end_of_a_run_what_waits_is_tried_for_a_while_only(place):
 
 
 def test_the_log_does_not_grow_for_ever(place, monkeypatch):
-    monkeypatch.setattr(module, "_LOGS", 4)
+    monkeypatch.setattr(mailbox, "LOGS", 4)
     box = place.box(toy=Toy())
     for epoch in range(1, 12):
         box.take(epoch, [(SPEC, [place.files(*named(f"a{epoch}"))])])
