@@ -14,7 +14,7 @@ from ecompulse.kernels.config import ConfigError, nearest, parse_config
 from ecompulse.kernels.event import BY_NAME, FIELDS, KAFKA, Kind
 from ecompulse.kernels.foreign.dialect import Dialect
 from ecompulse.kernels.foreign.paths import is_plain, parse_path
-from ecompulse.kernels.foreign.shape import Shape, When, is_simple, parse_source, paths_of
+from ecompulse.kernels.foreign.shape import Shape, Skip, is_simple, parse_source, paths_of
 from ecompulse.kernels.foreign.times import TimeReading
 from ecompulse.kernels.foreign.values import From, Numbers, Preparation
 
@@ -40,7 +40,8 @@ class Mapping:
             what `From` says.
         constants: event field -> its value in every row.
         events: what events a row gives: of each shape that takes it those that it says; none = one.
-        skip: rows that are no events; they are counted.
+        skip: rows that are no events, by conditions, `otherwise` (no shape takes them) or `tombstones` (messages without
+            a value); they are counted.
         event_types: foreign event name -> ours; a name that is not listed stays as it is.
         values: text field -> what it may be, where it is there; a row with another value is a dead letter.
         time: how event_time is written.
@@ -62,7 +63,7 @@ class Mapping:
     fields: AbstractMapping[str, Annotated[Any, parse_source]] = field(default_factory=dict)
     constants: AbstractMapping[str, str] = field(default_factory=dict)
     events: tuple[Shape, ...] = ()
-    skip: tuple[When, ...] = ()
+    skip: tuple[Skip, ...] = ()
     event_types: AbstractMapping[str, str] = field(default_factory=dict)
     values: AbstractMapping[str, tuple[str, ...]] = field(default_factory=dict)
     time: TimeReading = field(default_factory=TimeReading)

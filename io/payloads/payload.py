@@ -49,7 +49,8 @@ class Payload:
             yield frame.with_columns(raw=pl.Series(raw, dtype=pl.Binary))
             return
         for key, rows, messages in _by_schema(frame["raw"], headers):
-            yield from self._of_schema(key, frame[rows], messages, [told[row] for row in rows] if told else [])
+            chosen = frame if rows.len() == frame.height else frame[rows]
+            yield from self._of_schema(key, chosen, messages, [told[row] for row in rows] if told else [])
 
     def _of_schema(
         self, key: int | str | None, frame: pl.DataFrame, bodies: Sequence[bytes | str], told: Sequence[bytes]
@@ -92,13 +93,14 @@ def _by_schema(
     ids = raw.filter(usual).bin.slice(1, PREFIX - 1).bin.reinterpret(dtype=pl.UInt32, endianness="big")
     for number in ids.unique(maintain_order=True):
         chosen = rows.filter(usual).filter(ids == number)
-        yield int(number), chosen, raw.gather(chosen).bin.slice(PREFIX).to_list()
+        bodies = (raw if chosen.len() == raw.len() else raw.gather(chosen)).bin.slice(PREFIX)
+        yield int(number), chosen, bodies.to_list()
     odd: dict[int | str | None, tuple[list[int], list[bytes | str]]] = {}
     for row in rows.filter(~usual):
         message = framed(raw[row], headers[row])
-        places, bodies = odd.setdefault(message.key, ([], []))
+        places, said = odd.setdefault(message.key, ([], []))
         places.append(row)
-        bodies.append(message.body if message.key is not None else message.why)
+        said.append(message.body if message.key is not None else message.why)
     for key, (places, found) in odd.items():
         yield key, pl.Series(places, dtype=pl.Int64), found
 

@@ -20,6 +20,7 @@ from ecompulse.kernels.event import (
     KEPT_ROW_BYTES,
     MAX_FIELD_BYTES,
     MAX_ROW_BYTES,
+    MIN_EVENT_TIME_MS,
     Field,
     Kind,
 )
@@ -100,7 +101,7 @@ def dead_letters(
     """Letters of rows, their times, and their bare messages; see `Decoded`."""
     rows = pl.Series([row for row, _ in bad], dtype=pl.Int64)
     frame = positions[rows].with_columns(
-        raw=_first_bytes(raw(rows)),
+        raw=_first_bytes(raw(rows)) if bad else pl.Series([], dtype=pl.Binary),
         rule=pl.Series([broken.rule.value for _, broken in bad], dtype=pl.String),
         message=pl.Series([broken.message for _, broken in bad], dtype=pl.String),
         seen_at=_utc(pl.lit(now_ms, pl.Int64)),
@@ -143,6 +144,10 @@ def _field(field: Field, batch: Batch, plan: Plan, inputs: dict[str, pl.Series])
     """Values of one field and where they are certain, over the columns put into `inputs`."""
     if field.name in plan.constants:
         value, check = _constant(field, plan.constants[field.name], plan)
+    elif field.name in batch.known:
+        inputs[field.name] = batch.known[field.name]
+        value = pl.col(field.name)
+        check = value.dt.epoch("ms").is_between(MIN_EVENT_TIME_MS, plan.readings[field.name].latest_ms)
     elif field.name not in batch.cells and not plan.readings[field.name].absent():
         value, check = pl.lit(None, DTYPES[field.kind]), pl.lit(not field.required)
     else:

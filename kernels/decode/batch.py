@@ -1,7 +1,7 @@
 """A batch on its way to events: columns of cells, whatever format they came in."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -22,6 +22,7 @@ class Batch:
         record: one row, exactly; raises BrokenRule.
         raw: the rows as they were read, of these row numbers (Binary).
         content: all rows as text, for the hash; None if nobody asked for it.
+        known: values of fields that are typed already, as `record` would give them if they are in range.
     """
 
     positions: pl.DataFrame
@@ -32,6 +33,7 @@ class Batch:
     record: Callable[[int], Record]
     raw: Callable[[pl.Series], pl.Series]
     content: pl.Series | None
+    known: dict[str, pl.Series] = field(default_factory=dict)
 
     @property
     def height(self) -> int:

@@ -23,6 +23,7 @@ from ecompulse.kernels.event import (
     SCHEMA_ID,
     TIME,
 )
+from ecompulse.kernels.foreign.shape import TOMBSTONES
 from ecompulse.kernels.mapping import Mapping
 
 FEW = 50
@@ -43,6 +44,10 @@ def decode(rows: pl.DataFrame, now_ms: int, mapping: Mapping | None = None, form
 
     `RAW_SCHEMA` is JSON; with a column `header` more it is CSV; anything else is columns.
     """
+    if mapping and TOMBSTONES in mapping.skip and rows.schema.get("raw") == pl.Binary and rows["raw"].null_count():
+        valued = rows.filter(pl.col("raw").is_not_null())
+        decoded = decode(valued, now_ms, mapping, form)
+        return decoded._replace(skipped=decoded.skipped + rows.height - valued.height)
     told = SCHEMA_ID in rows.columns
     plain = rows.drop(SCHEMA_ID) if told else rows
     decoded = _decoded(plain, now_ms, mapping, form or form_of(plain))

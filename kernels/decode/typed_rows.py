@@ -1,8 +1,8 @@
 """Rows of typed columns (Parquet) as columns of cells."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import polars as pl
@@ -17,7 +17,7 @@ from ecompulse.kernels.decode.properties import join_objects
 from ecompulse.kernels.decode.rules import BrokenRule, Rule
 from ecompulse.kernels.decode.sorting import json_text, sort_columns
 from ecompulse.kernels.decode.strict_json import parse
-from ecompulse.kernels.event import MAX_ROW_BYTES, OWN, POSITION_SCHEMA
+from ecompulse.kernels.event import MAX_ROW_BYTES, OWN, POSITION_SCHEMA, TIME
 from ecompulse.kernels.foreign.times import TimeReading
 
 _ISO: Final = "%Y-%m-%dT%H:%M:%S%.3f"
@@ -28,17 +28,37 @@ _WRAPPER: Final = '{"v":'
 
 
 @dataclass(frozen=True)
+class _Columns:
+    """Cells by foreign column, made of each when they are asked for."""
+
+    own: Mapping[str, pl.Series]
+    made: dict[str, Cells] = field(default_factory=dict)
+
+    def of(self, name: str) -> Cells:
+        """The cells of a column."""
+        if name not in self.made:
+            self.made[name] = _cells(self.own[name])
+        return self.made[name]
+
+    def items(self, *, but: str | None = None) -> Iterator[tuple[str, Cells]]:
+        """All columns, or all but one."""
+        return ((name, self.of(name)) for name in self.own if name != but)
+
+
+@dataclass(frozen=True)
 class _Rows:
     """The columns of a batch, and what one row of them is.
 
     Attributes:
         columns: cells by foreign column.
+        moments: the column of times that feeds event_time, if there is one and it says the moment.
         large: rows of more than `MAX_ROW_BYTES` bytes of text.
         not_text: rows with bytes that are not UTF-8.
         plan: what they are decoded by.
     """
 
-    columns: dict[str, Cells]
+    columns: _Columns
+    moments: str | None
     large: pl.Series
     not_text: pl.Series
     plan: Plan
@@ -77,16 +97,20 @@ def typed_batch(rows: pl.DataFrame, plan: Plan) -> tuple[Batch, Plan]:
     keys sorted.
     """
     typed, plan = _typed(rows, plan)
-    found = sort_columns(typed.columns, plan)
+    columns = dict(typed.columns.items(but=typed.moments))
+    found = sort_columns(columns, plan)
+    # Read back from ISO 8601 it would be no other.
+    known = {} if typed.moments is None else {"event_time": typed.columns.own[typed.moments].cast(TIME)}
     batch = Batch(
         positions=rows.select(POSITION_SCHEMA.names()).cast(POSITION_SCHEMA),
         cells=found.cells,
         unknown=found.unknown,
         properties=found.properties,
-        suspects=found.suspects | typed.large | typed.not_text if typed.columns else typed.large,
+        suspects=found.suspects | typed.large | typed.not_text if columns else typed.large,
         record=typed.record,
         raw=typed.raw,
         content=typed.content(pl.int_range(rows.height, eager=True)) if plan.hashes_ids else None,
+        known=known,
     )
     return batch, plan
 
@@ -108,12 +132,19 @@ def typed_rows(rows: pl.DataFrame, plan: Plan) -> tuple[Rows, Plan]:
 def _typed(rows: pl.DataFrame, plan: Plan) -> tuple[_Rows, Plan]:
     own = {name.removeprefix(OWN): rows[name] for name in rows.columns if name not in POSITION_SCHEMA}
     plan = _typed_times(own, plan)
-    columns = {name: _cells(column) for name, column in own.items()}
-    return _Rows(columns, _large(columns, rows.height), _not_text(own, columns, rows.height), plan), plan
+    columns, moments = _Columns(own), _moments(own, plan)
+    return _Rows(columns, moments, _large(columns, moments, rows.height), _not_text(columns, rows.height), plan), plan
 
 
-def _large(columns: dict[str, Cells], height: int) -> pl.Series:
-    sizes = [cells.text.str.len_bytes().fill_null(0) for cells in columns.values()]
+def _moments(own: Mapping[str, pl.Series], plan: Plan) -> str | None:
+    name = next((name for name, field in plan.sources.items() if field == "event_time"), "")
+    dtype = own[name].dtype if name in own else None
+    zoned = isinstance(dtype, pl.Datetime) and dtype.time_zone is not None
+    return name if zoned and plan.readings["event_time"].preparation is None and name not in plan.mapping.drop else None
+
+
+def _large(columns: _Columns, but: str | None, height: int) -> pl.Series:
+    sizes = [cells.text.str.len_bytes().fill_null(0) for _, cells in columns.items(but=but)]
     if not sizes:
         return all_of(value=False, height=height)
     return pl.select(pl.sum_horizontal(sizes) > MAX_ROW_BYTES).to_series()
@@ -136,11 +167,11 @@ def _value(name: str, cells: Cells, row: int) -> Any:
         raise broken.under(name) from None
 
 
-def _not_text(own: Mapping[str, pl.Series], columns: dict[str, Cells], height: int) -> pl.Series:
+def _not_text(columns: _Columns, height: int) -> pl.Series:
     bad = all_of(False, height)
-    for name, cells in columns.items():
-        if own[name].dtype == pl.Binary:
-            bad |= own[name].is_not_null() & cells.text.is_null()
+    for name, column in columns.own.items():
+        if column.dtype == pl.Binary:
+            bad |= column.is_not_null() & columns.of(name).text.is_null()
     return bad
 
 

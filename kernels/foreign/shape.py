@@ -12,6 +12,8 @@ FieldSource = str | tuple[str, ...] | From
 """How a field is made: of the value at a path, of the first path that has one, or as `From` says."""
 
 OTHERWISE: Final = "otherwise"
+TOMBSTONES: Final = "tombstones"
+"""In `skip`: messages without a value, as a topic of changes has after each deletion."""
 THERE: Final = "*"
 """In `when`: any value, as long as there is one."""
 
@@ -43,6 +45,15 @@ def word(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def parse_skip(value: object) -> "Condition | str | None":
+    """A condition of rows that are skipped, or one of the words.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    return TOMBSTONES if value == TOMBSTONES else parse_when(value)
+
+
 def parse_when(value: object) -> "Condition | str | None":
     """A condition of YAML: path -> one value, a list of values, null (absent), or `*` (there).
 
@@ -64,6 +75,7 @@ def parse_when(value: object) -> "Condition | str | None":
 
 Condition = tuple[tuple[str, tuple[str | None, ...]], ...]
 When = Annotated[Any, parse_when]
+Skip = Annotated[Any, parse_skip]
 
 
 @dataclass(frozen=True)

@@ -155,7 +155,7 @@ class Conditions:
     @cached_property
     def all(self) -> list[Condition]:
         """Those of shapes, then those of rows that are skipped."""
-        skip = [when for when in self.mapping.skip if when != OTHERWISE]
+        skip = [when for when in self.mapping.skip if isinstance(when, tuple)]
         whens = [*(shape.when for shape in self.mapping.shapes), *skip]
         return [when if isinstance(when, tuple) else () for when in whens]
 

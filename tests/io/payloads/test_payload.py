@@ -134,6 +134,20 @@ def test_broken_messages_are_dead_letters_that_name_their_schema(stub):
     assert said[4].endswith(f"(schema {other})")
 
 
+@pytest.mark.parametrize("form", ["json", "avro"])
+def test_tombstones_can_be_skipped(stub, form):
+    mapping = parse_mapping("fields: {event_id: id}\nskip: [tombstones]")
+    for rows in Payload(form, Registry(stub.url)).rows(frame([None, b"x", None]), [None] * 3, ()):
+        decoded = decode(rows, NOW, mapping)
+        assert (decoded.skipped, decoded.dead.height) in {(2, 1), (2, 0), (0, 1)}
+        assert decoded.dead["raw"].null_count() == 0
+    skipped = [
+        decode(rows, NOW, mapping).skipped
+        for rows in Payload(form, Registry(stub.url)).rows(frame([None, None]), [None] * 2, ())
+    ]
+    assert sum(skipped) == 2
+
+
 def test_json_schema_is_json_after_its_frame(stub):
     number = stub.add({"type": "object"}, kind="JSON")
     row = {"id": "a", "at": "2024-05-01T10:00:00Z", "user": {"id": 1}, "price": 2.5}
