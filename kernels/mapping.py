@@ -40,8 +40,8 @@ class Mapping:
             what `From` says.
         constants: event field -> its value in every row.
         events: what events a row gives: of each shape that takes it those that it says; none = one.
-        skip: rows that are no events, by conditions, `otherwise` (no shape takes them) or `tombstones` (messages without
-            a value); they are counted.
+        skip: rows that are no events, by conditions, `otherwise` (no shape takes them) or `tombstones` (messages
+            without a value); they are counted.
         event_types: foreign event name -> ours; a name that is not listed stays as it is.
         values: text field -> what it may be, where it is there; a row with another value is a dead letter.
         time: how event_time is written.
