@@ -15,6 +15,7 @@ from typing import Any, Final
 import yaml
 
 from ecompulse.cli.audit import main as audit
+from ecompulse.cli.live_page import page_of
 from ecompulse.cli.tool import a_command, print_facts
 from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.epochs.protocols import EVENTS
@@ -108,6 +109,13 @@ def live(
     out: Path, kafka: str, kafka_config: str | None, rate: float, seed: int, seconds: float | None, trigger: str
 ) -> int:
     """Run until Ctrl-C, or for so many seconds after every job has shown rows; returns the exit status."""
+    with page_of(out):
+        return _live(out, kafka, kafka_config, rate, seed, seconds, trigger)
+
+
+def _live(
+    out: Path, kafka: str, kafka_config: str | None, rate: float, seed: int, seconds: float | None, trigger: str
+) -> int:
     from ecompulse.io.kafka.streams import TopicStreams
 
     servers = parse_address(f"kafka://{kafka}", "--kafka").servers
@@ -185,6 +193,8 @@ def _tell(events: int, followers: Sequence[Follower], out: Path, servers: str) -
     lake = f"--lake={out / 'lake'}"
     print(f"\nIts tables: {a_command('show', lake)}")
     print(f"Its jobs:   {a_command('status', str(out / 'checkpoints'))}")
+    warehouse = f"--warehouse=sqlite:///{out / 'warehouse.db'}"
+    print(f"Its page:   {a_command('ui', str(out / 'checkpoints'), lake, warehouse)}")
     return max([*statuses, int(bool(short))])
 
 
