@@ -107,16 +107,28 @@ def _found(lake: Lake, planted: pl.DataFrame) -> Listing:
 
 
 def _fraud(lake: Lake, out: Path) -> Listing:
-    """Planted frauds by kind: how many transactions there are, and how many of them were flagged."""
+    """Planted frauds by kind: how many there are, were recognised, and are to be looked at.
+
+    A card that tries a hundred payments is looked at once: the others are suppressed, which is recognised too.
+    """
     told = [json.loads(line) for line in (out / "shop" / "labels.jsonl").read_text().splitlines()]
-    frauds = [label for label in told if label.get("kind") == "fraud"]
-    flagged = set(ask(lake, "SELECT transaction_id FROM flagged_transactions", 100_000)["transaction_id"])
-    kinds: dict[str, list[str]] = {}
-    for label in frauds:
-        kinds.setdefault(str(label.get("episode") or "fraud"), []).append(str(label["transaction_id"]))
-    rows = [(kind, len(set(ids)), len(flagged & set(ids))) for kind, ids in sorted(kinds.items())]
-    return Listing("Planted frauds, and what was flagged", ("planted", "transactions", "flagged"), rows,
-                   "no fraud was planted")  # fmt: skip
+    scored = ask(lake, "SELECT transaction_id, decision FROM risk_scores WHERE decision <> 'pass'", 1_000_000)
+    decisions = dict(scored.select("transaction_id", "decision").iter_rows())
+    kinds: dict[str, set[str]] = {}
+    for label in told:
+        if label.get("kind") == "fraud":
+            kinds.setdefault(str(label.get("episode") or "fraud"), set()).add(str(label["transaction_id"]))
+    rows = []
+    for kind, ids in sorted(kinds.items()):
+        recognised = [decisions[one] for one in ids if one in decisions]
+        alerts = sum(decision != "suppressed" for decision in recognised)
+        rows.append((kind, len(ids), len(recognised), alerts))
+    return Listing(
+        "Planted frauds, on a model's first day",
+        ("planted", "transactions", "recognised", "of these to look at"),
+        rows,
+        "no fraud was planted",
+    )
 
 
 def _lists(lake: Lake) -> list[Listing]:
