@@ -1,8 +1,8 @@
 """The protocols of sinks and the data that the driver passes to them; `ecompulse.io` implements them."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, runtime_checkable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol, runtime_checkable
 
 import polars as pl
 
@@ -81,7 +81,6 @@ class DataFile:
     bytes: int
     sha256: str
     partition: str  # UTC date
-    stats: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Sink(Protocol):

@@ -76,14 +76,7 @@ class WriteTable(CountedDoFn):
         frame.write_parquet(buffer, compression="zstd", compression_level=1, statistics=True)
         data = buffer.getvalue()
         self._space.outputs.create(path, data)
-        times = frame[self._spec.time]
-        stats = {
-            "numRecords": frame.height,
-            "minValues": {self._spec.time: _iso(times.min())},
-            "maxValues": {self._spec.time: _iso(times.max())},
-            "nullCount": {self._spec.time: 0},
-        }
-        return DataFile(path, frame.height, len(data), digest(data), date, stats)
+        return DataFile(path, frame.height, len(data), digest(data), date)
 
 
 def by_date(frame: pl.DataFrame, time: str) -> Iterator[tuple[str, pl.DataFrame]]:
@@ -96,7 +89,3 @@ def by_date(frame: pl.DataFrame, time: str) -> Iterator[tuple[str, pl.DataFrame]
         frame.with_columns(dates.alias(DATE)).partition_by(DATE, as_dict=True, include_key=False).items()
     ):
         yield str(date), part
-
-
-def _iso(time: Any) -> str:
-    return str(time.isoformat(timespec="milliseconds")).replace("+00:00", "Z")

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow.dataset import Dataset
 
 from ecompulse.epochs.errors import UserError
 from ecompulse.io.delta.lake import Lake
@@ -39,15 +42,20 @@ def read_letters(lake: Lake) -> list[Letters]:
         table = lake.table("dead_letters")
     except UserError:
         return []
-    columns = ["job", "rule", "message", "raw", "seen_at"]
-    frame = pl.DataFrame(pl.from_arrow(table.to_pyarrow_table(columns=columns)))
-    grouped = frame.sort("seen_at", descending=True).group_by("job", "rule", maintain_order=True)
-    found = grouped.agg(pl.len().alias("rows"), pl.col("seen_at").first(), pl.col("message", "raw").head(SAMPLES))
-    letters = [_letters(row) for row in found.iter_rows(named=True)]
-    return sorted(letters, key=lambda each: (-each.rows, each.job, each.rule))
+    rows = table.to_pyarrow_dataset()
+    counted = pl.scan_pyarrow_dataset(rows).group_by("job", "rule").agg(pl.len().alias("rows"), pl.col("seen_at").max())
+    found = counted.sort("rows", "job", "rule", descending=[True, False, False]).collect()
+    return [_letters(row, _newest(rows, row)) for row in found.iter_rows(named=True)]
 
 
-def _letters(row: dict[str, Any]) -> Letters:
-    raws = [printable((raw or b"")[:_SHOWN].decode("utf-8", "replace")) for raw in row["raw"]]
-    samples = list(zip(row["message"], raws, strict=True))
+def _newest(rows: Dataset, group: dict[str, Any]) -> pl.DataFrame:
+    """A few rows of the group, of those that came last: nothing else is read in whole."""
+    last = pa.scalar(group["seen_at"], rows.schema.field("seen_at").type)
+    mine = (pc.field("job") == group["job"]) & (pc.field("rule") == group["rule"]) & (pc.field("seen_at") == last)
+    return pl.DataFrame(pl.from_arrow(rows.head(SAMPLES, columns=["message", "raw"], filter=mine)))
+
+
+def _letters(row: dict[str, Any], newest: pl.DataFrame) -> Letters:
+    raws = [printable((raw or b"")[:_SHOWN].decode("utf-8", "replace")) for raw in newest["raw"]]
+    samples = list(zip(newest["message"], raws, strict=True))
     return Letters(row["job"], row["rule"], row["rows"], row["seen_at"].strftime("%Y-%m-%d %H:%M:%S"), samples)

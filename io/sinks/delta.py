@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 import pyarrow as pa
@@ -25,7 +25,10 @@ from ecompulse.io.delta.ownership import claim, other_owner
 from ecompulse.io.disk import fault, is_lasting
 from ecompulse.kernels.dictionary.registry import about, comment_of
 
-_CHECKPOINT_INTERVAL: Final = "100"  # commits between Delta's own checkpoints: readers list that many at most
+_CONFIGURATION: Final = {
+    "delta.checkpointInterval": "100",  # commits between Delta's own checkpoints: readers list that many at most
+    "delta.dataSkippingNumIndexedCols": "0",  # statistics of columns: see `_add`
+}
 _DRAWING: Final = re.compile(r"\x1b\[[0-9;]*m|\u21b3")
 _LONGEST_LINE: Final = 300  # characters
 
@@ -177,7 +180,7 @@ class DeltaSink:
             partition_by=[DATE],
             name=spec.name,
             description=about(spec.name).grain or None,
-            configuration={"delta.checkpointInterval": _CHECKPOINT_INTERVAL},
+            configuration=_CONFIGURATION,
             storage_options=self.options,
         )
 
@@ -220,14 +223,15 @@ def _evolve(table: DeltaTable, schema: Schema, name: str) -> None:
 
 
 def _add(table: str, file: DataFile) -> AddAction:
-    stats: dict[str, Any] = dict(file.stats)
+    # The number of rows and no more: of statistics of some columns deltalake's own reader makes filters that let no row
+    # of the other columns through. Files have statistics of their own, and dates are partitions.
     return AddAction(
         path=file.path.removeprefix(f"{table}/"),
         size=file.bytes,
         partition_values={DATE: file.partition},
         modification_time=time.time_ns() // 1_000_000,
         data_change=True,
-        stats=json.dumps(stats),
+        stats=json.dumps({"numRecords": file.rows}),
     )
 
 

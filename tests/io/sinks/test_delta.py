@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow.compute as pc
 import pytest
 from deltalake import DeltaTable
 
@@ -33,7 +34,7 @@ def publish(sink: DeltaSink, epoch: int, writer: str = "w", instance: str | None
     row = {**dict.fromkeys(columns), "id": f"{writer}{epoch}", "job": "job", "instance": instance}
     pl.DataFrame([row], schema=columns).write_parquet(path)
     size, sha256 = path.stat().st_size, digest(path.read_bytes())
-    file = DataFile(str(path.relative_to(sink.root)), 1, size, sha256, DAY, {"numRecords": 1})
+    file = DataFile(str(path.relative_to(sink.root)), 1, size, sha256, DAY)
     sink.publish(SPEC, epoch, [file])
 
 
@@ -53,6 +54,24 @@ def test_an_epoch_that_is_published_again_adds_nothing(tmp_path: Path) -> None:
         publish(sink, epoch)
     publish(opened(tmp_path), 2)
     assert ids(tmp_path) == ["w1", "w2"]
+
+
+def test_a_reader_that_filters_finds_its_rows(tmp_path: Path) -> None:
+    """deltalake's own reader makes filters of a file's statistics; after a compaction these are its own."""
+    sink = opened(tmp_path)
+    publish(sink, 1)
+    publish(sink, 2)
+
+    def found(condition: pc.Expression) -> int:
+        return DeltaTable(str(tmp_path / "rows")).to_pyarrow_dataset().to_table(filter=condition).num_rows
+
+    for epoch in (3, 4):
+        assert found(pc.field("id") == "w1") == 1
+        assert found(pc.field("job") == "job") == epoch - 1
+        assert found(pc.field("instance").is_null()) == epoch - 1
+        DeltaTable(str(tmp_path / "rows")).optimize.compact()
+        publish(sink, epoch)
+        assert found(pc.field("id") == f"w{epoch}") == 1
 
 
 def test_a_sink_sees_what_its_double_has_committed_since(tmp_path: Path) -> None:
