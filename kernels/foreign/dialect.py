@@ -43,7 +43,8 @@ class Dialect:
         header: the first line (after `skip`) names the columns.
         skip: lines before the header, or before the first row.
         nulls: texts that stand for nothing.
-        rows: where the rows of a JSON document are, such as `data.orders`; none = it is an array, or rows itself.
+        rows: where the rows of a JSON document are, such as `data.orders`, if it has them there (in its first 64 KiB);
+            else, and without it, it is an array, or rows itself.
     """
 
     kind: Literal["csv", "json", "parquet"] | None = None
