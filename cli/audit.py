@@ -51,6 +51,9 @@ def _command(argv: Sequence[str]) -> int:
     parser.add_argument("--topic_prefix", default="", help="start of the names of topics, with --sink=kafka://")
     parser.add_argument("--route", action="append", default=[], help="event_type:topic, as the job has it")
     parser.add_argument("--kafka_config", metavar="FILE", help="YAML of Kafka's client settings")
+    parser.add_argument(
+        "--schema_registry", type=web_address, metavar="URL", help="of topics written with --sink_format [none]"
+    )
     parser.add_argument("--s3_endpoint", type=web_address, metavar="URL", help="URL of an S3-compatible server [AWS]")
     add_key(parser)
     options = parser.parse_args(argv)

@@ -12,6 +12,8 @@ from ecompulse.epochs.sinks import Holder
 from ecompulse.io.kafka.address import SCHEME
 from ecompulse.io.kafka.records import Naming
 from ecompulse.io.kafka.settings import load_settings
+from ecompulse.io.payloads.payload import Payload
+from ecompulse.io.payloads.registry import Registry
 
 
 def open_holders(store: Store, options: argparse.Namespace) -> Iterator[Holder]:
@@ -29,12 +31,15 @@ def open_holders(store: Store, options: argparse.Namespace) -> Iterator[Holder]:
     urls = [name.removeprefix("warehouse:") for name in used if name.startswith("warehouse:")]
     yield from (WarehouseHolder(url) for url in _chosen(options.warehouse, urls))
     further = [name for name in used if name.startswith(("jsonl:", SCHEME))]
+    payload = Payload()
     naming, settings = Naming(options.topic_prefix, routes_of(options.route)), load_settings(options.kafka_config)
+    if options.schema_registry:  # what a schema is of, it says itself
+        payload = Payload("avro", Registry(options.schema_registry, settings))
     for uri in further if options.sink is None else [uri for uri in options.sink if uri != "none"]:
         if uri.startswith(SCHEME):
             server, _, prefix = uri.removeprefix(SCHEME).partition("/")
             known = replace(naming, prefix=prefix.removesuffix("*")) if prefix else naming
-            yield TopicsHolder(f"{SCHEME}{server}", known, settings)
+            yield TopicsHolder(f"{SCHEME}{server}", known, settings, payload)
         else:
             yield JsonLinesHolder(absolute(uri.removeprefix("jsonl:").removeprefix("//")))
 

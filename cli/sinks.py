@@ -9,7 +9,9 @@ from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.sinks import Sink
 from ecompulse.io.kafka.address import SCHEME, check_topic
-from ecompulse.io.kafka.settings import load_settings
+from ecompulse.io.kafka.settings import ClientSettings, load_settings
+from ecompulse.io.payloads.registry import Registry
+from ecompulse.io.payloads.writing import Encoding
 from ecompulse.io.s3 import storage_options
 from ecompulse.io.sinks.registry import CheckedSink, SinkContext, open_sink
 from ecompulse.io.stores import LocalStore
@@ -34,18 +36,28 @@ def further_sinks(settings: Outputs, kafka: Kafka, outputs: Store) -> list[Sink]
     """Those of `--sink`."""
     if settings.topic_prefix:
         check_topic(settings.topic_prefix, "--topic_prefix")
+    client = load_settings(kafka.kafka_config)
     context = SinkContext(
         outputs,
         settings.topic_prefix or "",
         routes_of(settings.route),
         settings.sink_units,
         settings.ledger,
-        load_settings(kafka.kafka_config),
+        client,
         kafka.client,
+        _encoding(settings, kafka, client),
     )
     if context.routes and not any(uri.startswith(SCHEME) for uri in settings.sink):
         raise UserError("--route: there is no --sink=kafka://host:port")
     return [open_sink(uri, context) for uri in settings.sink]
+
+
+def _encoding(settings: Outputs, kafka: Kafka, client: ClientSettings) -> Encoding | None:
+    if settings.sink_format == "json":
+        return None
+    if kafka.schema_registry is None:
+        raise UserError(f"--schema_registry: is required by --sink_format={settings.sink_format}")
+    return Encoding(settings.sink_format, Registry(kafka.schema_registry, client))
 
 
 def check_sinks(settings: Outputs, kafka: Kafka) -> None:

@@ -14,7 +14,7 @@ from ecompulse.kernels.config import ConfigError, nearest, parse_config
 from ecompulse.kernels.event import BY_NAME, FIELDS, KAFKA, Kind
 from ecompulse.kernels.foreign.dialect import Dialect
 from ecompulse.kernels.foreign.paths import is_plain, parse_path
-from ecompulse.kernels.foreign.shape import Shape, Skip, is_simple, parse_source, paths_of
+from ecompulse.kernels.foreign.shape import Shape, Skip, check_of_rows, is_simple, parse_source, paths_of
 from ecompulse.kernels.foreign.times import TimeReading
 from ecompulse.kernels.foreign.values import From, Numbers, Preparation
 
@@ -79,10 +79,8 @@ class Mapping:
     def __post_init__(self) -> None:
         for part in ("fields", "constants", "values", "minor_digits"):
             _check_names(part, getattr(self, part))
-        for number, shape in enumerate(self.events):
-            for part in ("fields", "constants"):
-                _check_names(f"events[{number}].{part}", getattr(shape, part))
         self._check_sources()
+        self._check_shapes()
         self._check_kind("values", Kind.TEXT)
         self._check_kind("minor_digits", Kind.MONEY)
         for name, digits in self.minor_digits.items():
@@ -100,6 +98,16 @@ class Mapping:
         for name in getattr(self, part):
             if BY_NAME[name].kind is not kind:
                 raise ConfigError(f"{part}.{name}", f"not a field of {kind.value}")
+
+    def _check_shapes(self) -> None:
+        """Each shape is a mapping by itself, with what the others have too."""
+        for number, when in enumerate(self.skip):
+            check_of_rows(f"skip[{number}]", when)
+        for number, shape in enumerate(self.shapes if self.events else ()):
+            try:
+                replace(self, fields=shape.fields, constants=shape.constants, events=(), skip=())
+            except ConfigError as error:
+                raise ConfigError(f"events[{number}].{error.path}", error.message) from None
 
     def _check_sources(self) -> None:
         for name, source in self.fields.items():

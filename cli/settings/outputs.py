@@ -100,6 +100,13 @@ class Outputs:
         metavar="WRITERS",
         shown="cores",
     )
+    sink_format: Literal["json", "avro", "json_schema"] = flag(
+        OUTPUT,
+        "how values in topics are written: json, or with a schema under TOPIC-value in --schema_registry: avro, "
+        "json_schema",
+        "json",
+        choices=("json", "avro", "json_schema"),
+    )
     ledger: Literal["offsets", "scan"] = flag(
         OUTPUT,
         "where a Kafka sink looks up what it wrote: offsets, or scan (the ledger's topic) once these have expired",

@@ -124,6 +124,16 @@ class Documents:
         return found
 
 
+def has_rows(data: bytes, rows: str) -> bool:
+    """Whether a document that begins so has an array at the path."""
+    search = _Search([part.encode() for part in rows.split(".")])
+    try:
+        search.feed(data)
+    except BrokenDocument:
+        return False
+    return search.found
+
+
 class _Search:
     """Looks for the array at a path, token by token.
 

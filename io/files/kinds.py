@@ -67,4 +67,4 @@ def is_closed(path: str, dialect: Dialect, *, document: bool = False) -> bool:
     So are compressed files and Parquet, and what is read through a decoder: other encodings, and JSON documents.
     """
     parquet = suffix_of(path) == ".parquet" if dialect.kind is None else dialect.kind == "parquet"
-    return bool(compression_of(path)) or parquet or not dialect.plain_utf8 or document or dialect.rows is not None
+    return bool(compression_of(path)) or parquet or not dialect.plain_utf8 or document

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from ecompulse.epochs.errors import JobError
+from ecompulse.io.files.documents import has_rows
 from ecompulse.io.files.kinds import delimiter_of, kind_of
 from ecompulse.io.files.records import NEWLINE, RETURN, Layout
 from ecompulse.io.files.streams import OpenFile
@@ -48,7 +49,10 @@ def head_of(path: str, *, whole: bool, dialect: Dialect = PLAIN) -> Head:
     try:
         if kind_of(path, dialect) == "csv":
             return _csv_head(path, handle, dialect, whole=whole)
-        return Head(Layout(), 0, rows=dialect.rows) if dialect.rows is not None else _lines_head(handle)
+        rows = dialect.rows
+        if rows is not None and has_rows(handle.read(0, _LOOK).removeprefix(_BOM), rows):
+            return Head(Layout(), 0, rows=rows)
+        return _lines_head(handle)
     finally:
         handle.close()
 

@@ -7,6 +7,7 @@ from typing import Final
 import polars as pl
 
 from ecompulse.epochs.sinks import TableSpec
+from ecompulse.io.payloads.writing import Encoding
 from ecompulse.io.sinks.lines import json_lines
 from ecompulse.kernels.hashing import shard_of
 
@@ -75,8 +76,10 @@ def key_of(table: TableSpec) -> pl.Expr:
     return pl.coalesce(*(pl.col(name).cast(pl.String) for name in columns)) if columns else pl.lit(None, pl.String)
 
 
-def divide(table: TableSpec, rows: pl.DataFrame, naming: Naming, units: int) -> dict[int, list[Records]]:
-    """Rows of one table, all of an epoch, as records by writer.
+def divide(
+    table: TableSpec, rows: pl.DataFrame, naming: Naming, units: int, encoding: Encoding | None = None
+) -> dict[int, list[Records]]:
+    """Rows of one table, all of an epoch, as records by writer; values are JSON, or as `encoding` writes them.
 
     Rows of a key go to one writer, in the order of their time, and of equal times as they came; so a key's order holds
     in its partition.
@@ -91,9 +94,11 @@ def divide(table: TableSpec, rows: pl.DataFrame, naming: Naming, units: int) -> 
     parts = marked.partition_by(_UNIT, _TOPIC, as_dict=True, include_key=False, maintain_order=True)
     for (unit, topic), whole in sorted(parts.items()):
         part, cut = _cut(whole)
-        lines = json_lines(part.drop(_KEY)).split(b"\n")[:-1]  # JSON has no line end inside
+        values = json_lines(part.drop(_KEY)).split(b"\n")[:-1]  # JSON has no line end inside
+        if encoding:
+            values = encoding.values(str(topic), part.drop(_KEY), values)
         keys = [None if key is None else key.encode() for key in part[_KEY].to_list()]
-        found.setdefault(int(unit), []).append(Records(str(topic), keys, lines, cut))
+        found.setdefault(int(unit), []).append(Records(str(topic), keys, values, cut))
     return found
 
 

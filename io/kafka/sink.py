@@ -25,6 +25,7 @@ from ecompulse.io.kafka.reader import PYTHON
 from ecompulse.io.kafka.records import Naming, Records, divide
 from ecompulse.io.kafka.settings import ClientSettings
 from ecompulse.io.kafka.units import OFFSETS, SCAN, open_writer, units_of
+from ecompulse.io.payloads.writing import Encoding
 from ecompulse.io.sinks.registry import SinkContext
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ def open_topics(uri: str, context: SinkContext) -> "KafkaSink":
         raise UserError(f"--sink: {uri}: names a topic; topics are named after outputs, see --topic_prefix")
     naming = Naming(context.topic_prefix, context.routes)
     client = context.client or PYTHON
-    return KafkaSink(uri, context.outputs, naming, context.units, context.kafka, context.ledger, client)
+    outputs, units = context.outputs, context.units
+    return KafkaSink(uri, outputs, naming, units, context.kafka, context.ledger, client, context.encoding)
 
 
 @dataclass
@@ -62,6 +64,7 @@ class KafkaSink:
         ledger_by: `offsets`, or `scan` when they have expired.
         client: `python`, or `confluent`: several times as fast, and slow to go on after its broker was restarted inside
             a transaction.
+        encoding: of values; None for JSON.
     """
 
     uri: str
@@ -71,6 +74,7 @@ class KafkaSink:
     settings: ClientSettings = field(default_factory=ClientSettings)
     ledger_by: str = OFFSETS
     client: str = PYTHON
+    encoding: Encoding | None = None
     _owner: Owner = NOBODY
     _ledger: "Ledger | None" = None
     _cluster: "Cluster | None" = None
@@ -93,6 +97,8 @@ class KafkaSink:
 
     def check(self) -> None:
         """Raise UserError when the brokers do not answer or refuse us; nothing is made."""
+        if self.encoding:
+            self.encoding.registry.check()
         try:
             self.cluster.admin()
         except ModuleNotFoundError as error:
@@ -148,7 +154,7 @@ class KafkaSink:
             return
         share: Share = {}
         for table, frame in frames:
-            for unit, records in divide(table, frame, self.naming, units).items():
+            for unit, records in divide(table, frame, self.naming, units, self.encoding).items():
                 share.setdefault(unit, []).extend(records)
         after = {unit: replace(done[unit], epoch=epoch, units=units) for unit in missing}
         self._each(missing, lambda unit: self._writers[unit].write(share.get(unit, []), after[unit]))

@@ -8,6 +8,7 @@ from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.sinks import Sink
 from ecompulse.io.kafka.settings import ClientSettings
+from ecompulse.io.payloads.writing import Encoding
 from ecompulse.io.schemes import Schemes, UnknownSchemeError
 
 
@@ -23,6 +24,7 @@ class SinkContext:
         ledger: where a Kafka sink looks up what it wrote: `offsets` or `scan`.
         kafka: settings of Kafka's clients.
         client: of Kafka: `confluent`, `python`, or empty for what is installed.
+        encoding: of values in topics; None for JSON.
     """
 
     outputs: Store
@@ -32,6 +34,7 @@ class SinkContext:
     ledger: str = "offsets"
     kafka: ClientSettings = field(default_factory=ClientSettings)
     client: str = ""
+    encoding: Encoding | None = None
 
 
 @runtime_checkable

@@ -5,14 +5,29 @@ import csv
 import io
 import re
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from ecompulse.kernels.config import ConfigError
 
 _WORDS: Final = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
 _MARK: Final = re.compile(r"sep=([^\r\n])(?: quote=([^\r\n])?)?\r?\n")
 """How a header may begin that tells its delimiter: `sep=;` in a line of its own, as Excel writes it."""
+_NULL: Final = ("NULL", "null", "Null")
 DEFAULT_QUOTE: Final = '"'
+
+
+def parse_nulls(value: object) -> tuple[str, ...]:
+    """Texts that stand for nothing; YAML's own null, which `NULL` is without quotes, is its spellings.
+
+    Raises:
+        ValueError: it is no list of texts.
+    """
+    found: list[str] = []
+    for item in value if isinstance(value, list | tuple) else [value]:
+        if item is not None and not isinstance(item, str):
+            raise ValueError(f"{item!r} is no text; put it in quotes")
+        found += _NULL if item is None else (item,)
+    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -28,7 +43,8 @@ class Dialect:
         header: the first line (after `skip`) names the columns.
         skip: lines before the header, or before the first row.
         nulls: texts that stand for nothing.
-        rows: where the rows of a JSON document are, such as `data.orders`; none = it is an array, or rows itself.
+        rows: where the rows of a JSON document are, such as `data.orders`, if it has them there (in its first 64 KiB);
+            else, and without it, it is an array, or rows itself.
     """
 
     kind: Literal["csv", "json", "parquet"] | None = None
@@ -38,7 +54,7 @@ class Dialect:
     columns: tuple[str, ...] = ()
     header: bool | None = None
     skip: int = 0
-    nulls: tuple[str, ...] = ()
+    nulls: Annotated[tuple[str, ...], parse_nulls] = ()
     rows: str | None = None
 
     def __post_init__(self) -> None:

@@ -107,7 +107,10 @@ class Shape:
                 raise ConfigError("explode", f"{self.explode!r} is no list such as line_items[]")
         if self.where is not None and (self.where == OTHERWISE or not self.lines):
             raise ConfigError("where", "is of the lines of what is exploded, and holds paths and values")
+        check_of_rows("when", self.when)
         for name, source in self.fields.items():
+            if name in self.constants:
+                raise ConfigError(f"constants.{name}", "the field has a path already; leave one of them out")
             self._check(f"fields.{name}", paths_of(source))
         self._check("where", [path for path, _ in self.where or ()])
 
@@ -124,6 +127,13 @@ class Shape:
             return parse_path(self.explode)
         found = [lines_of(parse_path(path)) for source in self.fields.values() for path in paths_of(source)]
         return max(found, key=len, default=())
+
+
+def check_of_rows(key: str, condition: object) -> None:
+    """ConfigError for a condition of rows that looks at lines."""
+    for path, _ in condition if isinstance(condition, tuple) else ():
+        if lines_of(parse_path(path)):
+            raise ConfigError(key, f"{path!r} is of a line, and this is asked of rows; see `where`")
 
 
 def paths_of(source: FieldSource) -> tuple[str, ...]:

@@ -22,6 +22,9 @@ NOW = 1_700_000_000_000
 ONE_OF_THEM = "already; leave one of them out"
 NO_FORMAT = "does not read a date (chrono's %Y %m %d %H %M %S %.f %z ...)"
 NO_PATTERN = "is no regular expression"
+A_PATH = "the field has a path already; leave one of them out"
+OF_LINES = "is of a line, and this is asked of rows; see `where`"
+NO_CONDITION = "is of the lines of what is exploded, and holds paths and values"
 NO_LINE = "is no line of what is exploded"
 DATA = Path(__file__).parents[3] / "shared" / "data"
 REES46 = DATA / "rees46_2019-10-01_part1.csv.gz"
@@ -49,6 +52,11 @@ def first(mapping: str, **row: object) -> dict[str, object]:
         ("fields: {price: {from: a, match: '('}}", f"m.yaml: fields.price.match: {NO_PATTERN}: unclosed group"),
         ("numbers: {thousands: '.'}", "m.yaml: numbers.thousands: is the decimal sign, too"),
         ("events: [{fields: {pric: b}}]", "m.yaml: events[0].fields.pric: no field of the event, did you mean price?"),
+        ("events: [{fields: {price: a}, constants: {price: b}}]", f"m.yaml: events[0].constants.price: {A_PATH}"),
+        ("events: [{fields: {price: a}}]\ndrop: [a]", "m.yaml: events[0].drop: column 'a' feeds price"),
+        ("events: [{when: {'a[].b': 1}}]", f"m.yaml: events[0].when: 'a[].b' {OF_LINES}"),
+        ("skip: [{'a[].b': 1}]", f"m.yaml: skip[0]: 'a[].b' {OF_LINES}"),
+        ("events: [{where: {a: 1}}]", f"m.yaml: events[0].where: {NO_CONDITION}"),
         ("events: [{when: 3}]", "m.yaml: events[0].when: 3 is no mapping of paths to values, nor `otherwise`"),
         ("events: [{explode: 'a[]', fields: {price: 'b[].c'}}]", f"m.yaml: events[0].fields.price: 'b[].c' {NO_LINE}"),
         ("format: {delimitr: ;}", "m.yaml: format.delimitr: unknown key, did you mean delimiter?"),

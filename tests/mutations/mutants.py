@@ -306,5 +306,19 @@ MUTANTS: Final = (
         'settled = ""',
         ("tests/pipelines/test_dictionary.py",),
     ),
+    Mutant(
+        "a row of which one line is bad is written in part",
+        "kernels/decode/nested/decoding.py",
+        """.filter(~pl.col("row").is_in(list(dead)))""",
+        ".filter(pl.lit(value=True))",
+        ("tests/properties/test_decode_nested.py", "tests/kernels/mappings/test_shipped.py"),
+    ),
+    Mutant(
+        "ends of Avro messages are believed",
+        "io/payloads/avro.py",
+        "if found.height != len(bodies) or not np.array_equal(found[_INDEX].to_numpy(), index):",
+        "if found.height != len(bodies):",
+        ("tests/io/payloads/test_avro.py",),
+    ),
 )
 """At least one of each kind of guarantee: epochs, state, sinks, engine, kernels."""

@@ -2,10 +2,12 @@
 
 import json
 import struct
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from ecompulse.io.payloads.avro import AvroSchema
 from services.registry import StubRegistry
 from support.avro import written
 from support.process import Shop, command
@@ -47,6 +49,37 @@ def test_a_new_schema_in_the_middle_and_a_broken_message(topics: Topics, tmp_pat
     assert dead["rule"].to_list() == ["broken_payload"]
     assert dead["message"][0].startswith("schema 99")
     assert command("pipelines.audit", str(shop.root / "checkpoint"))[0] == 0
+
+
+@pytest.mark.parametrize("form", ["avro", "json_schema"])
+def test_outputs_have_schemas_of_the_registry_and_the_audit_reads_them(
+    topics: Topics, tmp_path: Path, form: str
+) -> None:
+    topic, kafka = topics.make(), f"kafka://{topics.bootstrap}"
+    event = {"event_type": "search", "event_time": "2024-05-01T10:00:00Z", "user_id": "u", "price": 1.25}
+    topics.send(topic, [*(json.dumps({"event_id": f"e{n}", **event}).encode() for n in range(9)), b"{"])
+    with StubRegistry() as stub:
+        registry, prefix = f"--schema_registry={stub.url}", f"--topic_prefix={topic}."
+        shop = Shop(
+            tmp_path / "shop",
+            f"{kafka}/{topic}",
+            (*FLAGS, f"--sink={kafka}", prefix, registry, f"--sink_format={form}"),
+        )
+        assert shop.run_here()[0] == 0
+        subjects = {f"{topic}.{table}-value" for table in ("enriched_events", "dead_letters")}
+        assert set(stub.versions) == subjects
+        values = [record.value or b"" for record in topics.committed(f"{topic}.enriched_events")]
+        assert len(values) == 9
+        if form == "avro":
+            [number] = stub.versions[f"{topic}.enriched_events-value"]
+            schema = AvroSchema(stub.schemas[number]["schema"], {})
+            found = [schema.read_one(value[5:]) for value in values]
+            assert sorted(row["event_id"] for row in found) == [f"e{n}" for n in range(9)]
+            assert {row["price"] for row in found} == {Decimal("1.25")}
+        audited = ("pipelines.audit", str(shop.root / "checkpoint"), prefix)
+        assert command(*audited, registry)[0] == 0
+        status, said, _ = command(*audited)
+        assert (status, "give --schema_registry" in said) == (1, True)
 
 
 def test_cloud_events_of_both_modes(topics: Topics, tmp_path: Path) -> None:

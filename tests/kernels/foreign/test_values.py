@@ -147,6 +147,10 @@ def test_a_value_that_must_be_mapped_is_a_dead_letter():
     assert said == 'payment_status: "c" is none of the values that are mapped'
 
 
+def test_null_without_quotes_is_the_word():
+    assert decoded("format: {nulls: [NULL]}", payment_status="NULL", currency="null")["payment_status"] is None
+
+
 def test_null_words_hold_nothing():
     found = decoded(r"format: {nulls: ['(not set)', '\N']}", payment_status="(not set)", currency=r"\N", quantity=2)
     assert (found["payment_status"], found["currency"], found["quantity"]) == (None, None, 2)
