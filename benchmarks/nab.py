@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.measure import table
 from benchmarks.nab_scoring import PROFILES, STANDARD, File, Result, score_corpus
 from ecompulse.kernels.anomalies.detector import Usual, observe
-from ecompulse.kernels.anomalies.incidents import judge
+from ecompulse.kernels.anomalies.incidents import advance
 from ecompulse.kernels.anomalies.kernel import DetectAnomalies
 from ecompulse.kernels.anomalies.memory import fresh
 
@@ -114,7 +114,7 @@ def cost_of(series: int) -> float:
     for row in range(2 * rows):
         if row == rows:
             begun = time.process_time()
-        judge(memory, np.full(series, row * 300_000), values[row], policy)
+        advance(memory, np.full(series, row * 300_000), values[row], policy)
     return (time.process_time() - begun) / (rows * series)
 
 

@@ -13,8 +13,8 @@ from ecompulse.cli.values import web_address
 from ecompulse.epochs.checkpoint import last_commit, positions_after, read_meta
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.replay import due, ledger, queue
+from ecompulse.io.dead_letters import Chosen, choose
 from ecompulse.io.delta.lake import Lake
-from ecompulse.io.letters import Chosen, choose
 from ecompulse.io.terminal import say
 
 TABLE = "dead_letters"

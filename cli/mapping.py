@@ -15,7 +15,7 @@ from ecompulse.io.files.guess import guess
 from ecompulse.io.sources import SourceContext, open_source
 from ecompulse.io.terminal import say
 from ecompulse.kernels.config import load_config, nearest
-from ecompulse.kernels.decode.entry import rows_of
+from ecompulse.kernels.decode.api import rows_of
 from ecompulse.kernels.decode.rules import BrokenRule
 from ecompulse.kernels.foreign.dialect import Dialect
 from ecompulse.kernels.foreign.draft import draft

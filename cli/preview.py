@@ -10,7 +10,7 @@ from ecompulse.epochs.protocols import Source
 from ecompulse.io.files import FileSource
 from ecompulse.io.files.guess import as_yaml, guess, same
 from ecompulse.io.terminal import say
-from ecompulse.kernels.decode.entry import rows_of
+from ecompulse.kernels.decode.api import rows_of
 from ecompulse.kernels.decode.nested.decoding import PARTS
 from ecompulse.kernels.mapping import EVENT, Mapping
 

@@ -3,14 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-import requests
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.io.kafka.settings import ClientSettings
+
+if TYPE_CHECKING:
+    import requests
 
 FLAG: Final = "--schema_registry"
 AVRO: Final = "AVRO"
@@ -118,7 +120,7 @@ class Registry:
             url = self.url.rstrip("/") + path
             # `verify` of a session would give way to what the environment says.
             answer = self._session.request(method, url, json=body, timeout=_SECONDS, verify=self._session.verify)
-        except requests.RequestException as error:
+        except OSError as error:  # which all errors of requests are
             raise _Again(_reason(error)) from None
         if answer.status_code in _BUSY:
             raise _Again(f"answers {answer.status_code}")
@@ -132,7 +134,9 @@ class Registry:
             raise UserError(f"{FLAG}: {self.url}{path}: is no schema registry: answers no JSON") from None
 
     @cached_property
-    def _session(self) -> requests.Session:
+    def _session(self) -> "requests.Session":
+        import requests  # noqa: PLC0415  # slow to import, and most jobs need no registry
+
         session, given = requests.Session(), self.settings.registry()
         login = given.get("basic.auth.user.info", "")
         if login:
@@ -157,7 +161,7 @@ def forget() -> None:
     _schemas.clear()
 
 
-def _message(answer: requests.Response) -> str:
+def _message(answer: "requests.Response") -> str:
     try:
         return str(answer.json().get("message", ""))[:200]
     except (ValueError, AttributeError):

@@ -32,7 +32,7 @@ def with_base(rows: pl.DataFrame, history: pl.DataFrame, watches: Sequence[Watch
     return found.with_columns(base=pl.when(too_small.fill_null(value=False)).then(None).otherwise("base"))
 
 
-def judge(rows: pl.DataFrame, watches: Sequence[Watch]) -> pl.DataFrame:
+def evaluate(rows: pl.DataFrame, watches: Sequence[Watch]) -> pl.DataFrame:
     """Runs, incidents and turns of readings, all series in one pass.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Final
 import polars as pl
 
 from ecompulse.kernels.alerts.absence import watch_silence
-from ecompulse.kernels.alerts.evaluation import judge, with_base
+from ecompulse.kernels.alerts.evaluation import evaluate, with_base
 from ecompulse.kernels.alerts.incidents import ALERT_SCHEMA, NEVER, TURN_SCHEMA, shown
 from ecompulse.kernels.alerts.matching import READING_SCHEMA
 from ecompulse.kernels.alerts.rules import Watch
@@ -143,7 +143,7 @@ class RaiseAlerts:
         rows = readings.sort("watched", "end", "revision").unique(["watched", "end"], keep="last", maintain_order=True)
         rows = rows.join(known, on="watched", how="left", maintain_order="left")
         rows = rows.filter((pl.col("end") > pl.col("last")).fill_null(value=True))
-        told = judge(with_base(rows, history, self.watches, self.timezone), self.watches)
+        told = evaluate(with_base(rows, history, self.watches, self.timezone), self.watches)
         after = told.group_by("watched", maintain_order=True).agg(
             pl.col("rule", "series").first(), pl.col("end").last().alias("last"), pl.col("run", "incident").last()
         )

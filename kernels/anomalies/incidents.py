@@ -63,7 +63,7 @@ class Turns:
     score: Floats
 
 
-def judge(memory: Memory, times: Ints, values: Floats, policy: Policy) -> list[Turns]:
+def advance(memory: Memory, times: Ints, values: Floats, policy: Policy) -> list[Turns]:
     """Judge the next point of each series and learn it (in place); returns what turned.
 
     An incident opens with a score at or above the threshold that is clearly above recent peaks (`news`). It recovers

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from ecompulse.kernels.alerts.rules import HOUR_MS, VALUE_DECIMALS
-from ecompulse.kernels.anomalies.incidents import Policy, Turns, fall_silent, judge, silent_at
+from ecompulse.kernels.anomalies.incidents import Policy, Turns, advance, fall_silent, silent_at
 from ecompulse.kernels.anomalies.matching import POINT_SCHEMA
 from ecompulse.kernels.anomalies.memory import VERSION, Floats, Memory, dump, fresh, load
 from ecompulse.kernels.anomalies.output import ANOMALY_SCHEMA, TURN_SCHEMA, as_frame, shown
@@ -34,8 +34,8 @@ class DetectAnomalies:
     """Learns each series of metrics on the stream, and fires and recovers its incidents, once each.
 
     Each series is judged separately, window after window, on final rows in the order of window ends; a window is judged
-    once, by its first row; a late revision changes nothing. See `detector.observe` for the score and `incidents.judge`
-    for incidents. Nothing fires before a series has 300 windows and is a day old.
+    once, by its first row; a late revision changes nothing. See `detector.observe` for the score and
+    `incidents.advance` for incidents. Nothing fires before a series has 300 windows and is a day old.
 
     A series is silent when no window has come for `silence_after`, and for twice its longest gap so far, by event
     time: at the window after the gap, or, if no window comes, when the watermark is `arrival` past the gap. If the
@@ -138,7 +138,7 @@ class DetectAnomalies:
         for size in rows.group_by("turn").len().sort("turn")["len"].to_list():
             part = rows[start : start + size]  # of the first `size` series: those with most points come first
             start += size
-            for said in judge(memory[:size], part["end"].to_numpy(), _floats(part["value"]), self.policy):
+            for said in advance(memory[:size], part["end"].to_numpy(), _floats(part["value"]), self.policy):
                 if len(said.series):
                     yield said, part["value"]
 

@@ -8,9 +8,9 @@ import polars as pl
 from ecompulse.kernels.decode.batch import Batch, all_of, nothing
 from ecompulse.kernels.decode.cells import Cell
 from ecompulse.kernels.decode.conversions import CONVERSIONS, check_size
-from ecompulse.kernels.decode.judge import judge
 from ecompulse.kernels.decode.plan import COLUMN_FIELDS, IDENTITIES, PROPERTIES, Plan
 from ecompulse.kernels.decode.properties import merge_properties
+from ecompulse.kernels.decode.row_decoder import decode_row
 from ecompulse.kernels.decode.rules import BrokenRule
 from ecompulse.kernels.event import (
     DEAD_LETTER_SCHEMA,
@@ -82,7 +82,7 @@ def _judged(rows: Iterable[int], batch: Batch, plan: Plan) -> tuple[list[dict[st
     bad: list[tuple[int, BrokenRule]] = []
     for row in rows:
         try:
-            good.append({ROW: row, **judge(batch.record(row), plan)})
+            good.append({ROW: row, **decode_row(batch.record(row), plan)})
         except BrokenRule as broken:  # the rare rows that no column vouches for
             bad.append((row, broken))
     return good, bad
@@ -119,7 +119,7 @@ def _first_bytes(raw: pl.Series) -> pl.Series:
 
 
 def _screen(batch: Batch, plan: Plan) -> pl.DataFrame:
-    """Columns of `EVENT_SCHEMA`, and `_certain`: rows in which every value is what `judge` gives."""
+    """Columns of `EVENT_SCHEMA`, and `_certain`: rows in which every value is what `decode_row` gives."""
     values: list[pl.Expr] = []
     checks: list[pl.Expr] = []
     inputs: dict[str, pl.Series] = {}
@@ -194,7 +194,7 @@ def _finished(
 
 
 def _constant(field: Field, cell: Cell, plan: Plan) -> tuple[pl.Expr, pl.Expr]:
-    """The same value in every row; a constant that is none of the field's kind leaves all rows to `judge`."""
+    """The same value in every row; a constant that is none of the field's kind leaves all rows to `decode_row`."""
     try:
         check_size(cell.text)
         value = CONVERSIONS[field.kind].exact(cell, plan.readings[field.name])

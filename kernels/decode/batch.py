@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from ecompulse.kernels.decode.cells import Cells
-from ecompulse.kernels.decode.judge import Record
+from ecompulse.kernels.decode.row_decoder import Record
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ import polars as pl
 from ecompulse.kernels.decode.batch import Batch, all_of
 from ecompulse.kernels.decode.cells import Cells
 from ecompulse.kernels.decode.json_rows import checked_text, utf8
-from ecompulse.kernels.decode.judge import Record, record_of
 from ecompulse.kernels.decode.nested.rows import Rows
 from ecompulse.kernels.decode.plan import Plan
+from ecompulse.kernels.decode.routing import json_text, route_columns
+from ecompulse.kernels.decode.row_decoder import Record, record_of
 from ecompulse.kernels.decode.rules import BrokenRule, Rule
-from ecompulse.kernels.decode.sorting import json_text, sort_columns
 from ecompulse.kernels.event import MAX_ROW_BYTES, POSITION_SCHEMA
 from ecompulse.kernels.foreign.dialect import unmarked
 
@@ -69,7 +69,7 @@ def csv_batch(rows: pl.DataFrame, header: str, plan: Plan) -> Batch:
     """The batch of rows (`RAW_SCHEMA`) with one record each, without the header. An empty cell is absent."""
     form, nulls = Written.of(header), plan.mapping.format.nulls
     source, suspects = _cells(rows, form, nulls)
-    sorted_out = sort_columns(source, plan)
+    sorted_out = route_columns(source, plan)
 
     def record(row: int) -> Record:
         content = checked_text(rows, row)

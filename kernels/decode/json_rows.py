@@ -6,13 +6,13 @@ from typing import Final
 
 import polars as pl
 
-from ecompulse.kernels.decode import duck
+from ecompulse.kernels.decode import duckdb_json
 from ecompulse.kernels.decode.batch import Batch, all_of
 from ecompulse.kernels.decode.cells import Cells
-from ecompulse.kernels.decode.judge import Record, record_of
-from ecompulse.kernels.decode.members import members_of
 from ecompulse.kernels.decode.nested.rows import Rows
+from ecompulse.kernels.decode.object_members import members_of
 from ecompulse.kernels.decode.plan import PROPERTIES, Plan
+from ecompulse.kernels.decode.row_decoder import Record, record_of
 from ecompulse.kernels.decode.rules import BrokenRule, Rule
 from ecompulse.kernels.decode.strict_json import parse
 from ecompulse.kernels.event import LENGTH, MAX_ROW_BYTES, POSITION_SCHEMA
@@ -98,7 +98,7 @@ def utf8(raw: pl.Series) -> pl.Series:
     try:
         return raw.cast(pl.String)
     except pl.exceptions.PolarsError:
-        return duck.decode_utf8(raw)
+        return duckdb_json.decode_utf8(raw)
 
 
 def checked_text(rows: pl.DataFrame, row: int) -> str:
@@ -128,6 +128,6 @@ def cells_of(texts: Mapping[str, pl.Series], escaped: pl.Series | None = None) -
     among = columns if escaped is None else columns.filter(escaped)
     backslash = among.select(pl.all().str.contains("\\", literal=True).any())
     return {
-        name: Cells(duck.unescaped(columns[name]) if backslash[name][0] else bare[name], quoted[name])
+        name: Cells(duckdb_json.unescaped(columns[name]) if backslash[name][0] else bare[name], quoted[name])
         for name in columns.columns
     }

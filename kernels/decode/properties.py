@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 import polars as pl
 
 from ecompulse.kernels.decode.batch import Batch, all_of, nothing
-from ecompulse.kernels.decode.members import members_of
+from ecompulse.kernels.decode.object_members import members_of
 from ecompulse.kernels.decode.strict_json import canonical_again
 from ecompulse.kernels.event import MAX_FIELD_BYTES
 
@@ -22,7 +22,7 @@ class Merged(NamedTuple):
 
     Attributes:
         text: canonical JSON text, null where there is nothing.
-        certain: rows where it is what `judge` gives.
+        certain: rows where it is what `decode_row` gives.
     """
 
     text: pl.Series
@@ -32,7 +32,7 @@ class Merged(NamedTuple):
 def merge_properties(batch: Batch) -> Merged:
     """Unknown fields and the members of `properties` as one object each.
 
-    A key in both is left to `judge`, which refuses it.
+    A key in both is left to `decode_row`, which refuses it.
     """
     given = batch.properties if batch.properties is not None else nothing(batch.height)
     if not batch.unknown and given.null_count() == batch.height:

@@ -10,12 +10,12 @@ import polars as pl
 from ecompulse.kernels.decode.batch import Batch, all_of, nothing
 from ecompulse.kernels.decode.cells import Cells
 from ecompulse.kernels.decode.json_rows import utf8
-from ecompulse.kernels.decode.judge import Record, record_of
 from ecompulse.kernels.decode.nested.rows import Rows
 from ecompulse.kernels.decode.plan import Plan
 from ecompulse.kernels.decode.properties import join_objects
+from ecompulse.kernels.decode.routing import json_text, route_columns
+from ecompulse.kernels.decode.row_decoder import Record, record_of
 from ecompulse.kernels.decode.rules import BrokenRule, Rule
-from ecompulse.kernels.decode.sorting import json_text, sort_columns
 from ecompulse.kernels.decode.strict_json import parse
 from ecompulse.kernels.event import MAX_ROW_BYTES, OWN, POSITION_SCHEMA, TIME
 from ecompulse.kernels.foreign.times import TimeReading
@@ -98,7 +98,7 @@ def typed_batch(rows: pl.DataFrame, plan: Plan) -> tuple[Batch, Plan]:
     """
     typed, plan = _typed(rows, plan)
     columns = dict(typed.columns.items(but=typed.moments))
-    found = sort_columns(columns, plan)
+    found = route_columns(columns, plan)
     # Read back from ISO 8601 it would be no other.
     known = {} if typed.moments is None else {"event_time": typed.columns.own[typed.moments].cast(TIME)}
     batch = Batch(

@@ -2,10 +2,10 @@
 
 import pytest
 
-from ecompulse.kernels.decode import entry
+from ecompulse.kernels.decode import api
 
 
-@pytest.fixture(params=[0, entry.FEW], ids=["columns", "rows"])
+@pytest.fixture(params=[0, api.FEW], ids=["columns", "rows"])
 def few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """JSON both ways: by columns, and row by row as batches of few rows are."""
-    monkeypatch.setattr(entry, "FEW", request.param)
+    monkeypatch.setattr(api, "FEW", request.param)

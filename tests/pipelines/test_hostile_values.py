@@ -106,10 +106,10 @@ def folders(shop: Shop) -> set[str]:
 
 @pytest.mark.parametrize("source", ["/etc/passwd.csv", "../secrets.csv"])
 def test_the_place_that_a_letter_claims_to_come_from_is_not_opened(shop, tmp_path, source, monkeypatch):
-    from ecompulse.io import letters  # noqa: PLC0415
+    from ecompulse.io import dead_letters  # noqa: PLC0415
 
     opened = []
-    monkeypatch.setattr(letters, "head_of", lambda path, **_: opened.append(path))
+    monkeypatch.setattr(dead_letters, "head_of", lambda path, **_: opened.append(path))
     row = {
         "raw": b"a,b",
         "source": source,
@@ -120,6 +120,6 @@ def test_the_place_that_a_letter_claims_to_come_from_is_not_opened(shop, tmp_pat
         "rule": "wrong_type",
     }
     frame = pl.DataFrame([row]).with_columns(seen_at=pl.lit(0).cast(pl.Datetime("us", "UTC")))
-    chosen = letters.choose(frame, {"job": "j", "sources": ["/in"]}, {"/in/1.csv": {}})
+    chosen = dead_letters.choose(frame, {"job": "j", "sources": ["/in"]}, {"/in/1.csv": {}})
     assert chosen.letters["header"].to_list() == [None]
     assert opened == []

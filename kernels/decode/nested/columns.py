@@ -6,10 +6,10 @@ from typing import Final
 
 import polars as pl
 
-from ecompulse.kernels.decode import duck
+from ecompulse.kernels.decode import duckdb_json
 from ecompulse.kernels.decode.batch import all_of, nothing
 from ecompulse.kernels.decode.json_rows import ODD, cells_of
-from ecompulse.kernels.decode.members import members_of
+from ecompulse.kernels.decode.object_members import members_of
 from ecompulse.kernels.decode.properties import join_objects
 from ecompulse.kernels.foreign.paths import EACH, NUMBER, Node, Step
 
@@ -113,7 +113,7 @@ def _elements(node: Node, steps: list[Step], lists: pl.Series, taken: Taken) -> 
 
 def elements(lists: pl.Series) -> pl.DataFrame:
     """The elements of lists (JSON text): `row`, `at` in it, `count` of all in it, `text`, and their number, `item`."""
-    found = duck.elements(lists)
+    found = duckdb_json.elements(lists)
     frame = pl.DataFrame({"row": pl.int_range(lists.len(), eager=True, dtype=pl.Int64), "text": found})
     frame = frame.drop_nulls("text").filter(pl.col("text").list.len() > 0)
     count, at = pl.col("text").list.len().cast(pl.Int64), pl.int_ranges(0, pl.col("text").list.len())
@@ -124,7 +124,7 @@ def elements(lists: pl.Series) -> pl.DataFrame:
 def _said(items: pl.DataFrame, name: str) -> pl.Series:
     """What a key of elements that are objects holds, as text."""
     objects = _parted(items["text"], items["text"].str.starts_with("{"))
-    [value] = duck.values(objects, [name])
+    [value] = duckdb_json.values(objects, [name])
     return cells_of({"said": value})["said"].text
 
 
@@ -145,9 +145,9 @@ def _opened(text: pl.Series, taken: Taken) -> pl.Series:
     strings = text.str.contains(r'^"\s*[{\[]').fill_null(value=False)
     if not strings.any():
         return text
-    inner = duck.unescaped(_parted(text, strings)).str.strip_chars(" \t\r\n")
+    inner = duckdb_json.unescaped(_parted(text, strings)).str.strip_chars(" \t\r\n")
     taken.suspects |= strings & (inner.str.contains(ODD) | inner.str.contains(_NOT_FINITE)).fill_null(value=True)
-    valid = strings & duck.are_valid(inner)
+    valid = strings & duckdb_json.are_valid(inner)
     return inner.zip_with(valid, text)
 
 

@@ -7,10 +7,10 @@ import polars as pl
 
 from ecompulse.kernels.decode.batch import all_of, nothing
 from ecompulse.kernels.decode.cells import Cell, Cells
-from ecompulse.kernels.decode.judge import Record
-from ecompulse.kernels.decode.members import members_of
 from ecompulse.kernels.decode.nested import exact
 from ecompulse.kernels.decode.nested.wanted import Wanted
+from ecompulse.kernels.decode.object_members import members_of
+from ecompulse.kernels.decode.row_decoder import Record
 from ecompulse.kernels.decode.strict_json import literal
 
 _DIGITS: Final = r"^-?[0-9]{1,15}$"

@@ -11,13 +11,13 @@ import polars as pl
 from ecompulse.kernels.decode.batch import Batch, all_of, nothing
 from ecompulse.kernels.decode.cells import Cells
 from ecompulse.kernels.decode.json_rows import cells_of
-from ecompulse.kernels.decode.judge import Record
 from ecompulse.kernels.decode.nested import exact
 from ecompulse.kernels.decode.nested.columns import Taken, elements, left_of, take
 from ecompulse.kernels.decode.nested.combining import apart, combined, record_of_line
 from ecompulse.kernels.decode.nested.rows import Rows
 from ecompulse.kernels.decode.nested.wanted import Wanted, doubtful, held, holds
 from ecompulse.kernels.decode.plan import PROPERTIES
+from ecompulse.kernels.decode.row_decoder import Record
 from ecompulse.kernels.foreign.paths import EACH, NUMBER
 
 Parse = Callable[[int], dict[str, Any]]

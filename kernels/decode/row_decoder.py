@@ -31,7 +31,7 @@ class Record:
     content: str
 
 
-def judge(record: Record, plan: Plan) -> dict[str, Value | None]:
+def decode_row(record: Record, plan: Plan) -> dict[str, Value | None]:
     """The values of a good row, by field.
 
     Raises:

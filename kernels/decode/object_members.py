@@ -5,7 +5,7 @@ from typing import Final
 
 import polars as pl
 
-from ecompulse.kernels.decode import duck
+from ecompulse.kernels.decode import duckdb_json
 
 MAX_KEYS: Final = 200
 """Keys of one batch that become columns; rows with rarer ones are decoded one at a time."""
@@ -31,11 +31,11 @@ def members_of(text: pl.Series, *, keep_null: bool) -> Members:
 
     With `keep_null` a JSON null is the text `null`, else absent.
     """
-    keys = duck.key_signatures(text)
+    keys = duckdb_json.key_signatures(text)
     known, refused = _judge_signatures(keys)
     suspects = (keys.is_null() & text.is_not_null()) | keys.is_in(refused).fill_null(value=False)
     believed = text.to_frame("text").select(pl.when(~suspects).then("text")).to_series()
-    extract = duck.members if keep_null else duck.values
+    extract = duckdb_json.members if keep_null else duckdb_json.values
     return Members(dict(zip(known, extract(believed, known), strict=True)), suspects)
 
 
@@ -48,7 +48,7 @@ def _judge_signatures(keys: pl.Series) -> tuple[list[str], list[str]]:
     known: dict[str, None] = {}
     refused: list[str] = []
     for signature in counted:
-        names = signature.split(duck.SEPARATOR)
+        names = signature.split(duckdb_json.SEPARATOR)
         fresh = [name for name in names if name not in known]
         if not signature or len(set(names)) < len(names) or not _may_add(known, fresh):
             refused.append(signature)

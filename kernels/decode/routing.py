@@ -15,7 +15,7 @@ _TO_ESCAPE: Final = r'["\\\x00-\x1f]'
 
 
 @dataclass
-class Sorted:
+class Routed:
     """Where the columns of a batch went.
 
     Attributes:
@@ -31,10 +31,10 @@ class Sorted:
     properties: pl.Series | None = None
 
 
-def sort_columns(columns: dict[str, Cells], plan: Plan) -> Sorted:
+def route_columns(columns: dict[str, Cells], plan: Plan) -> Routed:
     """The columns of rows that have no JSON types, by what the mapping makes of them."""
     height = next(iter(columns.values())).text.len() if columns else 0
-    result = Sorted(suspects=all_of(False, height))
+    result = Routed(suspects=all_of(False, height))
     for name, cells in columns.items():
         target = plan.sources.get(name)
         if name in plan.mapping.drop:
