@@ -169,6 +169,8 @@ def _message(answer: "requests.Response") -> str:
 
 
 def _reason(error: BaseException) -> str:
+    import requests  # noqa: PLC0415
+
     if isinstance(error, requests.exceptions.SSLError):
         return "TLS: its certificate, or ours, is not accepted"
     return "does not answer" if isinstance(error, requests.ConnectionError | requests.Timeout) else type(error).__name__
