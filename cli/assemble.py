@@ -186,7 +186,7 @@ def _pipeline(job: str, settings: Settings[JobSettings]) -> Any:
     """An empty pipeline; UserError for a runner or a flag's value that Beam refuses."""
     complaint, runner = io.StringIO(), settings.running.runner
     try:
-        with redirect_stderr(complaint):  # Beam's own parser key_hashes its usage, all of it
+        with redirect_stderr(complaint):  # Beam's own parser prints its usage, all of it
             PipelineOptions(list(settings.beam)).get_all_options()  # else they are parsed when the first epoch runs
             spark = spark_settings(job, settings.spark, settings.epochs.num_shards) if runner == SPARK else None
             return new_pipeline(runner, settings.beam, spark)

@@ -150,7 +150,7 @@ def _run(job: str, flags: Sequence[str], out: Path) -> dict[str, Any]:
 
 
 def run_job(job: str, flags: Sequence[str]) -> list[str]:
-    """Lines that a job key_hashes; JobError with its last words when it fails."""
+    """Lines that a job prints; JobError with its last words when it fails."""
     command = [sys.executable, "-m", f"pipelines.{job}", *flags]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -165,7 +165,7 @@ def _coded(rows: pl.DataFrame, codes: Ints) -> pl.DataFrame:
 
 
 def _remembered(state: StateView, names: pl.Series, key_hashes: KeyHashes) -> pl.DataFrame:
-    """What is known of entities, by `code`: their number among `names`, which are in the order of their key_hashes."""
+    """What is known of entities, by `code`: their number among `names`, which are in the order of their key hashes."""
     known = state.lookup(_MEMORY.name, names)
     codes = owners(key_hashes, KeyHashes.of(fingerprint(known[KEY])))
     known = known.hstack([pl.Series("code", codes)])

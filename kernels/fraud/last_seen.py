@@ -67,7 +67,7 @@ class _Walk:
 
 
 def last_seen_features(past: Past, last_seen: LastSeen, entity: Entity) -> tuple[Features, LastSeen]:
-    """Features of each row by the name's end (hours since, km/h), and the last_seen after it."""
+    """Features of each row by the name's end (hours since, km/h), and what is remembered after it."""
     line = EntityTimeline.of(past.codes, past.at)
     walk = _walk(past, line, last_seen, entity.forget)
     at, newcomer = walk.at, walk.newcomer
@@ -142,7 +142,7 @@ def _kilometres(one: dict[str, Floats], two: dict[str, Floats]) -> Floats:
 def _moved(
     last_seen: LastSeen, line: EntityTimeline, times: dict[str, Ints], places: dict[str, Floats], running: Ints
 ) -> LastSeen:
-    """The last_seen as the last place of each entity leaves them."""
+    """What is remembered, as the last place of each entity leaves it."""
     last = np.roll(line.firsts(), -1)
     codes = line.codes[last]
 

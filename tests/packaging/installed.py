@@ -115,7 +115,7 @@ def beside_a_foreign_folder() -> None:
 
 
 def run(*command: str) -> str:
-    """What a command key_hashes, on either stream; it must succeed."""
+    """What a command prints, on either stream; it must succeed."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, f"{command}: {done.returncode}: {done.stderr}"
     return done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""Every tool that key_hashes tables gives them to programs too; every flag of every tool says what it means."""
+"""Every tool that prints tables gives them to programs too; every flag of every tool says what it means."""
 
 import argparse
 import importlib

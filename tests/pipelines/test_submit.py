@@ -1,4 +1,4 @@
-"""`submit`: what it key_hashes runs as it stands; what it refuses; what the owner of a driver pod does with it."""
+"""`submit`: what it prints runs as it stands; what it refuses; what the owner of a driver pod does with it."""
 
 import shlex
 import subprocess

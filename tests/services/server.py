@@ -101,7 +101,7 @@ class Server:
 
     @property
     def log(self) -> Path:
-        """What it key_hashes."""
+        """What it prints."""
         return self.folder / f"{self.name}.log"
 
     def start(self) -> "Server":

@@ -104,7 +104,7 @@ def snapshot(folder: Path) -> dict[str, bytes | None]:
 
 
 def printed(capsys: Any, tool: ModuleType, *arguments: object, status: int = 0) -> str:
-    """What a tool key_hashes when it has nothing to complain about."""
+    """What a tool prints when it has nothing to complain about."""
     capsys.readouterr()
     assert tool.main([str(argument) for argument in arguments]) == status
     said = capsys.readouterr()
