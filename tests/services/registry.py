@@ -1,4 +1,6 @@
-"""A schema registry for tests: a stub held to Confluent's documented API, since none that can be had runs here.
+"""A schema registry for tests: a stub held to Confluent's documented API, which can fail on demand.
+
+Jobs on a real one, `services.apicurio`, are tried at night.
 
 GET /subjects, /schemas/ids/N, /schemas/guids/G, /subjects/S/versions/V, POST /subjects/S/versions.
 """

@@ -17,6 +17,7 @@ MAY_BE: Final = {
     "a case of Beam's own that Beam skips": r"/test_beam_cases\.py",
     "a control plane of Kubernetes, which `make kube` builds, or kubectl": r"Kubernetes: there is no|no kubectl",
     "images without a container engine, which need root": r"images: ",
+    "a schema registry, 140 MB of Java": r"a registry: ",
     "a browser, with Playwright and axe-core, which the night installs": r"browser: ",
     "no certificates on this machine": r"certificates of its own",
 }
