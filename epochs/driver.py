@@ -4,7 +4,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
@@ -14,22 +14,22 @@ from ecompulse.epochs.backup import Backup
 from ecompulse.epochs.bad_input import check_dead
 from ecompulse.epochs.checkpoint import Checkpoint, positions_after
 from ecompulse.epochs.clock_check import check_ahead, check_behind, check_written
-from ecompulse.epochs.driver_settings import SNAPSHOT_EVERY, Settings
+from ecompulse.epochs.driver_settings import Settings
 from ecompulse.epochs.errors import JobError, Superseded
 from ecompulse.epochs.fencing import FencedStore
 from ecompulse.epochs.latency import measure
 from ecompulse.epochs.manifest import Manifest, read_manifest
-from ecompulse.epochs.plan import CURRENT, MOST_LAG, Draft, Plan, Planner, Position
+from ecompulse.epochs.plan import CURRENT, Draft, Plan, Planner, Position
 from ecompulse.epochs.progress import Stopwatch, progress_of
 from ecompulse.epochs.protocols import Clockwork, Source
 from ecompulse.epochs.publish import Publisher
 from ecompulse.epochs.replay import reads_as
 from ecompulse.epochs.retry_policy import RetryPolicy
 from ecompulse.epochs.seal import Seal, sealed
+from ecompulse.epochs.sealing import content_of
 from ecompulse.epochs.sinks import Outbox, Owner, Sink
 from ecompulse.epochs.steps import Step, reach
 from ecompulse.epochs.telemetry import Describe
-from ecompulse.epochs.totals import Totals
 
 Kept = TypeVar("Kept")
 
@@ -139,7 +139,7 @@ class Driver:
         self._rows = next_limit(self._rows, manifest.counts.get("input", 0), watch.durations["run"])
         reach(Step.BEFORE_SEAL)
         with watch.phase("seal"):
-            content = self._seal(at, draft, plan, manifest)
+            content = content_of(at, draft, plan, manifest, self.graph, self.checkpoint.fencing_token)
             seal = self._keep(partial(self.checkpoint.write_seal, content), watch)
         reach(Step.SEALED)
         self._finish(seal, watch)
@@ -196,43 +196,6 @@ class Driver:
         current = {"folder": plan.folder, "epoch": epoch, "attempt": plan.attempt}
         store.put(CURRENT, json.dumps(current).encode())
         return plan
-
-    def _seal(self, at: Position, draft: Draft, plan: Plan, manifest: Manifest) -> Seal:
-        partitions: dict[str, list[int | None]] = {}
-        for name, seen in draft.seen.items():
-            tops = [top for top in (seen.top, manifest.tops.get(name)) if top is not None]
-            partitions[name] = [max(tops, default=None), seen.active]
-        watermark, accounts = draft.reached, self.graph.balance(manifest)
-        snapshot = plan.epoch % SNAPSHOT_EVERY == 1
-        positions = [
-            {**known, **backlog.positions} if snapshot else dict(backlog.positions)
-            for known, backlog in zip(at.sources, draft.backlogs, strict=True)
-        ]
-        return Seal(
-            epoch=plan.epoch,
-            attempt=plan.attempt,
-            fencing_token=self.checkpoint.fencing_token,
-            watermark=watermark,
-            now=draft.now,
-            ranges=[asdict(split) for split in draft.splits],
-            positions=positions,
-            snapshot=snapshot,
-            partitions=partitions,
-            state=manifest.state,
-            loaded=manifest.loaded,
-            files=manifest.files,
-            counts=manifest.counts,
-            backlog=sum(backlog.left for backlog in draft.backlogs),
-            notes=[dict(backlog.notes) for backlog in draft.backlogs],
-            rows=manifest.rows,
-            past=[watermark, *at.past][:MOST_LAG],
-            drains=0 if draft.drain is None else at.drains + 1,
-            ages=manifest.ages,
-            told=manifest.told,
-            accounts=accounts,
-            upserted=[spec.name for spec in self.graph.tables if spec.warehouse],
-            totals=at.totals.plus(Totals(0, manifest.rows, accounts, manifest.written)).dump(),
-        )
 
     def _finish(self, seal: Seal, watch: Stopwatch) -> None:
         """Save a sealed epoch, publish it into every sink, then commit it; safe to repeat."""
