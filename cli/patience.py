@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from ecompulse.epochs.errors import JobError
 from ecompulse.epochs.masking import without_secrets
-from ecompulse.epochs.retry_policy import RetryPolicy, may_pass
+from ecompulse.epochs.retry_policy import Retries, RetryPolicy, may_pass
 from ecompulse.io.terminal import say
 
 Found = TypeVar("Found")
@@ -37,7 +37,7 @@ class Patience:
                     say(f"{self.program}: {without_secrets(str(error))} (trying again)")
                 raise
 
-        return RetryPolicy(WallClock(), threading.Event())(ask, self.attempts, Counter(), "start", JobError)
+        return RetryPolicy(WallClock(), threading.Event())(ask, self.attempts, Retries(), "start", JobError)
 
 
 def patience(program: str, attempts: int) -> Patience:

@@ -1,13 +1,13 @@
 """Progress: one JSON object per epoch, in the shape of Spark's StreamingQueryProgress."""
 
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from ecompulse.epochs.protocols import REPLAY, WAITING, Source
+from ecompulse.epochs.retry_policy import Retries
 from ecompulse.epochs.seal import Seal
 from ecompulse.epochs.sinks import Owner, Sink
 from ecompulse.epochs.telemetry import Describe
@@ -16,12 +16,12 @@ _NOTHING: Final[Mapping[str, Mapping[str, Any]]] = {"counters": {}, "gauges": {}
 
 
 class Stopwatch:
-    """Durations of an epoch's phases, in ms, and numbers of retries."""
+    """Durations of an epoch's phases, in ms, and its retries."""
 
     def __init__(self) -> None:
         """Start."""
         self.durations: dict[str, int] = {}
-        self.retries: Counter[str] = Counter()
+        self.retries = Retries()
         self._start = time.monotonic()
 
     @contextmanager
@@ -94,6 +94,7 @@ def progress_of(
         "counts": seal.counts,
         "accounts": seal.accounts,
         "retries": {kind: watch.retries[kind] for kind in ("run", "checkpoint", "backup", "publish")},
+        "errors": dict(watch.retries.errors),
         **{part: shown(seal.told.get(part, _NOTHING)) for part, shown in describe.items()},
     }
 

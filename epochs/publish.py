@@ -1,6 +1,5 @@
 """Publishing a sealed epoch: first to the backup, then to every sink; each is retried until it accepts the epoch."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +9,7 @@ from ecompulse.epochs.checkpoint import Checkpoint, remember_sinks
 from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, Unusable, UserError
 from ecompulse.epochs.garbage_collection import collect
 from ecompulse.epochs.progress import Stopwatch
-from ecompulse.epochs.retry_policy import RetryPolicy, one_line
+from ecompulse.epochs.retry_policy import Retries, RetryPolicy, one_line
 from ecompulse.epochs.seal import Seal
 from ecompulse.epochs.sinks import DataFile, EpochSink, Outbox, Owner, Sink, TableSpec
 from ecompulse.epochs.steps import Step, reach
@@ -37,14 +36,14 @@ class Publisher:
     def open(self) -> None:
         """Prepare sinks and backup; UserError when one cannot be prepared, JobError when one never answers."""
         for sink in self.sinks:
-            self.persist(partial(sink.open, self.tables, self.owner), self.attempts, Counter(), "publish", JobError)
+            self.persist(partial(sink.open, self.tables, self.owner), self.attempts, Retries(), "publish", JobError)
         remember_sinks(self.checkpoint.store, [sink.name for sink in self.sinks])  # none that has refused us
         if self.outbox:
-            self.persist(partial(self.outbox.open, self.owner), self.attempts, Counter(), "publish", JobError)
+            self.persist(partial(self.outbox.open, self.owner), self.attempts, Retries(), "publish", JobError)
         if self.backup is None:
             return
         try:
-            self.persist(self.backup.open, self.attempts, Counter(), "backup")
+            self.persist(self.backup.open, self.attempts, Retries(), "backup")
         except Unusable as error:
             raise Unusable(f"--checkpoint_backup: {error}") from error
         except OSError as error:

@@ -10,6 +10,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_any,
 from tenacity.wait import wait_random_exponential
 
 from ecompulse.epochs.errors import JobError, Refused, StateDamaged, Superseded, Unusable, UserError
+from ecompulse.epochs.masking import without_secrets
 
 Result = TypeVar("Result")
 
@@ -25,6 +26,25 @@ class Waiting(Protocol):
         ...
 
 
+class Retries(Counter[str]):
+    """Numbers of retries, by kind of what failed.
+
+    Attributes:
+        errors: the last error of each kind, in one line, without secrets.
+    """
+
+    def __init__(self) -> None:
+        """None yet."""
+        super().__init__()
+        self.errors: dict[str, str] = {}
+
+    def failed(self, kind: str, error: BaseException | None) -> None:
+        """An attempt failed, and another one follows."""
+        self[kind] += 1
+        if isinstance(error, Exception):
+            self.errors[kind] = without_secrets(one_line(error))
+
+
 @dataclass(frozen=True)
 class RetryPolicy:
     """How a driver retries. A request to stop ends the retries after the current attempt."""
@@ -36,21 +56,21 @@ class RetryPolicy:
         self,
         body: Callable[[], Result],
         attempts: int,
-        retries: Counter[str],
+        retries: Retries,
         kind: str,
         of: type[Exception] = Exception,
     ) -> Result:
         """Call `body` until it returns, at most `attempts` times; returns its result, or raises its last error.
 
-        `retries[kind]` counts the retries. Errors other than `of`, and errors that a retry cannot fix, are raised at
-        once: a superseded driver, wrong use, refused input, damaged state, an unusable place.
+        `retries` notes each retry under `kind`. Errors other than `of`, and errors that a retry cannot fix, are raised
+        at once: a superseded driver, wrong use, refused input, damaged state, an unusable place.
         """
         return Retrying(
             retry=retry_if_exception(lambda error: isinstance(error, of) and may_pass(error)),
             stop=stop_any(stop_after_attempt(attempts), stop_when_event_set(self.stop)),
             wait=wait_random_exponential(FIRST_PAUSE, max=LONGEST_PAUSE),
             sleep=lambda seconds: self.clock.wait(seconds, self.stop),
-            before_sleep=lambda _state: retries.update([kind]),
+            before_sleep=lambda state: retries.failed(kind, state.outcome.exception() if state.outcome else None),
             reraise=True,
         )(body)
 

@@ -108,6 +108,12 @@ class Job:
         return found
 
     @property
+    def retry_rows(self) -> Sequence[tuple[str, int, str]]:
+        """What was tried again, how often, and why the last time, as a table."""
+        why = {kind: line for epoch in self.epochs for kind, line in epoch.get("errors", {}).items()}
+        return [(kind, times, why.get(kind, "")) for kind, times in self.retries.items() if times]
+
+    @property
     def breakers(self) -> Mapping[str, str]:
         """State of the circuit breaker of each look-up in the last epoch."""
         return {name: use["breaker"] for name, use in self.last.get("lookups", {}).items()}

@@ -10,7 +10,7 @@ from polars.testing import assert_frame_equal
 
 from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserError
 from ecompulse.epochs.protocols import Store
-from ecompulse.epochs.retry_policy import LONGEST_PAUSE, RetryPolicy, one_line
+from ecompulse.epochs.retry_policy import LONGEST_PAUSE, Retries, RetryPolicy, one_line
 from support.script import FakeClock, Script
 from support.toy import ToyJob
 
@@ -36,18 +36,26 @@ def failing(times: int, error: Exception, calls: list[int]):
 
 
 def test_it_goes_on_once_it_works_and_counts():
-    waits, calls, retries = Waits(), [], Counter()
+    waits, calls, retries = Waits(), [], Retries()
     RetryPolicy(waits, threading.Event())(failing(3, OSError("gone"), calls), 10, retries, "publish")
     assert len(calls) == 4
     assert retries == {"publish": 3}
+    assert retries.errors == {"publish": "OSError: gone"}
     assert all(0 <= pause <= LONGEST_PAUSE for pause in waits.pauses)
     assert len(set(waits.pauses)) > 1, "pauses are random, so that jobs that failed together do not return together"
+
+
+def test_the_line_of_a_failed_attempt_has_no_secret():
+    retries = Retries()
+    error = OSError("postgresql://shop:hunter2@warehouse/db does not answer")
+    RetryPolicy(Waits(), threading.Event())(failing(1, error, []), 2, retries, "publish")
+    assert retries.errors == {"publish": "OSError: postgresql://shop:***@warehouse/db does not answer"}
 
 
 def test_after_the_last_attempt_the_last_error_is_raised():
     calls: list[int] = []
     with pytest.raises(OSError, match="gone"):
-        RetryPolicy(Waits(), threading.Event())(failing(99, OSError("gone"), calls), 4, Counter(), "run")
+        RetryPolicy(Waits(), threading.Event())(failing(99, OSError("gone"), calls), 4, Retries(), "run")
     assert len(calls) == 4
 
 
@@ -55,14 +63,14 @@ def test_after_the_last_attempt_the_last_error_is_raised():
 def test_what_cannot_be_mended_is_not_tried_again(error):
     calls: list[int] = []
     with pytest.raises(type(error)):
-        RetryPolicy(Waits(), threading.Event())(failing(99, error, calls), 4, Counter(), "run")
+        RetryPolicy(Waits(), threading.Event())(failing(99, error, calls), 4, Retries(), "run")
     assert len(calls) == 1
 
 
 def test_a_request_to_stop_ends_it():
     calls: list[int] = []
     with pytest.raises(OSError, match="gone"):
-        RetryPolicy(Waits(stop_after=2), threading.Event())(failing(99, OSError("gone"), calls), 50, Counter(), "run")
+        RetryPolicy(Waits(stop_after=2), threading.Event())(failing(99, OSError("gone"), calls), 50, Retries(), "run")
     assert len(calls) == 3
 
 
@@ -167,6 +175,8 @@ def test_a_run_that_fails_is_planned_anew(tmp_path, answer):
     driver.start()
     assert_frame_equal(script.table("rows"), answer)
     assert script.progress[0]["retries"]["run"] == 2
+    assert script.progress[0]["errors"] == {"run": "OSError: a worker was lost"}
+    assert not script.progress[1]["errors"]
     assert driver.checkpoint.seal_of(1).attempt == "0001.0003"
 
 

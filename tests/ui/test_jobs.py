@@ -34,8 +34,24 @@ def test_a_job_that_has_stopped(script):
     assert job.total("rows") == 60
     assert job.last["numInputRows"] == script.progress[-1]["numInputRows"]
     assert job.backlog == 0
+    assert job.retry_rows == []
     assert job.holder == "0/0"
     assert [operator.name for operator in job.operators] == ["count"]
+
+
+def test_what_was_tried_again_has_its_last_error(tmp_path):
+    script = Script(ToyJob(), tmp_path, max_rows=20).add_data(rows(60))
+    driver = script.driver()
+    real, failures = driver.run, [OSError("a worker was lost"), OSError("another one was lost")]
+
+    def run() -> None:
+        if failures:
+            raise failures.pop(0)
+        real()
+
+    driver.run = run
+    driver.start()
+    assert seen(script).retry_rows == [("run", 2, "OSError: another one was lost")]
 
 
 def test_one_that_runs(script):

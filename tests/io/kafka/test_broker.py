@@ -2,13 +2,12 @@
 
 import threading
 import uuid
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ecompulse.epochs.retry_policy import RetryPolicy
+from ecompulse.epochs.retry_policy import Retries, RetryPolicy
 from ecompulse.epochs.steps import Step, observe
 from ecompulse.io.kafka.source import KafkaSource, Reading
 from ecompulse.io.stores import LocalStore
@@ -57,7 +56,7 @@ def test_broker_killed_inside_a_transaction(own: Server, tmp_path: Path, step: S
                 own.start()
 
     persist = RetryPolicy(Pause(), threading.Event())
-    stop, retries = observe(kill), Counter[str]()
+    stop, retries = observe(kill), Retries()
     try:
         for epoch in (2, 3):
             persist(lambda epoch=epoch: sink.publish_epoch(epoch, seal(store, epoch)), 10, retries, "publish")
