@@ -28,7 +28,7 @@ class DriverLock:
 
     The file's time is a heartbeat. A newcomer finds the lock free when the holder is dead, is refused while it
     beats, and takes over when it has not beaten for `STALE` seconds (stopped, or its host lost): the older one
-    is then fenced by its fencing_token should it wake.
+    is then fenced by its fencing token should it wake.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -35,7 +35,7 @@ MUTANTS: Final = (
         ("tests/epochs/test_checkpoint.py",),
     ),
     Mutant(
-        "the fencing_token is not checked",
+        "the fencing token is not checked",
         "epochs/checkpoint.py",
         "if newest > self.fencing_token:",
         "if newest > self.fencing_token + 10:",
