@@ -10,8 +10,8 @@ import polars as pl
 
 from ecompulse.cli.guard import guarded
 from ecompulse.cli.printing import FORMATS, print_frame
-from ecompulse.cli.tool import ToolParser, add_key, checkpoint_store
-from ecompulse.cli.values import web_address
+from ecompulse.cli.stores import add_key, add_s3_endpoint, checkpoint_store
+from ecompulse.cli.tool import ToolParser
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import Store
 from ecompulse.io.alerts.mailbox import LETTERS, LOG, PENDING
@@ -37,7 +37,7 @@ def alerts(argv: Sequence[str]) -> int:
     for name, text in _VERBS.items():
         sub = verbs.add_parser(name, help=text, description=text)
         sub.add_argument("checkpoint", help="directory or s3:// place of the job's checkpoint")
-        sub.add_argument("--s3_endpoint", type=web_address, help="URL of an S3-compatible server [AWS]")
+        add_s3_endpoint(sub)
         add_key(sub)
         if name != "retry":
             sub.add_argument("--limit", type=int, default=50, help="rows at the most [50]")

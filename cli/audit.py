@@ -11,7 +11,8 @@ import polars as pl
 
 from ecompulse.cli.guard import guarded
 from ecompulse.cli.holders import open_holders, unknown_sinks
-from ecompulse.cli.tool import ToolParser, add_key, checkpoint_store, print_facts, print_table
+from ecompulse.cli.stores import add_key, add_s3_endpoint, checkpoint_store
+from ecompulse.cli.tool import ToolParser, print_facts, print_table
 from ecompulse.cli.values import web_address
 from ecompulse.epochs.checkpoint import last_commit, positions_after, read_meta
 from ecompulse.epochs.errors import JobError, UserError
@@ -54,7 +55,7 @@ def _command(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--schema_registry", type=web_address, metavar="URL", help="of topics written with --sink_format [none]"
     )
-    parser.add_argument("--s3_endpoint", type=web_address, metavar="URL", help="URL of an S3-compatible server [AWS]")
+    add_s3_endpoint(parser)
     add_key(parser)
     options = parser.parse_args(argv)
     try:

@@ -10,8 +10,8 @@ import polars as pl
 
 from ecompulse.cli.guard import guarded
 from ecompulse.cli.settings import absolute
-from ecompulse.cli.tool import ToolParser, add_key, checkpoint_store, key_place, print_facts, print_table
-from ecompulse.cli.values import web_address
+from ecompulse.cli.stores import add_key, add_s3_endpoint, checkpoint_store, key_place
+from ecompulse.cli.tool import ToolParser, print_facts, print_table
 from ecompulse.epochs.backup import restore
 from ecompulse.epochs.checkpoint import last_commit, newest_fencing_token, read_meta, used_sinks
 from ecompulse.epochs.checkpoint_admin import fork, reshard, verify
@@ -42,7 +42,7 @@ def _command(argv: Sequence[str]) -> int:
     ):
         sub = verbs.add_parser(verb, help=text, description=text)
         sub.add_argument("checkpoint", help="directory or s3:// place of the checkpoint, or of its backup")
-        sub.add_argument("--s3_endpoint", type=web_address, help="URL of an S3-compatible server [AWS]")
+        add_s3_endpoint(sub)
         add_key(sub)
         if verb in {"fork", "reshard", "restore"}:
             sub.add_argument(

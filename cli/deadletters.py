@@ -8,8 +8,8 @@ import polars as pl
 
 from ecompulse.cli.guard import guarded
 from ecompulse.cli.printing import FORMATS, print_frame
-from ecompulse.cli.tool import ToolParser, add_key, checkpoint_store
-from ecompulse.cli.values import web_address
+from ecompulse.cli.stores import add_key, add_s3_endpoint, checkpoint_store
+from ecompulse.cli.tool import ToolParser
 from ecompulse.epochs.checkpoint import last_commit, positions_after, read_meta
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.replay import due, ledger, queue
@@ -50,7 +50,7 @@ def _parser() -> ToolParser:
     ):
         sub = verbs.add_parser(verb, help=text, description=text)
         sub.add_argument("--lake", default="./lake", help="directory or s3:// place of the Delta tables [./lake]")
-        sub.add_argument("--s3_endpoint", type=web_address, help="URL of an S3-compatible server [AWS]")
+        add_s3_endpoint(sub)
         sub.add_argument("--job", help="of this job only [all; replay: the checkpoint's]")
         sub.add_argument("--rule", help="of this rule only [all]")
         sub.add_argument("--source", help="from this file or topic only [all]")

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from ecompulse.cli.guard import guarded
+from ecompulse.cli.stores import add_s3_endpoint
 from ecompulse.cli.tool import ToolParser
-from ecompulse.cli.values import web_address
 from ecompulse.epochs.errors import UserError
 from ecompulse.io.delta.lake import Lake
 from ecompulse.io.terminal import say
@@ -28,7 +28,7 @@ def maintain(argv: Sequence[str]) -> int:
     parser.add_argument("verb", choices=("compact", "vacuum"))
     parser.add_argument("tables", nargs="*", help="names of tables [all]")
     parser.add_argument("--lake", default="./lake", help="directory or s3:// place of the Delta tables [./lake]")
-    parser.add_argument("--s3_endpoint", type=web_address, help="URL of an S3-compatible server [AWS]")
+    add_s3_endpoint(parser)
     parser.add_argument(
         "--keep_hours",
         type=int,

@@ -10,8 +10,8 @@ import polars as pl
 
 from ecompulse.cli.guard import guarded
 from ecompulse.cli.printing import FORMATS, print_frame, print_table
+from ecompulse.cli.stores import add_s3_endpoint
 from ecompulse.cli.tool import ToolParser
-from ecompulse.cli.values import web_address
 from ecompulse.epochs.errors import UserError
 from ecompulse.io.delta.lake import Lake
 from ecompulse.io.sinks.catalogue import latest_sql
@@ -57,7 +57,7 @@ def _parser() -> ToolParser:
         "without it the tables are listed",
     )  # fmt: skip
     parser.add_argument("--lake", default="./lake", help="directory or s3:// place of the Delta tables [./lake]")
-    parser.add_argument("--s3_endpoint", type=web_address, help="URL of an S3-compatible server [AWS]")
+    add_s3_endpoint(parser)
     parser.add_argument("--limit", type=int, default=20, help="rows at the most [20]")
     parser.add_argument("--where", help="SQL condition, such as \"event_type = 'purchase'\" [none]")
     parser.add_argument("--columns", help="columns, separated by commas [all]")

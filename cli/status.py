@@ -12,9 +12,9 @@ from rich.table import Table
 
 from ecompulse.cli.guard import guarded
 from ecompulse.cli.printing import WIDTH
-from ecompulse.cli.tool import ToolParser, add_key
-from ecompulse.cli.ui import open_checkpoints
-from ecompulse.cli.values import lasting, web_address
+from ecompulse.cli.stores import add_checkpoints, add_key, add_s3_endpoint, open_checkpoints
+from ecompulse.cli.tool import ToolParser
+from ecompulse.cli.values import lasting
 from ecompulse.epochs.errors import UserError
 from ecompulse.io.terminal import printable
 from ecompulse.ui.clock import now_ms
@@ -35,11 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def status(argv: Sequence[str]) -> int:
     """Print the state of all checkpoints; 1 when one cannot be read, or has been silent for longer than it may."""
     options = _parser().parse_args(argv)
-    places = options.checkpoints or ["./checkpoints"]
     now = now_ms()
-    stores = open_checkpoints(places, options.s3_endpoint, options.checkpoint_key)
+    stores = open_checkpoints(options.checkpoints, options.s3_endpoint, options.checkpoint_key)
     if not stores:
-        raise UserError(f"{places[0]}: holds no checkpoint")
+        raise UserError(f"{options.checkpoints[0]}: holds no checkpoint")
     jobs = [read_job(number, store, held, now) for number, (store, held) in enumerate(stores)]
     if options.json:
         for job in jobs:
@@ -51,18 +50,13 @@ def status(argv: Sequence[str]) -> int:
 
 def _parser() -> ToolParser:
     parser = ToolParser(prog="python -m pipelines.status", description="All jobs at a glance. It changes nothing.")
-    parser.add_argument(
-        "checkpoints",
-        nargs="*",
-        metavar="CHECKPOINT",
-        help="directory or s3:// place of a checkpoint, or a directory of checkpoints [./checkpoints]",
-    )
+    add_checkpoints(parser)
     parser.add_argument("--epochs", type=int, default=EPOCHS, help=f"last epochs of each job that are shown [{EPOCHS}]")
     parser.add_argument("--json", action="store_true", help="a line of JSON for each checkpoint [off]")
     parser.add_argument(
         "--max_age", type=lasting, metavar="DURATION", help="exit with 1 if a job's last commit is older [any age]"
     )
-    parser.add_argument("--s3_endpoint", type=web_address, metavar="URL", help="URL of an S3-compatible server [AWS]")
+    add_s3_endpoint(parser)
     add_key(parser)
     return parser
 

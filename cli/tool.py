@@ -10,12 +10,7 @@ from typing import Any, NoReturn
 import polars as pl
 from polars.datatypes import DataTypeClass
 
-from ecompulse.cli.settings import absolute
 from ecompulse.epochs.errors import UserError
-from ecompulse.epochs.protocols import Store
-from ecompulse.io.encryption import encrypted
-from ecompulse.io.secrets import secret_place
-from ecompulse.io.stores import open_store
 from ecompulse.io.terminal import ESCAPES, printable, say
 
 
@@ -25,31 +20,6 @@ class ToolParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise UserError."""
         raise UserError(f"{message}; see --help")
-
-
-def add_key(parser: argparse.ArgumentParser) -> None:
-    """The flag of a tool that opens a checkpoint, which may be encrypted."""
-    parser.add_argument(
-        "--checkpoint_key",
-        action="append",
-        default=[],
-        type=key_place,
-        metavar="KEY",
-        help="where the key of an encrypted checkpoint stands, env:NAME or file:PATH; may be given again [none]",
-    )
-
-
-def checkpoint_store(options: argparse.Namespace) -> Store:
-    """The store of the checkpoint that a tool was given, with its `--s3_endpoint` and `--checkpoint_key`."""
-    return encrypted(open_store(absolute(options.checkpoint), options.s3_endpoint), options.checkpoint_key)
-
-
-def key_place(text: str) -> str:
-    """`secret_place` for argparse, which would repeat a value that is refused by ValueError."""
-    try:
-        return secret_place(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def print_table(frame: pl.DataFrame, *, rows: int = 50, longest: int = 60) -> None:

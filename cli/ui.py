@@ -2,21 +2,15 @@
 
 import secrets
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Final
 
 from ecompulse.cli.guard import guarded
-from ecompulse.cli.settings import absolute
-from ecompulse.cli.tool import ToolParser, add_key
-from ecompulse.cli.values import web_address
+from ecompulse.cli.stores import add_checkpoints, add_key, add_s3_endpoint, open_checkpoints
+from ecompulse.cli.tool import ToolParser
 from ecompulse.epochs.errors import UserError
-from ecompulse.epochs.protocols import Store
 from ecompulse.io.delta.lake import Lake
-from ecompulse.io.encryption import encrypted
-from ecompulse.io.lock import is_held
 from ecompulse.io.sinks.database import is_there, open_engine
-from ecompulse.io.stores import LocalStore, open_store
 from ecompulse.io.terminal import say
 
 _HERE: Final = "127.0.0.1"
@@ -30,12 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> ToolParser:
     parser = ToolParser(prog="ecompulse ui", description="The live page of all jobs. It reads, and changes nothing.")
-    parser.add_argument(
-        "checkpoints",
-        nargs="*",
-        metavar="CHECKPOINT",
-        help="directory or s3:// place of a checkpoint, or a directory of checkpoints [./checkpoints]",
-    )
+    add_checkpoints(parser)
     parser.add_argument("--lake", default="./lake", metavar="PLACE", help="with the dead letters, or none [./lake]")
     parser.add_argument(
         "--warehouse",
@@ -43,7 +32,7 @@ def _parser() -> ToolParser:
         metavar="URL",
         help="with what is shown of the shop, or none [sqlite:///warehouse.db]",
     )
-    parser.add_argument("--s3_endpoint", type=web_address, metavar="URL", help="URL of an S3-compatible server [AWS]")
+    add_s3_endpoint(parser)
     parser.add_argument(
         "--host", default=_HERE, metavar="ADDRESS", help=f"to listen on; any but loopback needs --token [{_HERE}]"
     )
@@ -74,7 +63,7 @@ def serve(argv: Sequence[str]) -> int:
         say(f"ui: --warehouse: {options.warehouse} is not there yet")
     token = secrets.token_urlsafe() if options.token == "new" else options.token  # noqa: S105  # a word, no secret
     sources = Sources(
-        lambda: open_checkpoints(options.checkpoints or ["./checkpoints"], options.s3_endpoint, options.checkpoint_key),
+        lambda: open_checkpoints(options.checkpoints, options.s3_endpoint, options.checkpoint_key),
         Lake(options.lake.rstrip("/"), options.s3_endpoint) if options.lake != "none" else None,
         engine,
     )
@@ -83,28 +72,3 @@ def serve(argv: Sequence[str]) -> int:
     app = make_app(sources, token)
     uvicorn.run(app, host=options.host, port=options.port, root_path=options.root_path, log_level="warning")
     return 0
-
-
-def open_checkpoints(
-    places: Sequence[str], s3_endpoint: str | None, keys: Sequence[str]
-) -> list[tuple[Store, Callable[[], bool | None]]]:
-    """Stores of the checkpoints that are named, or stand in a directory that is named, with whether each is held."""
-    found: list[tuple[Store, Callable[[], bool | None]]] = []
-    for place in places:
-        folder = Path(place)
-        ones = [place]
-        if "://" not in place and not (folder / "meta.json").exists():
-            ones = sorted(str(path.parent) for path in folder.glob("*/meta.json"))
-        for one in ones:
-            store = open_store(absolute(one), s3_endpoint)
-            held = _holder(Path(store.root)) if isinstance(store, LocalStore) else _nobody_knows
-            found.append((encrypted(store, keys), held))
-    return found
-
-
-def _holder(folder: Path) -> Callable[[], bool | None]:
-    return lambda: is_held(folder)
-
-
-def _nobody_knows() -> None:
-    """A bucket has no lock."""

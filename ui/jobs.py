@@ -9,7 +9,7 @@ from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.seal import epoch_of, load_commit, load_seal
 from ecompulse.ui.clock import moment
-from ecompulse.ui.operators import Lag, Operator, _operators
+from ecompulse.ui.operators import Lag, Operator, operators_of
 from ecompulse.ui.words import moment as shown_moment
 from ecompulse.ui.words import size
 
@@ -98,14 +98,18 @@ class Job:
         """Rows of a table in the epochs that are shown."""
         return sum(epoch["sink"]["tables"].get(table, 0) for epoch in self.epochs)
 
+    def _sums(self, part: str) -> dict[str, int]:
+        """Numbers of a part of the progress, by name, over the epochs that are shown."""
+        sums: dict[str, int] = {}
+        for epoch in self.epochs:
+            for name, number in epoch.get(part, {}).items():
+                sums[name] = sums.get(name, 0) + number
+        return sums
+
     @property
     def retries(self) -> Mapping[str, int]:
         """What was tried again in the epochs that are shown, by what failed."""
-        found: dict[str, int] = {}
-        for epoch in self.epochs:
-            for kind, times in epoch["retries"].items():
-                found[kind] = found.get(kind, 0) + times
-        return found
+        return self._sums("retries")
 
     @property
     def retry_rows(self) -> Sequence[tuple[str, int, str]]:
@@ -121,20 +125,13 @@ class Job:
     @property
     def accounts(self) -> Mapping[str, int]:
         """Where the rows of the epochs that are shown are, most first."""
-        found: dict[str, int] = {}
-        for epoch in self.epochs:
-            for name, rows in epoch.get("accounts", {}).items():
-                found[name] = found.get(name, 0) + rows
-        return dict(sorted(found.items(), key=lambda account: -account[1]))
+        return dict(sorted(self._sums("accounts").items(), key=lambda account: -account[1]))
 
     @property
     def durations(self) -> Mapping[str, int]:
         """Ms of the epochs that are shown, by phase, the dearest first."""
-        found: dict[str, int] = {}
-        for epoch in self.epochs:
-            for phase, spent in epoch["durationMs"].items():
-                found[phase] = found.get(phase, 0) + (spent if phase != "total" else 0)
-        return dict(sorted(((name, ms) for name, ms in found.items() if ms), key=lambda phase: -phase[1]))
+        spent = {phase: ms for phase, ms in self._sums("durationMs").items() if ms and phase != "total"}
+        return dict(sorted(spent.items(), key=lambda phase: -phase[1]))
 
     @property
     def holder(self) -> str | None:
@@ -245,7 +242,7 @@ def read_job(key: int, store: Store, is_held: Callable[[], bool | None], now: in
         state=_state(epochs, is_held(), now),
         epochs=epochs,
         watermarks={name: top for name, (top, _) in seal.partitions.items()} if seal else {},
-        operators=_operators(seal) if seal else (),
+        operators=operators_of(seal) if seal else (),
         sources=settings.get("sources", ()),
         starts=starts,
         pending=pending,

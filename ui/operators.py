@@ -29,7 +29,8 @@ class Operator:
     skew: float | None
 
 
-def _operators(seal: Seal) -> list[Operator]:
+def operators_of(seal: Seal) -> list[Operator]:
+    """Of an epoch, by name."""
     found = []
     for name, shards in sorted(seal.state.items()):
         sizes = [

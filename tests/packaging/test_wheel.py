@@ -11,21 +11,28 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.heavy("builds, installs into two empty environments")
 @pytest.mark.slow
 def test_wheel_and_sdist_work_from_an_empty_folder(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [ROOT / "scripts" / "wheel", tmp_path / "dist"],
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    said = tried_from_a_wheel(tmp_path / "dist")
     assert sorted(path.suffix for path in (tmp_path / "dist").iterdir()) == [".gz", ".whl"]
-    assert done.stdout.count("a small job ran") == 2  # once from the wheel, once from the sdist
+    assert said.count("a small job ran") == 2  # once from the wheel, once from the sdist
     [wheel] = (tmp_path / "dist").glob("*.whl")
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     whole = {*files("pipelines", ""), *files("ecompulse", "")}
     rooms = [path.name for path in (ROOT / "ecompulse").iterdir() if path.is_symlink()]
     assert packed == {*whole, *(name for room in rooms for name in files(room, "ecompulse/"))}
+
+
+def tried_from_a_wheel(dist: Path, **environment: str) -> str:
+    """What `scripts/wheel` said, which must have succeeded."""
+    done = subprocess.run(
+        [ROOT / "scripts" / "wheel", dist],
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **environment},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def files(room: str, prefix: str) -> set[str]:
@@ -38,13 +45,5 @@ def files(room: str, prefix: str) -> set[str]:
 @pytest.mark.slow
 @pytest.mark.night
 def test_the_demo_and_what_it_says_to_try_next_run_from_a_wheel(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [ROOT / "scripts" / "wheel", tmp_path / "dist"],
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, "ECOMPULSE_WHEEL_DEMO": "1"},
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("lines to try next ran") == 2
+    said = tried_from_a_wheel(tmp_path / "dist", ECOMPULSE_WHEEL_DEMO="1")
+    assert said.count("lines to try next ran") == 2

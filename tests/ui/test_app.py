@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from markupsafe import escape
 
 from ecompulse.cli.shipped import shipped_tables
+from ecompulse.cli.stores import open_checkpoints
 from ecompulse.cli.ui import main as ui
-from ecompulse.cli.ui import open_checkpoints
 from ecompulse.io.delta.lake import Lake
 from ecompulse.io.sinks.database import open_engine
 from ecompulse.io.sinks.warehouse_schema import ensure, table_of

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from ecompulse.cli.ui import open_checkpoints
+from ecompulse.cli.stores import open_checkpoints
 from ecompulse.io.lock import is_held
 from ecompulse.io.stores import LocalStore, open_store
 from ecompulse.ui.jobs import read_job
