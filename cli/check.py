@@ -68,15 +68,14 @@ def check(job: str, build: Build, intake: Intake, sources: Sequence[Source], pla
 
 def _compose(job: str, build: Build, intake: Intake, sources: Sequence[Source], places: Places) -> None:
     """The job's graph is whole, and the warehouse can take its tables."""
-    import apache_beam as beam
-
     from ecompulse.cli.assemble import compose
     from ecompulse.epochs.fencing import FencedStore
     from ecompulse.epochs.scope import Workspace
+    from ecompulse.runners.engine import LOCAL, new_pipeline
 
     nowhere = LocalStore("")
     graph = compose(
-        beam.Pipeline(), Workspace(FencedStore(nowhere), nowhere, job, num_shards=1), sources, intake, build
+        new_pipeline(LOCAL, []), Workspace(FencedStore(nowhere), nowhere, job, num_shards=1), sources, intake, build
     )
     check_warehouse(places, graph.tables)
 

@@ -11,14 +11,15 @@ import polars as pl
 
 from ecompulse.epochs.checkpoint import FORMAT, SINKS, last_commit, positions_after, read_meta, used_sinks
 from ecompulse.epochs.errors import StateDamaged, UserError
+from ecompulse.epochs.ordered_lists import Chunk
 from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.records import sign
 from ecompulse.epochs.replay import FOLDER as REPLAYED
-from ecompulse.epochs.runs import HI, LO, SHARD, Run, RunRef, digest, latest
+from ecompulse.epochs.runs import HI, LIVE, LO, SHARD, Run, RunRef, digest, latest
 from ecompulse.epochs.seal import Seal, commit_name, epoch_of, load_commit, load_seal, seal_name, sealed, state_files
 from ecompulse.epochs.state import Head, read_verified
 from ecompulse.epochs.totals import Totals
-from ecompulse.kernels.hashing import shard_of_fingerprint
+from ecompulse.kernels.hashing import fingerprint, shard_of_fingerprint
 
 
 def verify(store: Store, outputs: Store | None = None) -> Iterator[str]:
@@ -114,21 +115,35 @@ def _reshard_operator(
     due, stepped = min(dues, default=None), min(head.stepped for head in heads)
     fresh = [Head({}, due, stepped) for _ in range(num_shards)]
     for table in sorted({name for head in heads for name in head.tables}):
-        parts = [
-            latest([Run.load(read_verified(source, ref.file, ref.sha256)) for ref in head.tables[table]])
-            for head in heads
-            if head.tables.get(table)
-        ]
-        rows = pl.concat(parts)
+        rows, shard_by = _rows_of(table, heads, source)
         owner = rows[SHARD].fill_null(0) if SHARD in rows.columns else rows[LO]
         shard = shard_of_fingerprint(owner, num_shards)
         for number, head in enumerate(fresh):
-            run = Run(rows.filter(shard == number).sort(HI, LO, maintain_order=True))
-            data = run.dump()
+            mine = rows.filter(shard == number)
+            content = Chunk(mine.drop(SHARD)) if shard_by else Run(mine.sort(HI, LO, maintain_order=True))
+            data = content.dump()
             name = f"state/{operator}/{number:05d}/{epoch:08d}-reshard-{table}-{uuid.uuid4().hex[:8]}.arrow"
             target.create(name, data)
-            head.tables[table] = [RunRef(name, run.frame.height, len(data), digest(data))]
+            head.tables[table] = [RunRef(name, content.frame.height, len(data), digest(data), shard_by)]
     return {str(number): head.dump() for number, head in enumerate(fresh)}
+
+
+def _rows_of(table: str, heads: Sequence[Head], source: Store) -> tuple[pl.DataFrame, str | None]:
+    """All live rows of an operator's table or ordered list, and the column by which a list is sharded."""
+    parts, column = list[pl.DataFrame](), None
+    for head in heads:
+        refs = head.tables.get(table, [])
+        files = [read_verified(source, ref.file, ref.sha256) for ref in refs]
+        if not refs:
+            continue
+        if refs[0].shard_by is None:
+            parts.append(latest([Run.load(data) for data in files]))
+            continue
+        column = refs[0].shard_by
+        chunks = pl.concat([Chunk.load(data).after(head.stepped).frame for data in files])
+        parts.append(chunks.with_columns(fingerprint(chunks[column])["lo"].alias(SHARD)))
+    rows = pl.concat(parts, how="diagonal")  # some shards may not have been stepped since the list was a keyed table
+    return (rows.drop(HI, LO, LIVE, strict=False), column) if column else (rows, None)
 
 
 def _copy_letters(source: Store, target: Store, names: Collection[str]) -> None:

@@ -28,16 +28,25 @@ GROWTH: Final = 2
 
 @dataclass(frozen=True)
 class RunRef:
-    """A run as a seal names it."""
+    """A run as a seal names it.
+
+    Attributes:
+        file: path in the checkpoint.
+        rows: in it, those that no step can see any more included.
+        bytes: size of the file.
+        sha256: of its content.
+        shard_by: of a chunk of an ordered list, the column with the key that its rows are sharded by.
+    """
 
     file: str
     rows: int
     bytes: int
     sha256: str
+    shard_by: str | None = None
 
     def dump(self) -> dict[str, Any]:
         """As JSON."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 class Run:

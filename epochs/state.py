@@ -1,68 +1,28 @@
 """The state of one shard of one operator: as a kernel's step sees it, and as the step changes it."""
 
-import os
-import threading
 import uuid
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
 import polars as pl
 
 from ecompulse.epochs.errors import StateDamaged
+from ecompulse.epochs.ordered_lists import Chunk, merged
 from ecompulse.epochs.protocols import Store
-from ecompulse.epochs.runs import HI, LO, Run, RunRef, compact, conformed, digest, make_run, seek
+from ecompulse.epochs.runs import HI, LO, Run, RunRef, compact, conformed, digest, latest, make_run, seek
+from ecompulse.epochs.state_cache import Content, StateCache
 from ecompulse.kernels.hashing import fingerprint
 from ecompulse.kernels.key_hashes import KeyHashes, owners
-from ecompulse.kernels.step import END_OF_TIME, Change, Clock, Kernel, Table
+from ecompulse.kernels.rows import conform
+from ecompulse.kernels.step import END_OF_TIME, Change, Clock, Kernel, OrderedList, Table, Wait
 
-CACHE_MB: Final = "ECOMPULSE_STATE_CACHE_MB"
-"""Environment variable: MB of state that one process keeps in memory, 2048 by default."""
-
-CACHE_BYTES: Final = int(os.environ.get(CACHE_MB, "2048")) * 1024**2
+_File = TypeVar("_File", bound=Content)
 NEVER_STEPPED: Final = -(2**62)
 
 
-class RunCache:
-    """LRU cache of the runs that this process has in memory.
-
-    Files are never rewritten, and their names carry epoch and attempt, so that a cached run cannot be stale.
-    """
-
-    def __init__(self, limit: int = CACHE_BYTES) -> None:
-        """`limit` in bytes."""
-        self._limit = limit
-        self._runs: OrderedDict[str, Run] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
-
-    def get(self, name: str) -> Run | None:
-        """A run, if it is cached."""
-        with self._lock:
-            run = self._runs.get(name)
-            if run is not None:
-                self._runs.move_to_end(name)
-            return run
-
-    def put(self, name: str, run: Run) -> None:
-        """Keep a run."""
-        with self._lock:
-            if name not in self._runs:
-                self._bytes += run.nbytes
-            self._runs[name] = run
-            while self._bytes > self._limit and len(self._runs) > 1:
-                self._bytes -= self._runs.popitem(last=False)[1].nbytes
-
-    def drop(self, name: str) -> None:
-        """Forget a run that was merged into another."""
-        with self._lock:
-            run = self._runs.pop(name, None)
-            self._bytes -= run.nbytes if run else 0
-
-
-_cache = RunCache()
+_cache = StateCache()
 
 
 @dataclass
@@ -100,11 +60,13 @@ class ShardState:
 
     def __init__(self, kernel: Kernel, clock: Clock, head: Head | None = None, store: Store | None = None) -> None:
         """`head` names the state before the step."""
-        self._tables: dict[str, Table] = {table.name: table for table in kernel.tables}
+        self._tables = {table.name: table for table in kernel.tables if isinstance(table, Table)}
+        self._lists = {each.name: each for each in kernel.tables if isinstance(each, OrderedList)}
         self._clock = clock
         self._head = head or Head()
         self._store = store
         self._runs: dict[str, list[Run]] = {}
+        self._chunks: dict[str, list[tuple[RunRef | None, Chunk]]] = {}
         self._asked: tuple[pl.Series, pl.Series, KeyHashes] | None = None
         self.loaded = 0  # bytes read from the store, since no step of this process had them
 
@@ -125,7 +87,10 @@ class ShardState:
         return rows[list(spec.schema)]
 
     def due(self, table: str, until: int) -> pl.DataFrame:
-        """All rows of each key that has a row with `due <= until`; see StateView."""
+        """All rows of each key that has a row with `due <= until`, or those of an ordered list; see StateView."""
+        if table in self._lists:
+            waiting = [chunk.after(self._horizon).until(until).frame for _, chunk in self._load_list(table)]
+            return pl.concat(waiting) if waiting else pl.DataFrame(schema=self._lists[table].schema)
         spec = self._tables[table]
         if spec.due is None:
             raise ValueError(f"state table {table} declares no due column")
@@ -143,30 +108,56 @@ class ShardState:
             rows = rows.filter(owners(key_hashes[asked].distinct(), key_hashes) >= 0)
         return rows[list(spec.schema)]
 
-    def keep(self, changes: Mapping[str, Change]) -> None:
+    def keep(self, changes: Mapping[str, Change | Wait]) -> None:
         """Apply changes in memory only."""
         for name, change in changes.items():
-            self._runs[name] = [*self._load(name), make_run(self._tables[name], change.keys, change.rows)]
+            if isinstance(change, Wait):
+                self._chunks[name] = [*self._load_list(name), (None, Chunk(change.rows))]
+            else:
+                self._runs[name] = [*self._load(name), make_run(self._tables[name], change.keys, change.rows)]
 
-    def apply(self, operator: str, shard: int, attempt: str, changes: Mapping[str, Change]) -> Head:
-        """Write what a step changed as new runs; returns the head of the new state."""
+    def apply(self, operator: str, shard: int, attempt: str, changes: Mapping[str, Change | Wait]) -> Head:
+        """Write what a step changed as new files; returns the head of the new state."""
+        for name, change in changes.items():
+            declared = (self._lists if isinstance(change, Wait) else self._tables)[name].schema
+            if change.rows.schema != declared:
+                raise ValueError(f"{operator}: state {name} has {change.rows.schema}, declared {declared}")
+        prefix = f"state/{operator}/{shard:05d}/{self._clock.epoch:08d}-{attempt}"
         tables = dict(self._head.tables)
         for name, change in changes.items():
-            spec = self._tables[name]
-            if change.rows.schema != spec.schema:
-                raise ValueError(f"{operator}: state table {name} has {change.rows.schema}, declared {spec.schema}")
-            run = make_run(spec, change.keys, change.rows)
-            if not run.frame.height:
-                continue
-            old = self._load(name)
-            kept, fresh = compact([*old, run], expires=spec.expires, watermark=self._horizon)
-            refs = tables.get(name, [])
-            for ref in refs[kept:]:
-                _cache.drop(ref.file)
-            folder = f"state/{operator}/{shard:05d}"
-            tables[name] = [*refs[:kept], *(self._write(folder, name, attempt, new) for new in fresh)]
-            self._runs[name] = [*old[:kept], *fresh]
+            if isinstance(change, Change):
+                tables[name] = self._replace(f"{prefix}-{name}", name, change)
+        for name, spec in self._lists.items():
+            wait = changes.get(name)
+            rows = wait.rows if wait else pl.DataFrame(schema=spec.schema)
+            tables[name] = self._append(f"{prefix}-{name}", spec, rows)
+        tables = {name: refs for name, refs in tables.items() if refs}
         return Head(tables, self._next_due(), self._horizon).passed(self._clock.watermark)
+
+    def _replace(self, prefix: str, table: str, change: Change) -> list[RunRef]:
+        """A table's files with the new rows of some keys."""
+        spec, refs = self._tables[table], self._head.tables.get(table, [])
+        run = make_run(spec, change.keys, change.rows)
+        if not run.frame.height:
+            return refs
+        old = self._load(table)
+        kept, fresh = compact([*old, run], expires=spec.expires, watermark=self._horizon)
+        for ref in refs[kept:]:
+            _cache.drop(ref.file)
+        self._runs[table] = [*old[:kept], *fresh]
+        return [*refs[:kept], *(self._write(prefix, new) for new in fresh)]
+
+    def _append(self, prefix: str, spec: OrderedList, rows: pl.DataFrame) -> list[RunRef]:
+        """An ordered list's files with rows that wait from now on, without those that the watermark has reached."""
+        chunks = self._load_list(spec.name)
+        stay, fresh = merged([chunk for _, chunk in chunks], rows, self._clock.watermark)
+        for place, (ref, _) in enumerate(chunks):
+            if ref and place not in stay:
+                _cache.drop(ref.file)
+        after = [chunks[place] for place in stay] + ([(None, fresh)] if fresh.frame.height else [])
+        refs = [ref or self._write(prefix, chunk, spec.shard_by) for ref, chunk in after]
+        self._chunks[spec.name] = [(ref, chunk) for ref, (_, chunk) in zip(refs, after, strict=True)]
+        return refs
 
     @property
     def _horizon(self) -> int:
@@ -183,6 +174,8 @@ class ShardState:
                 continue
             dues = [run.frame[spec.due] for run in self._load(name)]
             smallest += [due.filter(due > self._clock.watermark).min() for due in dues]
+        for name in self._lists:
+            smallest += [chunk.after(self._clock.watermark).due.min() for _, chunk in self._load_list(name)]
         return min((int(value) for value in smallest if isinstance(value, int)), default=None)
 
     def _distinct(self, keys: pl.Series) -> tuple[pl.Series, KeyHashes]:
@@ -206,27 +199,40 @@ class ShardState:
     def _load(self, table: str) -> list[Run]:
         if table not in self._runs:
             spec = self._tables[table]
-            self._runs[table] = [conformed(self._read(ref), spec) for ref in self._head.tables.get(table, [])]
+            self._runs[table] = [conformed(self._read(ref, Run.load), spec) for ref in self._head.tables.get(table, [])]
         return self._runs[table]
 
-    def _read(self, ref: RunRef) -> Run:
-        run = _cache.get(ref.file)
-        if run is None:
+    def _load_list(self, name: str) -> list[tuple[RunRef | None, Chunk]]:
+        """Chunks of an ordered list, with the files that they are in."""
+        if name not in self._chunks:
+            spec, refs = self._lists[name], self._head.tables.get(name, [])
+            if any(ref.shard_by is None for ref in refs):  # written when it was a keyed table
+                rows = latest([self._read(ref, Run.load) for ref in refs])
+                self._chunks[name] = [(None, Chunk(conform(rows, spec.schema)))]
+            else:
+                chunks = [(ref, self._read(ref, Chunk.load)) for ref in refs]
+                self._chunks[name] = [(ref, Chunk(conform(chunk.frame, spec.schema))) for ref, chunk in chunks]
+        return self._chunks[name]
+
+    def _read(self, ref: RunRef, load: Callable[[bytes], _File]) -> _File:
+        content = _cache.get(ref.file)
+        if content is None:
             if self._store is None:
                 raise StateDamaged(f"{ref.file}: no store to read it from")
-            run = Run.load(read_verified(self._store, ref.file, ref.sha256))
+            content = load(read_verified(self._store, ref.file, ref.sha256))
             self.loaded += ref.bytes
-            _cache.put(ref.file, run)
-        return run
+            _cache.put(ref.file, content)
+        return cast("_File", content)
 
-    def _write(self, folder: str, table: str, attempt: str, run: Run) -> RunRef:
+    def _write(self, prefix: str, content: Content, shard_by: str | None = None) -> RunRef:
+        """The content as a file of its own."""
         if self._store is None:
-            return RunRef("memory", run.frame.height, 0, "")
-        data = run.dump()
-        name = f"{folder}/{self._clock.epoch:08d}-{attempt}-{table}-{uuid.uuid4().hex[:8]}.arrow"
+            return RunRef("memory", content.frame.height, 0, "", shard_by)
+        data = content.dump()
+        name = f"{prefix}-{uuid.uuid4().hex[:8]}.arrow"
         self._store.create(name, data)
-        _cache.put(name, run)
-        return RunRef(name, run.frame.height, len(data), digest(data))
+        _cache.put(name, content)
+        return RunRef(name, content.frame.height, len(data), digest(data), shard_by)
 
 
 def read_verified(store: Store, name: str, sha256: str) -> bytes:

@@ -11,14 +11,12 @@ from ecompulse.kernels.rows import (
     DAY_MS,
     DUE,
     ORDER_SCHEMA,
-    ROW,
     check_columns,
     check_duration,
     millis,
     next_day,
-    reference,
 )
-from ecompulse.kernels.step import END_OF_TIME, Change, Clock, StateView, Step, Table, held
+from ecompulse.kernels.step import END_OF_TIME, Change, Clock, OrderedList, StateView, Step, Table, Wait
 
 NEEDED: Final = ("event_type", "user_id", "anonymous_id", *ORDER)
 """Columns that the kernel reads; the caller chooses which others it carries."""
@@ -49,9 +47,8 @@ class ResolveIdentity:
 
     Keying: `anonymous_id`; rows without one need no state and are keyed by `user_id`. State: `identities`, per device
     with a user one row (about 40 bytes and the two ids) plus one per user_id or logout that the watermark has not
-    passed; devices never signed in have none. `pending`, the waiting rows, each stored by itself so that a busy device
-    is not rewritten with every event. Expiry: a settled logout goes at once, an identity at the first UTC midnight
-    after it lapsed; not while draining, so that tomorrow's run knows it.
+    passed; devices never signed in have none. `pending`, the waiting rows. Expiry: a settled logout goes at once, an
+    identity at the first UTC midnight after it lapsed; not while draining, so that tomorrow's run knows it.
 
     Attributes:
         columns: what is carried through; at least `NEEDED`.
@@ -72,13 +69,12 @@ class ResolveIdentity:
         check_duration(self.name, "lapse", self.lapse)
 
     @property
-    def _pending(self) -> Table:
-        schema = pl.Schema({ROW: pl.String(), **self.columns, DUE: pl.Int64()})
-        return Table(name="pending", schema=schema, key=ROW, due=DUE, shard_by="anonymous_id")
+    def _pending(self) -> OrderedList:
+        return OrderedList("pending", self.columns, shard_by="anonymous_id")
 
     @property
-    def tables(self) -> Sequence[Table]:
-        """`identities` by device, `pending` by row."""
+    def tables(self) -> Sequence[Table | OrderedList]:
+        """`identities` by device, and the `pending` rows."""
         return (_IDENTITIES, self._pending)
 
     @property
@@ -101,7 +97,7 @@ class ResolveIdentity:
         rows = batch.select(self.columns.names())
         asking = pl.col("anonymous_id").is_not_null() & pl.col("user_id").is_null()
         early = asking & (millis() >= clock.watermark)
-        waiting = rows.filter(early).with_columns(reference().alias(ROW), (millis() + 1).alias(DUE))
+        waiting = rows.filter(early).with_columns((millis() + 1).alias(DUE))
         ripe = state.due("pending", clock.watermark)
         asked = pl.concat([rows.filter(asking & ~early), ripe.select(self.columns.names())])
         changes = _changes(rows)
@@ -114,11 +110,11 @@ class ResolveIdentity:
         plain = rows.filter(~asking).with_columns(visitor=pl.coalesce("user_id", "anonymous_id"))
         found = pl.concat([plain, self._resolved(asked, history)]).sort(ORDER)
         kept = history.filter(pl.col("anonymous_id").is_in(touched.implode()))
-        changed = {
+        changed: dict[str, Change | Wait] = {
             _IDENTITIES.name: Change(touched, self._kept(kept, clock)),
-            "pending": Change(pl.concat([ripe[ROW], waiting[ROW]]), waiting.select(self._pending.schema.names())),
+            "pending": Wait(waiting),
         }
-        balance = {"identified": found.height, "held": held(changed["pending"])}
+        balance = {"identified": found.height, "held": waiting.height - ripe.height}
         return Step({"identified": found}, changed, balance)
 
     def _lapsed(self, state: StateView, clock: Clock) -> pl.DataFrame:

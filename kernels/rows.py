@@ -7,11 +7,8 @@ import polars as pl
 
 from ecompulse.kernels.event import MONEY_LIMIT, ORDER, POSITION_SCHEMA, TIME
 
-ROW: Final = "_row"
-"""Key column of tables that hold single rows: the row's reference."""
-
 DUE: Final = "_due"
-"""Column of tables (Int64 ms, null for never): when a row is to be looked at again."""
+"""Column of state (Int64 ms, null for never): when a row is to be looked at again."""
 
 ORDER_SCHEMA: Final = pl.Schema({"event_time": TIME, **POSITION_SCHEMA})
 """Columns of the total order (`event.ORDER`)."""

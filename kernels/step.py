@@ -11,6 +11,8 @@ from typing import Final, Protocol
 
 import polars as pl
 
+from ecompulse.kernels.rows import DUE
+
 END_OF_TIME: Final = 2**62
 """Watermark (ms) of the last step of a drained input: closes every window and session."""
 
@@ -63,6 +65,31 @@ class Table:
     shard_by: str | None = None
 
 
+@dataclass(frozen=True)
+class OrderedList:
+    """Rows of a shard that wait for the watermark, as in Beam's OrderedListState.
+
+    A step reads with `StateView.due` what the watermark has reached, and names the rows that wait from now on (`Wait`).
+    Rows that a step's watermark has reached are gone after it. They are not found by key. So a row is written once and
+    read once, and nothing is hashed, sorted or marked as deleted.
+
+    Attributes:
+        name: unique in the operator.
+        columns: of a row. Its `schema` has `DUE` besides (ms, never null): a step happens, even without input, once the
+            watermark has reached the smallest value.
+        shard_by: name of the column that holds the kernel's own key; resharding of the state needs it.
+    """
+
+    name: str
+    columns: pl.Schema
+    shard_by: str
+
+    @property
+    def schema(self) -> pl.Schema:
+        """Columns as stored."""
+        return pl.Schema({**self.columns, DUE: pl.Int64()})
+
+
 class StateView(Protocol):
     """Read access to the shard's state as it was before the step."""
 
@@ -74,7 +101,7 @@ class StateView(Protocol):
         ...
 
     def due(self, table: str, until: int) -> pl.DataFrame:
-        """All rows of each key that has a row with `due <= until` (ms)."""
+        """All rows of each key that has a row with `due <= until` (ms); of an ordered list, the rows due by then."""
         ...
 
 
@@ -86,6 +113,13 @@ class Change:
     """
 
     keys: pl.Series
+    rows: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Rows that join an ordered list. Their `due` is after the step's watermark."""
+
     rows: pl.DataFrame
 
 
@@ -102,13 +136,8 @@ class Step:
     """
 
     outputs: Mapping[str, pl.DataFrame]
-    changes: Mapping[str, Change] = field(default_factory=dict)
+    changes: Mapping[str, Change | Wait] = field(default_factory=dict)
     balance: Mapping[str, int] = field(default_factory=dict)
-
-
-def held(change: Change) -> int:
-    """Rows that wait, minus those that waited before, where a table has one row per key and each waits once."""
-    return 2 * change.rows.height - change.keys.len()
 
 
 class Kernel(Protocol):
@@ -133,7 +162,7 @@ class Kernel(Protocol):
     @property
     def inputs(self) -> pl.Schema: ...
     @property
-    def tables(self) -> Sequence[Table]: ...
+    def tables(self) -> Sequence[Table | OrderedList]: ...
     @property
     def outputs(self) -> Mapping[str, pl.Schema]: ...
 

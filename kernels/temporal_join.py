@@ -11,7 +11,6 @@ from ecompulse.kernels.rows import (
     DAY_MS,
     DUE,
     ORDER_SCHEMA,
-    ROW,
     check_columns,
     check_duration,
     conform,
@@ -19,7 +18,7 @@ from ecompulse.kernels.rows import (
     next_day,
     reference,
 )
-from ecompulse.kernels.step import END_OF_TIME, Change, Clock, StateView, Step, Table, held
+from ecompulse.kernels.step import END_OF_TIME, Change, Clock, OrderedList, StateView, Step, Table, Wait
 
 SIDE: Final = "side"
 EVENT: Final = "event"
@@ -51,7 +50,7 @@ class JoinVersions:
     one is `retention` + `wait` behind the watermark; the latest stays until it lapses.
 
     Keying: `on`. State: `versions`, at rest one row per key of about 40 bytes, the key and `values`;
-    `held`, the waiting events, each stored by itself (nothing when `wait` is 0). Expiry: a version serves
+    `held`, the waiting events (nothing when `wait` is 0). Expiry: a version serves
     events less than `lapse` after its updated_at and is removed at the first UTC midnight after that, plus
     retention and wait; None keeps it for ever. Draining answers all that is held and removes nothing.
 
@@ -100,9 +99,8 @@ class JoinVersions:
         return Table(name="versions", schema=schema, key=self.on, due=DUE)
 
     @property
-    def _held(self) -> Table:
-        schema = pl.Schema({ROW: pl.String(), **self.columns, DUE: pl.Int64()})
-        return Table(name="held", schema=schema, key=ROW, due=DUE, shard_by=self.on)
+    def _held(self) -> OrderedList:
+        return OrderedList("held", self.columns, shard_by=self.on)
 
     @property
     def holds(self) -> int | None:
@@ -110,8 +108,8 @@ class JoinVersions:
         return self.wait or None
 
     @property
-    def tables(self) -> Sequence[Table]:
-        """`versions` by key; with a wait, `held` by row."""
+    def tables(self) -> Sequence[Table | OrderedList]:
+        """`versions` by key; with a wait, the `held` events."""
         return (self._versions, self._held) if self.wait else (self._versions,)
 
     @property
@@ -145,30 +143,28 @@ class JoinVersions:
 
     def step(self, state: StateView, batch: pl.DataFrame, clock: Clock) -> Step:
         """Answer what is ripe, hold the rest, keep new versions."""
-        asked, changes = self._asked(state, batch, clock)
+        asked, changes, held = self._asked(state, batch, clock)
         updates = batch.filter(pl.col(SIDE) == UPDATE, pl.col(self.on).is_not_null())
         touched = pl.concat([updates[self.on], self._settled(state, clock)]).unique()
         keys = pl.concat([touched, asked[self.on]]).unique()
         stored = [name for name in self._versions.schema if name != DUE]
         known = self._ordered(pl.concat([state.lookup("versions", keys).select(stored), updates.select(stored)]))
         kept = known.filter(pl.col(self.on).is_in(touched.implode()))
-        changes["versions"] = Change(touched, self._kept(kept, clock))
         joined = self._answered(asked, known)
-        waits = held(changes["held"]) if self.wait else 0
-        balance = {"joined": joined.height, "held": waits, "versions": batch.filter(pl.col(SIDE) == UPDATE).height}
-        return Step({"joined": joined}, changes, balance)
+        balance = {"joined": joined.height, "held": held, "versions": batch.filter(pl.col(SIDE) == UPDATE).height}
+        return Step({"joined": joined}, {**changes, "versions": Change(touched, self._kept(kept, clock))}, balance)
 
-    def _asked(self, state: StateView, batch: pl.DataFrame, clock: Clock) -> tuple[pl.DataFrame, dict[str, Change]]:
-        """Events to answer now, and what that and new waiting ones change in `held`."""
+    def _asked(
+        self, state: StateView, batch: pl.DataFrame, clock: Clock
+    ) -> tuple[pl.DataFrame, dict[str, Change | Wait], int]:
+        """Events to answer now, those that wait from now on, and how many more wait than before."""
         events = batch.filter(pl.col(SIDE) == EVENT).select(self.columns.names())
         if not self.wait:
-            return events, {}
-        ripe = state.due("held", clock.watermark)
-        due = millis() + self.wait
-        waiting = events.filter(due > clock.watermark).with_columns(reference().alias(ROW), due.alias(DUE))
+            return events, {}, 0
+        ripe, due = state.due("held", clock.watermark), millis() + self.wait
+        waiting = events.filter(due > clock.watermark).with_columns(due.alias(DUE))
         asked = pl.concat([events.filter(due <= clock.watermark), ripe.select(self.columns.names())])
-        keys = pl.concat([ripe[ROW], waiting[ROW]])
-        return asked, {"held": Change(keys, waiting.select(self._held.schema.names()))}
+        return asked, {"held": Wait(waiting)}, waiting.height - ripe.height
 
     def _settled(self, state: StateView, clock: Clock) -> pl.Series:
         """Keys that are to be tidied."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.runner import PipelineRunner
 
 from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserError
 from ecompulse.runners.local import LocalRunner
@@ -35,16 +36,24 @@ def new_pipeline(runner: str, beam_flags: Sequence[str], spark: "SparkSettings |
     """
     if runner == LOCAL:
         frozen = bool(os.environ.get(FROZEN))
-        return beam.Pipeline(runner=LocalRunner(frozen=frozen), options=PipelineOptions(list(beam_flags)))
+        return _empty(LocalRunner(frozen=frozen), beam_flags)
     if runner in IN_PROCESS:
-        return beam.Pipeline(runner=RepeatingRunner(), options=PipelineOptions(list(beam_flags)))
+        return _empty(RepeatingRunner(), beam_flags)
     if runner == SPARK:
         from ecompulse.runners.spark import PySparkRunner  # noqa: PLC0415  # PySpark is an extra
 
-        return beam.Pipeline(runner=PySparkRunner(spark), options=PipelineOptions(list(beam_flags)))
+        return _empty(PySparkRunner(spark), beam_flags)
     if runner == PRISM and not any(flag.startswith("--prism_location") for flag in beam_flags):
         beam_flags = [*beam_flags, f"--prism_location={find_prism()}"]
-    return beam.Pipeline(options=PipelineOptions([f"--runner={runner}", *beam_flags]))
+    return _empty(None, [f"--runner={runner}", *beam_flags])
+
+
+def _empty(runner: PipelineRunner | None, beam_flags: Sequence[str]) -> beam.Pipeline:
+    """An empty pipeline without the temporary folder that Beam makes for each, and removes only in its own `run`."""
+    pipeline = beam.Pipeline(runner=runner, options=PipelineOptions(list(beam_flags)))
+    # Cross-language transforms alone put something into it, and the jobs have none.
+    shutil.rmtree(pipeline.local_tempdir, ignore_errors=True)
+    return pipeline
 
 
 class RepeatingRunner(FnApiRunner):

@@ -30,10 +30,10 @@ from ecompulse.kernels.sessions.schemas import (
     SESSION_SCHEMA,
     TRANSITION_PART_SCHEMA,
     late_schema,
-    pending_table,
+    pending_rows,
 )
 from ecompulse.kernels.sessions.summary import summarise
-from ecompulse.kernels.step import END_OF_TIME, Change, Clock, StateView, Step, Table
+from ecompulse.kernels.step import END_OF_TIME, Change, Clock, OrderedList, StateView, Step, Table, Wait
 from ecompulse.kernels.window_totals import TotalRows
 
 HOUR_MS: Final = 3_600_000
@@ -59,11 +59,10 @@ class Sessionize:
     Lateness: see `place`. Late rows are in `late_events`, `late_by_ms` after their own window closed.
     A row that arrived behind the watermark and is still accepted counts in full, after the rows settled before it.
 
-    Keying: `visitor`. State: `pending`, rows not yet behind the watermark, each written once and read once;
+    Keying: `visitor`. State: `pending`, rows not yet behind the watermark;
     `open`, one row per visitor with an open session: counters, and hashes of its distinct products and orders
     (8 bytes each, at most 65,536, where `products` and `orders` stand still: the guard against bots).
-    Nothing older than watermark - `gap` - `longest` is held. `pending` is keyed by slot; its rows name their
-    visitor, so that `key` shards them as it does a batch.
+    Nothing older than watermark - `gap` - `longest` is held.
 
     Attributes:
         gap: ms, session gap.
@@ -95,10 +94,10 @@ class Sessionize:
         return pl.Schema({**BASE_SCHEMA, **more})
 
     @property
-    def tables(self) -> Sequence[Table]:
+    def tables(self) -> Sequence[Table | OrderedList]:
         """`pending`, `open`, and the parts' own."""
         return (
-            pending_table(self.inputs),
+            pending_rows(self.inputs),
             OPEN_TABLE,
             *(table for part in self.parts for table in part.tables),
         )
@@ -120,7 +119,7 @@ class Sessionize:
 
     def step(self, state: StateView, batch: pl.DataFrame, clock: Clock) -> Step:
         """Settle what the watermark has passed, extend sessions, close the silent ones."""
-        settled, parked, held = reorder(state, batch, clock, self.inputs)
+        settled, waiting, held = reorder(state, batch, clock, self.inputs)
         silent = state.due(OPEN, clock.watermark)["visitor"]
         touched = pl.concat([settled["visitor"], silent]).unique()
         known = state.lookup(OPEN, touched)
@@ -142,7 +141,7 @@ class Sessionize:
             "late_events": show_late(late, self.name, self.gap, clock.watermark, self.inputs),
         }
         kept = still_open.select(OPEN_SCHEMA.names())
-        changes = {PENDING: parked, OPEN: Change(touched, kept)}
+        changes: dict[str, Change | Wait] = {PENDING: waiting, OPEN: Change(touched, kept)}
         journey = Journey(
             rows=rows,
             sessions=mine.select("visitor", "id"),

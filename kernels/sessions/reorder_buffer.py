@@ -2,55 +2,44 @@
 
 Everything that a session, a funnel or a cart decides depends on the order of a visitor's events, and that
 order is known only behind the watermark. So rows are stored unchanged and handed on once the watermark has passed them,
-sorted by (visitor, `event.ORDER`). A row is written once, when it comes, and read once, when it is due: its slot is
-named after ten seconds of event time and the epoch, so that adding rows to state looks nothing up and rewrites nothing,
-however many rows one visitor has. Only the slots that contain the watermark are rewritten.
+sorted by (visitor, `event.ORDER`).
 """
-
-from typing import Final
 
 import polars as pl
 
-from ecompulse.kernels.rows import millis
+from ecompulse.kernels.rows import DUE, millis
 from ecompulse.kernels.sessions.schemas import PENDING
-from ecompulse.kernels.step import END_OF_TIME, Change, Clock, StateView
-
-SLOT_MS: Final = 10_000
+from ecompulse.kernels.step import END_OF_TIME, Clock, StateView, Wait
 
 
-def reorder(
-    state: StateView, batch: pl.DataFrame, clock: Clock, columns: pl.Schema
-) -> tuple[pl.DataFrame, Change, int]:
-    """Rows with event_time < watermark, and the change of the rows that still wait.
+def reorder(state: StateView, batch: pl.DataFrame, clock: Clock, columns: pl.Schema) -> tuple[pl.DataFrame, Wait, int]:
+    """Rows with event_time < watermark, and the rows that wait from now on.
 
     Args:
-        state: holds the table of `pending_table(columns)`.
+        state: holds the ordered list of `pending_rows(columns)`.
         batch: rows that arrived, any order.
         clock: of the step.
         columns: what is carried.
 
     Returns:
         The settled rows, unsorted: `columns`, `_at` (event_time, Int64 ms) and `_behind` (Boolean: the row
-        came when the watermark had already passed it; never while draining). Then the change, and how many more rows
-        wait than before.
+        came when the watermark had already passed it; never while draining). Then the rows that wait, and how many
+        more wait than before.
     """
     names = columns.names()
-    parked_now, parked = _split(state.due(PENDING, clock.watermark), clock.watermark)
-    arrived_now, ahead = _split(batch.select(*names, (millis() + 1).alias("_due")), clock.watermark)
-    slot = pl.format("{}:{}", (pl.col("_due") - 1) // SLOT_MS, clock.epoch)
-    ahead = ahead.select(slot.alias("slot"), *names, "_due")
-    keys = pl.concat([parked_now["slot"], parked["slot"], ahead["slot"]]).unique()
+    parked = state.due(PENDING, clock.watermark)
+    arrived, ahead = _split(batch.select(*names, (millis() + 1).alias(DUE)), clock.watermark)
     behind = pl.lit(value=clock.watermark < END_OF_TIME)
     settled = [
-        frame.select(*names, _at=pl.col("_due") - 1, _behind=came_behind)
-        for frame, came_behind in ((parked_now, pl.lit(value=False)), (arrived_now, behind))
+        frame.select(*names, _at=pl.col(DUE) - 1, _behind=came_behind)
+        for frame, came_behind in ((parked, pl.lit(value=False)), (arrived, behind))
     ]
-    return pl.concat(settled), Change(keys, pl.concat([parked, ahead])), ahead.height - parked_now.height
+    return pl.concat(settled), Wait(ahead), ahead.height - parked.height
 
 
 def _split(rows: pl.DataFrame, watermark: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Rows that the watermark has passed, and the others; copied only if there are both."""
-    passed = rows["_due"] <= watermark
+    passed = rows[DUE] <= watermark
     if passed.all():
         return rows, rows.clear()
     if not passed.any():

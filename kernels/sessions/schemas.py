@@ -5,7 +5,7 @@ from typing import Final
 import polars as pl
 
 from ecompulse.kernels.event import FRAME_SCHEMA, MONEY, TIME
-from ecompulse.kernels.step import Table
+from ecompulse.kernels.step import OrderedList, Table
 
 DIMENSIONS: Final = ("channel", "device", "country")
 """Enrichment columns that describe a session; absent ones are null."""
@@ -113,10 +113,9 @@ TRANSITION_PART_SCHEMA: Final = pl.Schema(
 )
 
 
-def pending_table(columns: pl.Schema) -> Table:
-    """Rows that wait for the watermark, in slots of event time and epoch; see `reorder`."""
-    schema = pl.Schema({"slot": pl.String(), **columns, "_due": pl.Int64()})
-    return Table(name=PENDING, schema=schema, key="slot", due="_due", shard_by="visitor")
+def pending_rows(columns: pl.Schema) -> OrderedList:
+    """Rows that wait for the watermark; see `reorder`."""
+    return OrderedList(PENDING, columns, shard_by="visitor")
 
 
 def late_schema(columns: pl.Schema) -> pl.Schema:

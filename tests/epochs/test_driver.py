@@ -8,7 +8,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from ecompulse.epochs.errors import Superseded, UserError
-from ecompulse.epochs.state import RunCache
+from ecompulse.epochs.state_cache import StateCache
 from ecompulse.epochs.steps import Step, observe
 from ecompulse.io.stores import LocalStore
 from support.marks import nightly
@@ -145,7 +145,7 @@ def test_progress_tells_what_state_a_new_worker_has_to_load(tmp_path, monkeypatc
     script = Script(ToyJob(), tmp_path, max_rows=10).add_data(rows(20)).run()
     assert not any(loaded())
     epochs = len(script.progress)
-    monkeypatch.setattr("ecompulse.epochs.state._cache", RunCache())  # as in another process
+    monkeypatch.setattr("ecompulse.epochs.state._cache", StateCache())  # as in another process
     script.add_data(rows(40)[20:]).run()
     assert loaded()[epochs] > 0
     assert not any(loaded()[epochs + 1 :])

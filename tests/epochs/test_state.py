@@ -14,7 +14,8 @@ from ecompulse.epochs import runs as runs_module
 from ecompulse.epochs import state as state_module
 from ecompulse.epochs.errors import StateDamaged
 from ecompulse.epochs.runs import lookup, make_run
-from ecompulse.epochs.state import Head, RunCache, ShardState
+from ecompulse.epochs.state import Head, ShardState
+from ecompulse.epochs.state_cache import StateCache
 from ecompulse.io.stores import LocalStore
 from ecompulse.kernels.hashing import fingerprint
 from ecompulse.kernels.step import END_OF_TIME, Change, Clock, Table
@@ -68,7 +69,7 @@ def test_runs_equal_a_plain_table(steps, key_hashes, data):
                 [(key, n, number + due, number + lasts) for key, group in change.items() for n, due, lasts in group]
             )
             wanted = Change(pl.Series("key", list(change), dtype=pl.String), rows)
-            state_module._cache = RunCache()  # a worker that has never seen this state
+            state_module._cache = StateCache()  # a worker that has never seen this state
             state = ShardState(Keeper(), clock, Head.load(head.dump()), store)
             asked = pl.Series(data.draw(st.lists(keys)), dtype=pl.String)
             assert_frame_equal(
@@ -127,7 +128,7 @@ def test_a_harmed_file_is_named(tmp_path, harm):
         path.unlink()
     else:
         path.write_bytes(path.read_bytes()[:-1] + b"x")
-    state_module._cache = RunCache()
+    state_module._cache = StateCache()
     with pytest.raises(StateDamaged, match=rf"state/keeper/00003/.*{harm}"):
         ShardState(Keeper(), Clock(2, 0, 0), head, store).lookup("t", pl.Series(["k"]))
 
@@ -145,7 +146,7 @@ def test_draining_does_not_age_what_is_remembered(tmp_path):
 
 
 def test_the_cache_is_bounded():
-    cache = RunCache(limit=1)
+    cache = StateCache(limit=1)
     run = make_run(TABLE, pl.Series(["a"]), frame([("a", 1, 5, 9)]))
     cache.put("x", run)
     cache.put("y", run)

@@ -210,7 +210,7 @@ def test_a_state_file_that_is_not_what_was_sealed(shop, monkeypatch, harm):
         found.write_bytes(found.read_bytes()[:-9] + b"something")
     else:
         found.unlink()
-    monkeypatch.setattr(state, "_cache", state.RunCache())
+    monkeypatch.setattr(state, "_cache", state.StateCache())
     said = failed(shop)
     expected = "is damaged: its content is not what was sealed" if harm == "damage" else "is missing"
     assert f"{found} {expected}\n" in said

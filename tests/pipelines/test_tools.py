@@ -110,7 +110,7 @@ def test_damaged_and_missing_state_is_named_and_nothing_is_published(copy, arriv
     assert {str(missing.name) in line for line in lines} == {True, False}
     before = told(copy)
     arrive()
-    monkeypatch.setattr(state, "_cache", state.RunCache())  # as in a new process
+    monkeypatch.setattr(state, "_cache", state.StateCache())  # as in a new process
     assert copy.run("--drain") == 1
     said = capsys.readouterr().err
     assert said.count("\n") == 1

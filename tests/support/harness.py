@@ -7,20 +7,24 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from ecompulse.kernels.hashing import shard_of
-from ecompulse.kernels.step import END_OF_TIME, Change, Clock, Kernel, Table
+from ecompulse.kernels.rows import DUE
+from ecompulse.kernels.step import END_OF_TIME, Change, Clock, Kernel, OrderedList, Table, Wait
 
 
 @dataclass
 class MemoryState:
     """The plainest StateView: one frame per table, scanned whole."""
 
-    tables: dict[str, Table]
+    tables: dict[str, Table | OrderedList]
     watermark: int = -1
     rows: dict[str, pl.DataFrame] = field(default_factory=dict)
+    reached: dict[str, int] = field(default_factory=dict)
 
     def _live(self, table: str) -> pl.DataFrame:
         spec = self.tables[table]
         frame = self.rows.get(table, pl.DataFrame(schema=spec.schema))
+        if isinstance(spec, OrderedList):
+            return frame
         return frame.filter(pl.col(spec.expires) > self.watermark) if spec.expires else frame
 
     def lookup(self, table: str, keys: pl.Series) -> pl.DataFrame:
@@ -29,19 +33,30 @@ class MemoryState:
 
     def due(self, table: str, until: int) -> pl.DataFrame:
         spec, frame = self.tables[table], self._live(table)
+        if isinstance(spec, OrderedList):
+            self.reached[table] = until  # after the step, what it was given is gone
+            return frame.filter(pl.col(DUE) <= until)
         assert spec.due is not None
         return self.lookup(table, frame.filter(pl.col(spec.due) <= until)[spec.key])
 
     def next_due(self) -> int | None:
-        found = [self._live(name)[spec.due].min() for name, spec in self.tables.items() if spec.due is not None]
+        columns = {name: DUE if isinstance(spec, OrderedList) else spec.due for name, spec in self.tables.items()}
+        found = [self._live(name)[due].min() for name, due in columns.items() if due is not None]
         return min((int(value) for value in found if value is not None), default=None)
 
     def passed(self, watermark: int) -> None:
         if watermark < END_OF_TIME:  # draining ends windows, it does not age what is remembered
             self.watermark = watermark
 
-    def apply(self, table: str, change: Change) -> None:
+    def apply(self, table: str, change: Change | Wait) -> None:
         spec = self.tables[table]
+        if isinstance(spec, OrderedList):
+            assert isinstance(change, Wait)
+            reached = self.reached.get(table, -1)
+            assert (change.rows[DUE] > reached).all(), f"{table}: rows wait for what has passed"
+            self.rows[table] = pl.concat([self._live(table).filter(pl.col(DUE) > reached), change.rows])
+            return
+        assert isinstance(change, Change)
         assert set(change.rows[spec.key]) <= set(change.keys), f"{table}: rows of keys not named in the change"
         assert change.rows.schema == spec.schema, f"{table}: {change.rows.schema} is not {spec.schema}"
         kept = self._live(table).filter(~pl.col(spec.key).is_in(change.keys.drop_nulls().implode()))
