@@ -3,7 +3,7 @@
 The scope itself writes dead letters, late rows and data quality: a job need not handle them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
 
@@ -19,9 +19,10 @@ from ecompulse.intake import DATA_QUALITY, DEAD_LETTERS, Intake
 from ecompulse.io.lookups.resources import open_resources, take_usage
 from ecompulse.kernels.anomalies.readings import ROLE as KPIS
 from ecompulse.kernels.bots import ACCOUNTS as BOTS
-from ecompulse.kernels.bots import Bots, count_bots, divide_bots
+from ecompulse.kernels.bots import READ, Bots, count_bots, divide_bots
 from ecompulse.kernels.dedup import Deduplicate
 from ecompulse.kernels.enrich.joins import Joins
+from ecompulse.kernels.event import FRAME_SCHEMA
 from ecompulse.kernels.fraud.labels import ROLE as LABELS
 from ecompulse.kernels.identity import NEEDED, ResolveIdentity
 from ecompulse.kernels.quality_totals import book_under, count_late
@@ -75,15 +76,27 @@ class JobScope(Scope):
         """Points of the `watched` metrics, which were computed elsewhere."""
         return self._decoded(KPIS, self.intake.kpis_of(watched))
 
-    def enriched(self) -> Any:
-        """Events with the columns of all steps (`Intake.schema`)."""
-        steps = EnrichEvents(self.intake.enrich, open_resources, take_usage)
-        enriched = self.events() | "EnrichEvents" >> steps
-        return enriched | "Conform" >> map_frames(conform, self.intake.schema())
+    def enriched(self, columns: Collection[str] | None = None) -> Any:
+        """Events with the columns of all steps (`Intake.schema`), or with `columns` and what makes them alone."""
+        config, schema = self.intake.enrich, self.intake.schema()
+        if columns is not None:
+            config = config.making(columns, open_resources(config))
+            schema = pl.Schema({name: dtype for name, dtype in schema.items() if name in columns})
+        enriched = self.events() | "EnrichEvents" >> EnrichEvents(config, open_resources, take_usage)
+        return enriched | "Conform" >> map_frames(conform, schema)
 
-    def people(self, bots: Bots = "exclude", dedup: Deduplicate | None = None) -> Any:
-        """Enriched events without those of bots (as `bots` says), deduplicated if `dedup` is given."""
-        enriched = self.enriched()
+    def people(
+        self, bots: Bots = "exclude", dedup: Deduplicate | None = None, columns: Collection[str] | None = None
+    ) -> Any:
+        """Enriched events without those of bots.
+
+        Args:
+            bots: what becomes of them.
+            dedup: leaves out copies, if it is given.
+            columns: what is needed of an event, under its own names or those of analytics; enrichment that makes
+                nothing of it is left out. None: everything.
+        """
+        enriched = self.enriched(None if columns is None else _sources(columns, joined=dedup is not None))
         self.count(enriched | "CountBots" >> map_frames(count_bots, self.intake.quality.window_ms))
         divided = enriched | "Bots" >> split_frames(divide_bots, ("kept", *BOTS), bots)
         self.follow(EVENTS)
@@ -103,7 +116,7 @@ class JobScope(Scope):
         self, columns: pl.Schema | None = None, bots: Bots = "exclude", dedup: Deduplicate | None = None
     ) -> Any:
         """Events of `people` with the `visitor` behind each; see `identify`."""
-        return self.identify(self.people(bots, dedup), columns, follow=True)
+        return self.identify(self.people(bots, dedup, columns), columns, follow=True)
 
     def identify(self, events: Any, columns: pl.Schema | None = None, *, follow: bool = False) -> Any:
         """Events of `people` with their `visitor`, once the watermark has passed them.
@@ -174,6 +187,13 @@ class JobScope(Scope):
         return read[EVENTS]
 
 
+def _sources(columns: Collection[str], *, joined: bool) -> Collection[str]:
+    """The columns of enriched events behind these, and those that the scope itself reads; or that joins read."""
+    own = (*NEEDED, *READ, *(FRAME_SCHEMA if joined else ()))
+    return {*own, *(_SOURCES.get(name, name) for name in columns)}
+
+
 def needed_columns(events: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
     """Enriched events under the column names of analytics; enrichment that was not done is null."""
-    return conform(events.with_columns(pl.col(source).alias(name) for name, source in _SOURCES.items()), schema)
+    made = [pl.col(source).alias(name) for name, source in _SOURCES.items() if name in schema]
+    return conform(events.with_columns(made), schema)

@@ -1,6 +1,5 @@
 """`Keyed`: the one place that knows both Beam and kernels."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -9,18 +8,16 @@ from weakref import WeakKeyDictionary, ref
 import apache_beam as beam
 import polars as pl
 
-from ecompulse.epochs.coders import decode, encode
 from ecompulse.epochs.counted import FACTS, CountedDoFn, CountedParDo, fact
 from ecompulse.epochs.errors import JobError
 from ecompulse.epochs.plan import Operator
 from ecompulse.epochs.protocols import Store
+from ecompulse.epochs.shard_input import ShardInput
 from ecompulse.epochs.state import Head, ShardState
 from ecompulse.kernels.hashing import shard_of
 from ecompulse.kernels.step import END_OF_TIME, Clock, Kernel, Step
 
-FRAME: Final = b"F"
-HEAD: Final = b"H"
-SHARDED: Final = beam.typehints.Tuple[int, bytes]
+SHARDED: Final = beam.typehints.Tuple[int, ShardInput]
 """Type of shuffled elements: a shard, with rows for it or its head."""
 
 DEFAULT_SHARDS: Final = 4
@@ -130,19 +127,19 @@ def require_bounded(frames: Any, name: str) -> None:
 
 
 class ShardRows(CountedDoFn):
-    """Frames to (shard, Arrow IPC bytes)."""
+    """Frames to (shard, rows for it)."""
 
     def __init__(self, kernel: Kernel, num_shards: int) -> None:
         """Settings only."""
         self._kernel = kernel
         self._num_shards = num_shards
 
-    def process(self, element: pl.DataFrame) -> Iterable[tuple[int, bytes]]:
+    def process(self, element: pl.DataFrame) -> Iterable[tuple[int, ShardInput]]:
         """One pair per shard that has rows."""
         self.came(element.height)
         for shard, part in split_by_shard(element, self._kernel, self._num_shards):
             self.counted(part)
-            yield shard, FRAME + encode(part)
+            yield shard, ShardInput(part)
 
 
 def split_by_shard(frame: pl.DataFrame, kernel: Kernel, num_shards: int) -> Iterator[tuple[int, pl.DataFrame]]:
@@ -169,10 +166,10 @@ class StepShard(CountedDoFn):
         self.kernel = kernel
         self._store = store
 
-    def process(self, element: tuple[int, Iterable[bytes]]) -> Iterable[Any]:
+    def process(self, element: tuple[int, Iterable[ShardInput]]) -> Iterable[Any]:
         """Outputs by tag, and the shard's new head as a fact."""
-        shard, payloads = element
-        frames, found = gather(payloads)
+        shard, inputs = element
+        frames, found = gather(inputs)
         if found is None:
             raise JobError(f"{self.kernel.name}: the engine lost the head of shard {shard}")
         clock, head = Clock(**found["clock"]), Head.load(found["head"])
@@ -210,7 +207,7 @@ class StepWhole(CountedDoFn):
         """Settings only."""
         self._kernel = kernel
 
-    def process(self, element: tuple[int, Iterable[bytes]]) -> Iterable[Any]:
+    def process(self, element: tuple[int, Iterable[ShardInput]]) -> Iterable[Any]:
         """Outputs by tag."""
         batch = whole(gather(element[1])[0], self._kernel)
         first = Clock(epoch=1, watermark=-1, now=END_OF_TIME)
@@ -222,14 +219,15 @@ class StepWhole(CountedDoFn):
         yield from tagged(self._kernel.step(state.at(last), batch.clear(), last).outputs)
 
 
-def gather(payloads: Iterable[bytes]) -> tuple[list[pl.DataFrame], dict[str, Any] | None]:
+def gather(inputs: Iterable[ShardInput]) -> tuple[list[pl.DataFrame], Mapping[str, Any] | None]:
     """All frames of a shard, and its head."""
     frames, head = list[pl.DataFrame](), None
-    for payload in payloads:
-        if payload[:1] == HEAD:
-            head = json.loads(payload[1:])
+    for each in inputs:
+        rows = each.rows
+        if rows is None:
+            head = each.head
         else:
-            frames.append(decode(payload[1:]))
+            frames.append(rows)
     return frames, head
 
 

@@ -8,11 +8,11 @@ import apache_beam as beam
 import polars as pl
 
 from ecompulse.epochs.counted import FACTS, CountedDoFn, fact
-from ecompulse.epochs.keyed import HEAD
 from ecompulse.epochs.latency import measured
 from ecompulse.epochs.plan import CURRENT, Plan
 from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.reading import grouped
+from ecompulse.epochs.shard_input import ShardInput
 from ecompulse.epochs.telemetry import telemetry
 from ecompulse.kernels.step import Clock
 
@@ -47,7 +47,7 @@ def emit_plan(plan: Plan) -> Iterable[Any]:
         for shard, head in shards.items():
             lagging = {**clock, "watermark": plan.watermarks[operator]}
             found = {"clock": lagging, "attempt": plan.attempt, "head": head}
-            yield beam.pvalue.TaggedOutput(f"heads.{operator}", (int(shard), HEAD + json.dumps(found).encode()))
+            yield beam.pvalue.TaggedOutput(f"heads.{operator}", (int(shard), ShardInput(head=found)))
     yield beam.pvalue.TaggedOutput("clock", json.dumps(clock).encode())
     if plan.measured:
         yield beam.pvalue.TaggedOutput("measured", json.dumps(plan.measured).encode())

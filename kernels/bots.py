@@ -11,6 +11,9 @@ Bots = Literal["exclude", "include", "segment"]
 ACCOUNTS: Final = ("bots", "bots_bought")
 """Where events of bots end that are left out: purchases apart."""
 
+READ: Final = ("event_type", "event_time", "device_class")
+"""Columns that are read here."""
+
 _IS_BOT = (pl.col("device_class") == "bot").fill_null(value=False)
 
 

@@ -144,7 +144,7 @@ class AnomalyDetection:
             self.kpis.of_input(scope)
         if not self.fraud and not self.metrics:
             return
-        people = scope.people(self.bots, self.dedup)
+        people = scope.people(self.bots, self.dedup, {*self.columns, *(self.metrics.reads if self.metrics else ())})
         visitors = scope.identify(people, self.columns) if self.columns else None
         if self.fraud:
             self._score(scope, self.fraud, visitors)

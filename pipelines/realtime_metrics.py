@@ -1,7 +1,7 @@
 """`python -m pipelines.realtime_metrics`: KPIs in tumbling and sliding windows, and alerts on them."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ from ecompulse.kernels.bots import Bots
 from ecompulse.kernels.config import ConfigError
 from ecompulse.kernels.dedup import Deduplicate
 from ecompulse.kernels.enrich.currency import CurrencyStep
+from ecompulse.kernels.event import FRAME_SCHEMA
 from ecompulse.kernels.metrics.binding import bind
 from ecompulse.kernels.metrics.definition import MetricSet, parse_metrics, standard_metrics
 from ecompulse.kernels.metrics.derived import DATA_QUALITY, measured_metrics, quality_metric, quality_metrics
@@ -31,6 +32,7 @@ from ecompulse.kernels.metrics.plan import Plan
 from ecompulse.kernels.metrics.schemas import METRIC_SCHEMA
 from ecompulse.kernels.metrics.slices import late_rows
 from ecompulse.kernels.metrics.streams import Streams, streams_of
+from ecompulse.kernels.rows import conform
 from ecompulse.kernels.step import Clock
 
 METRICS: Final = "metrics"
@@ -78,6 +80,11 @@ class Metrics:
     visitors: pl.Schema
     schema: pl.Schema
 
+    @property
+    def reads(self) -> Collection[str]:
+        """Columns of an event: the event itself, which may be late, and what metrics name."""
+        return {*FRAME_SCHEMA, *self.streams.plan.columns, *self.visitors}
+
     def compute(self, scope: "eco.JobScope", people: Any, visitors: Any) -> Any:
         """Rows of METRIC_SCHEMA, of enriched events and of those with their visitor (None if there are none)."""
         inputs = {"events": people, **({"visitors": visitors} if self.streams.of_visitors else {})}
@@ -85,7 +92,7 @@ class Metrics:
         combine = self.streams.combine
         named = people | "Somebody" >> eco.map_frames(_somebody)
         late = named | "Late" >> scope.under_clock(combine, late_rows, self.streams.plan)
-        scope.late(combine.name, late | "LateEvents" >> eco.map_frames(_columns, self.schema), self.schema)
+        scope.late(combine.name, late | "LateEvents" >> eco.map_frames(conform, self.schema), self.schema)
         if found["quality"] is not None:
             scope.booked("folded", found["quality"])
         return found["metrics"]
@@ -102,7 +109,7 @@ class RealtimeMetrics:
 
     def build(self, scope: "eco.JobScope") -> None:
         """Compose the pipeline."""
-        people = scope.people(self.bots, self.dedup)
+        people = scope.people(self.bots, self.dedup, self.metrics.reads)
         visitors = scope.identify(people, self.metrics.visitors) if self.metrics.streams.of_visitors else None
         computed = self.metrics.compute(scope, people, visitors)
         window = scope.intake.quality.window_ms
@@ -146,10 +153,6 @@ def _tick(clock: Clock, watches: Sequence[Watch]) -> pl.DataFrame:
 def _somebody(events: pl.DataFrame) -> pl.DataFrame:
     """Events with a visitor, for filters that name one: too late for identity to say who it was."""
     return events.with_columns(visitor=pl.coalesce("user_id", "anonymous_id"))
-
-
-def _columns(frame: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
-    return frame.select(schema.names())
 
 
 def make(settings: Settings[MetricSettings], intake: Intake) -> RealtimeMetrics:

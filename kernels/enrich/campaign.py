@@ -1,5 +1,6 @@
 """Where a visit came from: campaign parameters, click ids, referrer, channel."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import ClassVar, Final
 from urllib.parse import unquote_plus
@@ -47,6 +48,11 @@ class CampaignStep(Step):
     shopping: tuple[str, ...] = ()
     video: tuple[str, ...] = ()
     mail: tuple[str, ...] = ()
+
+    @property
+    def reads(self) -> Collection[str]:
+        """See Step."""
+        return ("url", "referrer")
 
     def columns(self, opened: Opened) -> pl.Schema:  # noqa: ARG002
         """Parameters, click id, referrer and channel."""

@@ -1,7 +1,7 @@
 """Amounts in the base currency, at dated rates, exactly."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, ClassVar, Final
@@ -51,6 +51,11 @@ class CurrencyStep(Step):
     base: Annotated[str, _currency_code] = "USD"
     rates: str | None = None
     max_age: Duration | None = None
+
+    @property
+    def reads(self) -> Collection[str]:
+        """See Step."""
+        return ("event_time", "currency", *AMOUNTS)
 
     def needs(self) -> Mapping[str, Need]:
         """The table of rates (schema RATES)."""

@@ -5,7 +5,7 @@ kept in a cache; parsing is done here, on columns of unique texts.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import ClassVar, Final
@@ -83,6 +83,11 @@ class DeviceStep(Step):
                 raise ConfigError(f"own_agents[{number}]", f"{pattern!r} is no regular expression: {reason}") from None
             if not pattern:
                 raise ConfigError(f"own_agents[{number}]", "is empty, which matches every agent")
+
+    @property
+    def reads(self) -> Collection[str]:
+        """See Step."""
+        return ("user_agent",)
 
     def needs(self) -> Mapping[str, Need]:
         """A parser with its cache."""

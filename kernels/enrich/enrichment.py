@@ -1,6 +1,6 @@
 """All steps in their order, and the schema of what comes out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Final, TypeVar
 
@@ -70,6 +70,19 @@ class EnrichConfig:
     def lookups(self) -> tuple[LookupStep, ...]:
         """All keyed look-ups."""
         return tuple(step for step in self.steps if isinstance(step, LookupStep))
+
+    def making(self, wanted: Collection[str], resources: "Resources") -> "EnrichConfig":
+        """Only the steps that make some of these columns, or what such a step reads; and always the privacy policy."""
+        needed: set[str] | None = set(wanted)
+        kept: list[Step] = []
+        for step in reversed(self.steps):
+            makes = {*step.columns(resources.get(step.name, {})), status_column(step.name)}
+            if not isinstance(step, PiiStep) and needed is not None and needed.isdisjoint(makes):
+                continue
+            kept.append(step)
+            if not isinstance(step, PiiStep):  # it hides what is there
+                needed = None if needed is None or step.reads is None else needed | set(step.reads)
+        return replace(self, steps=tuple(reversed(kept)))
 
     def having(self, changed: Step) -> "EnrichConfig":
         """The same with other settings of a step."""

@@ -1,6 +1,6 @@
 """Where an address is: country, place and network."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import ClassVar, Final
@@ -60,6 +60,11 @@ class GeoStep(Step):
     asn_database: str | None = None
     on_error: OnError = "degrade"
     cache: CacheConfig = field(default_factory=partial(CacheConfig, DAY_MS, DAY_MS, max_rows=200_000))
+
+    @property
+    def reads(self) -> Collection[str]:
+        """See Step."""
+        return ("ip",)
 
     def needs(self) -> Mapping[str, Need]:
         """The databases."""

@@ -1,6 +1,6 @@
 """Keyed look-ups on columns: the unique keys of a batch are asked for once, and joined back."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, Literal, Protocol
 
@@ -94,6 +94,11 @@ class LookupStep(Step):
             raise ConfigError("deadline", "must be above zero")
         if not 0 <= self.retries <= _MOST_RETRIES:
             raise ConfigError("retries", f"must be from 0 to {_MOST_RETRIES}, found {self.retries}")
+
+    @property
+    def reads(self) -> Collection[str]:
+        """See Step."""
+        return (self.key,)
 
     def needs(self) -> Mapping[str, Need]:
         """The store, if there is one."""

@@ -4,7 +4,7 @@ A step is one frozen dataclass in one file: its fields are its section of `--enr
 `STEPS` in `ecompulse.kernels.enrich.enrichment`, or a call of `register_step`, puts it in its place.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal
 
@@ -101,6 +101,11 @@ class Step:
 
     name: ClassVar[str]
     enabled: bool = field(default=True, kw_only=True)
+
+    @property
+    def reads(self) -> Collection[str] | None:
+        """Columns that `apply` reads, of the event or of the steps before; None: any, so that none may be left out."""
+        return None
 
     def needs(self) -> Mapping[str, Need]:
         """What must be opened before `apply`, by the setting that names it; nothing where the step is off."""

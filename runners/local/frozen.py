@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from ecompulse.epochs.coders import encode
+from ecompulse.epochs.shard_input import ShardInput
 from ecompulse.runners.local.graph import Node
 
 
@@ -52,6 +53,8 @@ class Seen:
 def _frames(value: Any) -> Iterator[pl.DataFrame]:
     if isinstance(value, pl.DataFrame):
         yield value
+    elif isinstance(value, ShardInput):
+        yield from _frames(value.rows)
     elif isinstance(value, list | tuple):
         for part in value:
             yield from _frames(part)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from ecompulse.epochs.coders import decode, encode
 from ecompulse.epochs.counted import FACTS
-from ecompulse.epochs.keyed import FRAME, HEAD, Keyed, StepShard, require_bounded, split_by_shard
+from ecompulse.epochs.keyed import Keyed, StepShard, require_bounded, split_by_shard
+from ecompulse.epochs.shard_input import ShardInput, ShardInputCoder
 from ecompulse.io.stores import LocalStore
 from ecompulse.kernels.hashing import shard_of
 from ecompulse.kernels.step import Change, Clock, Step, Table
@@ -40,6 +41,16 @@ def test_splitting_by_shard_keeps_every_row_in_its_shard(rows, num_shards):
     for shard, part in parts.items():
         assert set(shard_of(kernel.key(part), num_shards)) == {shard}
         assert decode(encode(part)).equals(part)
+
+
+def test_what_is_shuffled_is_the_same_after_it_has_travelled():
+    coder = ShardInputCoder()
+    rows, head = frame([("1", "a", 2, 1_000)]), {"clock": {"epoch": 1}, "head": None}
+    for _ in range(2):
+        came, told = (coder.decode(coder.encode(each)) for each in (ShardInput(rows), ShardInput(head=head)))
+        assert came.rows is not None
+        assert came.rows.equals(rows)
+        assert (came.head, told.rows, told.head) == (None, None, head)
 
 
 def test_a_plain_bounded_pipeline_needs_no_epochs():
@@ -97,7 +108,7 @@ def test_what_has_expired_does_not_depend_on_what_else_came_to_the_shard(tmp_pat
     ]
     for number, (watermark, rows) in enumerate(epochs, start=1):
         plan = {"clock": Clock(number, watermark, 0).__dict__, "attempt": "a", "head": head}
-        payloads = [HEAD + json.dumps(plan).encode(), *([FRAME + encode(frame(rows))] if rows else [])]
+        payloads = [ShardInput(head=plan), *([ShardInput(frame(rows))] if rows else [])]
         outputs = list(stepping.process((0, payloads)))
         known += [found.value["key"].to_list() for found in outputs if found.tag == "known"]
         head = next(json.loads(found.value[1])["head"] for found in outputs if found.tag == FACTS)
