@@ -53,7 +53,13 @@ class TotalQuality:
     def step(self, state: StateView, batch: pl.DataFrame, clock: Clock) -> Step:
         """Add the batch; give out what has closed."""
         closed, change = add_up(
-            state, batch.select(PARTIAL_SCHEMA.names()), self.key(batch), ("count", "rows"), clock, self.window_ms
+            state,
+            batch.select(PARTIAL_SCHEMA.names()),
+            self.key(batch),
+            ("count", "rows"),
+            clock,
+            self.window_ms,
+            named=("window_start",),
         )
         rows = closed.with_columns(
             id=row_id(pl.col("window_start").cast(pl.Int64), "check_name", "subject"),

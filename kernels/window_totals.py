@@ -40,6 +40,7 @@ def add_up(
     clock: Clock,
     open_for: int,
     *,
+    named: Sequence[str],
     revise: bool = False,
 ) -> tuple[pl.DataFrame, Change]:
     """Add parts to what is known of their keys; give out the keys whose window is over.
@@ -47,18 +48,21 @@ def add_up(
     A window is over once `window_start` + `open_for` <= watermark. Its counts are final, and its state is
     dropped, in that step: a kernel upstream, stepped with the same watermark, has given all its parts by then.
     A window that a drain has closed before its time is kept for a week of event time, and given out once more,
-    whole, if rows come for it after all; with `revise` every window is.
+    whole, if rows come for it after all; with `revise` every window is. `named` are the columns that `key` is made of:
+    all rows of a key have the same there.
 
     Returns:
         Rows of the windows that are over (the parts' columns and `revision`, from 1), and the change.
     """
-    groups = [name for name in parts.columns if name not in sums]
+    groups = [name for name in parts.columns if name not in sums and name not in named]
     over = state.due(COUNTS, clock.watermark)["key"]
     keys = pl.concat([key, over]).unique()
     held = state.lookup(COUNTS, keys)
     opened = parts.with_columns(key=key, revision=pl.lit(0, pl.Int64), fresh=pl.lit(value=True))
     known = pl.concat([held.drop("closes", "expires"), opened.select(held.drop("closes", "expires").columns)])
-    rows = known.group_by("key", *groups).agg(pl.col(*sums).sum(), pl.col("revision").max(), pl.col("fresh").any())
+    rows = known.group_by("key", *groups).agg(
+        pl.col(*named).first(), pl.col(*sums).sum(), pl.col("revision").max(), pl.col("fresh").any()
+    )
     closes = pl.col("window_start").dt.epoch("ms") + open_for
     rows = rows.with_columns(
         pl.col("revision").max().over("key"), pl.col("fresh").any().over("key"), closes=closes, expires=closes + KEPT_MS
@@ -136,7 +140,14 @@ class TotalRows:
         """Add up, and show the windows that are over."""
         parts = batch.select(self.inputs.names())
         done, change = add_up(
-            state, parts, self.key(parts), self.sums, clock, self.window + self.lag, revise=self.revise
+            state,
+            parts,
+            self.key(parts),
+            self.sums,
+            clock,
+            self.window + self.lag,
+            named=("window_start", *self.keys),
+            revise=self.revise,
         )
         shown = done.with_columns(
             id=row_id(pl.col("window_start").cast(pl.Int64), *self.keys),

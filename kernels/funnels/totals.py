@@ -86,19 +86,22 @@ class TotalFunnels:
         """Add up, and show the windows that are over."""
         parts = batch.select(self.inputs.names())
         open_for = self.funnel.window + max(self.funnel.max_time, self.gap)
-        done, change = add_up(state, parts, self.key(parts), ("entered", "converted"), clock, open_for)
+        done, change = add_up(state, parts, self.key(parts), ("entered", "converted"), clock, open_for, named=GRAIN)
         return Step({"funnels": self._shown(done)}, {COUNTS: change})
 
     def _shown(self, parts: pl.DataFrame) -> pl.DataFrame:
         stages = pl.DataFrame({"stage": [stage.name for stage in self.funnel.stages]}).with_row_index("stage_index")
         stages = stages.cast({"stage_index": pl.Int64})
+        # Rows are many, a grain's text is long: one key stands for it, and only numbers are sorted.
+        keyed = parts.with_columns(_key=key_of(parts, GRAIN))
         counted = (
-            parts.sort(*GRAIN, "stage_index", "bucket")
-            .group_by(*GRAIN, "stage_index", maintain_order=True)
+            keyed.select("_key", "stage_index", "bucket", "entered", "converted")
+            .sort("bucket")
+            .group_by("_key", "stage_index", maintain_order=True)
             .agg(at_rank(5).alias("p50_ms"), at_rank(9).alias("p90_ms"), pl.col("entered", "converted").sum())
         )
-        rows = parts.select(*GRAIN, "revision").unique().join(stages, how="cross")
-        rows = rows.join(counted, on=[*GRAIN, "stage_index"], how="left", nulls_equal=True).sort(*GRAIN, "stage_index")
+        rows = keyed.select("_key", *GRAIN, "revision").unique("_key").join(stages, how="cross")
+        rows = rows.join(counted, on=["_key", "stage_index"], how="left").sort(*GRAIN, "stage_index")
         first = pl.col("stage_index") == 0
         rows = rows.with_columns(
             pl.col("entered").fill_null(0),
