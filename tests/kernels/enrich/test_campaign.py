@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecompulse.kernels.enrich.campaign import CampaignStep
+from ecompulse.kernels.enrich.campaign import _HOST, CampaignStep, host_of
 from ecompulse.kernels.enrich.channels import CHANNELS, CLICK_IDS, channel, site_kind, site_patterns
 from support.examples import examples
 
@@ -140,3 +140,36 @@ def test_patterns_are_whole_names():
     patterns = site_patterns({"search": ["my.search"]})
     assert re.search(patterns["search"], "eu.my.search")
     assert not re.search(patterns["search"], "mygoogle.com")
+
+
+pieces = st.sampled_from(
+    [
+        "http",
+        "https",
+        "HTTP",
+        "ftp",
+        "://",
+        ":",
+        "/",
+        "?",
+        "#",
+        "@",
+        "www.",
+        "WWW.",
+        "a",
+        "Shop.example",
+        "[::1]",
+        "[",
+        "]",
+        "8080",
+        "é",
+        " ",
+    ]
+)
+
+
+@examples(300)
+@given(st.lists(st.none() | st.lists(pieces, max_size=8).map("".join), max_size=6))
+def test_a_host_is_what_the_whole_pattern_says(links):
+    urls = pl.Series(links, dtype=pl.String)
+    assert host_of(urls).to_list() == urls.str.extract(_HOST).str.to_lowercase().to_list()
