@@ -7,16 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from ecompulse.cli.alerting import outbox_of
+from ecompulse.cli.disks import DISKS, folders_of, spaces_of
+from ecompulse.cli.exporting import Shown, exporting
 from ecompulse.cli.job import Build
 from ecompulse.cli.patience import WallClock, patience
 from ecompulse.cli.places import check_warehouse, open_place
 from ecompulse.cli.report import Report, reporter
-from ecompulse.cli.settings import JobSettings, Places, Running, Settings, absolute
+from ecompulse.cli.settings import JobSettings, Places, Settings, absolute
 from ecompulse.cli.sinks import open_sinks
 from ecompulse.cli.spark import check_workers, spark_settings
 from ecompulse.cli.topics import lasting
@@ -34,7 +36,6 @@ from ecompulse.epochs.protocols import EVENTS, Source, Store
 from ecompulse.epochs.replay import ReplaySource, reads_as
 from ecompulse.epochs.scope import Workspace
 from ecompulse.epochs.sinks import Owner
-from ecompulse.epochs.steps import observe
 from ecompulse.epochs.telemetry import gauges
 from ecompulse.epochs.watermark import WatermarkPolicy
 from ecompulse.intake import Intake
@@ -47,9 +48,6 @@ from ecompulse.io.stores import LocalStore
 from ecompulse.kernels.fraud.quality import PART as MODELS
 from ecompulse.runners.engine import SPARK, executor, new_pipeline
 from ecompulse.scope import JobScope
-
-if TYPE_CHECKING:
-    from ecompulse.io.exporter.exporter import Exporter
 
 
 def compose(pipeline: Any, space: Workspace, sources: Sequence[Source], intake: Intake, build: Build) -> Graph:
@@ -85,7 +83,9 @@ def assemble(
     patiently(partial(check_warehouse, places, graph.tables))
     health = Health(settings.running.stuck_after / 1000)
     tables = [spec.name for spec in graph.tables]
-    with _held(store), _exporting(job, outputs, tables, health, settings.running) as exporter:
+    spaces = partial(spaces_of, folders_of(store, outputs, backup, places))
+    shown = Shown(job, store.root, outputs, tables, spaces)
+    with _held(store), exporting(shown, health, settings.running) as exporter:
         if backup:
             patiently(partial(require_restored, store, backup))
         fixed = fixed_settings(job, sources[:-1], graph.operators, settings)
@@ -96,7 +96,7 @@ def assemble(
                 kept.sweep()  # once per start: a lake has many files
         space.open(checkpoint)
         outbox = outbox_of(settings.alerts, store, outputs, backup)
-        shown = reporter(settings.running.progress)
+        printed = reporter(settings.running.progress)
         yield Driver(
             owner=_owner(job, checkpoint, settings),
             checkpoint=checkpoint,
@@ -106,11 +106,12 @@ def assemble(
             run=executor(pipeline, partial(_label, job, space.checkpoint)),
             clock=ObservedClock(WallClock(), health),
             settings=_settings(settings),
-            report=_with_alerts(outbox, _both(shown, exporter.progress) if exporter else shown),
+            report=_with_alerts(outbox, _both(printed, exporter.progress) if exporter else printed),
             graph=graph,
             committed=exporter.committed if exporter else lambda _seal: None,
             turned=health.turned,
-            describe={LOOKUPS: describe_usage, MODELS: gauges},
+            failing=exporter.failing if exporter and isinstance(settings.trigger, int) else lambda _attempts: None,
+            describe={LOOKUPS: describe_usage, MODELS: gauges, DISKS: lambda _facts: spaces()},
             outbox=outbox,
             backup=Backup(checkpoint, backup, outputs=places.lake == "none") if backup else None,
             stop=stop,
@@ -127,27 +128,6 @@ def _owner(job: str, checkpoint: Checkpoint, settings: Settings[JobSettings]) ->
 def _label(job: str, store: Store) -> str:
     """What an engine's own page calls the run that is on."""
     return f"{job} epoch {json.loads(store.get(CURRENT))['epoch']}"
-
-
-@contextmanager
-def _exporting(
-    job: str, outputs: Store, tables: Sequence[str], health: Health, running: Running
-) -> Iterator["Exporter | None"]:
-    """The endpoint for Prometheus and probes, while the driver is there."""
-    if not running.metrics_port:
-        yield None
-        return
-    from ecompulse.io.exporter.endpoint import serve
-    from ecompulse.io.exporter.exporter import Exporter
-
-    exporter = Exporter(job, outputs, tables)
-    end = serve(exporter.registry, running.metrics_port, running.metrics_host, health)
-    forget = observe(health.reached)
-    try:
-        yield exporter
-    finally:
-        forget()
-        end()
 
 
 def _with_alerts(outbox: Outbox | None, report: Report) -> Report:

@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 from rich.console import Console
@@ -85,6 +86,8 @@ def told(job: Job, now: int, epochs: int) -> Mapping[str, Any]:
         "offsets_behind": {f"{lag.source} {lag.partition}": lag.lag for lag in job.lags},
         "state_bytes": sum(each.bytes for each in job.operators),
         "breakers": job.breakers,
+        "failure": None if job.failure is None else asdict(job.failure),
+        "disks": job.last.get("disks", {}),
         "dead_letters": job.dead,
         "epochs": [_epoch(epoch) for epoch in list(job.epochs)[-epochs:][::-1]] if epochs > 0 else [],
     }
@@ -122,9 +125,8 @@ def _show(jobs: Sequence[Job], now: int, epochs: int) -> None:
             console.print(
                 f"{_text(job.title)}: {lag.lag:,} offsets behind in {_text(lag.source)} {_text(lag.partition)}"
             )
-        for name, state in job.breakers.items():
-            if state != "closed":
-                console.print(f"[yellow]{_text(job.title)}: the breaker of the look-up {_text(name)} is {state}[/]")
+        for note in job.notes:
+            console.print(f"[{'red' if job.failure else 'yellow'}]{_text(job.title)}: {_text(note)}[/]")
     last = [(job, epoch) for job in jobs for epoch in list(job.epochs)[-epochs:][::-1]] if epochs > 0 else []
     if last:
         console.print(_epochs(last))

@@ -6,6 +6,7 @@ current/<k>.json               the current run of fencing token k; its workers r
 runs/<epoch>-<attempt>/        plan and manifest of a run
 seals/<epoch>.json             the content of an epoch, fixed for ever
 commits/<epoch>.json           the epoch has happened; its progress
+failures/<k>.json              what fails since the last commit, for people
 state/<operator>/<shard>/...   keyed state
 outputs/                       output files of a job without a lake, until its sinks have them
 """

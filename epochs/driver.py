@@ -16,6 +16,7 @@ from ecompulse.epochs.checkpoint import Checkpoint, positions_after
 from ecompulse.epochs.clock_check import check_ahead, check_behind, check_written
 from ecompulse.epochs.driver_settings import Settings
 from ecompulse.epochs.errors import JobError, Superseded
+from ecompulse.epochs.failures import FailureLog
 from ecompulse.epochs.fencing import FencedStore
 from ecompulse.epochs.latency import measure
 from ecompulse.epochs.manifest import Manifest, read_manifest
@@ -47,6 +48,7 @@ class Driver:
         graph: of the job's pipeline: its tables and operators, and the sums by which each run is audited.
         committed: called with the seal of each committed epoch, to show what is in its files.
         turned: called after each pass of the loop: an epoch was committed, or there was nothing to do.
+        failing: called with how many attempts have failed in a row; with 0 after each pass of the loop.
         describe: how the progress shows the gauges of each part of the job, by name of the part.
         totals: rows read (`input`) and written per table since the start.
     """
@@ -65,12 +67,17 @@ class Driver:
     outbox: Outbox | None = None
     committed: Callable[[Seal], None] = lambda _seal: None
     turned: Callable[[], None] = lambda: None
+    failing: Callable[[int], None] = lambda _attempts: None
     describe: Mapping[str, Describe] = field(default_factory=dict)
     stop: threading.Event = field(default_factory=threading.Event)
     totals: Counter[str] = field(default_factory=Counter)
     _measured: Mapping[str, Any] = field(default_factory=dict)
     _attempts: int = 0
     _rows: int = FIRST_ROWS
+    _failures: FailureLog = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._failures = FailureLog(self.checkpoint, self.clock.now, self.failing)
 
     def start(self) -> int:
         """Finish what an earlier driver left, then run epochs; returns how many were committed.
@@ -81,8 +88,9 @@ class Driver:
             return self._start()
         except Superseded:
             raise
-        except Exception:
+        except Exception as error:
             self.checkpoint.check_fencing_token()
+            self._failures.ended(error)
             raise
 
     def _start(self) -> int:
@@ -96,6 +104,7 @@ class Driver:
             began = self.clock.now()
             ran = self._epoch(at)
             self.turned()
+            self._failures.passed()
             if self.outbox and ran is None:
                 self._keep(self.outbox.deliver, Stopwatch())
             if self.settings.trigger.once and ran and ran.ranges:
@@ -217,7 +226,7 @@ class Driver:
 
     @property
     def _persist(self) -> RetryPolicy:
-        return RetryPolicy(self.clock, self.stop)
+        return RetryPolicy(self.clock, self.stop, self._failures.failed)
 
     @property
     def _publisher(self) -> Publisher:

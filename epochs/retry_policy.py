@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_any, stop_when_event_set
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, stop_any, stop_when_event_set
 from tenacity.wait import wait_random_exponential
 
 from ecompulse.epochs.errors import JobError, Refused, StateDamaged, Superseded, Unusable, UserError
@@ -47,10 +47,15 @@ class Retries(Counter[str]):
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How a driver retries. A request to stop ends the retries after the current attempt."""
+    """How a driver retries. A request to stop ends the retries after the current attempt.
+
+    Attributes:
+        failed: called with the kind and the error of each attempt that another one follows.
+    """
 
     clock: Waiting
     stop: threading.Event
+    failed: Callable[[str, BaseException | None], None] = lambda _kind, _error: None
 
     def __call__(
         self,
@@ -65,12 +70,18 @@ class RetryPolicy:
         `retries` notes each retry under `kind`. Errors other than `of`, and errors that a retry cannot fix, are raised
         at once: a superseded driver, wrong use, refused input, damaged state, an unusable place.
         """
+
+        def note(state: RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            retries.failed(kind, error)
+            self.failed(kind, error)
+
         return Retrying(
             retry=retry_if_exception(lambda error: isinstance(error, of) and may_pass(error)),
             stop=stop_any(stop_after_attempt(attempts), stop_when_event_set(self.stop)),
             wait=wait_random_exponential(FIRST_PAUSE, max=LONGEST_PAUSE),
             sleep=lambda seconds: self.clock.wait(seconds, self.stop),
-            before_sleep=lambda state: retries.failed(kind, state.outcome.exception() if state.outcome else None),
+            before_sleep=note,
             reraise=True,
         )(body)
 

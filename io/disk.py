@@ -54,3 +54,13 @@ def obstacle(path: Path) -> str | None:
         return f"{there} is a file, not a directory"
     wanted = os.W_OK | os.X_OK if there.is_dir() else os.W_OK
     return None if os.access(there, wanted) else f"{there}: permission denied"
+
+
+def space(path: Path) -> tuple[int, int] | None:
+    """Free and whole bytes of the file system of a place, or of what is there above it; None when it does not say."""
+    try:
+        there = next(each for each in (path, *path.parents) if each.exists())
+        system = os.statvfs(there)
+    except OSError:
+        return None
+    return system.f_bavail * system.f_frsize, system.f_blocks * system.f_frsize

@@ -25,6 +25,7 @@ from ecompulse.io.delta.lake import Lake
 from ecompulse.kernels.dictionary.registry import comment_of
 from ecompulse.ui.charts import bar_chart, line_chart, stacked_chart
 from ecompulse.ui.clock import now_ms
+from ecompulse.ui.disks import disk_rows
 from ecompulse.ui.jobs import Job, read_job
 from ecompulse.ui.letters import read_letters
 from ecompulse.ui.scores import read_scores
@@ -99,7 +100,7 @@ class Pages:
 
     def _of_job(self, key: int) -> Mapping[str, Any]:
         job = self._sources.job(key)
-        return {"job": job, "charts": job_charts(job)}
+        return {"job": job, "charts": job_charts(job), "disks": disk_rows(job.last)}
 
     def _of_shop(self, view: View) -> Mapping[str, Any]:
         if self._sources.warehouse is None:

@@ -6,10 +6,13 @@ from typing import Any, Final
 
 from ecompulse.epochs.checkpoint import newest_fencing_token, read_meta
 from ecompulse.epochs.errors import JobError, UserError
+from ecompulse.epochs.failures import Failure, load_failure
 from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.seal import epoch_of, load_commit, load_seal
 from ecompulse.ui.clock import moment
+from ecompulse.ui.notes import notes_of
 from ecompulse.ui.operators import Lag, Operator, operators_of
+from ecompulse.ui.states import MARKS, state_of
 from ecompulse.ui.words import moment as shown_moment
 from ecompulse.ui.words import size
 
@@ -17,9 +20,6 @@ EPOCHS: Final = 120
 """Committed epochs of a job that the page shows."""
 
 _TREND: Final = 10  # epochs
-
-SILENT_MS: Final = 60_000
-"""A checkpoint in a bucket has no lock: its job counts as running if it has committed within so long."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Job:
         watermarks: source partition to the largest event time seen (ms), from the last seal; None before any event.
         starts: how often a driver has started.
         pending: an epoch is sealed, and not committed.
+        failure: what fails since the last commit; None when nothing does.
         error: why the checkpoint cannot be read.
     """
 
@@ -48,6 +49,7 @@ class Job:
     sources: Sequence[str] = ()
     starts: int = 0
     pending: bool = False
+    failure: Failure | None = None
     error: str = ""
 
     @property
@@ -121,6 +123,11 @@ class Job:
     def breakers(self) -> Mapping[str, str]:
         """State of the circuit breaker of each look-up in the last epoch."""
         return {name: use["breaker"] for name, use in self.last.get("lookups", {}).items()}
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What needs a look now, the gravest first."""
+        return notes_of(self.failure, self.last)
 
     @property
     def accounts(self) -> Mapping[str, int]:
@@ -209,9 +216,8 @@ class Job:
 
     def trouble(self, now: int) -> tuple[int, int]:
         """Greater for a job that needs a look sooner."""
-        states = {"unreadable": 4, "running": 1, "stopped": 1, "never ran": 0}
-        open_breakers = sum(state == "open" for state in self.breakers.values())
-        marks = states[self.state] + 2 * (open_breakers > 0) + (self.retries.get("run", 0) > 0) + (self.dead > 0)
+        marks = MARKS[self.state] + 2 * (self.failure is not None) + 2 * bool(self.notes)
+        marks += (self.retries.get("run", 0) > 0) + (self.dead > 0)
         return marks, self.gap(now) or 0
 
 
@@ -230,6 +236,7 @@ def read_job(key: int, store: Store, is_held: Callable[[], bool | None], now: in
         epochs = [load_commit(store, number) for number in numbers]
         seal = load_seal(store, numbers[-1]) if numbers else None
         pending = bool(numbers) and load_seal(store, numbers[-1] + 1) is not None
+        failure = load_failure(store, numbers[-1] if numbers else 0)
         starts = newest_fencing_token(store)
     except (JobError, UserError, OSError, ValueError) as error:
         return Job(key, store.root, store.root.rstrip("/").rpartition("/")[2], "unreadable", error=str(error))
@@ -239,20 +246,12 @@ def read_job(key: int, store: Store, is_held: Callable[[], bool | None], now: in
         place=store.root,
         name=settings["job"],
         instance=settings.get("instance"),
-        state=_state(epochs, is_held(), now),
+        state=state_of(epochs, is_held(), now),
         epochs=epochs,
         watermarks={name: top for name, (top, _) in seal.partitions.items()} if seal else {},
         operators=operators_of(seal) if seal else (),
         sources=settings.get("sources", ()),
         starts=starts,
         pending=pending,
+        failure=failure,
     )
-
-
-def _state(epochs: Sequence[Mapping[str, Any]], held: bool | None, now: int) -> str:
-    if held:
-        return "running"
-    if not epochs:
-        return "never ran"
-    last = moment(epochs[-1]["timestamp"]) or 0
-    return "running" if held is None and now - last < SILENT_MS else "stopped"

@@ -58,6 +58,16 @@ METRICS: Final[dict[str, Exported]] = {
     "retries_total": Exported(
         "counter", "What failed and was tried again: run (an epoch), checkpoint, backup, publish (a sink).", ("kind",)
     ),
+    "failed_attempts": Exported(
+        "gauge",
+        "Attempts of whatever the job does that failed in a row since its last pass; 0 when all is well. Only of jobs "
+        "with a duration as --trigger, and not before the first pass or failure of a process.",
+        ("checkpoint",),
+    ),
+    "disk_free_bytes": Exported(
+        "gauge", "What is free on the file system of a place that the job writes to, as of the scrape.", ("place",)
+    ),
+    "disk_size_bytes": Exported("gauge", "Size of the file system of a place that the job writes to.", ("place",)),
     "lookup_breaker": Exported(
         "gauge",
         "Circuit breaker of a look-up: 0 closed, 1 half open, 2 open, when its store is left alone.",
@@ -95,6 +105,12 @@ METRICS: Final[dict[str, Exported]] = {
     "anomalies_total": Exported(
         "counter", "Rows of anomaly_alerts: incidents of KPIs that began and ended.",
         ("metric", "kind", "severity", "state"),
+    ),
+    "open_incidents": Exported(
+        "gauge",
+        "Incidents of metric_alerts (by rule) and anomaly_alerts (by kind) that this process has seen begin, and not "
+        "end.",
+        ("table", "rule", "metric"),
     ),
     "transactions_total": Exported("counter", "Transactions scored, by decision.", ("decision",)),
     "model": Exported("gauge", "What is known of the models of fraud, as the progress has it.", ("fact",)),

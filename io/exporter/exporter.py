@@ -5,7 +5,7 @@ A driver shows what it has seen itself: after a restart counters begin at 0, as 
 
 import io
 import platform
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from functools import partial
 from importlib.metadata import version
@@ -19,8 +19,11 @@ from prometheus_client.process_collector import ProcessCollector
 from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.seal import Seal
 from ecompulse.io.exporter.catalogue import JOB, METRICS, PREFIX
+from ecompulse.io.exporter.disks import Disks, Spaces
+from ecompulse.io.exporter.incidents import OpenIncidents
 from ecompulse.io.exporter.kpis import Kpis
 from ecompulse.io.lookups.usage import STATES
+from ecompulse.kernels.fraud.budget import DECISIONS
 
 DURATIONS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60, 120)
 
@@ -32,10 +35,21 @@ class Exporter:
     bounded per metric, and gone with their window (`Kpis`).
     """
 
-    def __init__(self, job: str, outputs: Store, tables: Iterable[str] = ()) -> None:
-        """`outputs`: store below which output files are; `tables`: names of those that the job writes."""
+    def __init__(
+        self, job: str, outputs: Store, tables: Collection[str] = (), checkpoint: str = "", spaces: Spaces = dict
+    ) -> None:
+        """What is shown, and of what.
+
+        Args:
+            job: name of the job.
+            outputs: store below which output files are.
+            tables: names of those that the job writes.
+            checkpoint: place of it, which stays the same when another process goes on.
+            spaces: says what is free on the disks that the job writes to.
+        """
         self.registry = CollectorRegistry()
         self._job = job
+        self._checkpoint = checkpoint
         self._outputs = outputs
         self._gauges: dict[str, Gauge] = {}
         self._counters: dict[str, Counter] = {}
@@ -46,16 +60,21 @@ class Exporter:
         )
         self._kpis = Kpis(job)
         self.registry.register(self._kpis)
+        self._disks = Disks(job, spaces)
+        self.registry.register(self._disks)
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         for table in tables:
             self._add("output_rows_total", 0, table=table)  # else the first dead letters are no increase
+        for decision in DECISIONS if "risk_scores" in tables else ():
+            self._add("transactions_total", 0, decision=decision)
+        self._incidents = OpenIncidents(lambda count, labels: self._set("open_incidents", count, **labels))
         self._set("build_info", 1, version=version("ecompulse"), python=platform.python_version())
         self._readers: Mapping[str, Callable[[pl.DataFrame], None]] = {
             "metrics": self._kpis.take,
             "data_quality": self._quality,
-            "metric_alerts": partial(self._rows, "alerts_total", ("rule", "severity", "state")),
-            "anomaly_alerts": partial(self._rows, "anomalies_total", ("metric", "kind", "severity", "state")),
+            "metric_alerts": self._metric_alerts,
+            "anomaly_alerts": self._anomaly_alerts,
             "risk_scores": partial(self._rows, "transactions_total", ("decision",)),
         }
 
@@ -82,6 +101,10 @@ class Exporter:
         self._moments(told)
         self._latency(told.get("measured") or {})
         self._alerts(told.get("alerts") or {})
+
+    def failing(self, attempts: int) -> None:
+        """Take how many attempts have failed in a row."""
+        self._set("failed_attempts", attempts, checkpoint=self._checkpoint)
 
     def committed(self, seal: Seal) -> None:
         """Take the rows of a committed epoch, of the tables that are shown."""
@@ -123,6 +146,14 @@ class Exporter:
         totals = rows.group_by("check_name", "subject").agg(pl.col("count").sum()).sort("check_name", "subject")
         for check, subject, count in totals.iter_rows():
             self._add("data_quality_findings_total", count, check_name=check, subject=subject)
+
+    def _metric_alerts(self, rows: pl.DataFrame) -> None:
+        self._rows("alerts_total", ("rule", "severity", "state"), rows)
+        self._incidents.take("metric_alerts", rows)
+
+    def _anomaly_alerts(self, rows: pl.DataFrame) -> None:
+        self._rows("anomalies_total", ("metric", "kind", "severity", "state"), rows)
+        self._incidents.take("anomaly_alerts", rows)
 
     def _rows(self, name: str, keys: tuple[str, ...], rows: pl.DataFrame) -> None:
         for *key, count in rows.group_by(keys).len().sort(keys).iter_rows():

@@ -10,6 +10,7 @@ import polars as pl
 
 PASS, FLAG, RULE, DENY, ALLOW = "pass", "flag", "rule", "deny", "allow"
 SUPPRESSED, OVER = "suppressed", "over_budget"
+DECISIONS: Final = (PASS, FLAG, RULE, DENY, ALLOW, SUPPRESSED, OVER)
 FLAGGED: Final = (FLAG, RULE, DENY)
 """Decisions that make an alert."""
 

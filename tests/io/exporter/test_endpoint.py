@@ -47,7 +47,7 @@ def scraped(command: list[str], port: int, wanted: Sample) -> tuple[dict[Sample,
     found: dict[Sample, float] = {}
     try:
         deadline = time.monotonic() + 180
-        while wanted not in found and time.monotonic() < deadline and job.poll() is None:
+        while not found.get(wanted) and time.monotonic() < deadline and job.poll() is None:
             time.sleep(0.5)
             found = scrape(port)
     finally:

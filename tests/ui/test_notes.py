@@ -1,0 +1,64 @@
+"""What of a job needs a look: the page and `status` say it, and stop saying it."""
+
+import json
+
+import pytest
+
+from ecompulse.cli import status
+from ecompulse.epochs.errors import JobError
+from ecompulse.epochs.failures import Failure
+from ecompulse.io.stores import LocalStore
+from ecompulse.ui.app import Sources, make_app
+from ecompulse.ui.disks import disk_rows, full_disks
+from ecompulse.ui.notes import notes_of
+from support.asgi import get
+from support.place import printed
+from support.script import Script
+from support.toy import ToyJob, rows
+
+DISKS = {"disks": {"checkpoint": {"free": 99, "size": 1000}, "lake": {"free": 100, "size": 1000}}}
+
+
+def pages(root):
+    app = make_app(Sources(lambda: [(LocalStore(str(root / "checkpoint")), lambda: False)]))
+    return get(app, "/").text, get(app, "/jobs/0").text
+
+
+def test_the_error_that_ended_a_job_is_on_the_page_until_it_has_gone_on(tmp_path, capsys):
+    script = Script(ToyJob(), tmp_path, max_rows=20).add_data(rows(60))
+    driver = script.driver()
+
+    def run() -> None:
+        raise JobError("<b>kafka://shop:hunter2@broker</b> does not answer")
+
+    driver.run = run
+    with pytest.raises(JobError):
+        driver.start()
+    jobs, job = pages(tmp_path)
+    assert "failing</span>" in jobs
+    assert "3 attempts in a row have failed (run), and the driver has ended: " in job
+    assert "&lt;b&gt;kafka://shop:***@broker&lt;/b&gt; does not answer" in job
+    assert "does not answer" in printed(capsys, status, str(tmp_path / "checkpoint")).replace("\n", " ")
+    [line] = printed(capsys, status, str(tmp_path / "checkpoint"), "--json").splitlines()
+    assert json.loads(line)["failure"]["attempts"] == 3
+    script.run()
+    jobs, job = pages(tmp_path)
+    assert "failing</span>" not in jobs
+    assert "What needs a look" not in job
+
+
+def test_a_disk_is_almost_full_below_a_tenth():
+    assert full_disks(DISKS) == ["checkpoint"]
+    assert disk_rows(DISKS) == [("checkpoint", "99 B", "1 kB", "almost full"), ("lake", "100 B", "1 kB", "enough")]
+    assert full_disks({}) == []
+
+
+def test_the_gravest_comes_first():
+    progress = {**DISKS, "lookups": {"user": {"breaker": "open"}, "geo": {"breaker": "closed"}}}
+    lines = notes_of(Failure(1, "run", 1, 0, 0, "no answer"), progress)
+    assert lines == [
+        "since 1970-01-01 00:00:00 an attempt has failed (run): no answer",
+        "the disk of the checkpoint is almost full",
+        "the breaker of the look-up user is open",
+    ]
+    assert notes_of(None, {}) == []
