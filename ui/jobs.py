@@ -127,7 +127,7 @@ class Job:
     @property
     def notes(self) -> Sequence[str]:
         """What needs a look now, the gravest first."""
-        return notes_of(self.failure, self.last)
+        return notes_of(self.failure, self.epochs)
 
     @property
     def accounts(self) -> Mapping[str, int]:

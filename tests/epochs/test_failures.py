@@ -27,7 +27,7 @@ def on_record(store):
 
 
 def failing_driver(script, *errors: Exception):
-    """A driver whose runs fail with these errors, one after the other, before they work; and the counts that it gave."""
+    """A driver whose runs fail with these errors before they work; and the counts of attempts that it gave."""
     driver, left, counts = script.driver(), list(errors), []
     real = driver.run
 

@@ -11,6 +11,7 @@ from ecompulse.io.stores import LocalStore
 from ecompulse.ui.app import Sources, make_app
 from ecompulse.ui.disks import disk_rows, full_disks
 from ecompulse.ui.notes import notes_of
+from ecompulse.ui.shares import shares_of
 from support.asgi import get
 from support.place import printed
 from support.script import Script
@@ -54,11 +55,32 @@ def test_a_disk_is_almost_full_below_a_tenth():
 
 
 def test_the_gravest_comes_first():
-    progress = {**DISKS, "lookups": {"user": {"breaker": "open"}, "geo": {"breaker": "closed"}}}
-    lines = notes_of(Failure(1, "run", 1, 0, 0, "no answer"), progress)
+    lookups = {"user": {"breaker": "open"}, "geo": {"breaker": "closed"}}
+    lines = notes_of(
+        Failure(1, "run", 1, 0, 0, "no answer"), [{**epoch(20, dead_letters=11), **DISKS, "lookups": lookups}]
+    )
     assert lines == [
         "since 1970-01-01 00:00:00 an attempt has failed (run): no answer",
         "the disk of the checkpoint is almost full",
         "the breaker of the look-up user is open",
+        "55% of the rows of the last epochs are dead letters",
     ]
-    assert notes_of(None, {}) == []
+    assert notes_of(None, []) == []
+
+
+def epoch(read, **tables: int):
+    return {"numInputRows": read, "sink": {"tables": tables}}
+
+
+def test_shares_are_of_the_last_two_epochs_that_had_rows():
+    bad, good, idle = epoch(100, dead_letters=40), epoch(100), epoch(0)
+    assert shares_of([bad, idle]) == ["40% of the rows of the last epochs are dead letters"]
+    assert shares_of([bad, good, idle, idle]) == ["20% of the rows of the last epochs are dead letters"]
+    assert shares_of([bad, good, good]) == []
+    assert shares_of([epoch(5, dead_letters=5)]) == [], "five rows are no sign"
+
+
+def test_a_burst_of_fraud_is_a_share_of_the_scored_payments():
+    burst = epoch(0, risk_scores=50, flagged_transactions=20)
+    assert shares_of([burst]) == ["40% of the payments of the last epochs are flagged"]
+    assert shares_of([burst, epoch(90, risk_scores=90), epoch(90, risk_scores=90)]) == []
