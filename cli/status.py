@@ -87,7 +87,7 @@ def told(job: Job, now: int, epochs: int) -> Mapping[str, Any]:
         "state_bytes": sum(each.bytes for each in job.operators),
         "breakers": job.breakers,
         "failure": None if job.failure is None else asdict(job.failure),
-        "disks": job.last.get("disks", {}),
+        "disks": job.disks,
         "dead_letters": job.dead,
         "epochs": [_epoch(epoch) for epoch in list(job.epochs)[-epochs:][::-1]] if epochs > 0 else [],
     }

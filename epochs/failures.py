@@ -53,7 +53,7 @@ def load_failure(store: Store, last: int) -> Failure | None:
     if not names:
         return None
     with suppress(FileNotFoundError, StateDamaged, TypeError):  # removed meanwhile; of another version
-        failure = Failure(**{name: value for name, value in read_record(store, names[-1]).items() if name != "sha256"})
+        failure = Failure(**read_record(store, names[-1]))
         return failure if failure.epoch >= last else None
     return None
 

@@ -100,7 +100,7 @@ class Pages:
 
     def _of_job(self, key: int) -> Mapping[str, Any]:
         job = self._sources.job(key)
-        return {"job": job, "charts": job_charts(job), "disks": disk_rows(job.last)}
+        return {"job": job, "charts": job_charts(job), "disks": disk_rows(job.disks)}
 
     def _of_shop(self, view: View) -> Mapping[str, Any]:
         if self._sources.warehouse is None:

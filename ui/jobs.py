@@ -10,6 +10,7 @@ from ecompulse.epochs.failures import Failure, load_failure
 from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.seal import epoch_of, load_commit, load_seal
 from ecompulse.ui.clock import moment
+from ecompulse.ui.disks import Disks, disks_of
 from ecompulse.ui.notes import notes_of
 from ecompulse.ui.operators import Lag, Operator, operators_of
 from ecompulse.ui.states import MARKS, state_of
@@ -35,6 +36,7 @@ class Job:
         starts: how often a driver has started.
         pending: an epoch is sealed, and not committed.
         failure: what fails since the last commit; None when nothing does.
+        disks: that it writes to.
         error: why the checkpoint cannot be read.
     """
 
@@ -50,6 +52,7 @@ class Job:
     starts: int = 0
     pending: bool = False
     failure: Failure | None = None
+    disks: Disks = field(default_factory=dict)
     error: str = ""
 
     @property
@@ -127,7 +130,7 @@ class Job:
     @property
     def notes(self) -> Sequence[str]:
         """What needs a look now, the gravest first."""
-        return notes_of(self.failure, self.epochs)
+        return notes_of(self.failure, self.epochs, self.disks)
 
     @property
     def accounts(self) -> Mapping[str, int]:
@@ -254,4 +257,5 @@ def read_job(key: int, store: Store, is_held: Callable[[], bool | None], now: in
         starts=starts,
         pending=pending,
         failure=failure,
+        disks=disks_of(store, epochs[-1] if epochs else {}),
     )

@@ -4,21 +4,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ecompulse.epochs.failures import Failure
-from ecompulse.ui.disks import full_disks
+from ecompulse.ui.disks import Disks, full_disks
 from ecompulse.ui.shares import shares_of
 from ecompulse.ui.words import moment
 
 
-def notes_of(failure: Failure | None, epochs: Sequence[Mapping[str, Any]]) -> Sequence[str]:
+def notes_of(failure: Failure | None, epochs: Sequence[Mapping[str, Any]], disks: Disks) -> Sequence[str]:
     """Lines, the gravest first.
 
     Args:
         failure: what fails since the last commit.
         epochs: progress of the last ones, oldest first.
+        disks: that it writes to.
     """
     progress: Mapping[str, Any] = epochs[-1] if epochs else {}
     lines = [] if failure is None else [_failing(failure)]
-    lines += [f"the disk of the {name} is almost full" for name in full_disks(progress)]
+    lines += [f"the disk of the {name} is almost full" for name in full_disks(disks)]
     states = {name: use["breaker"] for name, use in progress.get("lookups", {}).items()}
     lines += [f"the breaker of the look-up {name} is {state}" for name, state in states.items() if state != "closed"]
     return [*lines, *shares_of(epochs)]

@@ -122,6 +122,27 @@ MUTANTS: Final = (
         ("tests/epochs/test_state.py", "tests/io/sinks/test_warehouse.py"),
     ),
     Mutant(
+        "a failure that is over stays on record",
+        "epochs/failures.py",
+        "return failure if failure.epoch >= last else None",
+        "return failure",
+        ("tests/epochs/test_failures.py",),
+    ),
+    Mutant(
+        "the record of a failure repeats a secret",
+        "epochs/failures.py",
+        "text = without_secrets(one_line(error)) if",
+        "text = one_line(error) if",
+        ("tests/epochs/test_failures.py", "tests/ui/test_notes.py"),
+    ),
+    Mutant(
+        "a zombie removes its successor's record of a failure",
+        "epochs/failures.py",
+        "if epoch_of(name) <= token]",
+        "if epoch_of(name)]",
+        ("tests/epochs/test_failures.py",),
+    ),
+    Mutant(
         "the watermark goes back",
         "epochs/watermark.py",
         "return candidate if current is None else max(current, candidate)",

@@ -44,12 +44,12 @@ def _alertmanager() -> Path:
     return binary
 
 
-def start_alertmanager(folder: Path, hook: str) -> Server:
-    """Alertmanager that tells a webhook of every alert at once. Facts: `url`."""
+def start_alertmanager(folder: Path, hook: str, config: str | None = None) -> Server:
+    """Alertmanager that tells a webhook of every alert at once, or has this configuration. Facts: `url`."""
     binary = _alertmanager()
     folder.mkdir(parents=True, exist_ok=True)
     settings = folder / "alertmanager.yml"
-    settings.write_text(_ROUTES.format(url=hook))
+    settings.write_text(config or _ROUTES.format(url=hook))
     port = free_port()
     command = [
         str(binary), f"--config.file={settings}", f"--storage.path={folder / 'data'}",
@@ -61,15 +61,18 @@ def start_alertmanager(folder: Path, hook: str) -> Server:
     ).start()
 
 
-def start_prometheus(folder: Path, scraped: Sequence[str], rules: Sequence[Path] = ()) -> Server:
-    """Prometheus that scrapes these addresses every half second. Facts: `url`."""
+def start_prometheus(
+    folder: Path, scraped: Sequence[str], rules: Sequence[Path] = (), alertmanager: str | None = None
+) -> Server:
+    """Prometheus that scrapes these addresses every half second, and tells an Alertmanager. Facts: `url`."""
     binary = binary_of("prometheus", _PROMETHEUS)
     folder.mkdir(parents=True, exist_ok=True)
     settings = folder / "prometheus.yml"
+    managers = [{"static_configs": [{"targets": [alertmanager]}]}] if alertmanager else []
     jobs = [{"job_name": "shop", "honor_labels": True, "static_configs": [{"targets": list(scraped)}]}]
     settings.write_text(
         json.dumps({"global": {"scrape_interval": "500ms", "evaluation_interval": "500ms"}, "scrape_configs": jobs,
-                    "rule_files": [str(rule) for rule in rules]})
+                    "rule_files": [str(rule) for rule in rules], "alerting": {"alertmanagers": managers}})
     )  # fmt: skip
     port = free_port()
     command = [

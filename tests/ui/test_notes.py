@@ -7,9 +7,9 @@ import pytest
 from ecompulse.cli import status
 from ecompulse.epochs.errors import JobError
 from ecompulse.epochs.failures import Failure
-from ecompulse.io.stores import LocalStore
+from ecompulse.io.stores import LocalStore, open_store
 from ecompulse.ui.app import Sources, make_app
-from ecompulse.ui.disks import disk_rows, full_disks
+from ecompulse.ui.disks import disk_rows, disks_of, full_disks
 from ecompulse.ui.notes import notes_of
 from ecompulse.ui.shares import shares_of
 from support.asgi import get
@@ -17,7 +17,7 @@ from support.place import printed
 from support.script import Script
 from support.toy import ToyJob, rows
 
-DISKS = {"disks": {"checkpoint": {"free": 99, "size": 1000}, "lake": {"free": 100, "size": 1000}}}
+DISKS = {"checkpoint": {"free": 99, "size": 1000}, "lake": {"free": 100, "size": 1000}}
 
 
 def pages(root):
@@ -54,10 +54,18 @@ def test_a_disk_is_almost_full_below_a_tenth():
     assert full_disks({}) == []
 
 
+def test_the_disk_of_a_checkpoint_is_as_it_is_now(tmp_path):
+    """A full one has stopped the job, which says nothing more."""
+    disks = disks_of(LocalStore(str(tmp_path)), {"disks": DISKS})
+    assert disks["checkpoint"]["size"] > 1000
+    assert disks["lake"] == DISKS["lake"]
+    assert disks_of(open_store("s3://bucket/c"), {"disks": DISKS}) == DISKS
+
+
 def test_the_gravest_comes_first():
     lookups = {"user": {"breaker": "open"}, "geo": {"breaker": "closed"}}
     lines = notes_of(
-        Failure(1, "run", 1, 0, 0, "no answer"), [{**epoch(20, dead_letters=11), **DISKS, "lookups": lookups}]
+        Failure(1, "run", 1, 0, 0, "no answer"), [{**epoch(20, dead_letters=11), "lookups": lookups}], DISKS
     )
     assert lines == [
         "since 1970-01-01 00:00:00 an attempt has failed (run): no answer",
@@ -65,7 +73,7 @@ def test_the_gravest_comes_first():
         "the breaker of the look-up user is open",
         "55% of the rows of the last epochs are dead letters",
     ]
-    assert notes_of(None, []) == []
+    assert notes_of(None, [], {}) == []
 
 
 def epoch(read, **tables: int):
