@@ -239,8 +239,8 @@ MUTANTS: Final = (
     Mutant(
         "a row at the watermark is taken for settled",
         "kernels/sessions/reorder_buffer.py",
-        'passed = rows["_due"] <= watermark',
-        'passed = rows["_due"] <= watermark + 1',
+        "passed = rows[DUE] <= watermark",
+        "passed = rows[DUE] <= watermark + 1",
         ("tests/kernels/sessions",),
     ),
     Mutant(
