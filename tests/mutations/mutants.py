@@ -237,6 +237,13 @@ MUTANTS: Final = (
         ("tests/kernels/sessions",),
     ),
     Mutant(
+        "rows that waited are given out again",
+        "epochs/state.py",
+        "chunk.after(self._horizon).until(until)",
+        "chunk.until(until)",
+        ("tests/epochs/test_ordered_lists.py",),
+    ),
+    Mutant(
         "a row at the watermark is taken for settled",
         "kernels/sessions/reorder_buffer.py",
         "passed = rows[DUE] <= watermark",

@@ -1,7 +1,9 @@
 """All steps together: order, schema known up front, independence of the batch's cut and order."""
 
 import datetime as dt
+from dataclasses import dataclass
 from decimal import Decimal
+from typing import ClassVar
 
 import polars as pl
 import pytest
@@ -13,6 +15,7 @@ from ecompulse.kernels.enrich import currency
 from ecompulse.kernels.enrich.device import AGENT, parse_agents
 from ecompulse.kernels.enrich.enrichment import STEPS, EnrichConfig, enrich, enriched_schema, parse_enrich
 from ecompulse.kernels.enrich.geo import PLACE
+from ecompulse.kernels.enrich.step import Step
 from ecompulse.kernels.event import FRAME_SCHEMA
 from support.examples import examples
 
@@ -105,3 +108,42 @@ def test_everything_off_keeps_schema_and_says_so(events):
 def test_a_policy_for_a_column_of_no_look_up_is_refused():
     with pytest.raises(ConfigError, match=r"steps\.pii\.fields\.user_email: no such column"):
         enriched_schema(CONFIG, FRAME_SCHEMA, {})
+
+
+@dataclass(frozen=True)
+class Spender(Step):
+    """A step of somebody else: it reads whatever it likes."""
+
+    name: ClassVar[str] = "spender"
+
+    def columns(self, opened):
+        return pl.Schema({"spender_kind": pl.String()})
+
+    def apply(self, events, opened):
+        return events.with_columns(spender_kind=pl.col("user_tier"), spender_status=pl.lit("ok"))
+
+
+def names(config: EnrichConfig) -> list[str]:
+    return [step.name for step in config.steps]
+
+
+def test_steps_that_make_nothing_wanted_are_left_out(resources):
+    assert names(CONFIG.making({"event_id", "device_id", "product_id"}, resources)) == ["pii"]
+    assert names(CONFIG.making({"device_class", "amount_base"}, resources)) == ["device", "currency", "pii"]
+    assert names(CONFIG.making({"user_status"}, resources)) == ["user", "pii"], "its status is something it makes"
+    assert names(CONFIG.making({"user_tier"}, resources)) == ["user", "pii"]
+
+
+def test_a_step_that_says_not_what_it_reads_keeps_those_before_it(resources):
+    own = EnrichConfig((*CONFIG.steps[:-1], Spender(), CONFIG.steps[-1]))
+    assert names(own.making({"spender_kind"}, resources)) == names(own)
+    assert names(own.making({"geo_country"}, resources)) == ["geo", "pii"]
+
+
+@examples(25)
+@given(st.lists(ROW, min_size=1, max_size=6), st.sets(st.sampled_from(["user_tier", "geo_country", "price_base"])))
+def test_what_is_made_of_some_columns_is_what_all_steps_make(events, resources, rows, wanted):
+    wanted |= set(FRAME_SCHEMA)
+    batch, columns = events(rows), [name for name in enriched_schema(CONFIG, FRAME_SCHEMA, resources) if name in wanted]
+    some = enrich(batch, CONFIG.making(wanted, resources), resources)
+    assert some.select(columns).equals(enrich(batch, CONFIG, resources).select(columns))
