@@ -8,7 +8,7 @@ WORKERS ?= 2
 # A file stays with one process, and the files that take longest begin; see tests/conftest.py.
 SPREAD := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup lock demo demo-live kube services chaos chaos-spark soak test test-all unit coverage lint types docs manifests images wheel bench clean
+.PHONY: help setup lock demo demo-live kube services chaos chaos-spark soak test test-all unit coverage lint types docs manifests images wheel bench bench-peers clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -89,6 +89,10 @@ wheel: setup ## Build wheel and sdist into dist/, and try both in empty environm
 
 bench: setup ## Run the benchmarks and print their tables
 	@$(PY) -m benchmarks
+
+bench-peers: setup ## The jobs beside Spark, Bytewax and Quix Streams (Java, Maven); writes benchmarks/RESULTS.md; ARGS="--sizes=40000,200000"
+	@echo "bench-peers: a line per run (about 25 minutes on 2 calm cores)"
+	@$(PY) -m benchmarks.peers $(ARGS)
 
 clean: ## Remove everything that make made, except the cache outside the checkout
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis coverage.xml .coverage*

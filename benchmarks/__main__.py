@@ -14,6 +14,7 @@ NAMES: Final = (
     "fraud_cost",
     "hostile",
     "kafka",
+    "latency",
     "metrics",
     "nab",
     "page",

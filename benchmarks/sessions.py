@@ -23,12 +23,12 @@ ALONE: Final = Sessionize()
 WHOLE: Final = Sessionize(parts=(TrackFunnels(), WatchCarts()))
 
 
-def events(heavy: float, heavy_visitors: int = 1) -> pl.DataFrame:
+def events(heavy: float, heavy_visitors: int = 1, visitors: int = VISITORS) -> pl.DataFrame:
     """Events in order of time over an hour; a share of them is of few visitors."""
     n = pl.int_range(ROWS, eager=True)
     mixed = (n * 2_654_435_761) % 2**32
     visitor = pl.select(
-        pl.when(mixed % 1000 < int(heavy * 1000)).then(mixed % heavy_visitors).otherwise(mixed % VISITORS)
+        pl.when(mixed % 1000 < int(heavy * 1000)).then(mixed % heavy_visitors).otherwise(mixed % visitors)
     ).to_series()
     return pl.select(
         event_id=pl.format("e{}", n),

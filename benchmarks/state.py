@@ -100,24 +100,24 @@ CASES: Final[tuple[tuple[str, Kernel, Frames], ...]] = (
 )
 
 
-def cost(kernel: Kernel, frames: Frames, keys: int) -> tuple[float, int, float]:
+def cost(kernel: Kernel, frames: Frames, keys: int, size: int = ROWS) -> tuple[float, int, float]:
     """CPU seconds of an epoch on top of `keys` keys, amortised; rows of state, and bytes per row.
 
     The epochs touch keys that are there and as many that are new, so that state grows as in life. For sessions the
-    watermark stays a minute behind: rows settle, and sessions stay open.
+    watermark stays a minute behind: rows settle, and sessions stay open. `size`: rows of an epoch.
     """
     with tempfile.TemporaryDirectory() as folder:
         world = World(kernel, LocalStore(folder))
         for first in range(0, keys, ROWS):
-            world.step(frames(first, ROWS, 1), BASE - 1)
+            world.step(frames(first, min(ROWS, keys - first), 1), BASE - 1)
         world.step(frames(0, 1000, 2), BASE + 60_000)
         seconds = 0.0
         for number in range(EPOCHS):
-            old = frames((number * ROWS) % keys, ROWS // 2, 61_000 + number * 1000)
-            new = frames(keys + number * ROWS // 2, ROWS // 2, 61_000 + number * 1000)
+            old = frames((number * size) % keys, size // 2, 61_000 + number * 1000)
+            new = frames(keys + number * size // 2, size // 2, 61_000 + number * 1000)
             seconds += world.step(pl.concat([old, new]), BASE + 60_000 + number * 1000)
-        rows, size = world.size()
-        return seconds / EPOCHS, rows, size / rows
+        rows, written = world.size()
+        return seconds / EPOCHS, rows, written / rows
 
 
 def run() -> None:

@@ -1,4 +1,4 @@
-"""A Kafka broker for the peer that reads from nothing else: the one that the tests start, filled from a shop's files."""
+"""A Kafka broker for the peer that reads from nothing else: that of the tests, filled from a shop's files."""
 
 import sys
 import tempfile

@@ -31,11 +31,11 @@ MINUTE: Final = timedelta(minutes=1)
 
 
 class Parquet(LocalFileSink):
-    """Files below a folder; times as milliseconds."""
+    """Files below a folder of the working directory: the sink refuses paths with a hyphen."""
 
     def __init__(self, out: Path) -> None:
-        """To this folder."""
-        super().__init__(directory=str(out), format=ParquetFormat())
+        """To the folder of this name."""
+        super().__init__(directory=out.name, format=ParquetFormat())
 
 
 def event_enrichment(events: StreamingDataFrame, shop: Path, out: Path) -> None:
@@ -100,11 +100,14 @@ def _score(event: Event, state: State) -> Event:
     return {"card_id": event["card_id"], "payments": count, "mean": mean, "deviation": deviation, "score": score}
 
 
-JOBS: Final = {made.__name__: made for made in (event_enrichment, session_analytics, realtime_metrics, anomaly_detection)}
+JOBS: Final = {
+    made.__name__: made for made in (event_enrichment, session_analytics, realtime_metrics, anomaly_detection)
+}
 
 
 def follow(job: str, shop: str, out: str, broker: str, topic: str) -> float:
     """One instance until nothing comes; returns when it had its last message."""
+    os.chdir(out)
     last = [time.monotonic()]
 
     def processed(*_place: Any) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import polars as pl
 
@@ -40,7 +40,7 @@ class Race:
     def run(self) -> dict[str, Any]:
         """Run all; the smaller size's outputs are compared."""
         shops = {size: make_shop(self.folder, size) for size in sorted(self._sizes())}
-        self.lines = {shop: lines for shop, lines in shops.values()}
+        self.lines = dict(shops.values())
         self.runs: list[Run] = []
         self.agreement: list[dict[str, Any]] = []
         with ExitStack() as stack:

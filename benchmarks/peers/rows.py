@@ -110,7 +110,11 @@ class Lookups:
         self._rates = {(row["date"], row["currency"]): row["rate"] for row in rates}
         self._tables = {
             name: {
-                row[f"{name}_id"]: {f"{name}_{k}": float(v) if isinstance(v, Decimal) else v for k, v in row.items() if k != f"{name}_id"}
+                row[f"{name}_id"]: {
+                    f"{name}_{k}": float(v) if isinstance(v, Decimal) else v
+                    for k, v in row.items()
+                    if k != f"{name}_id"
+                }
                 for row in pyarrow.parquet.read_table(shop / f"{name}s.parquet").to_pylist()
             }
             for name in ("user", "product")

@@ -34,7 +34,7 @@ Queries = dict[str, DataFrame]
 
 
 def event_enrichment(events: DataFrame, shop: Path) -> Queries:
-    """Joins, rates, campaign, and place and device by Python functions over columns; no policy, no classes of channel."""
+    """Joins, rates, campaign, place and device by Python functions of columns; no policy, no classes of channel."""
 
     @sf.pandas_udf("string")
     def country(ips: Iterator[pd.Series]) -> Iterator[pd.Series]:
