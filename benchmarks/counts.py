@@ -31,7 +31,7 @@ SHARE: Final = 0.1
 """Of the kept figure: what is further from it is a change that somebody must have meant."""
 
 Counts = dict[str, dict[str, int]]
-"""By job, per 100,000 lines: `collects` of Polars (queries run), `shuffled_kb` that wait at groupings, `state_kb` written."""
+"""By job, per 100,000 lines: `collects` (queries that Polars runs), `shuffled_kb` at groupings, `state_kb` written."""
 
 
 def size_of(value: Any) -> int:

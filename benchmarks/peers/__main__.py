@@ -64,6 +64,8 @@ def race(asked: argparse.Namespace, python: str) -> dict[str, Any]:
     rates = []
     for engine, variant, job in cells:
         rate = marginal(found["runs"], engine, variant)
+        if not rate:
+            continue
         name = engine if variant == job else f"{engine}, joins only"
         rates.append({"engine": name, "job": job, **rate})
     return {**found, "rates": sorted(rates, key=lambda row: JOBS.index(row["job"])), "rounds": asked.rounds}

@@ -18,14 +18,15 @@ def rates(rows: Sequence[dict[str, Any]], folder: Path) -> None:
     """Marginal rates by job, CPU and wall, a bar per engine."""
     jobs = list(dict.fromkeys(row["job"] for row in rows))
     engines = list(dict.fromkeys(row["engine"] for row in rows))
+    width = 0.8 / len(engines)
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.4), sharey=True)
     for axis, (name, title) in zip(
         axes, (("cpu", "events per CPU second"), ("wall", "events per second")), strict=True
     ):
         for place, engine in enumerate(engines):
             found = {row["job"]: row[name] for row in rows if row["engine"] == engine}
-            at = [index + (place - (len(engines) - 1) / 2) * 0.2 for index in range(len(jobs))]
-            axis.bar(at, [found.get(job, 0) for job in jobs], 0.18, label=engine)
+            at = [index + (place - (len(engines) - 1) / 2) * width for index in range(len(jobs))]
+            axis.bar(at, [found.get(job, 0) for job in jobs], width * 0.9, label=engine)
         axis.set_xticks(range(len(jobs)), [job.replace("_", "\n") for job in jobs])
         axis.set_title(title)
     axes[0].legend(frameon=False)

@@ -70,7 +70,8 @@ class Race:
                 for engine, variant in self._starters(job):
                     shop = shops[self._sizes_of(engine)[index]]
                     place = Place(shop, self.folder / "out" / engine.name / variant / shop.name, self.address)
-                    self._once(engine, variant, place, number)
+                    if not self._once(engine, variant, place, number):
+                        continue
                     if engine.name != OURS and shop == shops[self.sizes[0]] and (variant, place.out) not in compared:
                         compared.add((variant, place.out))
                         self._compare(engine, variant, place)
@@ -82,16 +83,26 @@ class Race:
         for engine in self.engines:
             yield from ((engine, variant) for variant, found in engine.jobs.items() if found == job)
 
-    def _once(self, engine: Engine, variant: str, place: Place, number: int) -> None:
+    def _once(self, engine: Engine, variant: str, place: Place, number: int) -> bool:
+        """Run and note it; a peer that fails is noted too, and the others go on."""
         shutil.rmtree(place.out, ignore_errors=True)
         place.out.mkdir(parents=True)
-        cost = engine.run(variant, place)
+        try:
+            cost = engine.run(variant, place)
+        except RuntimeError as error:
+            if engine.name == OURS:
+                raise
+            print(f"  {variant}, {engine.name}: {error}", flush=True)
+            found = {"failed": str(error).strip().splitlines()[-1][:200]}
+            self.agreement.append({"engine": engine.name, "variant": variant, "found": found})
+            return False
         facts = {"engine": engine.name, "variant": variant, "size": self.lines[place.shop], "round": number}
         self.runs.append({**facts, **asdict(cost)})
         print(
             f"  {variant}, {facts['size']:,} lines, {engine.name}: {cost.cpu:.1f} s CPU, {cost.wall:.1f} s, "
             f"{cost.peak_mb:.0f} MB", flush=True,
         )  # fmt: skip
+        return True
 
     def _compare(self, engine: Engine, variant: str, place: Place) -> None:
         job = engine.jobs[variant]
@@ -107,7 +118,7 @@ class Race:
 def marginal(runs: Sequence[Run], engine: str, variant: str) -> dict[str, float]:
     """Events per CPU second and per second of wall between the two sizes, peak at the greater; medians of rounds."""
     frame = pl.DataFrame([run for run in runs if (run["engine"], run["variant"]) == (engine, variant)])
-    if frame.is_empty():
+    if frame.is_empty() or frame["size"].n_unique() < 2:
         return {}
     small, large = frame.group_by("size").agg(pl.col("cpu", "wall", "peak_mb").median()).sort("size").to_dicts()
     more = large["size"] - small["size"]
