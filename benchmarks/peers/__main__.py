@@ -68,7 +68,23 @@ def race(asked: argparse.Namespace, python: str) -> dict[str, Any]:
             continue
         name = engine if variant == job else f"{engine}, joins only"
         rates.append({"engine": name, "job": job, **rate})
-    return {**found, "rates": sorted(rates, key=lambda row: JOBS.index(row["job"])), "rounds": asked.rounds}
+    return {**found, "rates": rates, "rounds": asked.rounds}
+
+
+def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """What was measured now, and of other jobs and engines before."""
+    lists = {}
+    for name, key in (("runs", "variant"), ("agreement", "variant"), ("rates", "job")):
+        again = {(row["engine"], row[key]) for row in new[name]}
+        kept = [row for row in old.get(name, []) if (row["engine"], row[key]) not in again]
+        lists[name] = sorted(
+            [*kept, *new[name]], key=lambda row, key=key: (_place(row[key]), row["engine"] != OURS, row["engine"])
+        )
+    return {**old, **new, **lists}
+
+
+def _place(name: str) -> int:
+    return next(index for index, job in enumerate(JOBS) if name.startswith(job))
 
 
 def growth(asked: argparse.Namespace) -> list[dict[str, Any]]:
@@ -85,7 +101,7 @@ def main(given: Sequence[str] | None = None) -> None:
     for part in asked.parts:
         print(f"\n{part}", flush=True)
         if part == "race":
-            facts |= race(asked, python)
+            facts = merged(facts, race(asked, python))
         elif part == "latency":
             with tempfile.TemporaryDirectory() as folder:
                 facts["latency"] = latency.results(Path(folder), python, asked.rates, asked.seconds)

@@ -27,7 +27,12 @@ from benchmarks.peers.rows import VIEWS, Event, Lookups, event_of, files_of, lin
 ROWS: Final = 50_000  # of a file
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MINUTE: Final = timedelta(minutes=1)
-CLOCK: Final = win.EventClock(lambda event: event["event_time"], wait_for_system_duration=timedelta(minutes=10))
+CLOCK: Final = win.EventClock(
+    lambda event: event["event_time"],
+    wait_for_system_duration=timedelta(minutes=10),
+    # Each open window of the past would wake its key with every batch: 135 CPU s for 400,000 events' sessions.
+    to_system_utc=lambda _moment: None,
+)
 WINDOWS: Final = {
     "1m": win.TumblingWindower(MINUTE, align_to=EPOCH),
     "10m": win.SlidingWindower(10 * MINUTE, offset=MINUTE, align_to=EPOCH),
