@@ -27,8 +27,8 @@ from benchmarks.peers.engines import QUIET, Place, ours
 from benchmarks.peers.environment import peers_python
 
 RATES: Final = (3_000, 10_000)
-SECONDS: Final = 40.0
-WARM: Final = 15.0  # seconds of events that do not count
+SECONDS: Final = 55.0
+WARM: Final = 30.0  # seconds of events that do not count: a JVM starts, and catches up with what came meanwhile
 AFTER: Final = 12.0  # seconds that the last events have to become visible
 EACH: Final = 0.1
 TEMPLATES: Final = 20_000

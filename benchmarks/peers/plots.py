@@ -24,7 +24,7 @@ def rates(rows: Sequence[dict[str, Any]], folder: Path) -> None:
         axes, (("cpu", "events per CPU second"), ("wall", "events per second")), strict=True
     ):
         for place, engine in enumerate(engines):
-            found = {row["job"]: row[name] for row in rows if row["engine"] == engine}
+            found = {row["job"]: row[name] or 0 for row in rows if row["engine"] == engine}
             at = [index + (place - (len(engines) - 1) / 2) * width for index in range(len(jobs))]
             axis.bar(at, [found.get(job, 0) for job in jobs], width * 0.9, label=engine)
         axis.set_xticks(range(len(jobs)), [job.replace("_", "\n") for job in jobs])

@@ -1,12 +1,13 @@
 """All engines over the same events, one after the other in each round, at two sizes: costs and agreement."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
@@ -18,6 +19,9 @@ from benchmarks.peers.engines import JOBS, OURS, Engine, Place, ours
 
 Run = dict[str, Any]
 """One run: job, variant, engine, size (lines), round, cpu, wall, peak_mb."""
+
+LEAST: Final = 0.3
+"""Seconds between two sizes from which there is a rate."""
 
 
 @dataclass
@@ -39,6 +43,7 @@ class Race:
 
     def run(self) -> dict[str, Any]:
         """Run all; the smaller size's outputs are compared."""
+        load = os.getloadavg()[0]
         shops = {size: make_shop(self.folder, size) for size in sorted(self._sizes())}
         self.lines = dict(shops.values())
         self.runs: list[Run] = []
@@ -51,7 +56,7 @@ class Race:
                     self._fill(shops[size][0])
             for job in self.jobs:
                 self._job(job, {size: shop for size, (shop, _) in shops.items()})
-        return {"runs": self.runs, "agreement": self.agreement}
+        return {"runs": self.runs, "agreement": self.agreement, "load": load}
 
     def _sizes_of(self, engine: Engine) -> tuple[int, int]:
         return round(self.sizes[0] * engine.share), round(self.sizes[1] * engine.share)
@@ -115,15 +120,17 @@ class Race:
         print(f"  {variant}, {engine.name} beside ours: {found}", flush=True)
 
 
-def marginal(runs: Sequence[Run], engine: str, variant: str) -> dict[str, float]:
-    """Events per CPU second and per second of wall between the two sizes, peak at the greater; medians of rounds."""
+def marginal(runs: Sequence[Run], engine: str, variant: str) -> dict[str, float | None]:
+    """Events per CPU second and per second of wall between the two sizes, peak at the greater; medians of rounds.
+
+    None where the greater size took hardly longer: other work on the machine has made the difference meaningless.
+    """
     frame = pl.DataFrame([run for run in runs if (run["engine"], run["variant"]) == (engine, variant)])
     if frame.is_empty() or frame["size"].n_unique() < 2:
         return {}
     small, large = frame.group_by("size").agg(pl.col("cpu", "wall", "peak_mb").median()).sort("size").to_dicts()
     more = large["size"] - small["size"]
-    return {
-        "cpu": more / max(large["cpu"] - small["cpu"], 0.01), "wall": more / max(large["wall"] - small["wall"], 0.01),
-        "peak_mb": large["peak_mb"], "start": small["cpu"] - small["size"] * (large["cpu"] - small["cpu"]) / more,
-        "size": large["size"],
-    }  # fmt: skip
+    took = {name: large[name] - small[name] for name in ("cpu", "wall")}
+    rates = {name: more / seconds if seconds > LEAST else None for name, seconds in took.items()}
+    start = small["cpu"] - small["size"] * took["cpu"] / more
+    return {**rates, "peak_mb": large["peak_mb"], "start": start, "size": large["size"]}

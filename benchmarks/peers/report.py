@@ -26,14 +26,20 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return "\n".join([*lines, *("| " + " | ".join(map(str, row)) + " |" for row in rows)]) + "\n"
 
 
+def ratio(ours: dict[str, Any], theirs: dict[str, Any], name: str) -> str:
+    """How many times theirs ours is; nothing where there is no rate."""
+    return f"{ours[name] / theirs[name]:.1f}x" if ours[name] and theirs[name] else "no figure"
+
+
 def rates(facts: dict[str, Any]) -> Iterator[str]:
     """Costs and rates of each job and engine, and the ratios to ours."""
     yield "\n## Rates\n\n![Rates](plots/rates.svg)\n"
     rows = []
     for row in facts["rates"]:
         ours = next(r for r in facts["rates"] if r["job"] == row["job"] and r["engine"] == OURS)
-        ratios = ["", ""] if row is ours else [f"{ours[n] / row[n]:.1f}x" for n in ("cpu", "wall")]
-        figures = (f"{row['cpu']:,.0f}", f"{row['wall']:,.0f}", f"{row['peak_mb']:,.0f}", f"{row['start']:.1f}")
+        ratios = ["", ""] if row is ours else [ratio(ours, row, name) for name in ("cpu", "wall")]
+        speeds = [f"{row[name]:,.0f}" if row[name] else "no figure" for name in ("cpu", "wall")]
+        figures = (*speeds, f"{row['peak_mb']:,.0f}", f"{row['start']:.1f}")
         rows.append((row["job"], row["engine"], f"{row['size']:,}", *figures, *ratios))
     header = (
         "job",
@@ -56,8 +62,8 @@ def _goals(facts: dict[str, Any]) -> Iterator[str]:
     for job, goals in GOALS.items():
         ours, spark = found.get((job, OURS)), found.get((job, "Spark"))
         if ours and spark:
-            ratios = [ours[name] / spark[name] for name in ("cpu", "wall")]
-            rows.append((job, *(f"{r:.1f}x of {g}x" for r, g in zip(ratios, goals, strict=True))))
+            reached = [ratio(ours, spark, name) for name in ("cpu", "wall")]
+            rows.append((job, *(f"{r} of {g}x" for r, g in zip(reached, goals, strict=True))))
     yield "\nGoals beside Spark, reached and aimed at:\n\n" + table(("job", "CPU", "wall"), rows)
 
 
@@ -111,7 +117,9 @@ def setting(facts: dict[str, Any]) -> str:
     found = {**{name: importlib.metadata.version(name) for name in own}, **facts["versions"]}
     told = ", ".join(f"{name} {version}" for name, version in found.items())
     rounds = f"{facts['rounds']} round(s)" if "rounds" in facts else "no race"
-    return f"\nMeasured on {facts['date']}: {facts['machine']}; {rounds}. Versions: {told}.\n"
+    load = facts.get("load", 0.0)
+    busy = f", with a load of {load:.1f} by other work at the beginning: wall times say little" if load > 1 else ""
+    return f"\nMeasured on {facts['date']}: {facts['machine']}; {rounds}{busy}. Versions: {told}.\n"
 
 
 def render(facts: dict[str, Any]) -> str:
