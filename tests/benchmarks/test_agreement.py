@@ -1,6 +1,5 @@
 import polars as pl
 
-from benchmarks.counts import size_of
 from benchmarks.peers.agreement import compare_enrichment, compare_sessions, compare_windows
 
 NAMES = {"visitor": pl.String, "session_start": pl.Int64, "session_end": pl.Int64, "events": pl.Int64}
@@ -33,8 +32,3 @@ def test_windows_are_equal_to_a_cent():
     theirs = ours.with_columns(revenue=pl.Series([1.004, 1.0, 2.0]), page_views=pl.Series([3.0, 5.0, 5.0]))
     found = compare_windows(ours, theirs)
     assert (found["equal"], found["page views differ by at most one"], found["page views"]) == (1, 3, [12, 13])
-
-
-def test_bytes_at_a_grouping_are_those_of_rows():
-    assert size_of((3, b"F" * 100)) == 108
-    assert size_of((3, pl.DataFrame({"a": [1, 2, 3]}))) == 8 + 24
