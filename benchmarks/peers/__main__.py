@@ -50,6 +50,7 @@ def flags(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=latency.SECONDS, help="of each rate")
     parser.add_argument("--inputs", type=numbers, default=[50_000, 200_000, 800_000], help="events, for scale")
     parser.add_argument("--keys", type=numbers, default=list(scale.KEYS), help="open keys, for scale")
+    parser.add_argument("--note", help="for the page: what else the machine did, say")
     return parser.parse_args(given)
 
 
@@ -98,6 +99,8 @@ def main(given: Sequence[str] | None = None) -> None:
     """Measure the parts that are asked for, draw, write the page."""
     asked, python = flags(given), peers_python()
     facts: dict[str, Any] = json.loads(FACTS.read_text()) if FACTS.exists() else {}
+    if asked.note is not None:
+        facts["note"] = asked.note
     for part in asked.parts:
         print(f"\n{part}", flush=True)
         if part == "race":

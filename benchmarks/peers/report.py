@@ -119,7 +119,8 @@ def setting(facts: dict[str, Any]) -> str:
     rounds = f"{facts['rounds']} round(s)" if "rounds" in facts else "no race"
     load = facts.get("load", 0.0)
     busy = f", with a load of {load:.1f} by other work at the beginning: wall times say little" if load > 1 else ""
-    return f"\nMeasured on {facts['date']}: {facts['machine']}; {rounds}{busy}. Versions: {told}.\n"
+    note = f" {facts['note']}" if facts.get("note") else ""
+    return f"\nMeasured on {facts['date']}: {facts['machine']}; {rounds}{busy}.{note} Versions: {told}.\n"
 
 
 def render(facts: dict[str, Any]) -> str:
