@@ -21,8 +21,7 @@ from ecompulse.kernels.anomalies.readings import ROLE as KPIS
 from ecompulse.kernels.bots import ACCOUNTS as BOTS
 from ecompulse.kernels.bots import READ, Bots, count_bots, divide_bots
 from ecompulse.kernels.dedup import Deduplicate
-from ecompulse.kernels.enrich.joins import Joins
-from ecompulse.kernels.event import FRAME_SCHEMA
+from ecompulse.kernels.enrich.joins import READ_BY_JOINS, Joins
 from ecompulse.kernels.fraud.labels import ROLE as LABELS
 from ecompulse.kernels.identity import NEEDED, ResolveIdentity
 from ecompulse.kernels.quality_totals import book_under, count_late
@@ -189,7 +188,7 @@ class JobScope(Scope):
 
 def _sources(columns: Collection[str], *, joined: bool) -> Collection[str]:
     """The columns of enriched events behind these, and those that the scope itself reads; or that joins read."""
-    own = (*NEEDED, *READ, *(FRAME_SCHEMA if joined else ()))
+    own = (*NEEDED, *READ, *(READ_BY_JOINS if joined else ()))
     return {*own, *(_SOURCES.get(name, name) for name in columns)}
 
 

@@ -119,14 +119,10 @@ def make_run(table: Table, keys: pl.Series, rows: pl.DataFrame) -> Run:
     both = told.then(touched)
     order = both.order()  # of one key its rows stand before the mark
     chosen = order[(order < told.size) | both[order].firsts()]
-    return Run(_picked([live, _marks(live, touched)] if chosen.size > told.size else [live], chosen))
-
-
-def _marks(like: pl.DataFrame, key_hashes: KeyHashes) -> pl.DataFrame:
-    """Marks that these keys have no rows."""
-    told = {HI: key_hashes.hi, LO: key_hashes.lo, LIVE: np.zeros(key_hashes.size, dtype=bool)}
-    blank = like.clear(key_hashes.size)
-    return pl.DataFrame([pl.Series(name, told[name]) if name in told else blank[name] for name in like.columns])
+    if chosen.size == told.size:
+        return Run(_picked([live], chosen))
+    marks = pl.DataFrame({HI: touched.hi, LO: touched.lo, LIVE: np.zeros(touched.size, dtype=bool)})
+    return Run(_picked([pl.concat([live, marks], how="diagonal")], chosen))
 
 
 def _picked(frames: Sequence[pl.DataFrame], rows: Places) -> pl.DataFrame:

@@ -15,6 +15,9 @@ from ecompulse.kernels.temporal_join import JoinVersions
 REFERRED: Final = pl.Schema({**REFERENCES, "user_id": pl.String(), "product_id": pl.String()})
 """Columns of an event that deduplication and the immediate joins read."""
 
+READ_BY_JOINS: Final = (*REFERRED, *dict.fromkeys(source for _, source in ATTACHED))
+"""Columns of an event that any join reads."""
+
 STAGED: Final = pl.Schema({**REFERRED, **REFERENCE})
 """These, and where the row waits: what travels in place of the row."""
 
