@@ -2,6 +2,7 @@
 
 import io
 import json
+import threading
 import uuid
 from collections.abc import Iterable
 from typing import Any, Final
@@ -27,7 +28,7 @@ class StageRows(beam.PTransform):
 
     Input: frames. Output: references, and in a plain pipeline the frames that wait, for `TakeRows`. In a job's pipeline
     the waiting frames are written to files of the run, which garbage collection removes: a reference must not be kept
-    in state.
+    in state. An engine in one process (its runner has `in_process`) keeps them in memory instead.
     """
 
     def __init__(self, columns: Iterable[str]) -> None:
@@ -39,7 +40,7 @@ class StageRows(beam.PTransform):
         """One ParDo."""
         epoch = epoch_of(frames)
         if epoch:
-            return (frames | counted_frames(_Stage(epoch.store, self._columns)),)
+            return (frames | counted_frames(_Stage(epoch.store, self._columns, _keeps(frames))),)
         return (
             frames | "Refer" >> counted_frames(_Refer(self._columns)),
             frames | "Wait" >> beam.Map(_waiting).with_output_types(_NAMED),
@@ -59,13 +60,15 @@ class TakeRows(beam.PTransform):
         epoch = epoch_of(references)
         asked = references | "ByFile" >> CountedParDo(_ByFile(), _NAMED)
         inputs = (asked, *waiting) | beam.Flatten()
-        return inputs | beam.GroupByKey() | "Take" >> counted_frames(_Take(epoch.store if epoch else None))
+        take = _Take(epoch.store if epoch else None, kept=_keeps(references))
+        return inputs | beam.GroupByKey() | "Take" >> counted_frames(take)
 
 
 class _Stage(CountedDoFn):
-    def __init__(self, store: Store, columns: list[str]) -> None:
+    def __init__(self, store: Store, columns: list[str], kept: bool) -> None:
         self._store = store
         self._columns = columns
+        self._kept = kept
         self._folder = ""
 
     def start_bundle(self) -> None:
@@ -75,9 +78,12 @@ class _Stage(CountedDoFn):
     def process(self, element: pl.DataFrame) -> Iterable[pl.DataFrame]:
         self.came(element.height)
         name = uuid.uuid4().hex
-        buffer = io.BytesIO()
-        element.write_ipc(buffer)
-        self._store.put(_path(self._folder, name), buffer.getvalue())
+        if self._kept:
+            _memory.keep(self._store.root, self._folder, name, element)
+        else:
+            buffer = io.BytesIO()
+            element.write_ipc(buffer)
+            self._store.put(_path(self._folder, name), buffer.getvalue())
         yield self.counted(_referred(element, name, self._columns))
 
 
@@ -99,8 +105,9 @@ class _ByFile(CountedDoFn):
 
 
 class _Take(CountedDoFn):
-    def __init__(self, store: Store | None) -> None:
+    def __init__(self, store: Store | None, *, kept: bool) -> None:
         self._store = store
+        self._kept = kept
         self._folder = ""
 
     def start_bundle(self) -> None:
@@ -119,9 +126,43 @@ class _Take(CountedDoFn):
             return
         references = pl.concat(asked).sort(FILE_ROW)
         self.came(references.height)
-        staged = pl.read_ipc(io.BytesIO(self._store.get(_path(self._folder, name)))) if self._store else rows
+        staged = self._staged(name) if self._store else rows
         assert staged is not None  # noqa: S101  # who refers to rows has let them wait
         yield self.counted(staged[references[FILE_ROW]].with_columns(references.drop(FILE_ROW).get_columns()))
+
+    def _staged(self, name: str) -> pl.DataFrame:
+        assert self._store is not None  # noqa: S101  # asked only where there is one
+        if self._kept:
+            return _memory.take(self._store.root, name)
+        return pl.read_ipc(io.BytesIO(self._store.get(_path(self._folder, name))))
+
+
+class _Memory:
+    """Frames of this process that wait within a run, by the place of the checkpoint."""
+
+    def __init__(self) -> None:
+        self._runs: dict[str, tuple[str, dict[str, pl.DataFrame]]] = {}
+        self._lock = threading.Lock()
+
+    def keep(self, root: str, folder: str, name: str, frame: pl.DataFrame) -> None:
+        """Let a frame wait; those of an earlier run have been left by a failure."""
+        with self._lock:
+            if self._runs.get(root, ("", {}))[0] != folder:
+                self._runs[root] = folder, {}
+            self._runs[root][1][name] = frame
+
+    def take(self, root: str, name: str) -> pl.DataFrame:
+        """A frame, which waits no longer."""
+        with self._lock:
+            return self._runs[root][1].pop(name)
+
+
+_memory: Final = _Memory()
+
+
+def _keeps(frames: Any) -> bool:
+    """Whether the pipeline's engine is this one process."""
+    return bool(getattr(frames.pipeline.runner, "in_process", False))
 
 
 def _referred(frame: pl.DataFrame, name: str, columns: list[str]) -> pl.DataFrame:

@@ -40,6 +40,9 @@ class LocalRunner(PipelineRunner):
     is in memory, like all that a thread works on.
     """
 
+    in_process: Final = True
+    """What a DoFn keeps in memory, another DoFn of the run finds there; see `epochs.staging`."""
+
     def __init__(self, threads: int | None = None, *, frozen: bool = False) -> None:
         """`threads`: cores, by default; `frozen`: prove that no frame is changed once it was handed on (slow)."""
         super().__init__()
