@@ -65,7 +65,7 @@ def frauds(seed: int) -> Iterator[tuple[Any, ...]]:
     shop = Settings(
         seed=seed, events=8_000 * FRAUD_DAYS, duration_ms=FRAUD_DAYS * DAY_MS, episodes=each_day(FRAUD_DAYS)
     )
-    flags = ("--detect=fraud", "--label_wait=1h", "--label_horizon=2d", "--alerts_per_day=40", "--dedup")
+    flags = ("--detect=fraud", "--label_wait=1h", "--label_horizon=2d", "--alerts_per_day=40")
     scores, labels = detected(shop, "risk_scores", flags, labelled=True)
     began = shop.start_ms + (FRAUD_DAYS - 1) * DAY_MS
     labels = labels.filter(pl.col("since") >= began)
@@ -85,7 +85,7 @@ def incidents(seed: int) -> Iterator[tuple[Any, ...]]:
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as metrics:
         metrics.write(METRICS)
         metrics.flush()
-        flags = ("--detect=kpi", f"--metrics={metrics.name}", f"--kpi_metrics={SERIES}", "--dedup")
+        flags = ("--detect=kpi", f"--metrics={metrics.name}", f"--kpi_metrics={SERIES}")
         alerts, labels = detected(shop, "anomaly_alerts", flags)
     fired = alerts.filter(pl.col("state") == "firing").with_columns(at=pl.col("since").dt.epoch("ms"))
     counted = fired.filter(pl.col("at") >= shop.start_ms + LEARNING * DAY_MS)

@@ -114,13 +114,12 @@ def job_flags(out: Path) -> dict[str, list[str]]:
             "--drain",
         ],
         # An epoch per file: only a watermark that moves while rows come makes any of them late.
-        "session_analytics": [*common, "--dedup", "--drain", "--max_files_per_epoch=1"],
-        "realtime_metrics": [*common, "--dedup", "--drain", "--max_files_per_epoch=1"],
+        "session_analytics": [*common, "--drain", "--max_files_per_epoch=1"],
+        "realtime_metrics": [*common, "--drain", "--max_files_per_epoch=1"],
         "anomaly_detection": [
             *common,
             f"--labels={out / 'shop' / 'labels.jsonl'}",
             f"--policy={out / 'policy.yaml'}",
-            "--dedup",
             "--drain",
         ],
     }

@@ -177,7 +177,7 @@ def make(settings: Settings[AnomalySettings], intake: Intake) -> AnomalyDetectio
     wanted = {*(computed.visitors if computed else ()), *(uses(schema) if fraud else ())}
     known = pl.Schema({**schema, "device": pl.String(), "country": pl.String(), "visitor": pl.String()})
     columns = pl.Schema({name: known[name] for name in known if name in wanted})
-    dedup, labelled = own.deduplication(settings.time), own.labels is not None
+    dedup, labelled = own.deduplication(settings.time, intake.mapping), own.labels is not None
     return AnomalyDetection(columns, fraud, computed, kpis, labelled, own.bots, dedup)
 
 

@@ -80,7 +80,7 @@ def make(settings: Settings[EnrichmentSettings], intake: Intake) -> EventEnrichm
     """The job that a user asked for; UserError names what does not fit."""
     own, event = settings.own, intake.schema()
     joins = Joins(
-        dedup=own.deduplication(settings.time),
+        dedup=own.deduplication(settings.time, intake.mapping),
         versions=_versions(settings, intake, event if own.join_wait else STAGED),
         payments=MatchPayments(event, own.payment_bound) if own.match_payments else None,
     )

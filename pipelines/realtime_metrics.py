@@ -161,7 +161,7 @@ def make(settings: Settings[MetricSettings], intake: Intake) -> RealtimeMetrics:
     defined = defined_metrics(own)
     metrics = make_metrics(own, settings, intake, defined)
     alerts = RaiseAlerts(_watches(settings, defined, metrics.streams.plan), settings.time.timezone)
-    return RealtimeMetrics(metrics, alerts, own.bots, own.deduplication(settings.time))
+    return RealtimeMetrics(metrics, alerts, own.bots, own.deduplication(settings.time, intake.mapping))
 
 
 def defined_metrics(own: MetricSettings) -> MetricSet:

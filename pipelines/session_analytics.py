@@ -130,7 +130,7 @@ def make(settings: Settings[SessionSettings], intake: Intake) -> SessionAnalytic
         transitions=total_transitions(lag=sessions.gap),
         funnels=TotalFunnels(funnel, sessions.gap),
         bots=own.bots,
-        dedup=own.deduplication(settings.time),
+        dedup=own.deduplication(settings.time, intake.mapping),
     )
 
 

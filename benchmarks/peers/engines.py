@@ -11,8 +11,8 @@ from benchmarks.measure import ROOT, Cost, tree
 
 JOBS: Final = ("event_enrichment", "session_analytics", "realtime_metrics", "anomaly_detection")
 OURS: Final = "ecompulse"
-WITH_BOTS: Final = "--bots=include"
-"""No peer knows robots: ours keeps them, so that the rows are the same."""
+SAME_ROWS: Final = ("--bots=include", "--keep_duplicates")
+"""No peer knows robots, or leaves out copies: ours keeps them, so that the rows are the same."""
 TWO_PROCESSES: Final = frozenset({"event_enrichment"})
 """Bytewax's flows that are faster so; see `bytewax_flow`."""
 QUIET: Final = {"SPARK_LOCAL_IP": "127.0.0.1", "PYTHONWARNINGS": "ignore"}
@@ -65,7 +65,7 @@ def ours(job: str, place: Place, *flags: str) -> list[str]:
     """One of our jobs, with all cores, into a fresh lake."""
     given = [f"--source={place.shop / 'events'}", f"--enrich={place.shop / 'enrich.yaml'}", f"--lake={place.lake}"]
     given += [f"--checkpoint={place.out / 'c'}", "--warehouse=none", "--progress=none", *(flags or ["--drain"])]
-    return [sys.executable, "-m", f"pipelines.{job}", *given, *([] if job == "event_enrichment" else [WITH_BOTS])]
+    return [sys.executable, "-m", f"pipelines.{job}", *given, *([] if job == "event_enrichment" else SAME_ROWS)]
 
 
 def spark(python: str) -> Engine:

@@ -11,9 +11,11 @@ from ecompulse.cli.settings.inputs import Inputs, Kafka, Lookups
 from ecompulse.cli.settings.outputs import Alerting, Outputs, Places
 from ecompulse.cli.settings.running import Running, Spark
 from ecompulse.cli.values import absolute, duration
+from ecompulse.epochs.errors import UserError
 from ecompulse.kernels.bots import Bots
 from ecompulse.kernels.dedup import Deduplicate
 from ecompulse.kernels.enrich.joins import STAGED
+from ecompulse.kernels.mapping import Mapping as EventMapping
 
 __all__ = [
     "ALERTS", "EPOCHS", "INPUT", "JOINS", "OUTPUT", "RUN", "SPARK", "TIME", "Alerting", "DedupSettings", "Epochs",
@@ -54,9 +56,13 @@ class DedupSettings(JobSettings):
         JOINS, "event time over which copies are recognised", parse=duration, shown="--watermark_delay"
     )
 
-    def deduplication(self, time: Time) -> Deduplicate | None:
-        """What passes only the first copies, if the user wants that."""
-        if not self.dedup:
+    def deduplicates(self, mapping: EventMapping | None) -> bool:  # noqa: ARG002  # the jobs on visitors ask it
+        """Whether only first copies pass."""
+        return self.dedup
+
+    def deduplication(self, time: Time, mapping: EventMapping | None) -> Deduplicate | None:
+        """What passes only the first copies, where that is wanted."""
+        if not self.deduplicates(mapping):
             return None
         horizon = time.watermark_delay if self.dedup_horizon is None else self.dedup_horizon
         return Deduplicate(horizon, time.quality_window, STAGED)
@@ -64,14 +70,28 @@ class DedupSettings(JobSettings):
 
 @dataclass(frozen=True)
 class VisitorSettings(DedupSettings):
-    """Of jobs that look at people."""
+    """Of jobs that look at people: a copy of an event must not count twice there."""
 
+    keep_duplicates: bool = switch(
+        JOINS, "pass every copy of an event_id; without it only the first, unless the mapping hashes ids"
+    )
     bots: Bots = flag(  # noqa: RUF009  # a field: see flag
         INPUT,
         "exclude, include, or segment (kept, with device `bot`); counted in data_quality either way",
         "exclude",
         choices=("exclude", "include", "segment"),
     )
+
+    def deduplicates(self, mapping: EventMapping | None) -> bool:
+        """On by default where rows have ids of their own; where ids are hashes, equal rows may be different events.
+
+        Raises:
+            UserError: both flags are given.
+        """
+        if self.dedup and self.keep_duplicates:
+            raise UserError("--keep_duplicates: is the opposite of --dedup")
+        hashed = mapping is not None and mapping.event_id == "hash"
+        return self.dedup or not (self.keep_duplicates or hashed)
 
 
 Own_co = TypeVar("Own_co", bound=JobSettings, covariant=True)

@@ -42,7 +42,7 @@ def test_a_fifth_job_in_fifteen_lines(tmp_path):
         capture_output=True, text=True, check=False, cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    assert command("pipelines.session_analytics", *flags(job_two, tmp_path / "shop"))[0] == 0
+    assert command("pipelines.session_analytics", *flags(job_two, tmp_path / "shop"), "--keep_duplicates")[0] == 0
     hour = pl.col("session_end").dt.truncate("1h").alias("window_start")
     sessions = table(job_two, "sessions").sort("revision").unique("id", keep="last")
     expected = sessions.group_by(hour, "entry_url").agg(rows=pl.len(), bounced=pl.col("bounced").sum())

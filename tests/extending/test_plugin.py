@@ -21,7 +21,14 @@ from support.marks import nightly
 from support.process import Shop, command, events, write_lines
 from support.script import comparable
 
-FLAGS = ("--drain", "--max_records_per_epoch=100", "--num_shards=2", "--progress=none", "--watermark_delay=30s")
+FLAGS = (
+    "--drain",
+    "--max_records_per_epoch=100",
+    "--num_shards=2",
+    "--progress=none",
+    "--watermark_delay=30s",
+    "--keep_epochs=1",
+)
 PLUGIN = "--plugin=shop_plugin"
 
 OTHERS = ("kafka.", "jsonl.", "warehouse.", "lake.", "alerts.")
@@ -112,7 +119,7 @@ def test_a_checkpoint_of_before_gains_a_measure(tmp_path):
     inbox = tmp_path / "in"
     rows = list(events(900))
     write_lines(inbox / "1.jsonl", rows[:450])
-    shop = Shop(tmp_path, inbox, ("--num_shards=2", "--progress=none"), job="realtime_metrics")
+    shop = Shop(tmp_path, inbox, ("--num_shards=2", "--progress=none", "--keep_duplicates"), job="realtime_metrics")
     metrics = tmp_path / "metrics.yaml"
     before = "people: {measure: {distinct: user_id}, windows: [tumbling 10m], dimensions: [event_type]}"
     metrics.write_text(f"metrics: {{{before}}}")

@@ -177,7 +177,7 @@ def test_no_metrics_of_visitors_need_no_identity(tmp_path):
     (tmp_path / "views.yaml").write_text(VIEWS)
     (tmp_path / "events.jsonl").write_text(line(BASE, 1))
     place = Place(tmp_path, tmp_path / "events.jsonl", (f"--metrics={tmp_path / 'views.yaml'}",), realtime_metrics)
-    assert place.run("--drain") == 0
+    assert place.run("--drain", "--keep_duplicates") == 0
     (seal,) = (place.checkpoint / "seals").glob("00000001.json")
     assert set(json.loads(seal.read_text())["state"]) == {"metrics", "data_quality", "metric_alerts"}
 
