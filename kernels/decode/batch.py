@@ -18,6 +18,8 @@ class Batch:
         cells: by event field; a field that no row has may be left out.
         unknown: of each other key, the JSON text of its values; null where absent or null.
         properties: the JSON text of `properties` (null where absent), or None.
+        merged: what `unknown` and `properties` would be as one object (canonical JSON, null where there is
+            nothing), if that is known already; then neither is there.
         suspects: rows of which the columns above may not be believed; for them only `record` counts.
         record: one row, exactly; raises BrokenRule.
         raw: the rows as they were read, of these row numbers (Binary).
@@ -34,6 +36,7 @@ class Batch:
     raw: Callable[[pl.Series], pl.Series]
     content: pl.Series | None
     known: dict[str, pl.Series] = field(default_factory=dict)
+    merged: pl.Series | None = None
 
     @property
     def height(self) -> int:

@@ -6,7 +6,7 @@ from typing import Final
 
 import polars as pl
 
-from ecompulse.kernels.decode import duckdb_json
+from ecompulse.kernels.decode import duckdb_json, native
 from ecompulse.kernels.decode.batch import Batch, all_of
 from ecompulse.kernels.decode.cells import Cells
 from ecompulse.kernels.decode.nested.rows import Rows
@@ -23,6 +23,15 @@ ODD: Final = r",[ \t\r\n]*[}\]]|\\u001[fF]"
 
 def json_batch(rows: pl.DataFrame, plan: Plan) -> Batch:
     """The batch of rows (`RAW_SCHEMA`) with one JSON object each."""
+    if native.scans(plan):
+        found = native.scan(rows["raw"], plan)
+        content = utf8(rows["raw"]) if plan.hashes_ids else None
+        return replace(few_json_rows(rows, plan), content=content, **found._asdict())
+    return _pure_batch(rows, plan)
+
+
+def _pure_batch(rows: pl.DataFrame, plan: Plan) -> Batch:
+    """The same by DuckDB and Polars: the definition."""
     text, believed, odd = _believed(rows)
     found = members_of(believed, keep_null=False)
     texts: dict[str, pl.Series] = {}

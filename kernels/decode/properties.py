@@ -34,6 +34,8 @@ def merge_properties(batch: Batch) -> Merged:
 
     A key in both is left to `decode_row`, which refuses it.
     """
+    if batch.merged is not None:
+        return Merged(batch.merged, all_of(True, batch.height))
     given = batch.properties if batch.properties is not None else nothing(batch.height)
     if not batch.unknown and given.null_count() == batch.height:
         return Merged(given, all_of(True, batch.height))
