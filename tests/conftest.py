@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from support.examples import NIGHT, STANDARD, tried
 from support.skips import REQUIRED, skipped
 
-pytest_plugins = ["services.fixtures"]
+pytest_plugins = ["services.fixtures", "support.native"]
 
 LONG: Final = 20.0
 """Seconds from which a test wants the mark `heavy`."""

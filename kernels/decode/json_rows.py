@@ -27,10 +27,10 @@ def json_batch(rows: pl.DataFrame, plan: Plan) -> Batch:
         found = native.scan(rows["raw"], plan)
         content = utf8(rows["raw"]) if plan.hashes_ids else None
         return replace(few_json_rows(rows, plan), content=content, **found._asdict())
-    return _pure_batch(rows, plan)
+    return pure_json_batch(rows, plan)
 
 
-def _pure_batch(rows: pl.DataFrame, plan: Plan) -> Batch:
+def pure_json_batch(rows: pl.DataFrame, plan: Plan) -> Batch:
     """The same by DuckDB and Polars: the definition."""
     text, believed, odd = _believed(rows)
     found = members_of(believed, keep_null=False)

@@ -19,6 +19,7 @@ MAY_BE: Final = {
     "images without a container engine, which need root": r"images: ",
     "a schema registry, 140 MB of Java": r"a registry: ",
     "a browser, with Playwright and axe-core, which the night installs": r"browser: ",
+    "the native pass over JSON rows, which `make native` builds with cargo": r"native: ",
     "no certificates on this machine": r"certificates of its own",
 }
 """Reason as it is shown, to a pattern of what names such a test, or of what it says."""

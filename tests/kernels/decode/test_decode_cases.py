@@ -11,7 +11,7 @@ import pytest
 from ecompulse.kernels.decode import Rule, decode, decode_json
 from ecompulse.kernels.event import DEAD_LETTER_SCHEMA, FRAME_SCHEMA, KEPT_ROW_BYTES, RAW_SCHEMA
 
-pytestmark = pytest.mark.usefixtures("few")
+pytestmark = pytest.mark.usefixtures("few", "either_way")
 
 NOW = 1_700_000_000_000
 GOOD = {
