@@ -1,21 +1,24 @@
 """The first pass over JSON rows in one go; made by `make native`."""
 
-from typing import Final
+from typing import Final, TypeAlias
 
 INTERFACE: Final[int]
 """Number of this interface: raised whenever what is below changes."""
 
-Column = tuple[bytes, bytes, bytes | None, bytes]
+Column: TypeAlias = tuple[bytes, bytes, bytes | None, bytes]
 """Buffers of a column of Arrow's string views: views, data, validity (None where no row is null), and quoted rows."""
+
+Times: TypeAlias = tuple[bytes, bytes, int]
+"""Buffers of a column of Int64 (UTC ms): values, validity; and how many are valid."""
 
 def scan_rows(
     buffers: tuple[bytes | None, bytes, bytes],
     rows: tuple[int, int],
     fields: list[str],
     dropped: list[str],
-    properties: str | None,
+    roles: tuple[str | None, int | None],
     limits: tuple[int, int],
-) -> tuple[list[Column | None], Column | None, bytes]:
+) -> tuple[list[Column | None], Column | None, Times | None, bytes]:
     """Scan rows of one JSON object each, without Python's lock.
 
     Args:
@@ -23,11 +26,12 @@ def scan_rows(
         rows: the first row, and how many.
         fields: keys that are asked for.
         dropped: keys that are passed over.
-        properties: the key whose members are merged with those of all other keys.
+        roles: the key whose members are merged with those of all other keys, and which of the fields holds times.
         limits: bytes of a row, and of what is merged; a row beyond is a suspect.
 
     Returns:
-        By field its column, None where no row has it; `properties`, merged and canonical; bits of the suspects.
+        By field its column, None where no row has it; `properties`, merged and canonical; times that are
+        plain ISO 8601 with a zone; bits of the suspects.
 
     Raises:
         ValueError: the buffers have fewer rows.

@@ -10,6 +10,7 @@ pub mod number;
 mod python;
 pub mod scan;
 pub mod text;
+pub mod time;
 
 /// The row is not certain.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -11,8 +11,11 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 /// Views, data, validity (None where all rows have a value), and which are quoted.
 type Column<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>, Option<Bound<'py, PyBytes>>, Bound<'py, PyBytes>);
 
-/// The columns by field, `properties`, and the suspects as bits.
-type Columns<'py> = (Vec<Option<Column<'py>>>, Option<Column<'py>>, Bound<'py, PyBytes>);
+/// Values, validity, and how many are valid.
+type Times<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>, usize);
+
+/// The columns by field, `properties`, times, and the suspects as bits.
+type Columns<'py> = (Vec<Option<Column<'py>>>, Option<Column<'py>>, Option<Times<'py>>, Bound<'py, PyBytes>);
 
 const OFFSET: usize = 8;
 
@@ -49,7 +52,7 @@ fn scan_rows<'py>(
     rows: (usize, usize),
     fields: Vec<String>,
     dropped: Vec<String>,
-    properties: Option<String>,
+    roles: (Option<String>, Option<usize>),
     limits: (usize, usize),
 ) -> PyResult<Columns<'py>> {
     let (validity, offsets, data) = &buffers;
@@ -63,9 +66,10 @@ fn scan_rows<'py>(
     if rows.offsets.len() / OFFSET < first + height {
         return Err(PyValueError::new_err("there are fewer rows than were announced"));
     }
-    let keys = Keys::of(&fields, &dropped, properties.as_deref());
+    let keys = Keys::of(&fields, &dropped, roles.0.as_deref());
     let limits = Limits { row: limits.0, field: limits.1 };
-    let found = py.detach(|| guarded(|| scan((0..height).map(|row| rows.row(row)), keys, fields.len(), limits)));
+    let found =
+        py.detach(|| guarded(|| scan((0..height).map(|row| rows.row(row)), keys, fields.len(), roles.1, limits)));
     let found = found.map_err(PyRuntimeError::new_err)?;
     Ok(handed_over(py, &found, height))
 }
@@ -80,14 +84,15 @@ fn guarded<T>(function: impl FnOnce() -> T) -> Result<T, String> {
 }
 
 fn handed_over<'py>(py: Python<'py>, found: &Scanned, height: usize) -> Columns<'py> {
+    let bytes = |data: &[u8]| PyBytes::new(py, data);
     let column = |text: &TextColumn| {
         (text.count > 0).then(|| {
-            let bytes = |data: &[u8]| PyBytes::new(py, data);
             let validity = (text.count < height).then(|| bytes(&text.present.0));
             (bytes(&text.views), bytes(&text.data), validity, bytes(&text.quoted.0))
         })
     };
-    (found.fields.iter().map(column).collect(), column(&found.properties), PyBytes::new(py, &found.suspects.0))
+    let times = found.times.as_ref().map(|(_, times)| (bytes(&times.values), bytes(&times.present.0), times.count));
+    (found.fields.iter().map(column).collect(), column(&found.properties), times, bytes(&found.suspects.0))
 }
 
 /// A panic on purpose, for the test that one becomes an exception.

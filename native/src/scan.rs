@@ -5,6 +5,7 @@ use crate::keys::{Keys, Role};
 use crate::members::{blank, join, sort, word, Member, Steps, Writer};
 use crate::number::{number, shown};
 use crate::text::{quoted, unescape, Quoted};
+use crate::time::{moment, Times};
 use crate::{Sure, Suspect};
 use std::ops::Range;
 
@@ -21,6 +22,8 @@ pub struct Scanned {
     pub fields: Vec<TextColumn>,
     /// Unknown members and those of `properties` as one canonical object.
     pub properties: TextColumn,
+    /// Of the field that holds times, those that are plain.
+    pub times: Option<(usize, Times)>,
     /// Rows of which no column tells anything.
     pub suspects: Bits,
 }
@@ -45,17 +48,19 @@ struct Pass {
     characters: Vec<u8>,
 }
 
-/// Scan rows; None stands for a row that is not there, and is suspect.
+/// Scan rows; None stands for a row that is not there, and is suspect. The column `timed` holds times.
 pub fn scan<'a>(
     rows: impl ExactSizeIterator<Item = Option<&'a [u8]>>,
     keys: Keys,
     columns: usize,
+    timed: Option<usize>,
     limits: Limits,
 ) -> Scanned {
     let height = rows.len();
     let out = Scanned {
         fields: (0..columns).map(|_| TextColumn::of(height)).collect(),
         properties: TextColumn::of(height),
+        times: timed.map(|column| (column, Times::of(height))),
         suspects: Bits::zeros(height),
     };
     let mut pass = Pass {
@@ -196,6 +201,11 @@ impl Pass {
                 Found::Bare(start, end) => (shown(&row[start..end]), false),
             };
             self.out.fields[*column].put(number, text, is_quoted);
+            if let Some((timed, times)) = &mut self.out.times {
+                if timed == column && is_quoted {
+                    moment(text).into_iter().for_each(|moment| times.put(number, moment));
+                }
+            }
         }
         if has_properties {
             self.out.properties.put(number, &self.characters, false);

@@ -4,7 +4,7 @@ const LIMITS: Limits = Limits { row: 1000, field: 100 };
 
 fn scanned(rows: &[&str]) -> Scanned {
     let keys = Keys::of(&["id".into(), "price".into()], &["gone".into()], Some("properties"));
-    scan(rows.iter().map(|row| Some(row.as_bytes())), keys, 2, LIMITS)
+    scan(rows.iter().map(|row| Some(row.as_bytes())), keys, 2, None, LIMITS)
 }
 
 fn shown_of(column: &TextColumn, row: usize) -> Option<&str> {
@@ -84,7 +84,7 @@ fn what_is_not_plain_is_suspect_and_writes_nothing() {
 fn rows_that_are_not_there_or_no_utf8_are_suspect() {
     let keys = Keys::of(&["id".into()], &[], None);
     let rows: [Option<&[u8]>; 3] = [None, Some(b"{\"id\":\"\xff\"}"), Some(b"{\"id\":\"\xed\xa0\x80\"}")];
-    let found = scan(rows.into_iter(), keys, 1, LIMITS);
+    let found = scan(rows.into_iter(), keys, 1, None, LIMITS);
     assert_eq!(found.suspects.0, vec![0b111]);
 }
 
@@ -96,7 +96,23 @@ fn nothing_panics_whatever_byte_is_changed() {
             let mut changed = row.to_vec();
             changed[at] = byte;
             let keys = Keys::of(&["id".into(), "price".into()], &[], Some("properties"));
-            scan([Some(&changed[..]), Some(&row[..at])].into_iter(), keys, 2, LIMITS);
+            scan([Some(&changed[..]), Some(&row[..at])].into_iter(), keys, 2, None, LIMITS);
         }
     }
+}
+
+#[test]
+fn plain_times_are_read_of_the_field_that_holds_them() {
+    let keys = Keys::of(&["at".into(), "id".into()], &[], None);
+    let rows = [
+        r#"{"at":"1970-01-01T00:00:01Z","id":"1970-01-01T00:00:02Z"}"#,
+        r#"{"at":1}"#,
+        r#"{"at":"1970-01-01T00:00:0\u0033Z"}"#,
+        r#"{"at":"1970-01-01T00:00:01Z","at":1}"#,
+    ];
+    let found = scan(rows.iter().map(|row| Some(row.as_bytes())), keys, 2, Some(0), LIMITS);
+    let (_, times) = found.times.expect("times");
+    assert_eq!((times.count, &times.present.0), (2, &vec![0b101]));
+    assert_eq!(times.values[..8], 1000_i64.to_le_bytes());
+    assert_eq!(times.values[16..24], 3000_i64.to_le_bytes());
 }

@@ -249,9 +249,9 @@ def test_a_fault_of_the_module_is_an_exception(capfd):
         module.fail()
     capfd.readouterr()
     with pytest.raises(ValueError, match="fewer rows"):
-        module.scan_rows((None, bytes(8), b""), (0, 2), [], [], None, (1, 1))
-    absent = module.scan_rows((None, bytes(7) + b"\x7f" + bytes(8), b""), (0, 1), [], [], None, (1, 1))
-    assert absent[2] == b"\x01"  # offsets that are no offsets
+        module.scan_rows((None, bytes(8), b""), (0, 2), [], [], (None, None), (1, 1))
+    absent = module.scan_rows((None, bytes(7) + b"\x7f" + bytes(8), b""), (0, 1), [], [], (None, None), (1, 1))
+    assert absent[3] == b"\x01"  # offsets that are no offsets
 
 
 def test_without_it_or_with_few_rows_the_pure_way_decides():
