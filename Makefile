@@ -8,7 +8,7 @@ WORKERS ?= 2
 # A file stays with one process, and the files that take longest begin; see tests/conftest.py.
 SPREAD := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup lock demo demo-live kube services chaos chaos-spark soak test test-all unit coverage lint types docs manifests images wheel bench bench-peers clean
+.PHONY: help setup lock demo demo-live kube services chaos chaos-spark soak test test-all unit coverage lint types docs manifests images wheel native bench bench-peers clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,8 +17,9 @@ setup: ## Make .venv from the lock file (does nothing when nothing changed)
 	@./scripts/setup
 
 lock: ## Resolve setup.py's dependencies anew into requirements.lock
+	@# The crate of native/ is in no registry: it is built here.
 	@$$(./scripts/find-uv) pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
-	  --python-version 3.11 --all-extras setup.py -o requirements.lock
+	  --python-version 3.11 --all-extras --override native/unlocked.txt setup.py -o requirements.lock
 
 demo: setup ## Simulate a shop and run the jobs on it, in a fresh directory ./demo
 	@$(PY) -m pipelines.demo
@@ -87,6 +88,9 @@ images: ## Build the wheel and two container images: docker, or ENGINE=podman
 wheel: setup ## Build wheel and sdist into dist/, and try both in empty environments
 	@./scripts/wheel
 
+native: setup ## Build the native pass over JSON rows with cargo, and install it into .venv: decoding in half the time
+	@./scripts/native
+
 bench: setup ## Run the benchmarks and print their tables
 	@$(PY) -m benchmarks
 
@@ -95,6 +99,6 @@ bench-peers: setup ## The jobs beside Spark, Bytewax and Quix Streams (Java, Mav
 	@$(PY) -m benchmarks.peers $(ARGS)
 
 clean: ## Remove everything that make made, except the cache outside the checkout
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis coverage.xml .coverage*
+	rm -rf .venv build dist native/target *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis coverage.xml .coverage*
 	for folder in demo demo-live; do if [ -e $$folder/.ecompulse-demo ]; then rm -rf $$folder; fi; done
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

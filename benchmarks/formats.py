@@ -1,7 +1,11 @@
-"""Decoding: flat JSON and CSV, nested rows, order lines, a GA4 export, Avro by its framing, beside fastavro."""
+"""Decoding: flat JSON and CSV, nested rows, order lines, a GA4 export, Avro by its framing, beside fastavro.
+
+Flat JSON also with the native pass, if it is installed.
+"""
 
 import io
 import json
+import os
 import random
 import statistics
 import struct
@@ -16,7 +20,7 @@ from benchmarks.measure import cpu_of, table
 from ecompulse.io.payloads.avro import AvroSchema
 from ecompulse.io.payloads.payload import Payload
 from ecompulse.io.payloads.registry import Registered, Registry
-from ecompulse.kernels.decode import decode
+from ecompulse.kernels.decode import decode, native
 from ecompulse.kernels.event import HEADER, RAW_SCHEMA
 from ecompulse.kernels.foreign.dialect import marked
 from ecompulse.kernels.mapping import Mapping, load_mapping, parse_mapping
@@ -97,7 +101,8 @@ def _cases() -> dict[str, Callable[[], int]]:
     payload = Payload("avro", _OneSchema("http://none"))
     framed = _frame([b"\0" + struct.pack(">I", 1) + body for body in bodies])
     return {
-        "flat JSON": partial(_decoded, _frame(_lines(flat)), None),
+        "flat JSON": partial(_json, _frame(_lines(flat)), "0"),
+        **({"flat JSON, native": partial(_json, _frame(_lines(flat)), "1")} if native.INTERFACE else {}),
         "flat CSV": partial(_decoded, _frame(records).with_columns(pl.lit(header).alias(HEADER)), None),
         "nested JSON": partial(_decoded, _frame(_lines(nested)), parse_mapping(NESTED)),
         "order lines": partial(_decoded, _frame(_lines(orders)), parse_mapping(ORDERS)),
@@ -113,6 +118,11 @@ def _decoded(rows: pl.DataFrame, mapping: Mapping | None) -> int:
     if found.dead.height:
         raise RuntimeError(found.dead["message"][0])
     return found.events.height
+
+
+def _json(rows: pl.DataFrame, way: str) -> int:
+    os.environ[native.SWITCH] = way
+    return _decoded(rows, None)
 
 
 def _columns(bodies: Sequence[bytes]) -> int:

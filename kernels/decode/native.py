@@ -3,6 +3,7 @@
 The way without it (`json_rows`) is the definition: a pass gives what that gives, or leaves the row as a suspect.
 """
 
+import logging
 import os
 from typing import Final, NamedTuple
 
@@ -22,10 +23,13 @@ except ImportError:
 else:
     INTERFACE = ecompulse_native.INTERFACE
 
+_KNOWN: Final = 1
+if INTERFACE not in {0, _KNOWN}:
+    logging.getLogger(__name__).warning("ecompulse_native is of another version: rows are decoded without it")
+
 SWITCH: Final = "ECOMPULSE_NATIVE"
 """Environment variable: with 0 rows are decoded as if the module were not installed."""
 
-_KNOWN: Final = 1
 _TIME: Final = "event_time"
 
 
