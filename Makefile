@@ -17,9 +17,8 @@ setup: ## Make .venv from the lock file (does nothing when nothing changed)
 	@./scripts/setup
 
 lock: ## Resolve setup.py's dependencies anew into requirements.lock
-	@# The crate of native/ is in no registry: it is built here.
 	@$$(./scripts/find-uv) pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
-	  --python-version 3.11 --all-extras --override native/unlocked.txt setup.py -o requirements.lock
+	  --python-version 3.11 --all-extras setup.py -o requirements.lock
 
 demo: setup ## Simulate a shop and run the jobs on it, in a fresh directory ./demo
 	@$(PY) -m pipelines.demo

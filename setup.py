@@ -20,7 +20,6 @@ EXTRAS = {
         "requests>=2.31",
     ],
     "fast": ["confluent-kafka>=2.6"],
-    "native": ["ecompulse-native==0.1.0"],  # the crate in native/; `make native` builds its wheel
     "aws": ["boto3>=1.35"],
     "postgres": ["psycopg[binary]>=3.2"],
     "redis": ["redis[hiredis]>=5.2"],
