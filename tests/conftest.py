@@ -16,6 +16,11 @@ pytest_plugins = ["services.fixtures", "support.native"]
 LONG: Final = 20.0
 """Seconds from which a test wants the mark `heavy`."""
 
+WHOLE: Final = frozenset(
+    ("badday", "crash", "examples", "extending", "packaging", "pipelines", "reliability", "runner_configs", "services")
+)
+"""Folders whose tests run whole jobs or tools: all of them are `slow`."""
+
 # How long an example takes depends on who else is at work on the machine: no deadline, and a slow start is no fault.
 # CI runs the same examples for the same code: what is looked for anew is looked for where someone can look into it.
 settings.register_profile(
@@ -31,6 +36,9 @@ settings.load_profile("ecompulse")
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave the night's tests to the night, and begin with the files that take longest."""
+    for item in items:
+        if WHOLE.intersection(item.path.relative_to(config.rootpath / "tests").parts):
+            item.add_marker(pytest.mark.slow)
     named = any("::" in argument for argument in config.args)
     if not NIGHT and not named:
         kept = [item for item in items if item.get_closest_marker("night") is None]
