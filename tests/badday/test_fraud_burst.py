@@ -31,7 +31,7 @@ def payments(feed):
     return event
 
 
-def tested(event):
+def from_one_device(event):
     """Half of the payments come from one device."""
     return {**event, "device_id": "d-burst"} if int(event["event_id"].split("-")[1]) % 2 else event
 
@@ -50,7 +50,7 @@ def test_a_burst_of_fraud_is_seen_and_is_over_with_the_last_of_it(tmp_path, feed
     with bad_day(tmp_path, "anomaly_detection", flags, feed) as day:
         day.begin()
         assert "<td>rule</td>" not in day.until(lambda: day.job.page("/shop"), "the shop")
-        last, feed.bend = day.job.epoch, tested
+        last, feed.bend = day.job.epoch, from_one_device
         day.signs(
             day.cause(flagged, after=last),
             page=lambda: NOTE in day.job.page("/jobs/0") and "<td>rule</td>" in day.job.page("/shop"),
