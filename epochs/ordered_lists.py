@@ -5,12 +5,11 @@ written to take it away. A chunk without live rows is left out of the state. Chu
 than twice the live rows of the newer, so that there are few of them, however long rows wait.
 """
 
-import io
 from collections.abc import Sequence
 
 import polars as pl
 
-from ecompulse.epochs.runs import GROWTH
+from ecompulse.epochs.runs import GROWTH, dump_frame, load_frame
 from ecompulse.kernels.rows import DUE
 
 
@@ -35,28 +34,30 @@ class Chunk:
         """When each row is due (ms)."""
         return self.frame[DUE]
 
+    def waiting(self, watermark: int) -> int:
+        """How many rows are due after a watermark (ms)."""
+        return int((self.due > watermark).sum())
+
     def after(self, watermark: int) -> "Chunk":
         """The rows that are due after a watermark (ms)."""
         return self._where(self.due > watermark)
 
-    def until(self, watermark: int) -> "Chunk":
-        """The rows that are due at a watermark (ms), or before it."""
-        return self._where(self.due <= watermark)
+    def between(self, after: int, until: int) -> pl.DataFrame:
+        """The rows that are due after one watermark, and at another or before it (ms)."""
+        return self._where((self.due > after) & (self.due <= until)).frame
 
     def _where(self, wanted: pl.Series) -> "Chunk":
         """The same chunk if that is all of it, for a copy of wide rows is dear."""
         return self if wanted.all() else Chunk(self.frame.filter(wanted))
 
     def dump(self) -> bytes:
-        """As an Arrow IPC file."""
-        buffer = io.BytesIO()
-        self.frame.write_ipc(buffer, compression="lz4")
-        return buffer.getvalue()
+        """As a state file."""
+        return dump_frame(self.frame)
 
     @staticmethod
     def load(data: bytes) -> "Chunk":
         """The inverse of `dump`."""
-        return Chunk(pl.read_ipc(io.BytesIO(data)))
+        return Chunk(load_frame(data))
 
 
 def merged(chunks: Sequence[Chunk], added: pl.DataFrame, watermark: int) -> tuple[list[int], Chunk]:
@@ -71,9 +72,9 @@ def merged(chunks: Sequence[Chunk], added: pl.DataFrame, watermark: int) -> tupl
         Places of the chunks that stay as they are, and a chunk of all other live rows, perhaps of none.
     """
     fresh = Chunk(added).after(watermark)
-    live = [chunk.after(watermark) for chunk in chunks]
-    stay = [place for place, chunk in enumerate(live) if chunk.frame.height]
-    while fresh.frame.height and stay and live[stay[-1]].frame.height < GROWTH * fresh.frame.height:
-        older = live[stay.pop()]
+    waiting = [chunk.waiting(watermark) for chunk in chunks]
+    stay = [place for place, rows in enumerate(waiting) if rows]
+    while fresh.frame.height and stay and waiting[stay[-1]] < GROWTH * fresh.frame.height:
+        older = chunks[stay.pop()].after(watermark)
         fresh = Chunk(pl.concat([older.frame, fresh.frame], rechunk=True))
     return stay, fresh

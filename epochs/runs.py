@@ -72,15 +72,25 @@ class Run:
         return places if self._dead is None else places[~self._dead[places]], known
 
     def dump(self) -> bytes:
-        """As an Arrow IPC file."""
-        buffer = io.BytesIO()
-        self.frame.write_ipc(buffer, compression="lz4")
-        return buffer.getvalue()
+        """As a state file."""
+        return dump_frame(self.frame)
 
     @staticmethod
     def load(data: bytes) -> "Run":
         """The inverse of `dump`."""
-        return Run(pl.read_ipc(io.BytesIO(data)))
+        return Run(load_frame(data))
+
+
+def dump_frame(frame: pl.DataFrame) -> bytes:
+    """Rows as a state file holds them: an Arrow IPC file."""
+    buffer = io.BytesIO()
+    frame.write_ipc(buffer, compression="lz4")
+    return buffer.getvalue()
+
+
+def load_frame(data: bytes) -> pl.DataFrame:
+    """The inverse of `dump_frame`."""
+    return pl.read_ipc(io.BytesIO(data))
 
 
 def stored_columns(table: Table) -> list[str]:

@@ -89,7 +89,7 @@ class ShardState:
     def due(self, table: str, until: int) -> pl.DataFrame:
         """All rows of each key that has a row with `due <= until`, or those of an ordered list; see StateView."""
         if table in self._lists:
-            waiting = [chunk.after(self._horizon).until(until).frame for _, chunk in self._load_list(table)]
+            waiting = [chunk.between(self._horizon, until) for _, chunk in self._load_list(table)]
             return pl.concat(waiting) if waiting else pl.DataFrame(schema=self._lists[table].schema)
         spec = self._tables[table]
         if spec.due is None:
@@ -168,14 +168,10 @@ class ShardState:
         return self._head.stepped
 
     def _next_due(self) -> int | None:
-        smallest = []
-        for name, spec in self._tables.items():
-            if spec.due is None:
-                continue
-            dues = [run.frame[spec.due] for run in self._load(name)]
-            smallest += [due.filter(due > self._clock.watermark).min() for due in dues]
-        for name in self._lists:
-            smallest += [chunk.after(self._clock.watermark).due.min() for _, chunk in self._load_list(name)]
+        tables = {name: spec.due for name, spec in self._tables.items() if spec.due is not None}
+        dues = [run.frame[due] for name, due in tables.items() for run in self._load(name)]
+        dues += [chunk.due for name in self._lists for _, chunk in self._load_list(name)]
+        smallest = [due.filter(due > self._clock.watermark).min() for due in dues]
         return min((int(value) for value in smallest if isinstance(value, int)), default=None)
 
     def _distinct(self, keys: pl.Series) -> tuple[pl.Series, KeyHashes]:

@@ -77,10 +77,8 @@ class EnrichConfig:
         kept: list[Step] = []
         for step in reversed(self.steps):
             makes = {*step.columns(resources.get(step.name, {})), status_column(step.name)}
-            if not isinstance(step, PiiStep) and needed is not None and needed.isdisjoint(makes):
-                continue
-            kept.append(step)
-            if not isinstance(step, PiiStep):  # it hides what is there
+            if isinstance(step, PiiStep) or needed is None or not needed.isdisjoint(makes):
+                kept.append(step)
                 needed = None if needed is None or step.reads is None else needed | set(step.reads)
         return replace(self, steps=tuple(reversed(kept)))
 

@@ -5,7 +5,7 @@ can try out addresses. Email addresses are hashed in lower case.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, ClassVar, Final, Literal
 
@@ -89,6 +89,11 @@ class PiiStep(Step):
     def needs_key(self) -> bool:
         """Whether a keyed hash is computed anywhere."""
         return bool(self.emails) or self.ip == "hash" or "hash" in self.fields.values()
+
+    @property
+    def reads(self) -> Collection[str]:
+        """Nothing: it hides what is there."""
+        return ()
 
     def needs(self) -> Mapping[str, Need]:
         """The key of hashes, if there is one."""

@@ -1,33 +1,29 @@
 """Ordered lists in files, against a plain list."""
 
 import tempfile
-from dataclasses import dataclass, field
 
 import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ecompulse.epochs import state as state_module
+from ecompulse.epochs.checkpoint_admin import _reshard_operator
 from ecompulse.epochs.ordered_lists import Chunk
 from ecompulse.epochs.runs import make_run
 from ecompulse.epochs.state import Head, ShardState
 from ecompulse.epochs.state_cache import StateCache
 from ecompulse.io.stores import LocalStore
+from ecompulse.kernels.hashing import shard_of
 from ecompulse.kernels.rows import DUE
 from ecompulse.kernels.step import END_OF_TIME, Clock, OrderedList, Table, Wait
 from support.examples import examples
+from support.keeper import Keeper
 
 COLUMNS = pl.Schema({"key": pl.String(), "n": pl.Int64()})
 WAITING = OrderedList("waiting", COLUMNS, shard_by="key")
 
 
-@dataclass(frozen=True)
-class Holder:
-    name: str = "holder"
-    version: int = 1
-    inputs: pl.Schema = field(default_factory=pl.Schema)
-    outputs: dict = field(default_factory=dict)
-    tables: tuple = (WAITING,)
+KEEPER = Keeper((WAITING,))
 
 
 def rows(*cells: tuple[object, ...]) -> pl.DataFrame:
@@ -37,9 +33,9 @@ def rows(*cells: tuple[object, ...]) -> pl.DataFrame:
 def stepped(store, head, epoch, watermark, added):
     """Rows that a step is given, and the head after it; as a worker that has never seen this state."""
     state_module._cache = StateCache()
-    state = ShardState(Holder(), Clock(epoch, watermark, 0), Head.load(head.dump()), store)
+    state = ShardState(KEEPER, Clock(epoch, watermark, 0), Head.load(head.dump()), store)
     given_rows = state.due("waiting", watermark)
-    return given_rows, state.apply("holder", 0, "a", {"waiting": Wait(added)})
+    return given_rows, state.apply("keeper", 0, "a", {"waiting": Wait(added)})
 
 
 @examples(60)
@@ -86,7 +82,7 @@ def test_rows_stored_before_the_list_was_one_are_still_given(tmp_path):
     there = pl.DataFrame([("a", "k1", 1, 50), ("b", "k2", 2, 60)], schema=table.schema, orient="row")
     for number, (keys, content) in enumerate([(["a", "b"], there), (["a"], there.clear())]):
         run = make_run(table, pl.Series(keys), content)
-        ref = ShardState(Holder(), Clock(number, 0, 0), Head(), store)._write(f"state/{number}", run)
+        ref = ShardState(KEEPER, Clock(number, 0, 0), Head(), store)._write(f"state/{number}", run)
         refs.append(ref)
     found, head = stepped(store, Head({"waiting": refs}, 50, 0), 3, 55, rows(("k3", 3, 70)))
     assert found.is_empty()
@@ -98,6 +94,21 @@ def test_rows_stored_before_the_list_was_one_are_still_given(tmp_path):
 def test_a_chunk_with_a_new_column(tmp_path):
     store = LocalStore(str(tmp_path))
     old = Chunk(pl.DataFrame({"key": ["k"], DUE: [5]}))
-    ref = ShardState(Holder(), Clock(1, 0, 0), Head(), store)._write("state/x", old, "key")
+    ref = ShardState(KEEPER, Clock(1, 0, 0), Head(), store)._write("state/x", old, "key")
     found, _ = stepped(store, Head({"waiting": [ref]}, 5, 0), 2, 9, rows())
     assert found.rows() == [("k", None, 5)]
+
+
+def test_resharding_moves_the_rows_that_still_wait_to_the_shards_of_their_keys(tmp_path):
+    store, target = LocalStore(str(tmp_path / "old")), LocalStore(str(tmp_path / "new"))
+    _, head = stepped(store, Head(), 1, 0, rows(*((f"k{n}", n, 10 + n) for n in range(20))))
+    _, head = stepped(store, head, 2, 15, rows(("x", 99, 50)))
+    fresh = _reshard_operator("keeper", {"0": head.dump(), "1": Head(stepped=15).dump()}, 3, store, target, 2)
+    found = []
+    for number in range(3):
+        state_module._cache = StateCache()
+        moved = ShardState(KEEPER, Clock(3, END_OF_TIME, 0), Head.load(fresh[str(number)]), target)
+        mine = moved.due("waiting", END_OF_TIME)
+        assert set(shard_of(mine["key"], 3)) <= {number}
+        found += mine.rows()
+    assert sorted(found) == sorted([("x", 99, 50), *((f"k{n}", n, 10 + n) for n in range(6, 20))])

@@ -1,7 +1,6 @@
 """Runs against the plainest state there is, and the cost and damage of files."""
 
 import tempfile
-from dataclasses import dataclass, field
 from unittest import mock
 
 import polars as pl
@@ -21,18 +20,13 @@ from ecompulse.kernels.hashing import fingerprint
 from ecompulse.kernels.step import END_OF_TIME, Change, Clock, Table
 from support.examples import examples
 from support.harness import MemoryState
+from support.keeper import Keeper
 
 SCHEMA = pl.Schema({"key": pl.String(), "n": pl.Int64(), "due": pl.Int64(), "expires": pl.Int64()})
 TABLE = Table("t", SCHEMA, key="key", due="due", expires="expires")
 
 
-@dataclass(frozen=True)
-class Keeper:
-    name: str = "keeper"
-    version: int = 1
-    inputs: pl.Schema = field(default_factory=pl.Schema)
-    outputs: dict = field(default_factory=dict)
-    tables: tuple = (TABLE,)
+KEEPER = Keeper((TABLE,))
 
 
 def frame(rows):
@@ -70,7 +64,7 @@ def test_runs_equal_a_plain_table(steps, key_hashes, data):
             )
             wanted = Change(pl.Series("key", list(change), dtype=pl.String), rows)
             state_module._cache = StateCache()  # a worker that has never seen this state
-            state = ShardState(Keeper(), clock, Head.load(head.dump()), store)
+            state = ShardState(KEEPER, clock, Head.load(head.dump()), store)
             asked = pl.Series(data.draw(st.lists(keys)), dtype=pl.String)
             assert_frame_equal(
                 state.lookup("t", asked).sort(pl.all()), oracle.lookup("t", asked.unique()).sort(pl.all())
@@ -112,7 +106,7 @@ def test_number_of_runs_follows_the_logarithm(tmp_path):
     store, head = LocalStore(str(tmp_path)), Head()
     for number in range(1, 65):
         change = Change(pl.Series([f"k{number}"]), frame([(f"k{number}", 1, 10**9, 10**9)]))
-        state = ShardState(Keeper(), Clock(number, 0, 0), head, store)
+        state = ShardState(KEEPER, Clock(number, 0, 0), head, store)
         head = state.apply("keeper", 0, "a", {"t": change})
     assert len(head.tables["t"]) <= 7
     assert sum(ref.rows for ref in head.tables["t"]) == 64
@@ -122,7 +116,7 @@ def test_number_of_runs_follows_the_logarithm(tmp_path):
 def test_a_harmed_file_is_named(tmp_path, harm):
     store = LocalStore(str(tmp_path))
     change = Change(pl.Series(["k"]), frame([("k", 1, 10, 10)]))
-    head = ShardState(Keeper(), Clock(1, 0, 0), Head(), store).apply("keeper", 3, "a", {"t": change})
+    head = ShardState(KEEPER, Clock(1, 0, 0), Head(), store).apply("keeper", 3, "a", {"t": change})
     path = tmp_path / head.tables["t"][0].file
     if harm == "missing":
         path.unlink()
@@ -130,19 +124,19 @@ def test_a_harmed_file_is_named(tmp_path, harm):
         path.write_bytes(path.read_bytes()[:-1] + b"x")
     state_module._cache = StateCache()
     with pytest.raises(StateDamaged, match=rf"state/keeper/00003/.*{harm}"):
-        ShardState(Keeper(), Clock(2, 0, 0), head, store).lookup("t", pl.Series(["k"]))
+        ShardState(KEEPER, Clock(2, 0, 0), head, store).lookup("t", pl.Series(["k"]))
 
 
 def test_draining_does_not_age_what_is_remembered(tmp_path):
     store = LocalStore(str(tmp_path))
     change = Change(pl.Series(["k"]), frame([("k", 1, None, 10)]))
-    head = ShardState(Keeper(), Clock(1, 5, 0), Head(), store).apply("keeper", 0, "a", {"t": change})
-    drained = ShardState(Keeper(), Clock(2, END_OF_TIME, 0), head, store)
+    head = ShardState(KEEPER, Clock(1, 5, 0), Head(), store).apply("keeper", 0, "a", {"t": change})
+    drained = ShardState(KEEPER, Clock(2, END_OF_TIME, 0), head, store)
     assert drained.lookup("t", pl.Series(["k"])).height == 1
-    leaping = ShardState(Keeper(), Clock(2, 10, 0), head, store)
+    leaping = ShardState(KEEPER, Clock(2, 10, 0), head, store)
     assert leaping.lookup("t", pl.Series(["k"])).height == 1, "the step that the watermark leaps in still sees it"
     head = leaping.apply("keeper", 0, "a", {})
-    assert ShardState(Keeper(), Clock(3, 11, 0), head, store).lookup("t", pl.Series(["k"])).height == 0
+    assert ShardState(KEEPER, Clock(3, 11, 0), head, store).lookup("t", pl.Series(["k"])).height == 0
 
 
 def test_the_cache_is_bounded():

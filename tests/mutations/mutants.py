@@ -110,8 +110,8 @@ MUTANTS: Final = (
     Mutant(
         "what is due later is forgotten",
         "epochs/state.py",
-        "smallest += [due.filter(due > self._clock.watermark).min() for due in dues]",
-        "smallest += [due.filter(due > self._clock.watermark).max() for due in dues]",
+        "smallest = [due.filter(due > self._clock.watermark).min() for due in dues]",
+        "smallest = [due.filter(due > self._clock.watermark).max() for due in dues]",
         (*_ENGINE, "tests/properties/test_job_invariance.py"),
     ),
     Mutant(
@@ -239,8 +239,8 @@ MUTANTS: Final = (
     Mutant(
         "rows that waited are given out again",
         "epochs/state.py",
-        "chunk.after(self._horizon).until(until)",
-        "chunk.until(until)",
+        "chunk.between(self._horizon, until)",
+        "chunk.between(NEVER_STEPPED, until)",
         ("tests/epochs/test_ordered_lists.py",),
     ),
     Mutant(
