@@ -11,7 +11,19 @@ import polars as pl
 from ecompulse.epochs.errors import StateDamaged
 from ecompulse.epochs.ordered_lists import Chunk, merged
 from ecompulse.epochs.protocols import Store
-from ecompulse.epochs.runs import HI, LO, Run, RunRef, compact, conformed, digest, latest, make_run, seek
+from ecompulse.epochs.runs import (
+    HI,
+    LO,
+    Run,
+    RunRef,
+    compact,
+    conformed,
+    digest,
+    latest,
+    make_run,
+    seek,
+    stored_columns,
+)
 from ecompulse.epochs.state_cache import Content, StateCache
 from ecompulse.kernels.hashing import fingerprint
 from ecompulse.kernels.key_hashes import KeyHashes, owners
@@ -100,13 +112,14 @@ class ShardState:
             among = (due > self._head.stepped) & (due <= until)
             if among.any():
                 ripe.append(run.key_hashes[among.fill_null(value=False).to_numpy()])
+        columns = stored_columns(spec)
         if not ripe:
-            return pl.DataFrame(schema=spec.schema)
+            return pl.DataFrame(schema={name: spec.schema[name] for name in columns})
         rows = self._live(table, seek(runs, reduce(KeyHashes.then, ripe).distinct()))
         asked, key_hashes = (rows[spec.due] <= until).fill_null(value=False).to_numpy(), KeyHashes.of(rows, HI, LO)
         if not asked.all():
             rows = rows.filter(owners(key_hashes[asked].distinct(), key_hashes) >= 0)
-        return rows[list(spec.schema)]
+        return rows[columns]
 
     def keep(self, changes: Mapping[str, Change | Wait]) -> None:
         """Apply changes in memory only."""

@@ -108,7 +108,7 @@ class ResolveIdentity:
         history = pl.concat([state.lookup(_IDENTITIES.name, keys).select(_CHANGES.names()), changes])
 
         plain = rows.filter(~asking).with_columns(visitor=pl.coalesce("user_id", "anonymous_id"))
-        found = pl.concat([plain, self._resolved(asked, history)]).sort(ORDER)
+        found = pl.concat([plain, self._resolved(asked, history)])
         kept = history.filter(pl.col("anonymous_id").is_in(touched.implode()))
         changed: dict[str, Change | Wait] = {
             _IDENTITIES.name: Change(touched, self._kept(kept, clock)),
@@ -124,6 +124,16 @@ class ResolveIdentity:
         return state.due(_IDENTITIES.name, clock.watermark)
 
     def _resolved(self, asked: pl.DataFrame, history: pl.DataFrame) -> pl.DataFrame:
+        """The rows with their visitors, in any order."""
+        # Most devices have never signed in: only the others' rows need an order.
+        known = asked["anonymous_id"].is_in(history["anonymous_id"].unique().implode())
+        visitor = pl.col("anonymous_id").alias("visitor")
+        if not known.any():
+            return asked.with_columns(visitor)
+        return pl.concat([asked.filter(~known).with_columns(visitor), self._walked(asked.filter(known), history)])
+
+    def _walked(self, asked: pl.DataFrame, history: pl.DataFrame) -> pl.DataFrame:
+        """Rows of devices with a history, each resolved by the last change before it."""
         known = history.select("anonymous_id", *ORDER, _user="user_id", _since=millis())
         # A logout is asked about and is a change: it asks first.
         line = pl.concat([asked.with_columns(_change=pl.lit(0)), known.with_columns(_change=pl.lit(1))], how="diagonal")

@@ -55,7 +55,7 @@ class TotalQuality:
         closed, change = add_up(
             state,
             batch.select(PARTIAL_SCHEMA.names()),
-            self.key(batch),
+            self.key,
             ("count", "rows"),
             clock,
             self.window_ms,

@@ -52,8 +52,7 @@ class Table:
         expires: name of an Int64 column (ms): a row whose value is at or before the watermark of the epoch
             before no longer exists for a step, and is dropped from storage when its run is next merged. Where epochs
             are cut is arbitrary: a kernel whose results must not depend on it filters by its own clock.
-        keep_key: False when the key's text is not needed: only its hash is stored, and `due` cannot
-            return the key then.
+        keep_key: False when the key's text is not needed: only its hash is stored, and `due` gives rows without it.
     """
 
     name: str

@@ -1,6 +1,6 @@
 """Partial counts of steps and shards become one count per window: added up until the window is over."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,7 +23,7 @@ _BOOKS: Final = pl.Schema({"revision": pl.Int64(), "fresh": pl.Boolean(), "close
 def counts_table(parts: pl.Schema) -> Table:
     """State of `add_up`: parts by key, until their window is over."""
     schema = pl.Schema({"key": pl.String(), **parts, **_BOOKS})
-    return Table(name=COUNTS, schema=schema, key="key", due="closes", expires="expires")
+    return Table(name=COUNTS, schema=schema, key="key", due="closes", expires="expires", keep_key=False)
 
 
 def key_of(parts: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
@@ -35,12 +35,13 @@ def key_of(parts: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
 def add_up(
     state: StateView,
     parts: pl.DataFrame,
-    key: pl.Series,
+    key: Callable[[pl.DataFrame], pl.Series],
     sums: Sequence[str],
     clock: Clock,
     open_for: int,
     *,
     named: Sequence[str],
+    joined: Sequence[str] = (),
     revise: bool = False,
 ) -> tuple[pl.DataFrame, Change]:
     """Add parts to what is known of their keys; give out the keys whose window is over.
@@ -48,25 +49,29 @@ def add_up(
     A window is over once `window_start` + `open_for` <= watermark. Its counts are final, and its state is
     dropped, in that step: a kernel upstream, stepped with the same watermark, has given all its parts by then.
     A window that a drain has closed before its time is kept for a week of event time, and given out once more,
-    whole, if rows come for it after all; with `revise` every window is. `named` are the columns that `key` is made of:
-    all rows of a key have the same there.
+    whole, if rows come for it after all; with `revise` every window is. `key` makes the key of rows of their columns
+    `named`. Lists of the columns `joined` are put one behind the other. A key's rows are told apart by all other
+    columns.
 
     Returns:
         Rows of the windows that are over (the parts' columns and `revision`, from 1), and the change.
     """
-    groups = [name for name in parts.columns if name not in sums and name not in named]
-    over = state.due(COUNTS, clock.watermark)["key"]
-    keys = pl.concat([key, over]).unique()
+    groups = [name for name in parts.columns if name not in {*sums, *named, *joined}]
+    opened = parts.with_columns(key=key(parts), revision=pl.lit(0, pl.Int64), fresh=pl.lit(value=True))
+    keys = pl.concat([opened["key"], key(state.due(COUNTS, clock.watermark))]).unique()
     held = state.lookup(COUNTS, keys)
-    opened = parts.with_columns(key=key, revision=pl.lit(0, pl.Int64), fresh=pl.lit(value=True))
     known = pl.concat([held.drop("closes", "expires"), opened.select(held.drop("closes", "expires").columns)])
     rows = known.group_by("key", *groups).agg(
-        pl.col(*named).first(), pl.col(*sums).sum(), pl.col("revision").max(), pl.col("fresh").any()
+        pl.col(*named).first(),
+        pl.col(*sums).sum(),
+        pl.col("revision").max(),
+        pl.col("fresh").any(),
+        *[pl.col(name).explode(keep_nulls=False) for name in joined],
     )
     closes = pl.col("window_start").dt.epoch("ms") + open_for
-    rows = rows.with_columns(
-        pl.col("revision").max().over("key"), pl.col("fresh").any().over("key"), closes=closes, expires=closes + KEPT_MS
-    )
+    rows = rows.with_columns(closes=closes, expires=closes + KEPT_MS)
+    if groups:
+        rows = rows.with_columns(pl.col("revision").max().over("key"), pl.col("fresh").any().over("key"))
     closed = pl.col("closes") <= clock.watermark
     shown = rows.filter(closed, "fresh").with_columns(pl.col("revision") + 1)
     kept = rows.filter(~closed)
@@ -142,7 +147,7 @@ class TotalRows:
         done, change = add_up(
             state,
             parts,
-            self.key(parts),
+            self.key,
             self.sums,
             clock,
             self.window + self.lag,

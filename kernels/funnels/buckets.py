@@ -20,11 +20,21 @@ def bucket(ms: pl.Expr) -> pl.Expr:
     return ms // width * width + width // 2
 
 
+def condensed(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows with `buckets` and `counts` (lists, as long as each other): each bucket of a row once, ascending."""
+    numbered = rows.drop("buckets", "counts").with_row_index("_row")
+    flat = rows.select("buckets", "counts").with_row_index("_row").explode("buckets", "counts", keep_nulls=False)
+    sums = flat.group_by("_row", "buckets").agg(pl.col("counts").sum()).sort("_row", "buckets")
+    lists = sums.group_by("_row", maintain_order=True).agg("buckets", "counts")
+    joined = numbered.join(lists, on="_row", how="left", maintain_order="left")
+    return joined.with_columns(pl.col("buckets", "counts").fill_null([])).select(rows.columns)
+
+
 def at_rank(quantile_in_tenths: int) -> pl.Expr:
-    """Of the rows of a group (`bucket` ascending, `entered` counts): the bucket of the nearest-rank quantile.
+    """Of the rows of a group (`buckets` ascending, `counts`): the bucket of the nearest-rank quantile.
 
     The quantile q of n values is the ceil(q n)-th smallest.
     """
-    total, running = pl.col("entered").sum(), pl.col("entered").cum_sum()
+    total, running = pl.col("counts").sum(), pl.col("counts").cum_sum()
     rank = (total * quantile_in_tenths + 9) // 10
-    return pl.col("bucket").filter(running >= rank).first()
+    return pl.col("buckets").filter(running >= rank).first()

@@ -1,13 +1,13 @@
 """A funnel's counts per window and segment, of the parts that shards and steps have found."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import polars as pl
 
 from ecompulse.kernels.event import TIME
-from ecompulse.kernels.funnels.buckets import at_rank
+from ecompulse.kernels.funnels.buckets import at_rank, condensed
 from ecompulse.kernels.funnels.definition import Funnel, default_funnel
 from ecompulse.kernels.funnels.track import PART_SCHEMA
 from ecompulse.kernels.hashing import row_id
@@ -15,6 +15,9 @@ from ecompulse.kernels.step import Clock, StateView, Step, Table
 from ecompulse.kernels.window_totals import COUNTS, add_up, counts_table, key_of
 
 GRAIN: Final = ("funnel", "mode", "scope", "window_start", "segment")
+
+_SINGLE: Final = pl.Schema({"bucket": pl.Int64()})
+"""What rows of the state had when each was one bucket, with `entered` as its count; null in all others."""
 
 FUNNEL_SCHEMA: Final = pl.Schema(
     {
@@ -49,8 +52,8 @@ class TotalFunnels:
     A window is over, and its rows are final, once the watermark has passed its end + the larger of `max_time`
     and `gap`: by then every walk that entered in it has been counted. Windows that nobody entered have no rows.
 
-    Keying: funnel, mode, scope, window, segment. State: a row per stage and bucket of time that occurs, of
-    windows not yet over; at most about 256 buckets per power of two of milliseconds.
+    Keying: funnel, mode, scope, window, segment. State: a row per stage of windows not yet over, with a histogram of
+    the time: at most about 256 buckets per power of two of milliseconds.
 
     Attributes:
         funnel: as that of `TrackFunnels`.
@@ -71,7 +74,7 @@ class TotalFunnels:
     @property
     def tables(self) -> Sequence[Table]:
         """`counts`."""
-        return (counts_table(self.inputs),)
+        return (counts_table(pl.Schema({**self.inputs, **_SINGLE})),)
 
     @property
     def outputs(self) -> Mapping[str, pl.Schema]:
@@ -84,22 +87,32 @@ class TotalFunnels:
 
     def step(self, state: StateView, batch: pl.DataFrame, clock: Clock) -> Step:
         """Add up, and show the windows that are over."""
-        parts = batch.select(self.inputs.names())
-        open_for = self.funnel.window + max(self.funnel.max_time, self.gap)
-        done, change = add_up(state, parts, self.key(parts), ("entered", "converted"), clock, open_for, named=GRAIN)
-        return Step({"funnels": self._shown(done)}, {COUNTS: change})
+        parts = batch.select(self.inputs.names()).with_columns(bucket=pl.lit(None, pl.Int64))
+        done, change = add_up(
+            state,
+            parts,
+            self.key,
+            ("entered", "converted"),
+            clock,
+            self.funnel.window + max(self.funnel.max_time, self.gap),
+            named=GRAIN,
+            joined=("buckets", "counts"),
+        )
+        return Step({"funnels": self._shown(done)}, {COUNTS: replace(change, rows=condensed(change.rows))})
 
     def _shown(self, parts: pl.DataFrame) -> pl.DataFrame:
         stages = pl.DataFrame({"stage": [stage.name for stage in self.funnel.stages]}).with_row_index("stage_index")
         stages = stages.cast({"stage_index": pl.Int64})
-        # Rows are many, a grain's text is long: one key stands for it, and only numbers are sorted.
+        # A grain's text is long: one key stands for it, and only numbers are sorted.
         keyed = parts.with_columns(_key=key_of(parts, GRAIN))
-        counted = (
-            keyed.select("_key", "stage_index", "bucket", "entered", "converted")
-            .sort("bucket")
-            .group_by("_key", "stage_index", maintain_order=True)
-            .agg(at_rank(5).alias("p50_ms"), at_rank(9).alias("p90_ms"), pl.col("entered", "converted").sum())
-        )
+        single = pl.col("bucket").is_not_null()
+        buckets = pl.when(single).then(pl.concat_list("bucket")).otherwise("buckets")
+        counts = pl.when(single).then(pl.concat_list("entered")).otherwise("counts")
+        groups = keyed.select("_key", "stage_index", buckets=buckets, counts=counts)
+        times = groups.explode("buckets", "counts", keep_nulls=False).sort("buckets")
+        times = times.group_by("_key", "stage_index", maintain_order=True).agg(p50_ms=at_rank(5), p90_ms=at_rank(9))
+        counted = keyed.group_by("_key", "stage_index").agg(pl.col("entered", "converted").sum())
+        counted = counted.join(times, on=["_key", "stage_index"], how="left")
         rows = keyed.select("_key", *GRAIN, "revision").unique("_key").join(stages, how="cross")
         rows = rows.join(counted, on=["_key", "stage_index"], how="left").sort(*GRAIN, "stage_index")
         first = pl.col("stage_index") == 0

@@ -30,13 +30,15 @@ PART_SCHEMA: Final = pl.Schema(
         "window_start": TIME,
         "segment": pl.String(),
         "stage_index": pl.Int64(),
-        "bucket": pl.Int64(),
         "entered": pl.Int64(),
         "converted": pl.Int64(),
+        "buckets": pl.List(pl.Int64()),
+        "counts": pl.List(pl.Int64()),
     }
 )
-"""Counts of one step and shard, to be added up: `bucket` is the ms since the stage before (see `bucket`), null
-for the first stage; `converted` counts those of `entered` that reached the stage just before this one."""
+"""Counts of one step and shard, to be added up. `converted` counts those of `entered` that reached the stage just
+before this one. `buckets` are of the ms since the stage before (see `bucket`), in any order and perhaps repeated, and
+`counts` how many of `entered` are in each; both are empty for the first stage."""
 
 
 @dataclass(frozen=True)
@@ -192,9 +194,11 @@ class TrackFunnels:
         found = []
         for name in (ALL, *self.funnel.segments):
             value = pl.lit(ALL) if name == ALL else pl.lit(f"{name}=") + pl.col(name).first().fill_null(NOT_SET)
-            groups = ["mode", "scope", "window", "stage_index", "bucket", *([] if name == ALL else [f"_{name}"])]
+            groups = ["mode", "scope", "window", "stage_index", *([] if name == ALL else [f"_{name}"])]
             counts = (pl.len().cast(pl.Int64).alias("entered"), pl.col("converted").sum().cast(pl.Int64))
-            parts = steps.group_by(groups, maintain_order=True).agg(*counts, segment=value)
+            known = pl.col("bucket").drop_nulls()
+            times = (known.alias("buckets"), pl.lit(1, pl.Int64).repeat_by(known.len()).alias("counts"))
+            parts = steps.group_by(groups, maintain_order=True).agg(*counts, *times, segment=value)
             found.append(parts.with_columns(pl.col("mode", "scope").cast(pl.String)))
         return (
             pl.concat(found, how="diagonal")
