@@ -25,7 +25,7 @@ from ecompulse.kernels.enrich.joins import READ_BY_JOINS, Joins
 from ecompulse.kernels.fraud.labels import ROLE as LABELS
 from ecompulse.kernels.identity import NEEDED, ResolveIdentity
 from ecompulse.kernels.quality_totals import book_under, count_late
-from ecompulse.kernels.rows import conform
+from ecompulse.kernels.rows import CAME_LATE, conform
 from ecompulse.kernels.step import Kernel
 from ecompulse.transforms.decode import QUALITY, DecodeRows
 from ecompulse.transforms.enrich import EnrichEvents
@@ -123,13 +123,15 @@ class JobScope(Scope):
         Args:
             events: enriched.
             columns: the needed columns of an event, under the names of analytics, such as `device`,
-                `channel`, `country`. None: every field.
+                `channel`, `country`. None: every field. With `came_late` among them, all rows wait for the watermark,
+                for operators that read this column.
             follow: account for these rows instead of those of `people`.
         """
         schema = self.intake.schema()
         given = {**schema, **_NAMED} if columns is None else columns
-        wanted = {name: given[name] for name in given if name != "visitor"}
-        identity = ResolveIdentity(pl.Schema({**{name: schema[name] for name in NEEDED}, **wanted}))
+        wanted = {name: given[name] for name in given if name not in ("visitor", CAME_LATE)}
+        carried = pl.Schema({**{name: schema[name] for name in NEEDED}, **wanted})
+        identity = ResolveIdentity(carried, settles=CAME_LATE in given)
         needed = events | "Needed" >> map_frames(needed_columns, identity.inputs)
         identified = (needed | "ResolveIdentity" >> Keyed(identity))["identified"]
         if follow:

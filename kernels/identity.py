@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Final
+from typing import Final
 
 import polars as pl
 
 from ecompulse.kernels.event import FRAME_SCHEMA, ORDER
 from ecompulse.kernels.rows import (
+    CAME_LATE,
     DAY_MS,
     DUE,
     ORDER_SCHEMA,
     check_columns,
     check_duration,
+    divided,
     millis,
     next_day,
 )
@@ -25,6 +27,7 @@ _CHANGES: Final = pl.Schema({"anonymous_id": pl.String(), **ORDER_SCHEMA, "user_
 _IDENTITIES: Final = Table(
     name="identities", schema=pl.Schema({**_CHANGES, DUE: pl.Int64()}), key="anonymous_id", due=DUE
 )
+_ROW: Final = "_row"
 _NO_DEVICE: Final = "\x1f"  # keeps users without anonymous_id apart from devices of the same text
 
 
@@ -45,6 +48,9 @@ class ResolveIdentity:
     late there: operators downstream in the same epoch must use that earlier watermark, as with a watermark hold in
     Beam.
 
+    With `settles` all rows wait, and `came_late` says of each whether it was late when it was read. So operators
+    downstream need not hold rows once more, and use the same watermark; only those that read `came_late` can be fed so.
+
     Keying: `anonymous_id`; rows without one need no state and are keyed by `user_id`. State: `identities`, per device
     with a user one row (about 40 bytes and the two ids) plus one per user_id or logout that the watermark has not
     passed; devices never signed in have none. `pending`, the waiting rows. Expiry: a settled logout goes at once, an
@@ -53,20 +59,26 @@ class ResolveIdentity:
     Attributes:
         columns: what is carried through; at least `NEEDED`.
         lapse: ms of event time; 30 days.
+        settles: all rows wait for the watermark.
         name: of the operator.
 
-    Output: `identified`, `columns` and `visitor`.
+    Output: `identified`, `columns` and `visitor`; with `settles` also `came_late`.
     """
 
     columns: pl.Schema = field(default_factory=lambda: FRAME_SCHEMA)
     lapse: int = 30 * DAY_MS
+    settles: bool = False
     name: str = "identity"
     version: int = field(default=1, init=False)
-    holds: ClassVar = 0
 
     def __post_init__(self) -> None:
         check_columns(self.name, self.columns, NEEDED)
         check_duration(self.name, "lapse", self.lapse)
+
+    @property
+    def holds(self) -> int | None:
+        """See `Kernel`: rows that say whether they came late are not taken for late."""
+        return None if self.settles else 0
 
     @property
     def _pending(self) -> OrderedList:
@@ -85,7 +97,8 @@ class ResolveIdentity:
     @property
     def outputs(self) -> Mapping[str, pl.Schema]:
         """Events with their visitor."""
-        return {"identified": pl.Schema({**self.columns, "visitor": pl.String()})}
+        settled = {CAME_LATE: pl.Boolean()} if self.settles else {}
+        return {"identified": pl.Schema({**self.columns, "visitor": pl.String(), **settled})}
 
     def key(self, batch: pl.DataFrame) -> pl.Series:
         """The device, else the user."""
@@ -96,19 +109,23 @@ class ResolveIdentity:
         """Resolve what the watermark has passed, keep the rest."""
         rows = batch.select(self.columns.names())
         asking = pl.col("anonymous_id").is_not_null() & pl.col("user_id").is_null()
-        early = asking & (millis() >= clock.watermark)
-        waiting = rows.filter(early).with_columns((millis() + 1).alias(DUE))
+        ahead = millis() >= clock.watermark
+        now, early = divided(rows, ahead if self.settles else ahead & asking)
+        waiting = early.with_columns((millis() + 1).alias(DUE))
         ripe = state.due("pending", clock.watermark)
-        asked = pl.concat([rows.filter(asking & ~early), ripe.select(self.columns.names())])
+        came = pl.concat([
+            now.with_columns(pl.lit(value=clock.watermark < END_OF_TIME).alias(CAME_LATE)),
+            ripe.drop(DUE).with_columns(pl.lit(value=False).alias(CAME_LATE)),
+        ])  # fmt: skip
         changes = _changes(rows)
 
         lapsed = self._lapsed(state, clock)
         touched = pl.concat([changes["anonymous_id"], lapsed["anonymous_id"]]).unique()
+        asked = came.select("anonymous_id", "user_id", *ORDER).with_row_index(_ROW).filter(asking)
         keys = pl.concat([touched, asked["anonymous_id"]]).unique()
         history = pl.concat([state.lookup(_IDENTITIES.name, keys).select(_CHANGES.names()), changes])
 
-        plain = rows.filter(~asking).with_columns(visitor=pl.coalesce("user_id", "anonymous_id"))
-        found = pl.concat([plain, self._resolved(asked, history)])
+        found = came.with_columns(self._visitors(came, asked, history)).select(self.outputs["identified"].names())
         kept = history.filter(pl.col("anonymous_id").is_in(touched.implode()))
         changed: dict[str, Change | Wait] = {
             _IDENTITIES.name: Change(touched, self._kept(kept, clock)),
@@ -123,17 +140,19 @@ class ResolveIdentity:
             return pl.DataFrame(schema=_IDENTITIES.schema)
         return state.due(_IDENTITIES.name, clock.watermark)
 
-    def _resolved(self, asked: pl.DataFrame, history: pl.DataFrame) -> pl.DataFrame:
-        """The rows with their visitors, in any order."""
+    def _visitors(self, rows: pl.DataFrame, asked: pl.DataFrame, history: pl.DataFrame) -> pl.Series:
+        """The `visitor` of each row; `asked` are those (by number) that do not say who it is."""
         # Most devices have never signed in: only the others' rows need an order.
-        known = asked["anonymous_id"].is_in(history["anonymous_id"].unique().implode())
-        visitor = pl.col("anonymous_id").alias("visitor")
-        if not known.any():
-            return asked.with_columns(visitor)
-        return pl.concat([asked.filter(~known).with_columns(visitor), self._walked(asked.filter(known), history)])
+        walking = asked.filter(pl.col("anonymous_id").is_in(history["anonymous_id"].unique().implode()))
+        own = rows.select("user_id", "anonymous_id")
+        if walking.is_empty():
+            return own.select(visitor=pl.coalesce("user_id", "anonymous_id")).to_series()
+        met = self._resolved(walking, history)
+        joined = own.with_row_index(_ROW).join(met, on=_ROW, how="left", maintain_order="left")
+        return joined.select(visitor=pl.coalesce("visitor", "user_id", "anonymous_id")).to_series()
 
-    def _walked(self, asked: pl.DataFrame, history: pl.DataFrame) -> pl.DataFrame:
-        """Rows of devices with a history, each resolved by the last change before it."""
+    def _resolved(self, asked: pl.DataFrame, history: pl.DataFrame) -> pl.DataFrame:
+        """Rows (by number) of devices with a history; `visitor` is null where none applies."""
         known = history.select("anonymous_id", *ORDER, _user="user_id", _since=millis())
         # A logout is asked about and is a change: it asks first.
         line = pl.concat([asked.with_columns(_change=pl.lit(0)), known.with_columns(_change=pl.lit(1))], how="diagonal")
@@ -142,8 +161,7 @@ class ResolveIdentity:
         knowing = line.filter(pl.col("_change") == 1).select("_rank", "anonymous_id", "_user", "_since")
         met = asking.join_asof(knowing, on="_rank", by="anonymous_id", strategy="backward", check_sortedness=False)
         fresh = millis() - pl.col("_since") < self.lapse
-        visitor = pl.when(fresh).then("_user").otherwise(None)
-        return met.select(*self.columns.names(), visitor=pl.coalesce(visitor, "anonymous_id"))
+        return met.select(_ROW, visitor=pl.when(fresh).then("_user").otherwise(None))
 
     def _kept(self, history: pl.DataFrame, clock: Clock) -> pl.DataFrame:
         """The changes that may still be looked up: those at or after the watermark, and the last one before it."""

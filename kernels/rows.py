@@ -13,6 +13,9 @@ DUE: Final = "_due"
 ORDER_SCHEMA: Final = pl.Schema({"event_time": TIME, **POSITION_SCHEMA})
 """Columns of the total order (`event.ORDER`)."""
 
+CAME_LATE: Final = "came_late"
+"""Column (Boolean) of settled rows: the watermark had passed the row when it was read. Null where nobody has said."""
+
 FILE: Final = "stage_file"
 FILE_ROW: Final = "stage_row"
 
@@ -48,6 +51,16 @@ def in_order(rows: pl.DataFrame) -> pl.DataFrame:
     """Rows in the total order, as they are when they stand so: wide rows are moved once at the most."""
     order = rows.select(pl.arg_sort_by(ORDER, maintain_order=True)).to_series().to_numpy()
     return rows if (order[1:] > order[:-1]).all() else rows[order]
+
+
+def divided(rows: pl.DataFrame, wanted: pl.Expr) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows that are not wanted, and those that are; wide rows are copied only if there are both."""
+    mask = rows.select(wanted).to_series()
+    if mask.all():
+        return rows.clear(), rows
+    if not mask.any():
+        return rows, rows.clear()
+    return rows.filter(~mask), rows.filter(mask)
 
 
 def conform(rows: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:

@@ -6,7 +6,7 @@ from typing import Final
 
 import polars as pl
 
-from ecompulse.kernels.rows import check_duration
+from ecompulse.kernels.rows import CAME_LATE, check_duration
 from ecompulse.kernels.sessions.journey import Journey, Part
 from ecompulse.kernels.sessions.numbering import UNLIMITED, number, place
 from ecompulse.kernels.sessions.reorder_buffer import reorder
@@ -49,17 +49,18 @@ class Sessionize:
     a session may begin with any event; unlike Matomo and old Analytics, a new campaign does not start one.
 
     When: rows are assigned after the watermark has passed them, in the order of `event.ORDER`, so that nothing is ever
-    revised. `session_events` and `transition_parts` are emitted as soon as the watermark has passed their row, a
-    session once end + `gap` <= watermark. Final rows do not depend on cut, arrival or sharding for input within the
-    watermark delay. With `updates`, a session that has grown and is still open is emitted too, with `final` false and a
-    growing `revision`. It contains the rows that the watermark has passed, and keeps its id. `close_reason` is `drain`
-    if only the end of the input closed it: to be independent of the cut, a driver steps once at the last watermark
-    before it drains.
+    revised. Rows whose `came_late` is known have waited upstream (`ResolveIdentity.settles`); others wait here.
+    `session_events` and `transition_parts` are emitted as soon as the watermark has passed their row, a session once
+    end + `gap` <= watermark. Final rows do not depend on cut, arrival or sharding for input within the watermark delay.
+    With `updates`, a session that has grown and is still open is emitted too, with `final` false and a growing
+    `revision`. It contains the rows that the watermark has passed, and keeps its id. `close_reason` is `drain` if only
+    the end of the input closed it: to be independent of the cut, a driver steps once at the last watermark before it
+    drains.
 
     Lateness: see `place`. Late rows are in `late_events`, `late_by_ms` after their own window closed.
     A row that arrived behind the watermark and is still accepted counts in full, after the rows settled before it.
 
-    Keying: `visitor`. State: `pending`, rows not yet behind the watermark;
+    Keying: `visitor`. State: `pending`, rows not yet behind the watermark, unless they wait upstream;
     `open`, one row per visitor with an open session: counters, and hashes of its distinct products and orders
     (8 bytes each, at most 65,536, where `products` and `orders` stand still: the guard against bots).
     Nothing older than watermark - `gap` - `longest` is held.
@@ -88,16 +89,21 @@ class Sessionize:
                 raise ValueError(f"{self.name}: {name} must be 1 ms or more, not {value}")
 
     @property
-    def inputs(self) -> pl.Schema:
-        """Columns that are shuffled and carried; `prepare` adds the ones a frame lacks."""
+    def carried(self) -> pl.Schema:
+        """Columns of a row that are kept."""
         more = {name: dtype for part in self.parts for name, dtype in part.columns.items()}
         return pl.Schema({**BASE_SCHEMA, **more})
+
+    @property
+    def inputs(self) -> pl.Schema:
+        """Columns that are shuffled; `prepare` adds the ones a frame lacks."""
+        return pl.Schema({**self.carried, CAME_LATE: pl.Boolean()})
 
     @property
     def tables(self) -> Sequence[Table | OrderedList]:
         """`pending`, `open`, and the parts' own."""
         return (
-            pending_rows(self.inputs),
+            pending_rows(self.carried),
             OPEN_TABLE,
             *(table for part in self.parts for table in part.tables),
         )
@@ -109,7 +115,7 @@ class Sessionize:
             "sessions": SESSION_SCHEMA,
             "session_events": SESSION_EVENT_SCHEMA,
             "transition_parts": TRANSITION_PART_SCHEMA,
-            "late_events": late_schema(self.inputs),
+            "late_events": late_schema(self.carried),
         }
         return own | {name: schema for part in self.parts for name, schema in part.outputs.items()}
 
@@ -119,7 +125,7 @@ class Sessionize:
 
     def step(self, state: StateView, batch: pl.DataFrame, clock: Clock) -> Step:
         """Settle what the watermark has passed, extend sessions, close the silent ones."""
-        settled, waiting, held = reorder(state, batch, clock, self.inputs)
+        settled, waiting, held = reorder(state, batch, clock, self.carried)
         silent = state.due(OPEN, clock.watermark)["visitor"]
         touched = pl.concat([settled["visitor"], silent]).unique()
         known = state.lookup(OPEN, touched)
@@ -138,7 +144,7 @@ class Sessionize:
             "sessions": show_sessions(shown),
             "session_events": show_events(rows, mine),
             "transition_parts": show_transitions(rows, known, self.transition_window),
-            "late_events": show_late(late, self.name, self.gap, clock.watermark, self.inputs),
+            "late_events": show_late(late, self.name, self.gap, clock.watermark, self.carried),
         }
         kept = still_open.select(OPEN_SCHEMA.names())
         changes: dict[str, Change | Wait] = {PENDING: waiting, OPEN: Change(touched, kept)}

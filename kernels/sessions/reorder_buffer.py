@@ -7,7 +7,7 @@ sorted by (visitor, `event.ORDER`).
 
 import polars as pl
 
-from ecompulse.kernels.rows import DUE, millis
+from ecompulse.kernels.rows import CAME_LATE, DUE, divided, millis
 from ecompulse.kernels.sessions.schemas import PENDING
 from ecompulse.kernels.step import END_OF_TIME, Clock, StateView, Wait
 
@@ -17,7 +17,7 @@ def reorder(state: StateView, batch: pl.DataFrame, clock: Clock, columns: pl.Sch
 
     Args:
         state: holds the ordered list of `pending_rows(columns)`.
-        batch: rows that arrived, any order.
+        batch: rows that arrived, any order, with `came_late`: rows that have waited elsewhere say it themselves.
         clock: of the step.
         columns: what is carried.
 
@@ -28,20 +28,10 @@ def reorder(state: StateView, batch: pl.DataFrame, clock: Clock, columns: pl.Sch
     """
     names = columns.names()
     parked = state.due(PENDING, clock.watermark)
-    arrived, ahead = _split(batch.select(*names, (millis() + 1).alias(DUE)), clock.watermark)
-    behind = pl.lit(value=clock.watermark < END_OF_TIME)
+    ahead, arrived = divided(batch.with_columns((millis() + 1).alias(DUE)), pl.col(DUE) <= clock.watermark)
+    behind = pl.col(CAME_LATE).fill_null(value=True) & (clock.watermark < END_OF_TIME)
     settled = [
         frame.select(*names, _at=pl.col(DUE) - 1, _behind=came_behind)
         for frame, came_behind in ((parked, pl.lit(value=False)), (arrived, behind))
     ]
-    return pl.concat(settled), Wait(ahead), ahead.height - parked.height
-
-
-def _split(rows: pl.DataFrame, watermark: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Rows that the watermark has passed, and the others; copied only if there are both."""
-    passed = rows[DUE] <= watermark
-    if passed.all():
-        return rows, rows.clear()
-    if not passed.any():
-        return rows.clear(), rows
-    return rows.filter(passed), rows.filter(~passed)
+    return pl.concat(settled), Wait(ahead.select(*names, DUE)), ahead.height - parked.height

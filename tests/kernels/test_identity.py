@@ -73,19 +73,18 @@ def test_equals_the_walk_for_any_cut_order_and_sharding(data, lapse, seed):
     expected = oracle(stream, lapse)
     stream = rearranged(stream, seed, DELAY)
     at, shards = data.draw(cuts(stream.height)), data.draw(st.integers(1, 3))
-    kernel = ResolveIdentity(columns=LEAN, lapse=lapse)
+    kernel = ResolveIdentity(columns=LEAN, lapse=lapse, settles=data.draw(st.booleans()))
     found = run_kernel(kernel, stream, cuts=at, num_shards=shards, delay=DELAY)["identified"]
     assert found.height == stream.height
     assert visitors(found) == expected
 
 
 @examples(15)
-@given(data=st.data())
-def test_late_rows_come_out_once_too(data):
+@given(data=st.data(), settles=st.booleans())
+def test_late_rows_come_out_once_too(data, settles):
     stream = data.draw(some(FIELDS))
-    found = run_kernel(
-        ResolveIdentity(columns=LEAN), stream, cuts=data.draw(cuts(stream.height)), num_shards=2, delay=1000
-    )["identified"]
+    kernel = ResolveIdentity(columns=LEAN, settles=settles)
+    found = run_kernel(kernel, stream, cuts=data.draw(cuts(stream.height)), num_shards=2, delay=1000)["identified"]
     assert Counter(found["event_id"]) == Counter(stream["event_id"])
     own = found.filter(pl.col("user_id").is_not_null())
     assert own["visitor"].equals(own["user_id"], null_equal=True)
@@ -100,6 +99,18 @@ def test_a_row_waits_until_the_watermark_has_passed_it():
     assert shard.step(frame(), BASE + 5000)["identified"].is_empty()
     assert visitors(shard.step(frame(), BASE + 5001)["identified"]) == {"0": "u"}
     assert shard.rows("pending").is_empty()
+
+
+def test_with_settles_every_row_waits_and_says_whether_it_came_late():
+    shard = OneShard(ResolveIdentity(columns=LEAN, settles=True))
+    assert shard.step(frame(("login", 5000, "d", "u"), ("page_view", 6000, None, "v")), -1)["identified"].is_empty()
+    found = shard.step(frame(("page_view", 4000, "d", None)), BASE + 5500)["identified"]
+    assert found.sort("event_time").select("event_type", "visitor", "came_late").rows() == [
+        ("page_view", "d", True),
+        ("login", "u", False),
+    ]
+    drained = shard.step(frame(("page_view", 4500, "e", None)), END_OF_TIME)["identified"]
+    assert sorted(drained.select("visitor", "came_late").rows()) == [("e", False), ("v", False)]
 
 
 def test_rows_at_the_watermark_are_not_late():

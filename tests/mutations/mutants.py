@@ -246,9 +246,16 @@ MUTANTS: Final = (
     Mutant(
         "a row at the watermark is taken for settled",
         "kernels/sessions/reorder_buffer.py",
-        "passed = rows[DUE] <= watermark",
-        "passed = rows[DUE] <= watermark + 1",
+        "pl.col(DUE) <= clock.watermark)",
+        "pl.col(DUE) <= clock.watermark + 1)",
         ("tests/kernels/sessions",),
+    ),
+    Mutant(
+        "a row that came late says that it did not",
+        "kernels/identity.py",
+        "pl.lit(value=clock.watermark < END_OF_TIME).alias(CAME_LATE)",
+        "pl.lit(value=False).alias(CAME_LATE)",
+        ("tests/kernels/sessions", "tests/kernels/test_identity.py"),
     ),
     Mutant(
         "the bound of a join leaves out its last millisecond",

@@ -14,7 +14,7 @@ from ecompulse.kernels.funnels.definition import Funnel, Stage
 from ecompulse.kernels.funnels.totals import TotalFunnels
 from ecompulse.kernels.funnels.track import TrackFunnels
 from ecompulse.kernels.sessions.kernel import Sessionize
-from ecompulse.kernels.step import END_OF_TIME, Clock
+from ecompulse.kernels.step import END_OF_TIME, Change, Clock
 from support.examples import examples
 from support.harness import MemoryState
 from support.journeys import MINUTE, at, run, stream, told
@@ -174,6 +174,26 @@ def test_a_window_leaves_when_its_end_and_the_longest_walk_are_past():
         state.apply("counts", step.changes["counts"])
     assert shown["window_end"].to_list() == [at(0).replace(minute=0, second=0) + timedelta(hours=1)] * 4
     assert state.rows["counts"].is_empty()
+
+
+def test_state_of_one_bucket_a_row_goes_on():
+    kernel = TotalFunnels()
+    parts = run(Sessionize(parts=(TrackFunnels(),)), told((0, "product_view"), (1, "add_to_cart"), (60, "login")))
+    state = MemoryState({table.name: table for table in kernel.tables})
+    change = kernel.step(state, parts["funnel_parts"], Clock(1, 0, 0)).changes["counts"]
+    assert isinstance(change, Change)
+    rows = change.rows.with_columns(
+        bucket=pl.col("buckets").list.first(),
+        buckets=pl.lit(None, pl.List(pl.Int64)),
+        counts=pl.lit(None, pl.List(pl.Int64)),
+    ).select(change.rows.columns)
+    state.apply("counts", Change(change.keys, rows))
+    later = told((0, "product_view"), (3, "add_to_cart"), (60, "login"), visitor="w")
+    parts = run(Sessionize(parts=(TrackFunnels(),)), later)
+    shown = kernel.step(state, parts["funnel_parts"], Clock(2, END_OF_TIME, 0)).outputs["funnels"]
+    shown = shown.filter(pl.col("segment") == "all", mode="open", scope="session", stage_index=1)
+    exact = [pl.select(bucket(pl.lit(n * MINUTE, pl.Int64))).item() for n in (1, 3)]
+    assert shown.select("entered", "p50_ms", "p90_ms").rows() == [(2, *exact)]
 
 
 @given(st.integers(0, 2**45))
