@@ -84,7 +84,7 @@ def _judged(rows: Iterable[int], batch: Batch, plan: Plan) -> tuple[list[dict[st
         try:
             good.append({ROW: row, **decode_row(batch.record(row), plan)})
         except BrokenRule as broken:  # the rare rows that no column vouches for
-            bad.append((row, broken))
+            bad.append((row, broken.alone()))
     return good, bad
 
 

@@ -86,6 +86,17 @@ class BrokenRule(Exception):  # noqa: N818  # it names what the row broke, no fa
         self.event_time_ms: int | None = None
         super().__init__(self.message)
 
+    def alone(self) -> Self:
+        """Itself without the frames that it passed through: who keeps it must not keep their batch in memory."""
+        self.__traceback__ = self.__context__ = None
+        return self
+
+    def again(self) -> Self:
+        """The same, to be raised: one that is kept must not be, since it would gather frames."""
+        found = type(self)(self.rule, "")
+        found.message, found.bare, found.event_time_ms = self.message, self.bare, self.event_time_ms
+        return found
+
     def under(self, name: str, *value: str, rule: Rule | None = None) -> Self:
         """The same of a field, and of its value if there is one: `name: value message`."""
         found = type(self)(rule or self.rule, "")

@@ -94,7 +94,7 @@ def parse(text: str, depth: int = MAX_DEPTH, *, object_only: bool = False, names
         raise BrokenRule(Rule.NOT_AN_OBJECT, "{} is not an object", text)
     for rule in (Rule.DUPLICATE_KEY, Rule.NOT_FINITE, Rule.OUT_OF_RANGE):
         if rule in found:
-            raise found[rule]
+            raise found.pop(rule)  # kept here it would keep this frame, and all that called it
     return value
 
 

@@ -54,10 +54,10 @@ class _Parsed:
             try:
                 self._found[row] = self._rows.values(row)
             except BrokenRule as broken:
-                self._found[row] = broken
+                self._found[row] = broken.alone()
         found = self._found[row]
         if isinstance(found, BrokenRule):
-            raise found
+            raise found.again()
         return found
 
 
@@ -114,7 +114,7 @@ def _sort_exactly(rows: pl.Series, conditions: Conditions, parse: _Parsed, found
         try:
             values = parse(row)
         except BrokenRule as broken:
-            found.dead[row] = broken
+            found.dead[row] = broken.alone()
             continue
         taken = exact.Taken()
         exact.take(conditions.tree, values, (), taken)
@@ -173,7 +173,7 @@ def _refused(numbered: pl.DataFrame, height: int, found: _Sorted, parse: _Parsed
                 parse(row)
                 refused[row] = BrokenRule(Rule.NO_EVENT, "no shape of the mapping makes an event of the row")
             except BrokenRule as broken:
-                refused[row] = broken
+                refused[row] = broken.alone()
     many = set(numbered.filter(pl.col("part") >= PARTS)["row"])
     return {**refused, **{row: BrokenRule(Rule.OUT_OF_RANGE, f"makes more than {PARTS} events") for row in many}}
 
