@@ -1,8 +1,6 @@
 """Which windows a step must show: those that the watermark has closed, late revisions, and early values."""
 
 from collections.abc import Sequence
-from functools import reduce
-from operator import or_
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -11,6 +9,7 @@ import polars as pl
 from ecompulse.kernels.metrics.calendar import by_calendar, from_axis, to_axis
 from ecompulse.kernels.metrics.definition import DAY_MS
 from ecompulse.kernels.metrics.plan import Spec
+from ecompulse.kernels.metrics.ranges import Ints
 from ecompulse.kernels.step import END_OF_TIME
 
 NEVER: Final = -(2**62)
@@ -18,8 +17,8 @@ NEVER: Final = -(2**62)
 _DEF: Final = ("metric", "number")
 _LISTED: Final = pl.Schema(
     {
-        "sid": pl.Int64(), "metric": pl.Int64(), "number": pl.Int64(), "window_size": pl.String(), "size": pl.Int64(),
-        "slide": pl.Int64(), "daily": pl.Boolean(), "index": pl.Int64(), "final": pl.Boolean(),
+        "owner": pl.Int64(), "sid": pl.Int64(), "metric": pl.Int64(), "number": pl.Int64(), "window_size": pl.String(),
+        "size": pl.Int64(), "slide": pl.Int64(), "daily": pl.Boolean(), "index": pl.Int64(), "final": pl.Boolean(),
     }
 )  # fmt: skip
 _NEEDED: Final = ("size", "slide", "fill", "daily", "slice_ms", "closed", "good", "told")
@@ -113,38 +112,43 @@ class Emission:
 
     def say(self, marks: pl.DataFrame) -> "Emitted":
         """What slices with data (`sid`, `slice`, `fresh`: it has rows of this step; sorted) give to show and keep."""
-        parts = [
-            self._of_number(marks, ends)
-            for _, ends in self._ends.sort("number").group_by("number", maintain_order=True)
-        ]
-        shown = pl.concat([part.windows for part in parts])
-        heads = pl.concat([part.heads for part in parts]).group_by("sid")
+        ends = self._ends.sort("number", "sid")
+        mark, owner = self._pairs(marks["sid"].to_numpy(), ends)
+        spans = pl.concat(
+            [marks[mark], ends.select(_NEEDED)[owner], pl.DataFrame({"owner": owner})], how="horizontal"
+        )  # fmt: skip
+        starts, stops = (pl.col("owner").shift(n) != pl.col("owner") for n in (1, -1))
+        spans = spans.with_columns(
+            lo=self._first(), hi=self._last(), first=starts.fill_null(value=True), last=stops.fill_null(value=True)
+        ).with_columns(until=pl.col("hi") + pl.col("fill"))
+        spans = spans.with_columns(
+            before=pl.when(~pl.col("first")).then(pl.col("until").shift(1)),
+            following=pl.when(~pl.col("last")).then(pl.col("lo").shift(-1)),
+        )
+        needed = pl.max_horizontal("hi", pl.min_horizontal("until", pl.col("following") - 1)) > pl.col("good")
+        keep = np.zeros(marks.height, dtype=bool)
+        keep[mark[spans.select(needed).to_series().to_numpy()]] = True
+        heads = self._kept(self._heads(spans, ends))
+        return Emitted(self._windows(spans, ends), heads, pl.Series("keep", keep))
+
+    def _pairs(self, sid: Ints, ends: pl.DataFrame) -> tuple[Ints, Ints]:
+        """Each mark with each window of its metric, by number: rows of the marks, and of `ends`."""
+        numbers = ends["number"].to_numpy()
+        place = np.full((int(numbers.max(initial=-1)) + 1, self._size), -1)
+        place[numbers, ends["sid"].to_numpy()] = np.arange(ends.height)
+        at = place[:, sid]
+        _, mark = np.nonzero(at >= 0)
+        return mark, at[at >= 0]
+
+    def _kept(self, heads: pl.DataFrame) -> pl.DataFrame:
+        """Series that some window of theirs still needs; `heads` has them once per window."""
         forever = pl.col("due").is_not_null().any()
-        kept = heads.agg(
+        kept = heads.group_by("sid").agg(
             pl.col("said").max(),
             pl.col("due").min(),
             expires=pl.when(forever).then(-NEVER).otherwise(pl.col("expires").max()),
         )
-        keep = reduce(or_, (part.keep for part in parts))
-        return Emitted(shown, kept.filter(pl.col("expires") > (NEVER if self._draining else self._watermark)), keep)
-
-    def _of_number(self, marks: pl.DataFrame, ends: pl.DataFrame) -> "Emitted":
-        """The same for one window of each metric; `keep` says nothing of series whose metric has no such window."""
-        place = np.full(self._size, -1)
-        place[ends["sid"].to_numpy()] = np.arange(ends.height)
-        at = place[marks["sid"].to_numpy()]
-        here = at >= 0
-        spans = pl.concat([marks.filter(pl.Series(here)), ends.select(_NEEDED)[at[here]]], how="horizontal")
-        starts, stops = (pl.col("sid").shift(n) != pl.col("sid") for n in (1, -1))
-        spans = spans.with_columns(
-            lo=self._first(), hi=self._last(), first=starts.fill_null(value=True), last=stops.fill_null(value=True)
-        ).with_columns(until=pl.col("hi") + pl.col("fill"))
-        spans = spans.with_columns(before=pl.when(~pl.col("first")).then(pl.col("until").shift(1)))
-        following = pl.when(~pl.col("last")).then(pl.col("lo").shift(-1))
-        needed = pl.max_horizontal("hi", pl.min_horizontal("until", following - 1)) > pl.col("good")
-        keep = np.zeros(marks.height, dtype=bool)
-        keep[here] = spans.select(needed).to_series().to_numpy()
-        return Emitted(self._windows(spans, ends), self._heads(spans, ends), pl.Series("keep", keep))
+        return kept.filter(pl.col("expires") > (NEVER if self._draining else self._watermark))
 
     @staticmethod
     def _adding(told: str, closed: str) -> pl.Expr:
@@ -153,21 +157,20 @@ class Emission:
         return (pl.col("until") > pl.col(told)) & earlier
 
     def _windows(self, spans: pl.DataFrame, ends: pl.DataFrame) -> pl.DataFrame:
-        """`sid`, `metric`, `number`, `window`, `start`, `end` (ms) and `final`, by sid and start."""
-        rest = ends.select("sid", *(name for name in ends.columns if name not in spans.columns))
-        adding = spans.filter(self._adding("told", "closed")).join(rest, on="sid", maintain_order="left")
+        """`sid`, `metric`, `number`, `window`, `start`, `end` (ms) and `final`, by number, sid and start."""
+        adding = _whole(spans.filter(self._adding("told", "closed")), ends)
         first = pl.max_horizontal("lo", pl.col("before") + 1, pl.col("told") + 1)
         newly = self._listed(adding, first, pl.min_horizontal("until", "closed"), final=True)
-        fresh = spans.filter("fresh").join(rest, on="sid", maintain_order="left")
+        fresh = _whole(spans.filter("fresh"), ends)
         again = self._listed(
             fresh, pl.max_horizontal("lo", pl.col("good") + 1), pl.min_horizontal("until", "told", "closed"), final=True
         )
         opening = pl.max_horizontal("lo", pl.col("closed") + 1)
         last = pl.when(opening <= pl.col("hi")).then(opening).otherwise(opening - 1)
         early = self._listed(fresh.filter("early"), opening, last, final=False)
-        found = pl.concat([newly, again, early]).unique(["sid", "index"], keep="first", maintain_order=True)
+        found = pl.concat([newly, again, early]).unique(["owner", "index"], keep="first", maintain_order=True)
         start, end = self._bounds(pl.col("index"))
-        found = found.with_columns(start=start, end=end).sort("sid", "index")
+        found = found.with_columns(start=start, end=end).sort("owner", "index")
         if self._daily:  # no window begins with a day that a zone skipped: the next one begins at the same moment
             found = found.filter(~pl.col("daily") | (self._bounds(pl.col("index") + 1)[0] != pl.col("start")))
         return found.select("sid", *_DEF, "window_size", "start", "end", "final")
@@ -182,26 +185,30 @@ class Emission:
         return listed.select(_LISTED.names()).explode("index")
 
     def _heads(self, spans: pl.DataFrame, ends: pl.DataFrame) -> pl.DataFrame:
-        """Per series `said`, `due` (end of the next window, null for none) and `expires` (of its last window).
+        """Per series and window `said`, `due` (end of the next window, null for none), `expires` (of its last window).
 
         After a drain the windows that end after the series' last slice count as not yet said: they are open again
         when the input goes on, and are then shown once more.
         """
-        rest = ends.select("sid", *(name for name in ends.columns if name not in spans.columns))
-        last = spans.filter("last").join(rest, on="sid", maintain_order="left")
+        last = _whole(spans.filter("last"), ends)
         said = pl.max_horizontal("slice", "said") if self._draining else pl.lit(self._watermark, pl.Int64)
         last = last.with_columns(said=said)
         if self._draining:
             last = last.with_columns(closed=self._closed(pl.col("said")))
-            spans = spans.drop("closed").join(last.select("sid", "closed"), on="sid", maintain_order="left")
+            spans = spans.drop("closed").join(last.select("owner", "closed"), on="owner", maintain_order="left")
         _, end = self._bounds(pl.col("until"))
-        heads = last.select("sid", "said", expires=end + pl.col("lag") + self._lateness)
-        next_ = spans.filter(
-            pl.col("until") > pl.col("closed"), pl.col("before").is_null() | (pl.col("before") <= pl.col("closed"))
-        ).join(rest, on="sid", maintain_order="left")
+        heads = last.select("owner", "sid", "said", expires=end + pl.col("lag") + self._lateness)
+        following = pl.col("before").is_null() | (pl.col("before") <= pl.col("closed"))
+        next_ = _whole(spans.filter(pl.col("until") > pl.col("closed"), following), ends)
         _, end = self._bounds(pl.max_horizontal("lo", pl.col("closed") + 1))
-        due = next_.select("sid", due=end + pl.col("lag"))
-        return heads.join(due, on="sid", how="left").select("sid", "said", "due", "expires")
+        due = next_.select("owner", due=end + pl.col("lag"))
+        return heads.join(due, on="owner", how="left").select("sid", "said", "due", "expires")
+
+
+def _whole(spans: pl.DataFrame, ends: pl.DataFrame) -> pl.DataFrame:
+    """Spans with all that is known of their windows."""
+    rest = [name for name in ends.columns if name not in spans.columns]
+    return spans.hstack(ends.select(rest)[spans["owner"]])
 
 
 class Emitted(NamedTuple):

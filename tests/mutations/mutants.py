@@ -281,8 +281,8 @@ MUTANTS: Final = (
     Mutant(
         "a dead letter is lost",
         "kernels/decode/assemble.py",
-        "            bad.append((row, broken))",
-        "            bad.append((row, broken)) if row else None",
+        "            bad.append((row, broken.alone()))",
+        "            bad.append((row, broken.alone())) if row else None",
         ("tests/kernels/decode",),
     ),
     Mutant(
