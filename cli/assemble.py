@@ -24,7 +24,7 @@ from ecompulse.cli.spark import check_workers, spark_settings
 from ecompulse.cli.topics import lasting
 from ecompulse.epochs.audit import Graph
 from ecompulse.epochs.backup import Backup, require_restored
-from ecompulse.epochs.checkpoint import OUTPUTS, Checkpoint, open_checkpoint, refuse_sinks
+from ecompulse.epochs.checkpoint import OUTPUTS, Checkpoint, find_meta, open_checkpoint, refuse_sinks
 from ecompulse.epochs.driver import Driver
 from ecompulse.epochs.driver_settings import Settings as DriverSettings
 from ecompulse.epochs.driver_settings import Trigger
@@ -46,6 +46,7 @@ from ecompulse.io.lookups.usage import PART as LOOKUPS
 from ecompulse.io.lookups.usage import describe_usage
 from ecompulse.io.stores import LocalStore
 from ecompulse.kernels.fraud.quality import PART as MODELS
+from ecompulse.runners.cores import cores
 from ecompulse.runners.engine import SPARK, executor, new_pipeline
 from ecompulse.scope import JobScope
 
@@ -75,10 +76,11 @@ def assemble(
     backup = open_place("checkpoint_backup", absolute(saved), places) if saved else None
     sinks = open_sinks(outputs, settings)
     # All that a user may have got wrong comes before anything is made.
-    pipeline = _pipeline(job, settings)
+    num_shards = epochs.num_shards or shards_of(store)
+    pipeline = _pipeline(job, settings, num_shards)
     check_workers(pipeline.runner, job, settings)
     sources = [*sources, ReplaySource(store, len(sources))]
-    space = Workspace(FencedStore(store), outputs, job, epochs.num_shards, places.instance)
+    space = Workspace(FencedStore(store), outputs, job, num_shards, places.instance)
     graph = compose(pipeline, space, sources, intake, build)
     patiently(partial(check_warehouse, places, graph.tables))
     health = Health(settings.running.stuck_after / 1000)
@@ -88,7 +90,7 @@ def assemble(
     with _held(store), exporting(shown, health, settings.running) as exporter:
         if backup:
             patiently(partial(require_restored, store, backup))
-        fixed = fixed_settings(job, sources[:-1], graph.operators, settings)
+        fixed = fixed_settings(job, sources[:-1], graph.operators, num_shards, places.instance)
         checkpoint = patiently(partial(open_checkpoint, store, fixed))
         refuse_sinks(store, [sink.name for sink in sinks])
         for place in (store, outputs, backup):
@@ -105,7 +107,7 @@ def assemble(
             sinks=sinks,
             run=executor(pipeline, partial(_label, job, space.checkpoint)),
             clock=ObservedClock(WallClock(), health),
-            settings=_settings(settings),
+            settings=_settings(settings, num_shards),
             report=_with_alerts(outbox, _both(printed, exporter.progress) if exporter else printed),
             graph=graph,
             committed=exporter.committed if exporter else lambda _seal: None,
@@ -162,13 +164,13 @@ def _held(store: Store) -> Iterator[None]:
         lock.release()
 
 
-def _pipeline(job: str, settings: Settings[JobSettings]) -> Any:
+def _pipeline(job: str, settings: Settings[JobSettings], num_shards: int) -> Any:
     """An empty pipeline; UserError for a runner or a flag's value that Beam refuses."""
     complaint, runner = io.StringIO(), settings.running.runner
     try:
         with redirect_stderr(complaint):  # Beam's own parser prints its usage, all of it
             PipelineOptions(list(settings.beam)).get_all_options()  # else they are parsed when the first epoch runs
-            spark = spark_settings(job, settings.spark, settings.epochs.num_shards) if runner == SPARK else None
+            spark = spark_settings(job, settings.spark, num_shards) if runner == SPARK else None
             return new_pipeline(runner, settings.beam, spark)
     except SystemExit:
         last = complaint.getvalue().strip().rpartition("\n")[2]
@@ -177,16 +179,22 @@ def _pipeline(job: str, settings: Settings[JobSettings]) -> Any:
         raise UserError(f"--runner: {runner}: {str(error).splitlines()[0]}") from None
 
 
+def shards_of(store: Store) -> int:
+    """Those of a checkpoint: a machine that goes on with it may have other cores than the one that began it."""
+    meta = find_meta(store)
+    return int(meta["settings"]["num_shards"]) if meta else 2 * cores()
+
+
 def fixed_settings(
-    job: str, sources: Sequence[Source], operators: Sequence[Operator], settings: Settings[JobSettings]
+    job: str, sources: Sequence[Source], operators: Sequence[Operator], num_shards: int, instance: str | None
 ) -> dict[str, Any]:
     """What may not change in the life of a checkpoint."""
-    roles, instance = [source.role for source in sources], settings.places.instance
+    roles = [source.role for source in sources]
     return {
         "job": job,
         "sources": [lasting(source.uri) for source in sources],
         **({"roles": roles} if set(roles) != {EVENTS} else {}),
-        "num_shards": settings.epochs.num_shards,
+        "num_shards": num_shards,
         **({"instance": instance} if instance is not None else {}),
         "operators": {operator.name: operator.kernel.version for operator in operators},
         **{flag: value for operator in operators for flag, value in operator.fixed.items()},
@@ -206,12 +214,12 @@ def _planner(graph: Graph, sources: Sequence[Source], settings: Settings[JobSett
     return Planner(sources, policy, graph.operators, drain=settings.epochs.drain, endless=settings.endless)
 
 
-def _settings(settings: Settings[JobSettings]) -> DriverSettings:
+def _settings(settings: Settings[JobSettings], num_shards: int) -> DriverSettings:
     trigger, epochs = settings.trigger, settings.epochs
     return DriverSettings(
         trigger=Trigger(trigger / 1000 if isinstance(trigger, int) else None, trigger == "once"),
         max_rows=epochs.max_records_per_epoch,
-        num_shards=epochs.num_shards,
+        num_shards=num_shards,
         keep_epochs=epochs.keep_epochs,
         run_attempts=epochs.epoch_attempts,
         publish_attempts=epochs.publish_attempts,

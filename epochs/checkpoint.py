@@ -115,13 +115,21 @@ def _agreed(store: Store, meta: dict[str, Any], settings: Mapping[str, Any]) -> 
 
 def read_meta(store: Store) -> dict[str, Any]:
     """The checkpoint's identity and settings; UserError when this is not a checkpoint."""
+    meta = find_meta(store)
+    if meta is None:
+        raise UserError(f"--checkpoint: {store.root} holds no checkpoint")
+    return meta
+
+
+def find_meta(store: Store) -> dict[str, Any] | None:
+    """The same; None when there is no checkpoint yet."""
     try:
         data = store.get("meta.json")
         if data.startswith(ENCRYPTED):
             raise UserError(f"--checkpoint: {store.root} is encrypted; --checkpoint_key says where its key stands")
         meta: dict[str, Any] = json.loads(data)
     except FileNotFoundError:
-        raise UserError(f"--checkpoint: {store.root} holds no checkpoint") from None
+        return None
     except ValueError as error:
         raise UserError(f"--checkpoint: {store.root}/meta.json is damaged: {error}") from None
     return meta

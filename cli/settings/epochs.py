@@ -1,6 +1,5 @@
 """Event time, the clock, and how epochs are cut."""
 
-import os
 from dataclasses import dataclass
 from typing import Literal
 
@@ -48,13 +47,12 @@ class Epochs:
     max_records_per_epoch: int | None = flag(
         EPOCHS, "rows of one epoch at the most", parse=count, metavar="ROWS", shown="adaptive"
     )
-    num_shards: int = flag(
+    num_shards: int | None = flag(
         EPOCHS,
         "shards of keyed state, fixed for the life of a checkpoint",
-        2 * (os.cpu_count() or 1),
         parse=count,
         metavar="SHARDS",
-        shown="2 x cores",
+        shown="the checkpoint's; of a new one 2 x cores",
     )
     keep_epochs: int = flag(EPOCHS, "committed epochs that can be gone back to", 10, parse=count, metavar="EPOCHS")
     epoch_attempts: int = flag(

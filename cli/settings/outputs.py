@@ -1,6 +1,5 @@
 """Where a job keeps and writes things, and whom it tells."""
 
-import os
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +14,7 @@ from ecompulse.cli.values import (
     web_address,
 )
 from ecompulse.io.secrets import secret_place
+from ecompulse.runners.cores import cores
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Outputs:
     sink_units: int = flag(
         OUTPUT,
         "writers of a Kafka sink, each with one transaction per epoch",
-        os.cpu_count() or 1,
+        cores(),
         parse=count,
         metavar="WRITERS",
         shown="cores",

@@ -12,7 +12,6 @@ bundle per run; one that declares `gathers = True` keeps what comes to it until 
 threads, with a lock.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
@@ -23,6 +22,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult, PipelineRunner, PipelineState
 from apache_beam.transforms.window import GlobalWindows
 
+from ecompulse.runners.cores import cores
 from ecompulse.runners.local.frozen import Seen
 from ecompulse.runners.local.graph import BREAKS, Kind, Node, read_graph
 from ecompulse.runners.local.grouping import grouped
@@ -46,7 +46,7 @@ class LocalRunner(PipelineRunner):
     def __init__(self, threads: int | None = None, *, frozen: bool = False) -> None:
         """`threads`: cores, by default; `frozen`: prove that no frame is changed once it was handed on (slow)."""
         super().__init__()
-        self._threads = threads or os.cpu_count() or 1
+        self._threads = threads or cores()
         self._frozen = frozen
         self._built: tuple[Any, Engine] | None = None
 

@@ -73,7 +73,7 @@ def test_settings_of_spark(tmp_path):
 
 
 def spark_of(settings: Settings[JobSettings]) -> SparkSettings:
-    return spark_settings("job", settings.spark, settings.epochs.num_shards)
+    return spark_settings("job", settings.spark, settings.epochs.num_shards or 4)
 
 
 @pytest.mark.parametrize("text", ["spark.task.cpus", "task.cpus=2"])
