@@ -18,6 +18,8 @@ def watch_silence(
 
     A series is known from its first data on, and stays known while its rule is there.
     """
+    if readings.is_empty() and held.is_empty():
+        return pl.DataFrame(schema=TURN_SCHEMA), held
     absent = {watch.name: watch.rule.absent for watch in watches if watch.rule.absent}
     data = readings.filter(pl.col("series").is_not_null(), (pl.col("value") != 0).fill_null(value=False))
     data = data.group_by(_KEY).agg(pl.col("rule").first(), pl.col("end").min().alias("first"), pl.col("end").max())

@@ -139,6 +139,8 @@ class RaiseAlerts:
     def _judged(
         self, readings: pl.DataFrame, held: pl.DataFrame, history: pl.DataFrame, clock: Clock
     ) -> tuple[pl.DataFrame, pl.DataFrame]:
+        if readings.is_empty():
+            return pl.DataFrame(schema=TURN_SCHEMA), held
         known = held.select("watched", "last", "began", "since")
         rows = readings.sort("watched", "end", "revision").unique(["watched", "end"], keep="last", maintain_order=True)
         rows = rows.join(known, on="watched", how="left", maintain_order="left")
