@@ -5,6 +5,8 @@ from typing import Final
 import polars as pl
 import polars_hash as _plh  # noqa: F401  # registers the `nchash` namespace of expressions
 
+from ecompulse.kernels.rows import divided
+
 WHO: Final = "_who"
 """Hash of the visitor."""
 
@@ -32,9 +34,17 @@ def place(rows: pl.DataFrame, known: pl.DataFrame, gap: int, watermark: int) -> 
     Returns:
         Accepted rows, as `in_order` gives them; late rows.
     """
-    expired = pl.col("_behind") & (pl.col("_at") + gap <= watermark)
     if not rows["_behind"].any():
         return in_order(rows), rows.clear()
+    who = rows.filter("_behind")["visitor"].unique()
+    others, concerned = divided(rows, pl.col("visitor").is_in(who.implode()))
+    accepted, late = _judged(concerned, known, gap, watermark)
+    return in_order(pl.concat([others, accepted])), late
+
+
+def _judged(rows: pl.DataFrame, known: pl.DataFrame, gap: int, watermark: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """All rows of visitors of whom one came behind the watermark: accepted ones with their place, and late ones."""
+    expired = pl.col("_behind") & (pl.col("_at") + gap <= watermark)
     spans = known.select("visitor", _from="start", _to="end")
     rows = rows.join(spans, on="visitor", how="left").with_columns(_expired=expired)
     apart = pl.col("_expired") & (pl.col("_at") <= pl.col("_from") - gap).fill_null(value=False)
@@ -45,7 +55,7 @@ def place(rows: pl.DataFrame, known: pl.DataFrame, gap: int, watermark: int) -> 
     breaks = head | (pl.col("_at") - before >= gap)
     closed = pl.col("_at").last().over(breaks.cum_sum()) + gap <= watermark
     late = pl.col("_apart") | (pl.col("_expired") & closed)
-    private = ["_from", "_to", "_expired", "_apart"]
+    private = ["_from", "_to", "_expired", "_apart", WHO]
     return rows.filter(~late).drop(private), rows.filter(late).drop(private)
 
 
