@@ -10,6 +10,8 @@ from apache_beam.pipeline import AppliedPTransform
 from ecompulse.epochs.clocked import UnderClock
 from ecompulse.epochs.keyed import StepShard
 from ecompulse.epochs.plan import MOST_LAG, Operator
+from ecompulse.kernels.rows import CAME_LATE
+from ecompulse.kernels.step import Kernel
 
 
 @dataclass(frozen=True)
@@ -19,18 +21,21 @@ class Delay:
     Attributes:
         lag: epochs.
         hold: ms of event time.
+        settled: rows have waited for the watermark, and say themselves whether they came late (`came_late`).
     """
 
     lag: int = 0
     hold: int = 0
+    settled: bool = False
 
     def joined(self, other: "Delay") -> "Delay":
         """Of rows of both."""
-        return Delay(max(self.lag, other.lag), max(self.hold, other.hold))
+        return Delay(max(self.lag, other.lag), max(self.hold, other.hold), self.settled or other.settled)
 
-    def behind(self, held: int | None) -> "Delay":
-        """After an operator that holds rows; see `Kernel.holds`."""
-        return self if held is None else Delay(self.lag + 1, self.hold + held)
+    def behind(self, kernel: Kernel) -> "Delay":
+        """After an operator; see `Kernel.holds`."""
+        held, settled = getattr(kernel, "holds", None), any(CAME_LATE in made for made in kernel.outputs.values())
+        return Delay(self.lag, self.hold, settled) if held is None else Delay(self.lag + 1, self.hold + held, settled)
 
 
 def resolve_delays(operators: Mapping[str, Operator], inputs: Mapping[str, Any]) -> Sequence[Operator]:
@@ -45,7 +50,8 @@ def resolve_delays(operators: Mapping[str, Operator], inputs: Mapping[str, Any])
         inputs: the PCollection that the steps of each read.
 
     Raises:
-        ValueError: an operator is further behind than the watermarks that an epoch remembers.
+        ValueError: an operator is further behind than the watermarks that an epoch remembers; or it would take rows for
+            late that have waited upstream.
     """
     delays = dict.fromkeys(operators, Delay())
     while True:  # to the fixed point: an operator may be fed by what is decided under its own clock
@@ -61,6 +67,8 @@ def resolve_delays(operators: Mapping[str, Operator], inputs: Mapping[str, Any])
     for name, delay in delays.items():
         if delay.lag >= MOST_LAG:
             raise ValueError(f"{name}: {delay.lag} operators that hold rows stand before it; {MOST_LAG - 1} can")
+        if delay.settled and CAME_LATE not in operators[name].kernel.inputs:
+            raise ValueError(f"{name}: its rows have waited for the watermark, and it does not read {CAME_LATE}")
     return [replace(operator, lag=delays[name].lag, hold=delays[name].hold) for name, operator in operators.items()]
 
 
@@ -82,8 +90,11 @@ class _Walk:
     def _after(self, producer: AppliedPTransform) -> Delay:
         fn = producer.transform.fn if isinstance(producer.transform, beam.ParDo) else None
         if isinstance(fn, StepShard):
-            return self._delays[fn.kernel.name].behind(getattr(fn.kernel, "holds", None))
+            return self._delays[fn.kernel.name].behind(fn.kernel)
         found = Delay()
         for given in producer.inputs:
             found = found.joined(self.of(given))
-        return found.joined(self._delays.get(fn.operator, Delay())) if isinstance(fn, UnderClock) else found
+        if isinstance(fn, UnderClock):
+            clock = self._delays.get(fn.operator, Delay())
+            found = found.joined(replace(clock, settled=False))
+        return found

@@ -151,7 +151,8 @@ class Kernel(Protocol):
 
     A kernel that emits rows later than in the step that brings them declares this in a further attribute, `holds`: for
     how long (ms of event time) it holds rows after the watermark has reached them. Without it, or with None, it holds
-    no rows.
+    no rows. Rows with `came_late` have waited for the watermark all the same, and say it themselves: only kernels that
+    read this column can be fed with them.
     """
 
     @property

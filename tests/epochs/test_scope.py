@@ -11,6 +11,7 @@ from ecompulse.epochs.scope import Workspace
 from ecompulse.intake import Intake
 from ecompulse.io.files import FileSource
 from ecompulse.io.stores import LocalStore
+from ecompulse.kernels.event import FRAME_SCHEMA
 from ecompulse.kernels.sessions.kernel import Sessionize
 from ecompulse.kernels.window_totals import TotalRows
 
@@ -38,6 +39,26 @@ def test_operators_and_lags_follow():
         "sessions": 1,  # identity holds rows until the watermark has passed them
         "data_quality": 1,  # late rows are counted there
     }
+
+
+def settled_sessions(scope):
+    found = scope.visitors(Sessionize().inputs) | eco.SessionizeEvents()
+    scope.drop(found["session_events"], found["transition_parts"])
+    return found["sessions"]
+
+
+def test_sessions_of_rows_that_have_waited_do_not_lag():
+    graph = composed(lambda scope: scope.write(table(), settled_sessions(scope)))
+    assert {operator.lag for operator in graph.operators} == {0}
+
+
+def test_rows_that_have_waited_are_refused_to_who_would_take_them_for_late():
+    def build(scope):
+        visitors = scope.visitors(pl.Schema({**Sessionize().inputs, **FRAME_SCHEMA}))
+        scope.drop(*(visitors | eco.AggregateMetrics()).values())
+
+    with pytest.raises(ValueError, match="its rows have waited for the watermark, and it does not read came_late"):
+        composed(build)
 
 
 def test_tables_follow_and_late_rows_need_no_word():
