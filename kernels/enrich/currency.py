@@ -76,6 +76,15 @@ class CurrencyStep(Step):
             return untouched(events, self, COLUMNS, OFF)
         if all_null(events, *AMOUNTS):
             return untouched(events, self, COLUMNS, NO_AMOUNT)
+        # Most events have no amount: only the others pay for whole numbers of 128 bits.
+        priced = events.select(pl.any_horizontal(pl.col(AMOUNTS).is_not_null())).to_series()
+        based = self._based(events.select("currency", "event_time", *AMOUNTS).filter(priced), opened)
+        place = pl.select(pl.when(priced).then(priced.cum_sum().cast(pl.Int64) - 1)).to_series()
+        status = pl.col(status_column(self.name)).fill_null(NO_AMOUNT)
+        return pl.concat([events, based[place].with_columns(status)], how="horizontal")
+
+    def _based(self, events: pl.DataFrame, opened: Opened) -> pl.DataFrame:
+        """The step's columns and status."""
         rated = _rates_of(events, opened.get(RATES_FILE, NO_RATES), self)
         products = {name: _product(name) for name in AMOUNTS}
         work = pl.concat([events.select(AMOUNTS), rated], how="horizontal").with_columns(
@@ -83,11 +92,10 @@ class CurrencyStep(Step):
         )
         fits = {name: pl.col(f"{name}_product").is_between(1 - _LIMIT, _LIMIT - 1) for name in AMOUNTS}
         overflow = pl.any_horizontal(~fit.fill_null(value=True) for fit in fits.values())
-        based = work.select(
+        return work.select(
             *(_money(name, fits[name], self.base).alias(f"{name}_base") for name in AMOUNTS),
             _status(overflow, self).alias(status_column(self.name)),
         )
-        return pl.concat([events, based], how="horizontal")
 
 
 def check_rates(rates: pl.DataFrame, base: str) -> pl.DataFrame:
