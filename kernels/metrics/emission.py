@@ -113,6 +113,7 @@ class Emission:
     def say(self, marks: pl.DataFrame) -> "Emitted":
         """What slices with data (`sid`, `slice`, `fresh`: it has rows of this step; sorted) give to show and keep."""
         ends = self._ends.sort("number", "sid")
+        # Spans are of an owner: a series and one window of its metric, in the order of `ends`.
         mark, owner = self._pairs(marks["sid"].to_numpy(), ends)
         spans = pl.concat(
             [marks[mark], ends.select(_NEEDED)[owner], pl.DataFrame({"owner": owner})], how="horizontal"
@@ -198,8 +199,8 @@ class Emission:
             spans = spans.drop("closed").join(last.select("owner", "closed"), on="owner", maintain_order="left")
         _, end = self._bounds(pl.col("until"))
         heads = last.select("owner", "sid", "said", expires=end + pl.col("lag") + self._lateness)
-        following = pl.col("before").is_null() | (pl.col("before") <= pl.col("closed"))
-        next_ = _whole(spans.filter(pl.col("until") > pl.col("closed"), following), ends)
+        earlier = pl.col("before").is_null() | (pl.col("before") <= pl.col("closed"))
+        next_ = _whole(spans.filter(pl.col("until") > pl.col("closed"), earlier), ends)
         _, end = self._bounds(pl.max_horizontal("lo", pl.col("closed") + 1))
         due = next_.select("owner", due=end + pl.col("lag"))
         return heads.join(due, on="owner", how="left").select("sid", "said", "due", "expires")
