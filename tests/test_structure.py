@@ -3,6 +3,7 @@
 import ast
 import graphlib
 import importlib
+import os
 import re
 import subprocess
 import sys
@@ -99,6 +100,19 @@ def test_room_works_where_beam_is_not(package: str) -> None:
     blocked = [sys.executable, "-c", WITHOUT_BEAM.format(package=package)]
     done = subprocess.run(blocked, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_setting_of_polars_allocator_comes_before_polars():
+    code = "import os, sys, pipelines; print('polars' in sys.modules, os.environ['_RJEM_MALLOC_CONF'])"
+    said = [
+        subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
+        for env in ({**os.environ, "_RJEM_MALLOC_CONF": "abort:false"}, _without("_RJEM_MALLOC_CONF"))
+    ]
+    assert said == ["False abort:false\n", "False dirty_decay_ms:10000,muzzy_decay_ms:10000\n"]
+
+
+def _without(name: str) -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if key != name}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
