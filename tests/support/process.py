@@ -172,8 +172,9 @@ def _delta(path: Path) -> pl.DataFrame:
 def next_progress(process: subprocess.Popen[str]) -> dict[str, Any]:
     """The next line of progress of a running job."""
     assert process.stdout is not None
-    ready, _, _ = select.select([process.stdout], [], [], PATIENCE)
-    line = process.stdout.readline() if ready else ""
+    waiting = select.poll()  # select() knows no file above 1,024, and this process has opened many
+    waiting.register(process.stdout, select.POLLIN)
+    line = process.stdout.readline() if waiting.poll(PATIENCE * 1000) else ""
     if not line:
         process.kill()
         raise AssertionError(f"no progress; it said: {process.communicate()[1]}")
