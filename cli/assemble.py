@@ -76,7 +76,7 @@ def assemble(
     backup = open_place("checkpoint_backup", absolute(saved), places) if saved else None
     sinks = open_sinks(outputs, settings)
     # All that a user may have got wrong comes before anything is made.
-    num_shards = epochs.num_shards or shards_of(store)
+    num_shards = epochs.num_shards or patiently(partial(shards_of, store))
     pipeline = _pipeline(job, settings, num_shards)
     check_workers(pipeline.runner, job, settings)
     sources = [*sources, ReplaySource(store, len(sources))]

@@ -113,7 +113,7 @@ class ResolveIdentity:
         now, early = divided(rows, ahead if self.settles else ahead & asking)
         waiting = early.with_columns((millis() + 1).alias(DUE))
         ripe = state.due("pending", clock.watermark)
-        came = pl.concat([
+        emitted = pl.concat([
             now.with_columns(pl.lit(value=clock.watermark < END_OF_TIME).alias(CAME_LATE)),
             ripe.drop(DUE).with_columns(pl.lit(value=False).alias(CAME_LATE)),
         ])  # fmt: skip
@@ -121,11 +121,11 @@ class ResolveIdentity:
 
         lapsed = self._lapsed(state, clock)
         touched = pl.concat([changes["anonymous_id"], lapsed["anonymous_id"]]).unique()
-        asked = came.select("anonymous_id", "user_id", *ORDER).with_row_index(_ROW).filter(asking)
+        asked = emitted.select("anonymous_id", "user_id", *ORDER).with_row_index(_ROW).filter(asking)
         keys = pl.concat([touched, asked["anonymous_id"]]).unique()
         history = pl.concat([state.lookup(_IDENTITIES.name, keys).select(_CHANGES.names()), changes])
 
-        found = came.with_columns(self._visitors(came, asked, history)).select(self.outputs["identified"].names())
+        found = emitted.with_columns(self._visitors(emitted, asked, history)).select(self.outputs["identified"].names())
         kept = history.filter(pl.col("anonymous_id").is_in(touched.implode()))
         changed: dict[str, Change | Wait] = {
             _IDENTITIES.name: Change(touched, self._kept(kept, clock)),

@@ -23,7 +23,7 @@ def cores(cgroups: Path = _CGROUPS, own: Path = _OWN) -> int:
 
 def _limits(cgroups: Path, own: Path) -> list[float]:
     """Limits of the process's group and of all above it, in cores; of version 1 and 2."""
-    found = []
+    limits = []
     for line in _text(own).splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers and "cpu" not in controllers.split(","):
@@ -31,8 +31,8 @@ def _limits(cgroups: Path, own: Path) -> list[float]:
         root = cgroups / controllers if controllers else cgroups
         # Inside a container the path may be the host's: its own group is the root there.
         folders = [root.joinpath(*Path(path).parts[1:depth]) for depth in range(1, len(Path(path).parts) + 1)]
-        found += [limit for folder in folders if (limit := _limit(folder)) is not None]
-    return found
+        limits += [limit for folder in folders if (limit := _limit(folder)) is not None]
+    return limits
 
 
 def _limit(folder: Path) -> float | None:

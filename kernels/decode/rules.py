@@ -93,16 +93,17 @@ class BrokenRule(Exception):  # noqa: N818  # it names what the row broke, no fa
 
     def again(self) -> Self:
         """The same, to be raised: one that is kept must not be, since it would gather frames."""
-        found = type(self)(self.rule, "")
-        found.message, found.bare, found.event_time_ms = self.message, self.bare, self.event_time_ms
-        return found
+        copy = type(self)(self.rule, "")
+        copy.message, copy.bare, copy.event_time_ms = self.message, self.bare, self.event_time_ms
+        return copy
 
     def under(self, name: str, *value: str, rule: Rule | None = None) -> Self:
         """The same of a field, and of its value if there is one: `name: value message`."""
-        found = type(self)(rule or self.rule, "")
-        found.message = " ".join((f"{name}:", *map(shown, value), self.message))
-        found.bare = " ".join((f"{name}:", *[HIDDEN] * len(value), self.bare))
-        return found
+        broken = self.again()
+        broken.rule = rule or self.rule
+        broken.message = " ".join((f"{name}:", *map(shown, value), self.message))
+        broken.bare = " ".join((f"{name}:", *[HIDDEN] * len(value), self.bare))
+        return broken
 
 
 def shown(text: str) -> str:

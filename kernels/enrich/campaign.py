@@ -106,8 +106,8 @@ def host_of(urls: pl.Series) -> pl.Series:
     if len(urls) < _MANY or 2 * urls.n_unique() > len(urls):
         return _host(urls)
     rows, unique = urls.to_frame("url"), urls.unique().to_frame("url")
-    known = unique.with_columns(_host(unique["url"]))
-    return rows.join(known, on="url", how="left", nulls_equal=True, maintain_order="left")["host"]
+    hosts = unique.with_columns(_host(unique["url"]))
+    return rows.join(hosts, on="url", how="left", nulls_equal=True, maintain_order="left")["host"]
 
 
 def _host(urls: pl.Series) -> pl.Series:

@@ -196,9 +196,9 @@ class TrackFunnels:
             value = pl.lit(ALL) if name == ALL else pl.lit(f"{name}=") + pl.col(name).first().fill_null(NOT_SET)
             groups = ["mode", "scope", "window", "stage_index", *([] if name == ALL else [f"_{name}"])]
             counts = (pl.len().cast(pl.Int64).alias("entered"), pl.col("converted").sum().cast(pl.Int64))
-            known = pl.col("bucket").drop_nulls()
-            times = (known.alias("buckets"), pl.lit(1, pl.Int64).repeat_by(known.len()).alias("counts"))
-            parts = steps.group_by(groups, maintain_order=True).agg(*counts, *times, segment=value)
+            buckets = pl.col("bucket").drop_nulls()
+            histogram = {"buckets": buckets, "counts": pl.lit(1, pl.Int64).repeat_by(buckets.len())}
+            parts = steps.group_by(groups, maintain_order=True).agg(*counts, **histogram, segment=value)
             found.append(parts.with_columns(pl.col("mode", "scope").cast(pl.String)))
         return (
             pl.concat(found, how="diagonal")

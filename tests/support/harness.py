@@ -37,8 +37,8 @@ class MemoryState:
             self.reached[table] = until  # after the step, what it was given is gone
             return frame.filter(pl.col(DUE) <= until)
         assert spec.due is not None
-        found = self.lookup(table, frame.filter(pl.col(spec.due) <= until)[spec.key])
-        return found if spec.keep_key else found.drop(spec.key)
+        rows = self.lookup(table, frame.filter(pl.col(spec.due) <= until)[spec.key])
+        return rows if spec.keep_key else rows.drop(spec.key)
 
     def next_due(self) -> int | None:
         columns = {name: DUE if isinstance(spec, OrderedList) else spec.due for name, spec in self.tables.items()}

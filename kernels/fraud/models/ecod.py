@@ -28,14 +28,14 @@ _BRIEF: Final = DAY_MS  # half-life of what is usual of late
 
 def binned(columns: Matrix, chosen: Ints) -> Bins:
     """Bins of the chosen features."""
-    found = np.empty((columns.shape[0], chosen.size), np.int16)
+    bins = np.empty((columns.shape[0], chosen.size), np.int16)
     for start in range(0, columns.shape[0], _AT_ONCE):
         values = columns[start : start + _AT_ONCE, chosen].astype(np.float64)
         np.arcsinh(np.multiply(values, _SCALE, out=values), out=values)
         np.rint(np.multiply(values, _SCALE, out=values), out=values)
         np.clip(np.add(values, _BELOW, out=values), 0, _BELOW + _OVER, out=values)
-        found[start : start + _AT_ONCE] = np.nan_to_num(values, copy=False, nan=UNKNOWN)
-    return found
+        bins[start : start + _AT_ONCE] = np.nan_to_num(values, copy=False, nan=UNKNOWN)
+    return bins
 
 
 def norm(surprises: Floats) -> Floats:

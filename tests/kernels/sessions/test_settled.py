@@ -30,8 +30,8 @@ def settled(frame: pl.DataFrame, at_rows: list[int], delay: int) -> dict[str, pl
     epochs = watermarks(frame, [*at_rows, frame.height], delay)
     for rows, watermark in [*epochs, (frame.clear(), END_OF_TIME)]:
         identified = identity.step(conform(rows, identity.kernel.inputs), watermark)["identified"]
-        for name, found in sessions.step(prepare(identified, KERNEL), watermark).items():
-            outputs[name].append(found)
+        for name, rows_out in sessions.step(prepare(identified, KERNEL), watermark).items():
+            outputs[name].append(rows_out)
         assert sessions.rows("pending").is_empty()
     return {name: pl.concat(frames) for name, frames in outputs.items()}
 
@@ -41,6 +41,6 @@ def settled(frame: pl.DataFrame, at_rows: list[int], delay: int) -> dict[str, pl
 def test_sessions_of_settled_rows_are_the_same_late_ones_too(data, frame, delay):
     frame = frame.with_columns(anonymous_id="visitor", user_id=pl.lit(None, pl.String))
     at_rows = data.draw(cuts(frame.height))
-    found, expected = settled(frame, at_rows, delay), run(KERNEL, frame, cuts=at_rows, delay=delay)
+    outputs, expected = settled(frame, at_rows, delay), run(KERNEL, frame, cuts=at_rows, delay=delay)
     for name, rows in expected.items():
-        assert_frame_equal(found[name], rows, check_row_order=False)
+        assert_frame_equal(outputs[name], rows, check_row_order=False)
