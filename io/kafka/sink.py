@@ -5,13 +5,11 @@ wrote before and ends what they left), read the ledger, skip what it has, else b
 offset, commit. After any error all writers are dropped, and the next attempt begins at initialising.
 """
 
-import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -24,7 +22,7 @@ from ecompulse.io.kafka.address import parse_address
 from ecompulse.io.kafka.reader import PYTHON
 from ecompulse.io.kafka.records import Naming, Records, divide
 from ecompulse.io.kafka.settings import ClientSettings
-from ecompulse.io.kafka.units import OFFSETS, SCAN, open_writer, units_of
+from ecompulse.io.kafka.units import OFFSETS, SCAN, on_all, open_writer, units_of
 from ecompulse.io.payloads.writing import Encoding
 from ecompulse.io.sinks.registry import SinkContext
 
@@ -33,9 +31,6 @@ if TYPE_CHECKING:
     from ecompulse.io.kafka.confluent_writer import ConfluentWriter
     from ecompulse.io.kafka.ledger import Entry, Ledger
     from ecompulse.io.kafka.writer import Writer
-
-DEADLINE: Final = 120.0
-"""Seconds that all writers together may take for an epoch: a broker that hangs must not hang the job."""
 
 Share = dict[int, list[Records]]
 """Records by writer."""
@@ -157,7 +152,7 @@ class KafkaSink:
             for unit, records in divide(table, frame, self.naming, units, self.encoding).items():
                 share.setdefault(unit, []).extend(records)
         after = {unit: replace(done[unit], epoch=epoch, units=units) for unit in missing}
-        self._each(missing, lambda unit: self._writers[unit].write(share.get(unit, []), after[unit]))
+        on_all(missing, lambda unit: self._writers[unit].write(share.get(unit, []), after[unit]))
         self._done = {**done, **after}
 
     def _take_over(self, epoch: int) -> dict[int, "Entry"]:
@@ -196,7 +191,7 @@ class KafkaSink:
         owner = self._owner.name
         known = {unit: done.get(unit, Entry(0, units, units, owner)) for unit in range(units)}
         known[0] = replace(known[0], most=units, owner=owner)
-        self._each(
+        on_all(
             [unit for unit in range(1, units) if unit not in done],
             lambda unit: self._writers[unit].write([], known[unit]),
         )
@@ -208,29 +203,7 @@ class KafkaSink:
     def _begin(self, units: Sequence[int]) -> None:
         fresh = {unit: open_writer(self.client, self._opened(), unit) for unit in units if unit not in self._writers}
         self._writers.update(fresh)
-        self._each(list(fresh), lambda unit: fresh[unit].begin())
-
-    @staticmethod
-    def _each(units: Sequence[int], body: Callable[[int], None]) -> None:
-        """Do it for all writers at once; the first error, or JobError when it takes too long."""
-        errors: list[BaseException] = []
-
-        def run(unit: int) -> None:
-            try:
-                body(unit)
-            except BaseException as error:  # noqa: BLE001  # handed on to the caller's thread
-                errors.append(error)
-
-        threads = [threading.Thread(target=run, args=(unit,), name=f"kafka-{unit}", daemon=True) for unit in units]
-        for thread in threads:
-            thread.start()
-        deadline = time.monotonic() + DEADLINE
-        for thread in threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-        if errors:
-            raise errors[0]
-        if any(thread.is_alive() for thread in threads):
-            raise JobError(f"the brokers did not answer within {DEADLINE:.0f} s")
+        on_all(list(fresh), lambda unit: fresh[unit].begin())
 
     def _guarded(self, body: Callable[[], None], what: str) -> None:
         """Call it; after any error the writers are dropped, since nobody knows what became of their transactions."""
