@@ -47,7 +47,7 @@ from ecompulse.io.lookups.usage import describe_usage
 from ecompulse.io.stores import LocalStore
 from ecompulse.kernels.fraud.quality import PART as MODELS
 from ecompulse.runners.cores import cores
-from ecompulse.runners.engine import SPARK, executor, new_pipeline
+from ecompulse.runners.engine import SPARK, during_epochs, executor, new_pipeline
 from ecompulse.scope import JobScope
 
 
@@ -106,6 +106,7 @@ def assemble(
             planner=_planner(graph, sources, settings),
             sinks=sinks,
             run=executor(pipeline, partial(_label, job, space.checkpoint)),
+            during=during_epochs(pipeline),
             clock=ObservedClock(WallClock(), health),
             settings=_settings(settings, num_shards),
             report=_with_alerts(outbox, _both(printed, exporter.progress) if exporter else printed),

@@ -4,6 +4,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -42,6 +43,7 @@ class Driver:
     Attributes:
         owner: owner of the rows.
         run: executes the job's pipeline for the current plan; returns when it is done.
+        during: entered for each epoch, from its plan to its commit: what an engine arranges in the driver's process.
         report: takes the progress of each epoch.
         backup: gets each sealed epoch before any sink.
         outbox: delivers the rows of the alert tables.
@@ -65,6 +67,7 @@ class Driver:
     graph: Graph
     backup: Backup | None = None
     outbox: Outbox | None = None
+    during: Callable[[], AbstractContextManager[None]] = nullcontext
     committed: Callable[[Seal], None] = lambda _seal: None
     turned: Callable[[], None] = lambda: None
     failing: Callable[[int], None] = lambda _attempts: None
@@ -139,6 +142,10 @@ class Driver:
 
     def _epoch(self, at: Position, rows: int | None = None) -> Seal | None:
         """One epoch; None when there was nothing to do."""
+        with self.during():
+            return self._whole_epoch(at, rows)
+
+    def _whole_epoch(self, at: Position, rows: int | None) -> Seal | None:
         watch = Stopwatch()
         ran = self._persist(partial(self._run, at, rows, watch), self.settings.run_attempts, watch.retries, "run")
         if ran is None:

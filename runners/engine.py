@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -117,6 +118,11 @@ def executor(pipeline: beam.Pipeline, label: Callable[[], str] | None = None) ->
             raise clear(error) from error
 
     return run
+
+
+def during_epochs(pipeline: beam.Pipeline) -> Callable[[], AbstractContextManager[None]]:
+    """What is to be entered for each epoch, in which the pipeline is run once."""
+    return pipeline.runner.one_core.epoch if isinstance(pipeline.runner, LocalRunner) else nullcontext
 
 
 def clear(error: BaseException) -> BaseException:

@@ -1,9 +1,16 @@
-"""Which windows a step must show: those that the watermark has closed, late revisions, and early values."""
+"""Which windows a step must show: those that the watermark has closed, late revisions, and early values.
+
+All of it is arithmetic on whole numbers, and most steps have few series: so columns here are NumPy's, of which a
+hundred small operations cost less than five of a query engine.
+"""
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from ecompulse.kernels.metrics.calendar import by_calendar, from_axis, to_axis
@@ -12,33 +19,63 @@ from ecompulse.kernels.metrics.plan import Spec
 from ecompulse.kernels.metrics.ranges import Ints
 from ecompulse.kernels.step import END_OF_TIME
 
+Flags = npt.NDArray[np.bool_]
+
 NEVER: Final = -(2**62)
-
-_DEF: Final = ("metric", "number")
-_LISTED: Final = pl.Schema(
-    {
-        "owner": pl.Int64(), "sid": pl.Int64(), "metric": pl.Int64(), "number": pl.Int64(), "window_size": pl.String(),
-        "size": pl.Int64(), "slide": pl.Int64(), "daily": pl.Boolean(), "index": pl.Int64(), "final": pl.Boolean(),
-    }
-)  # fmt: skip
-_NEEDED: Final = ("size", "slide", "fill", "daily", "slice_ms", "closed", "good", "told")
+_FOREVER: Final = -NEVER
 
 
-def definitions(specs: Sequence[Spec], timezone: str) -> pl.DataFrame:
-    """One row per metric and window: position of the metric, number of its window, and what they ask for."""
+@dataclass(frozen=True)
+class Definitions:
+    """The windows of all metrics, each once, as columns.
+
+    Attributes:
+        metric: position of the metric.
+        number: of the window in its metric.
+        label: of the window.
+        size: ms, as are `slide`, `lag` and `slice_ms`.
+        slide: between two windows.
+        lag: for which a window waits after its end.
+        fill: windows without data that are shown.
+        early: whether open windows are shown.
+        daily: whether it goes by local days.
+        slice_ms: length of a slice.
+    """
+
+    metric: Ints
+    number: Ints
+    label: pl.Series
+    size: Ints
+    slide: Ints
+    lag: Ints
+    fill: Ints
+    early: Flags
+    daily: Flags
+    slice_ms: Ints
+
+    @property
+    def by_metric(self) -> Ints:
+        """Place of each definition by number and metric; -1 where a metric has no such window."""
+        places = np.full((int(self.number.max(initial=-1)) + 1, int(self.metric.max(initial=-1)) + 1), -1)
+        places[self.number, self.metric] = np.arange(self.metric.size)
+        return places
+
+
+def definitions(specs: Sequence[Spec], timezone: str) -> Definitions:
+    """What the windows of some metrics ask for."""
     rows = [
         (
-            at, number, window.label, window.size, window.slide, spec.lag, spec.fill, spec.early,
-            by_calendar(window, timezone), spec.slice_ms,
+            at, number, window.size, window.slide, spec.lag, spec.fill, spec.slice_ms, spec.early,
+            by_calendar(window, timezone),
         )
         for at, spec in enumerate(specs)
         for number, window in enumerate(spec.windows)
     ]  # fmt: skip
-    schema = {
-        "metric": pl.Int64, "number": pl.Int64, "window_size": pl.String, "size": pl.Int64, "slide": pl.Int64,
-        "lag": pl.Int64, "fill": pl.Int64, "early": pl.Boolean, "daily": pl.Boolean, "slice_ms": pl.Int64,
-    }  # fmt: skip
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    table = np.array(rows, dtype=np.int64).reshape(-1, 9)
+    metric, number, size, slide, lag, fill, slice_ms = table.T[:7]
+    early, daily = table.T[7:].astype(bool)
+    label = pl.Series([window.label for spec in specs for window in spec.windows], dtype=pl.String)
+    return Definitions(metric, number, label, size, slide, lag, fill, early, daily, slice_ms)
 
 
 class Emission:
@@ -48,6 +85,9 @@ class Emission:
     slices of a series, the windows that each adds to the life of the series are ranges one after the other; so
     those to be shown, and the next one that is due, are found at a few slices, however many a window has.
 
+    An *owner* is a series and one window of its metric. A *span* is an owner and one slice of its series. Both are in
+    the order of the window's number, the series, and the slice.
+
     Args:
         heads: series: `sid` (number, from 0), `metric`, `said` (null for a new series).
         defs: `definitions`.
@@ -56,167 +96,209 @@ class Emission:
         lateness: ms.
     """
 
-    def __init__(self, heads: pl.DataFrame, defs: pl.DataFrame, timezone: str, watermark: int, lateness: int) -> None:
+    def __init__(self, heads: pl.DataFrame, defs: Definitions, timezone: str, watermark: int, lateness: int) -> None:
         """Compute which windows of each series have ended."""
+        self._defs = defs
         self._timezone = timezone
-        self._size = int(heads["sid"].to_numpy().max(initial=-1)) + 1
         self._draining = watermark >= END_OF_TIME
         self._lateness = lateness
         self._watermark = watermark
+        heads = heads.sort("sid")
+        sid, metric = heads["sid"].to_numpy(), heads["metric"].to_numpy()
+        places = defs.by_metric[:, metric]
+        _, series = np.nonzero(places >= 0)
+        self._sid, self._window = sid[series], places[places >= 0]
+        self._place = np.full((len(places), int(sid.max(initial=-1)) + 1), -1)  # of each owner, by number and series
+        self._place[defs.number[self._window], self._sid] = np.arange(self._sid.size)
+        self._said = heads["said"].fill_null(NEVER).to_numpy()[series]
         good = NEVER if self._draining else watermark - lateness
-        ends = heads.join(defs, on="metric", how="inner")
-        self._daily = bool(ends["daily"].any())
-        ends = ends.with_columns(
-            closed=self._closed(pl.lit(watermark, pl.Int64)), good=self._closed(pl.lit(good, pl.Int64))
-        )
-        told = pl.when(pl.col("said").is_not_null()).then(self._closed(pl.col("said")))
-        self._ends = ends.with_columns(told=pl.coalesce(told, "good"))
+        everywhere = np.ones_like(self._sid)
+        self._end = self._closed(watermark * everywhere, self._window)
+        self._good = self._closed(good * everywhere, self._window)
+        self._told = np.where(self._said > NEVER, self._closed(self._said, self._window), self._good)
 
-    def _axis(self, moment: pl.Expr) -> pl.Expr:
-        if not self._daily:
+    def _axis(self, moment: Ints, window: Ints) -> Ints:
+        daily = self._defs.daily[window]
+        if not daily.any():
             return moment
-        return pl.when("daily").then(to_axis(moment, self._timezone)).otherwise(moment)
+        days = pl.select(to_axis(pl.lit(pl.Series(moment[daily])), self._timezone)).to_series()
+        return _placed(moment, daily, days)
 
-    def _closed(self, moment: pl.Expr) -> pl.Expr:
+    def _closed(self, moment: Ints, window: Ints) -> Ints:
         """Index of the last window that has ended, its lag included, at a moment."""
-        return (self._axis(moment - pl.col("lag")) - pl.col("size")) // pl.col("slide")
+        defs = self._defs
+        return (self._axis(moment - defs.lag[window], window) - defs.size[window]) // defs.slide[window]
 
-    def _bounds(self, index: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
+    def _bounds(self, index: Ints, window: Ints) -> tuple[Ints, Ints]:
         """Start and end (UTC ms) of windows by index."""
-        start = index * pl.col("slide")
-        end = start + pl.col("size")
-        if not self._daily:
+        start = index * self._defs.slide[window]
+        end = start + self._defs.size[window]
+        daily = self._defs.daily[window]
+        if not daily.any():
             return start, end
-        days = (from_axis(pl.when("daily").then(bound).otherwise(0), self._timezone) for bound in (start, end))
-        one, other = (
-            pl.when("daily").then(day).otherwise(bound) for day, bound in zip(days, (start, end), strict=True)
-        )
-        return one, other
+        moments = [pl.select(from_axis(pl.lit(pl.Series(bound[daily])), self._timezone)) for bound in (start, end)]
+        return _placed(start, daily, moments[0].to_series()), _placed(end, daily, moments[1].to_series())
 
-    def _first(self) -> pl.Expr:
+    def _first(self, slices: Ints, window: Ints) -> Ints:
         """Index of the first window that holds a slice."""
-        length = pl.when("daily").then(DAY_MS).otherwise("slice_ms") if self._daily else pl.col("slice_ms")
-        return -((pl.col("size") - self._axis(pl.col("slice")) - length) // pl.col("slide"))
+        defs = self._defs
+        length = np.where(defs.daily[window], DAY_MS, defs.slice_ms[window])
+        return -((defs.size[window] - self._axis(slices, window) - length) // defs.slide[window])
 
-    def _last(self) -> pl.Expr:
+    def _last(self, slices: Ints, window: Ints) -> Ints:
         """Index of the last window that holds a slice."""
-        return self._axis(pl.col("slice")) // pl.col("slide")
+        return self._axis(slices, window) // self._defs.slide[window]
 
-    def too_late(self, slices: pl.DataFrame) -> pl.DataFrame:
-        """Those of some slices (`sid`, `slice`) of which every window is closed for good."""
-        if slices.is_empty():
-            return slices.select("sid", "slice")
-        spans = slices.join(self._ends, on="sid").with_columns(kept=self._last() > pl.col("good"))
-        told = spans.group_by("sid", "slice").agg(pl.col("kept").any())
-        return told.filter(~pl.col("kept")).select("sid", "slice")
+    def too_late(self, sid: Ints, slices: Ints) -> Flags:
+        """Which of some slices have no window that is still revised."""
+        taken = np.zeros(sid.size, dtype=bool)
+        for place in self._place:
+            owner = place[sid]
+            there = owner >= 0
+            owner = owner[there]
+            taken[there] |= self._last(slices[there], self._window[owner]) > self._good[owner]
+        return ~taken
 
     def say(self, marks: pl.DataFrame) -> "Emitted":
         """What slices with data (`sid`, `slice`, `fresh`: it has rows of this step; sorted) give to show and keep."""
-        ends = self._ends.sort("number", "sid")
-        # Spans are of an owner: a series and one window of its metric, in the order of `ends`.
-        mark, owner = self._pairs(marks["sid"].to_numpy(), ends)
-        spans = pl.concat(
-            [marks[mark], ends.select(_NEEDED)[owner], pl.DataFrame({"owner": owner})], how="horizontal"
-        )  # fmt: skip
-        starts, stops = (pl.col("owner").shift(n) != pl.col("owner") for n in (1, -1))
-        spans = spans.with_columns(
-            lo=self._first(), hi=self._last(), first=starts.fill_null(value=True), last=stops.fill_null(value=True)
-        ).with_columns(until=pl.col("hi") + pl.col("fill"))
-        spans = spans.with_columns(
-            before=pl.when(~pl.col("first")).then(pl.col("until").shift(1)),
-            following=pl.when(~pl.col("last")).then(pl.col("lo").shift(-1)),
-        )
-        needed = pl.max_horizontal("hi", pl.min_horizontal("until", pl.col("following") - 1)) > pl.col("good")
-        keep = np.zeros(marks.height, dtype=bool)
-        keep[mark[spans.select(needed).to_series().to_numpy()]] = True
-        heads = self._kept(self._heads(spans, ends))
-        return Emitted(self._windows(spans, ends), heads, pl.Series("keep", keep))
-
-    def _pairs(self, sid: Ints, ends: pl.DataFrame) -> tuple[Ints, Ints]:
-        """Each mark with each window of its metric, by number: rows of the marks, and of `ends`."""
-        numbers = ends["number"].to_numpy()
-        place = np.full((int(numbers.max(initial=-1)) + 1, self._size), -1)
-        place[numbers, ends["sid"].to_numpy()] = np.arange(ends.height)
-        at = place[:, sid]
+        at = self._place[:, marks["sid"].to_numpy()]
         _, mark = np.nonzero(at >= 0)
-        return mark, at[at >= 0]
+        spans = self._spans(at[at >= 0], marks["slice"].to_numpy()[mark], marks["fresh"].to_numpy()[mark])
+        following = np.where(spans.last, _FOREVER, np.roll(spans.lo, -1))
+        needed = np.maximum(spans.hi, np.minimum(spans.until, following - 1)) > self._good[spans.owner]
+        keep = np.zeros(marks.height, dtype=bool)
+        keep[mark[needed]] = True
+        return Emitted(self._windows(spans), self._heads(spans), pl.Series("keep", keep))
 
-    def _kept(self, heads: pl.DataFrame) -> pl.DataFrame:
-        """Series that some window of theirs still needs; `heads` has them once per window."""
-        forever = pl.col("due").is_not_null().any()
-        kept = heads.group_by("sid").agg(
-            pl.col("said").max(),
-            pl.col("due").min(),
-            expires=pl.when(forever).then(-NEVER).otherwise(pl.col("expires").max()),
+    def _spans(self, owner: Ints, slices: Ints, fresh: Flags) -> "_Spans":
+        window = self._window[owner]
+        changes = owner[1:] != owner[:-1]
+        first, last = np.r_[True, changes][: owner.size], np.r_[changes, True][-owner.size :][: owner.size]
+        hi = self._last(slices, window)
+        until = hi + self._defs.fill[window]
+        before = np.where(first, NEVER, np.roll(until, 1))
+        return _Spans(owner, slices, fresh, first, last, self._first(slices, window), hi, until, before)
+
+    def _windows(self, spans: "_Spans") -> pl.DataFrame:
+        """`sid`, `metric`, `number`, `window_size`, `start`, `end` (ms) and `final`, by number, sid and start."""
+        told, closed, good = (each[spans.owner] for each in (self._told, self._end, self._good))
+        earlier = spans.first | (spans.before < closed)
+        adding = (spans.until > told) & earlier
+        newly = _listed(
+            spans.owner[adding],
+            np.maximum(np.maximum(spans.lo, spans.before + 1), told + 1)[adding],
+            np.minimum(spans.until, closed)[adding],
         )
-        return kept.filter(pl.col("expires") > (NEVER if self._draining else self._watermark))
-
-    @staticmethod
-    def _adding(told: str, closed: str) -> pl.Expr:
-        """Slices that add windows to the life of their series behind `told` and up to `closed`."""
-        earlier = pl.col("before").is_null() | (pl.col("before") < pl.col(closed))
-        return (pl.col("until") > pl.col(told)) & earlier
-
-    def _windows(self, spans: pl.DataFrame, ends: pl.DataFrame) -> pl.DataFrame:
-        """`sid`, `metric`, `number`, `window`, `start`, `end` (ms) and `final`, by number, sid and start."""
-        adding = _whole(spans.filter(self._adding("told", "closed")), ends)
-        first = pl.max_horizontal("lo", pl.col("before") + 1, pl.col("told") + 1)
-        newly = self._listed(adding, first, pl.min_horizontal("until", "closed"), final=True)
-        fresh = _whole(spans.filter("fresh"), ends)
-        again = self._listed(
-            fresh, pl.max_horizontal("lo", pl.col("good") + 1), pl.min_horizontal("until", "told", "closed"), final=True
+        again = _listed(
+            spans.owner[spans.fresh],
+            np.maximum(spans.lo, good + 1)[spans.fresh],
+            np.minimum(np.minimum(spans.until, told), closed)[spans.fresh],
         )
-        opening = pl.max_horizontal("lo", pl.col("closed") + 1)
-        last = pl.when(opening <= pl.col("hi")).then(opening).otherwise(opening - 1)
-        early = self._listed(fresh.filter("early"), opening, last, final=False)
-        found = pl.concat([newly, again, early]).unique(["owner", "index"], keep="first", maintain_order=True)
-        start, end = self._bounds(pl.col("index"))
-        found = found.with_columns(start=start, end=end).sort("owner", "index")
-        if self._daily:  # no window begins with a day that a zone skipped: the next one begins at the same moment
-            found = found.filter(~pl.col("daily") | (self._bounds(pl.col("index") + 1)[0] != pl.col("start")))
-        return found.select("sid", *_DEF, "window_size", "start", "end", "final")
+        opening = np.maximum(spans.lo, closed + 1)
+        shown = spans.fresh & self._defs.early[self._window[spans.owner]] & (opening <= spans.hi)
+        early = spans.owner[shown], opening[shown]
+        owner, index = (np.concatenate(parts) for parts in zip(newly, again, early, strict=True))
+        final = np.arange(owner.size) < newly[0].size + again[0].size
+        order = np.lexsort((index, owner))  # stable: of one window what comes first above
+        owner, index, final = owner[order], index[order], final[order]
+        distinct = np.r_[True, (owner[1:] != owner[:-1]) | (index[1:] != index[:-1])][: owner.size]
+        return self._described(owner[distinct], index[distinct], final[distinct])
 
-    @staticmethod
-    def _listed(spans: pl.DataFrame, first: pl.Expr, last: pl.Expr, *, final: bool) -> pl.DataFrame:
-        """One row per window from the first index to the last."""
-        some = spans.with_columns(first=first, last=last).filter(pl.col("first") <= pl.col("last"))
-        if some.is_empty():
-            return pl.DataFrame(schema=_LISTED)
-        listed = some.with_columns(index=pl.int_ranges("first", pl.col("last") + 1), final=pl.lit(final))
-        return listed.select(_LISTED.names()).explode("index")
+    def _described(self, owner: Ints, index: Ints, final: Flags) -> pl.DataFrame:
+        """Windows by owner and index as a frame."""
+        window = self._window[owner]
+        start, end = self._bounds(index, window)
+        daily = self._defs.daily[window]
+        if daily.any():  # no window begins with a day that a zone skipped: the next one begins at the same moment
+            real = ~daily | (self._bounds(index + 1, window)[0] != start)
+            owner, window, start, end, final = (each[real] for each in (owner, window, start, end, final))
+        numbers = {"sid": self._sid[owner], "metric": self._defs.metric[window], "number": self._defs.number[window]}
+        label = self._defs.label.gather(window)
+        return pl.DataFrame({**numbers, "window_size": label, "start": start, "end": end, "final": final})
 
-    def _heads(self, spans: pl.DataFrame, ends: pl.DataFrame) -> pl.DataFrame:
-        """Per series and window `said`, `due` (end of the next window, null for none), `expires` (of its last window).
+    def _heads(self, spans: "_Spans") -> pl.DataFrame:
+        """Per series `said`, `due` (end of the next window, null for none), `expires` (of its last window).
 
         After a drain the windows that end after the series' last slice count as not yet said: they are open again
         when the input goes on, and are then shown once more.
         """
-        last = _whole(spans.filter("last"), ends)
-        said = pl.max_horizontal("slice", "said") if self._draining else pl.lit(self._watermark, pl.Int64)
-        last = last.with_columns(said=said)
+        owner = spans.owner[spans.last]
+        window = self._window[owner]
+        closed, said = self._end.copy(), np.full(owner.size, self._watermark)
         if self._draining:
-            last = last.with_columns(closed=self._closed(pl.col("said")))
-            spans = spans.drop("closed").join(last.select("owner", "closed"), on="owner", maintain_order="left")
-        _, end = self._bounds(pl.col("until"))
-        heads = last.select("owner", "sid", "said", expires=end + pl.col("lag") + self._lateness)
-        earlier = pl.col("before").is_null() | (pl.col("before") <= pl.col("closed"))
-        next_ = _whole(spans.filter(pl.col("until") > pl.col("closed"), earlier), ends)
-        _, end = self._bounds(pl.max_horizontal("lo", pl.col("closed") + 1))
-        due = next_.select("owner", due=end + pl.col("lag"))
-        return heads.join(due, on="owner", how="left").select("sid", "said", "due", "expires")
+            said = np.maximum(spans.slices[spans.last], self._said[owner])
+            closed[owner] = self._closed(said, window)
+        expires = self._bounds(spans.until[spans.last], window)[1] + self._defs.lag[window] + self._lateness
+        behind = closed[spans.owner]
+        next_ = (spans.until > behind) & (spans.first | (spans.before <= behind))
+        coming, upcoming = spans.owner[next_], self._window[spans.owner[next_]]
+        end = self._bounds(np.maximum(spans.lo, behind + 1)[next_], upcoming)[1]
+        due = np.full(self._sid.size, _FOREVER)
+        due[coming] = end + self._defs.lag[upcoming]
+        return self._kept(self._sid[owner], said, due[owner], expires)
+
+    def _kept(self, sid: Ints, said: Ints, due: Ints, expires: Ints) -> pl.DataFrame:
+        """Series that some window of theirs still needs; they come once per window."""
+        order = np.argsort(sid, kind="stable")
+        sid, said, due, expires = sid[order], said[order], due[order], expires[order]
+        starts = np.flatnonzero(np.r_[True, sid[1:] != sid[:-1]][: sid.size])
+        if not starts.size:
+            return pl.DataFrame(schema=_HEADS)
+        said, due = np.maximum.reduceat(said, starts), np.minimum.reduceat(due, starts)
+        expires = np.where(due < _FOREVER, _FOREVER, np.maximum.reduceat(expires, starts))
+        kept = expires > (NEVER if self._draining else self._watermark)
+        found = [pl.Series(name, column[kept]) for name, column in zip(_HEADS, (sid[starts], said, due, expires), strict=True)]
+        return pl.DataFrame(found).with_columns(due=pl.when(pl.col("due") < _FOREVER).then("due"))
 
 
-def _whole(spans: pl.DataFrame, ends: pl.DataFrame) -> pl.DataFrame:
-    """Spans with all that is known of their windows."""
-    rest = [name for name in ends.columns if name not in spans.columns]
-    return spans.hstack(ends.select(rest)[spans["owner"]])
+class _Spans(NamedTuple):
+    """An owner with one slice of its series each.
+
+    Attributes:
+        owner: its place.
+        slices: start of the slice, ms.
+        fresh: whether the slice has rows of this step.
+        first: whether no slice of the owner comes before.
+        last: whether none follows.
+        lo: index of the first window that holds the slice.
+        hi: index of the last one.
+        until: index of the last window that it lets live.
+        before: `until` of the slice before.
+    """
+
+    owner: Ints
+    slices: Ints
+    fresh: Flags
+    first: Flags
+    last: Flags
+    lo: Ints
+    hi: Ints
+    until: Ints
+    before: Ints
+
+
+_HEADS: Final = {"sid": pl.Int64, "said": pl.Int64, "due": pl.Int64, "expires": pl.Int64}
+
+
+def _placed(values: Ints, chosen: Flags, others: pl.Series) -> Ints:
+    """The values with other ones in some places."""
+    placed = values.copy()
+    placed[chosen] = others.to_numpy()
+    return placed
+
+
+def _listed(owner: Ints, first: Ints, last: Ints) -> tuple[Ints, Ints]:
+    """One owner and index per window from the first index to the last, which may lie before it."""
+    counts = np.maximum(last - first + 1, 0)
+    begins = np.cumsum(counts) - counts
+    return np.repeat(owner, counts), np.arange(int(counts.sum())) + np.repeat(first - begins, counts)
 
 
 class Emitted(NamedTuple):
     """What a step shows and keeps.
 
     Attributes:
-        windows: to show: `sid`, `metric`, `number`, `window`, `start`, `end` (ms), `final`; by number, sid, start.
+        windows: to show: `sid`, `metric`, `number`, `window_size`, `start`, `end` (ms), `final`; by number, sid, start.
         heads: series to keep: `sid`, `said`, `due`, `expires`.
         keep: which of the slices are still needed.
     """

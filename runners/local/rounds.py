@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from ecompulse.runners.local.graph import Node
 from ecompulse.runners.local.lane import Found, Lane, Stopped
+from ecompulse.runners.local.one_core import OneCore
 
 ALONE: Final = 0.01
 """Seconds that the first thread of a round is left alone: what takes less is not worth a second one."""
@@ -21,11 +22,12 @@ class Team:
     So what a thread has open, such as a connection, is used again.
     """
 
-    def __init__(self, size: int, make: Callable[[], Lane], failed: threading.Event) -> None:
-        """`make` gives a new lane; `failed` ends the work of all."""
+    def __init__(self, size: int, make: Callable[[], Lane], failed: threading.Event, one_core: OneCore) -> None:
+        """`make` gives a new lane; `failed` ends the work of all; `one_core` is left when the work gets long."""
         self._size = size
         self._make = make
         self._failed = failed
+        self._one_core = one_core
         self._first = make()
         self._others: dict[int, Lane] = {}
         self._pool: ThreadPoolExecutor | None = None
@@ -37,7 +39,7 @@ class Team:
 
     def work(self, work: Sequence[Work]) -> Found:
         """Do it all; returns what was found, in the order of the work. The first error is raised."""
-        round_ = _Round(work, self._failed)
+        round_ = _Round(work, self._failed, self._one_core)
         helpers = [self._threads.submit(self._help, number, round_) for number in range(1, min(self._size, len(work)))]
         try:
             round_.carry(self._first)
@@ -77,9 +79,10 @@ class _Round:
         over: set when no work is left to begin.
     """
 
-    def __init__(self, work: Sequence[Work], failed: threading.Event) -> None:
+    def __init__(self, work: Sequence[Work], failed: threading.Event, one_core: OneCore) -> None:
         self.over = threading.Event()
         self._failed = failed
+        self._one_core = one_core
         self._left = iter(enumerate(work))
         self._found: list[Found] = [{} for _ in work]
         self._errors: list[BaseException] = []
@@ -92,6 +95,7 @@ class _Round:
                 piece = next(self._left, None)
             if piece is None:
                 return
+            self._one_core.check()
             number, (node, what) = piece
             try:
                 if node is None:

@@ -27,6 +27,7 @@ from ecompulse.runners.local.frozen import Seen
 from ecompulse.runners.local.graph import BREAKS, Kind, Node, read_graph
 from ecompulse.runners.local.grouping import grouped
 from ecompulse.runners.local.lane import Found, Lane, Shared, Step
+from ecompulse.runners.local.one_core import OneCore
 from ecompulse.runners.local.rounds import Team, Work, merge
 
 _IMPULSE: Final = GlobalWindows.windowed_value(b"")
@@ -46,6 +47,7 @@ class LocalRunner(PipelineRunner):
     def __init__(self, threads: int | None = None, *, frozen: bool = False) -> None:
         """`threads`: cores, by default; `frozen`: prove that no frame is changed once it was handed on (slow)."""
         super().__init__()
+        self.one_core = OneCore()
         self._threads = threads or cores()
         self._frozen = frozen
         self._built: tuple[Any, Engine] | None = None
@@ -54,7 +56,7 @@ class LocalRunner(PipelineRunner):
         """Run to the end; the first error of a DoFn is raised."""
         del options
         if self._built is None or self._built[0] is not pipeline:
-            self._built = pipeline, Engine(read_graph(pipeline), self._threads, frozen=self._frozen)
+            self._built = pipeline, Engine(read_graph(pipeline), self._threads, self.one_core, frozen=self._frozen)
         self._built[1].run()
         return _Done(PipelineState.DONE)
 
@@ -72,7 +74,7 @@ class _Done(PipelineResult):
 class Engine:
     """Runs one graph, again and again."""
 
-    def __init__(self, nodes: Sequence[Node], threads: int, *, frozen: bool) -> None:
+    def __init__(self, nodes: Sequence[Node], threads: int, one_core: OneCore, *, frozen: bool) -> None:
         """`frozen`: see `LocalRunner`."""
         self._nodes = nodes
         self._threads = threads
@@ -81,13 +83,14 @@ class Engine:
         self._pickled = pickler.dumps([node.fn for node in self._doing])
         self._shared: Shared | None = None
         self._team: Team | None = None
+        self._one_core = one_core
 
     def run(self) -> None:
         """One run; after an error all DoFns are made anew."""
         if self._shared is None or self._team is None:
             gathering = [node for node in self._doing if node.gathers]
             self._shared = Shared(self._copies(gathering), self._seen)
-            self._team = Team(self._threads, partial(self._lane, self._shared), self._shared.failed)
+            self._team = Team(self._threads, partial(self._lane, self._shared), self._shared.failed, self._one_core)
         try:
             self._run(self._team)
         except BaseException:
