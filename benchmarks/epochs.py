@@ -1,13 +1,16 @@
-"""What an epoch of one row costs, later in the process, on LocalRunner and on Beam's own runner in one process."""
+"""What an epoch of few rows costs, later in the process, on `LocalRunner`, there with all cores, on Beam's runner."""
 
-import json
 import statistics
 import tempfile
 import threading
 import time
+from collections.abc import Iterable
+from contextlib import nullcontext
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from benchmarks.enrichment import make_shop
 from benchmarks.measure import table
 from ecompulse.cli.assemble import assemble
 from ecompulse.cli.config import open_intake
@@ -18,22 +21,21 @@ from ecompulse.runners.engine import IN_PROCESS, LOCAL
 from ecompulse.runners.quiet import quiet
 from pipelines import anomaly_detection, event_enrichment, realtime_metrics, session_analytics
 
-EPOCHS = 12
-JOBS = (event_enrichment, session_analytics, realtime_metrics, anomaly_detection)
+EPOCHS: Final = 16
+JOBS: Final = (event_enrichment, session_analytics, realtime_metrics, anomaly_detection)
+ROWS: Final = (1, 3_000)  # an epoch: the second is a second of the latency benchmark
+ENGINES: Final = {LOCAL: (LOCAL, True), f"{LOCAL}, all cores": (LOCAL, False), IN_PROCESS[0]: (IN_PROCESS[0], False)}
+"""Name to runner, and whether short epochs may keep to one core."""
 
 
-def event(number: int) -> str:
-    """One event."""
-    at = 1_700_000_000_000 + number * 1000
-    return json.dumps({"event_id": f"e{number}", "event_type": "page_view", "event_time": at, "user_id": "u"}) + "\n"
-
-
-def epochs_of_one_row(spec: JobSpec[Any], runner: str, folder: Path) -> list[dict[str, Any]]:
-    """Progress of epochs of one row each, in one process, with the CPU ms of each as `cpu`."""
+def epochs_of(
+    spec: JobSpec[Any], lines: Iterable[bytes], rows: int, runner: str, folder: Path, *, one_core: bool = True
+) -> list[dict[str, Any]]:
+    """Progress of epochs of some rows each, in one process, with the CPU ms of each as `cpu`."""
     (folder / "in").mkdir(parents=True)
-    (folder / "in" / "a.jsonl").write_text("".join(event(number) for number in range(EPOCHS)))
+    (folder / "in" / "a.jsonl").write_bytes(b"".join(islice(lines, rows * EPOCHS)))
     flags = [f"--source={folder / 'in'}", f"--lake={folder / 'lake'}", f"--checkpoint={folder / 'c'}"]
-    flags += ["--warehouse=none", "--max_records_per_epoch=1", f"--runner={runner}"]
+    flags += ["--warehouse=none", f"--max_records_per_epoch={rows}", f"--runner={runner}"]
     settings = read_settings("", "", spec.settings, flags)
     intake = open_intake(settings.inputs, settings.lookups, settings.time)
     sources = open_sources(settings)
@@ -47,24 +49,37 @@ def epochs_of_one_row(spec: JobSpec[Any], runner: str, folder: Path) -> list[dic
     job = spec.make(settings, intake)
     with assemble(spec.name, job.build, intake, sources, settings, threading.Event()) as driver:
         driver.report = report
+        if not one_core:
+            driver.during = nullcontext
         driver.start()
     return [progress for progress in told if progress["numInputRows"]]
+
+
+def read_lines(folder: Path) -> Iterable[bytes]:
+    """The lines of all files, in order."""
+    return chain.from_iterable(path.open("rb") for path in sorted(folder.iterdir()))
 
 
 def run() -> None:
     """Measure and print."""
     quiet()
-    rows = []
-    for job in JOBS:
-        for runner in (LOCAL, IN_PROCESS[0]):
-            with tempfile.TemporaryDirectory() as folder:
-                told = epochs_of_one_row(job.SPEC, runner, Path(folder))
-            later = told[1:]
-            phases = [
-                statistics.median(progress["durationMs"].get(phase, 0) for progress in later)
-                for phase in ("plan", "run", "seal", "publish", "total")
-            ]
-            cpu = statistics.median(progress["cpu"] for progress in later)
-            first = told[0]["durationMs"]["total"]
-            rows.append((job.SPEC.name, runner, first, *(f"{ms:.0f}" for ms in phases), f"{cpu:.0f}"))
-    table(("job", "runner", "first epoch ms", "later: plan", "run", "seal", "publish", "total ms", "CPU ms"), rows)
+    found = []
+    with tempfile.TemporaryDirectory() as shops:
+        events = make_shop(Path(shops), max(ROWS) * EPOCHS)[0] / "events"
+        for rows in ROWS:
+            for job in JOBS:
+                for name, (runner, one_core) in ENGINES.items():
+                    with tempfile.TemporaryDirectory() as folder:
+                        lines = read_lines(events)
+                        told = epochs_of(job.SPEC, lines, rows, runner, Path(folder), one_core=one_core)
+                    found.append((rows, job.SPEC.name, name, *_medians(told)))
+    table(("rows", "job", "runner", "first epoch ms", "plan", "run", "seal", "publish", "total ms", "CPU ms"), found)
+
+
+def _medians(told: list[dict[str, Any]]) -> tuple[str, ...]:
+    """What the first epoch took, and the median of later ones."""
+    later = told[2:]  # the second is the first that can be on one core
+    phases = ("plan", "run", "seal", "publish", "total")
+    times = [statistics.median(progress["durationMs"].get(phase, 0) for progress in later) for phase in phases]
+    cpu = statistics.median(progress["cpu"] for progress in later)
+    return (str(told[0]["durationMs"]["total"]), *(f"{ms:.0f}" for ms in (*times, cpu)))

@@ -171,6 +171,11 @@ def compact(runs: Sequence[Run], *, expires: str | None, watermark: int) -> tupl
     return kept, [_gathered(runs[kept:], whole, bottom=not kept, expires=expires, watermark=watermark)]
 
 
+def truths(column: pl.Series) -> Flags:
+    """A boolean column for NumPy; null is false. To fill what is not there costs Polars a query."""
+    return (column.fill_null(value=False) if column.null_count() else column).to_numpy()
+
+
 def _alone(run: Run, begins: int) -> Layer:
     """A run whose rows are numbered from `begins`."""
     return Layer(run.key_hashes, np.arange(begins, begins + run.frame.height))
@@ -191,8 +196,8 @@ def _gathered(runs: Sequence[Run], whole: Layer, *, bottom: bool, expires: str |
     if bottom:
         rows = rows[pl.concat([frame[LIVE] for frame in frames]).to_numpy()[rows]]
         if expires:
-            lasting = pl.concat([frame[expires] for frame in frames]) > watermark
-            rows = rows[lasting.fill_null(value=False).to_numpy()[rows]]
+            lasting = pl.concat([frame[expires] for frame in frames])[rows] > watermark
+            rows = rows[truths(lasting)]
     return Run(_picked(frames, rows))
 
 

@@ -23,6 +23,7 @@ from ecompulse.epochs.runs import (
     make_run,
     seek,
     stored_columns,
+    truths,
 )
 from ecompulse.epochs.state_cache import Content, StateCache
 from ecompulse.kernels.hashing import fingerprint
@@ -111,12 +112,12 @@ class ShardState:
             due = run.frame[spec.due]
             among = (due > self._head.stepped) & (due <= until)
             if among.any():
-                ripe.append(run.key_hashes[among.fill_null(value=False).to_numpy()])
+                ripe.append(run.key_hashes[truths(among)])
         columns = stored_columns(spec)
         if not ripe:
             return pl.DataFrame(schema={name: spec.schema[name] for name in columns})
         rows = self._live(table, seek(runs, reduce(KeyHashes.then, ripe).distinct()))
-        asked, key_hashes = (rows[spec.due] <= until).fill_null(value=False).to_numpy(), KeyHashes.of(rows, HI, LO)
+        asked, key_hashes = truths(rows[spec.due] <= until), KeyHashes.of(rows, HI, LO)
         if not asked.all():
             rows = rows.filter(owners(key_hashes[asked].distinct(), key_hashes) >= 0)
         return rows[columns]

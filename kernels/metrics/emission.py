@@ -4,78 +4,20 @@ All of it is arithmetic on whole numbers, and most steps have few series: so col
 hundred small operations cost less than five of a query engine.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from ecompulse.kernels.metrics.calendar import by_calendar, from_axis, to_axis
+from ecompulse.kernels.key_hashes import Flags
+from ecompulse.kernels.metrics.calendar import from_axis, to_axis
 from ecompulse.kernels.metrics.definition import DAY_MS
-from ecompulse.kernels.metrics.plan import Spec
 from ecompulse.kernels.metrics.ranges import Ints
+from ecompulse.kernels.metrics.window_columns import WindowColumns
 from ecompulse.kernels.step import END_OF_TIME
-
-Flags = npt.NDArray[np.bool_]
 
 NEVER: Final = -(2**62)
 _FOREVER: Final = -NEVER
-
-
-@dataclass(frozen=True)
-class Definitions:
-    """The windows of all metrics, each once, as columns.
-
-    Attributes:
-        metric: position of the metric.
-        number: of the window in its metric.
-        label: of the window.
-        size: ms, as are `slide`, `lag` and `slice_ms`.
-        slide: between two windows.
-        lag: for which a window waits after its end.
-        fill: windows without data that are shown.
-        early: whether open windows are shown.
-        daily: whether it goes by local days.
-        slice_ms: length of a slice.
-    """
-
-    metric: Ints
-    number: Ints
-    label: pl.Series
-    size: Ints
-    slide: Ints
-    lag: Ints
-    fill: Ints
-    early: Flags
-    daily: Flags
-    slice_ms: Ints
-
-    @property
-    def by_metric(self) -> Ints:
-        """Place of each definition by number and metric; -1 where a metric has no such window."""
-        places = np.full((int(self.number.max(initial=-1)) + 1, int(self.metric.max(initial=-1)) + 1), -1)
-        places[self.number, self.metric] = np.arange(self.metric.size)
-        return places
-
-
-def definitions(specs: Sequence[Spec], timezone: str) -> Definitions:
-    """What the windows of some metrics ask for."""
-    rows = [
-        (
-            at, number, window.size, window.slide, spec.lag, spec.fill, spec.slice_ms, spec.early,
-            by_calendar(window, timezone),
-        )
-        for at, spec in enumerate(specs)
-        for number, window in enumerate(spec.windows)
-    ]  # fmt: skip
-    table = np.array(rows, dtype=np.int64).reshape(-1, 9)
-    metric, number, size, slide, lag, fill, slice_ms = table.T[:7]
-    early, daily = table.T[7:].astype(bool)
-    label = pl.Series([window.label for spec in specs for window in spec.windows], dtype=pl.String)
-    return Definitions(metric, number, label, size, slide, lag, fill, early, daily, slice_ms)
 
 
 class Emission:
@@ -90,13 +32,13 @@ class Emission:
 
     Args:
         heads: series: `sid` (number, from 0), `metric`, `said` (null for a new series).
-        defs: `definitions`.
+        defs: the windows of all metrics.
         timezone: of windows of whole days.
         watermark: in force, ms.
         lateness: ms.
     """
 
-    def __init__(self, heads: pl.DataFrame, defs: Definitions, timezone: str, watermark: int, lateness: int) -> None:
+    def __init__(self, heads: pl.DataFrame, defs: WindowColumns, timezone: str, watermark: int, lateness: int) -> None:
         """Compute which windows of each series have ended."""
         self._defs = defs
         self._timezone = timezone
@@ -247,7 +189,10 @@ class Emission:
         said, due = np.maximum.reduceat(said, starts), np.minimum.reduceat(due, starts)
         expires = np.where(due < _FOREVER, _FOREVER, np.maximum.reduceat(expires, starts))
         kept = expires > (NEVER if self._draining else self._watermark)
-        found = [pl.Series(name, column[kept]) for name, column in zip(_HEADS, (sid[starts], said, due, expires), strict=True)]
+        found = [
+            pl.Series(name, column[kept])
+            for name, column in zip(_HEADS, (sid[starts], said, due, expires), strict=True)
+        ]
         return pl.DataFrame(found).with_columns(due=pl.when(pl.col("due") < _FOREVER).then("due"))
 
 

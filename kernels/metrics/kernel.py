@@ -4,15 +4,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 from ecompulse.kernels.event import TIME
 from ecompulse.kernels.hashing import row_id
-from ecompulse.kernels.metrics.emission import Emission, Emitted, definitions
+from ecompulse.kernels.metrics.emission import Emission, Emitted
 from ecompulse.kernels.metrics.measures.base import Measure, Slices
 from ecompulse.kernels.metrics.measures.registry import BUILT_IN
 from ecompulse.kernels.metrics.merge import merge_plain, merge_sketches, pack, unpack
-from ecompulse.kernels.metrics.plan import Plan, Spec
+from ecompulse.kernels.metrics.plan import PARTS, Plan, Spec
 from ecompulse.kernels.metrics.schemas import (
     EXACT,
     METRIC_SCHEMA,
@@ -25,6 +26,7 @@ from ecompulse.kernels.metrics.schemas import (
 )
 from ecompulse.kernels.metrics.slices import series_prefix
 from ecompulse.kernels.metrics.values import evaluate
+from ecompulse.kernels.metrics.window_columns import WindowColumns
 from ecompulse.kernels.step import Change, Clock, StateView, Step, Table
 
 SLICES: Final = "slices"
@@ -109,26 +111,27 @@ class CombineSlices:
         """Add the slices of a step; show what has closed."""
         ripe = state.due(SLICES, clock.watermark)
         keys = pl.concat([batch[SERIES], ripe[SERIES]]).unique().sort()
-        known = self._series(keys).filter(pl.col("metric").is_not_null())
+        series = self._series(keys)
+        known = series.filter(series["metric"].is_not_null())
         if known.is_empty():
             gone = Change(keys, pl.DataFrame(schema=STATE_SCHEMA))
             return Step({"metrics": pl.DataFrame(schema=METRIC_SCHEMA)}, {SLICES: gone} if keys.len() else {})
         others = keys.filter(~keys.is_in(ripe[SERIES].implode()))
         held = pl.concat([ripe, state.lookup(SLICES, others)])
         sketched = self._with(known, lambda measure: bool(measure.state))
-        named = known.select(SERIES, "sid", "metric")
+        named = known[[SERIES, "sid", "metric"]]
         fresh, old, sketches = (
             frame.join(named, on=SERIES) for frame in (batch, held, state.lookup(SKETCHES, sketched[SERIES]))
         )
-        heads = known.select("sid", "metric").join(old.select("sid", "said"), on="sid", how="left")
-        defs = definitions(self.specs, self.timezone)
-        emission = Emission(heads, defs, self.timezone, clock.watermark, self.lateness)
+        heads = known[["sid", "metric"]].join(old[["sid", "said"]], on="sid", how="left")
+        windows = WindowColumns.of(self.specs, self.timezone)
+        emission = Emission(heads, windows, self.timezone, clock.watermark, self.lateness)
         late = emission.too_late(fresh["sid"].to_numpy(), fresh["slice"].to_numpy())
         fresh = fresh.filter(~pl.Series(late))
-        slices = self._merged(fresh, old.sort("sid"), sketches, named)
+        slices = self._merged(fresh, old.sort("sid"), sketches, series["metric"])
         marks = slices.marks()
         said = emission.say(marks)
-        metrics = self._shown(said.windows, slices, known, clock)
+        metrics = self._shown(said.windows, slices, series, clock)
         return Step({"metrics": metrics}, self._changes(said, marks, slices, known, keys))
 
     def _series(self, keys: pl.Series) -> pl.DataFrame:
@@ -145,25 +148,24 @@ class CombineSlices:
 
     def _with(self, known: pl.DataFrame, has: Callable[[Measure], bool]) -> pl.DataFrame:
         """Series of metrics with a part that is aggregated so."""
-        wanted = [at for at, spec in enumerate(self.specs) if any(has(part) for part in spec.parts)]
-        return known.filter(pl.col("metric").is_in(wanted))
+        wanted = np.array([any(has(part) for part in spec.parts) for spec in self.specs])
+        return known[np.flatnonzero(wanted[known["metric"].to_numpy()])]
 
-    def _merged(self, fresh: pl.DataFrame, held: pl.DataFrame, sketches: pl.DataFrame, named: pl.DataFrame) -> Slices:
-        """Slices with the fresh rows added."""
-        parts = [(at, n, part.name) for at, spec in enumerate(self.specs) for n, part in enumerate(spec.parts)]
-        schema = {"metric": pl.Int64, "part": pl.Int8, "measure": pl.String}
-        kinds = pl.DataFrame(parts, schema=schema, orient="row")
+    def _merged(self, fresh: pl.DataFrame, held: pl.DataFrame, sketches: pl.DataFrame, metrics: pl.Series) -> Slices:
+        """Slices with the fresh rows added; `metrics`: position in specs by `sid`."""
         keeping = [measure for measure in self._measures if measure.state]
-        merged = merge_sketches(sketches, fresh, keeping).join(
-            named.drop(SERIES), on="sid", how="left", maintain_order="left"
-        )
-        merged = merged.join(kinds, on=["metric", "part"], how="left", maintain_order="left")
+        merged = merge_sketches(sketches, fresh, keeping)
+        metric = metrics[merged["sid"].to_numpy()]
+        names = [spec.parts[n].name if n < len(spec.parts) else "" for spec in self.specs for n in range(PARTS)]
+        measure = pl.Series(names)[metric.to_numpy() * PARTS + merged["part"].to_numpy()]
+        merged = merged.with_columns(metric.alias("metric"), measure.alias("measure"))
         return Slices(merge_plain(unpack(held), fresh), merged)
 
-    def _shown(self, windows: pl.DataFrame, slices: Slices, known: pl.DataFrame, clock: Clock) -> pl.DataFrame:
+    def _shown(self, windows: pl.DataFrame, slices: Slices, series: pl.DataFrame, clock: Clock) -> pl.DataFrame:
         if windows.is_empty():
             return pl.DataFrame(schema=METRIC_SCHEMA)
-        told = evaluate(windows, slices, self.specs).join(known.drop("metric"), on="sid", how="left")
+        told = evaluate(windows, slices, self.specs)
+        told = told.hstack(series[["name", "currency", "dimensions"]][told["sid"].to_numpy()])
         own, slot = (_with_members(pl.col("dimensions"), pl.col(name)) for name in ("extra", "slot"))
         told = told.with_columns(
             id=row_id("name", "window_size", "start", slot, "currency"),
@@ -183,14 +185,15 @@ class CombineSlices:
         self, said: Emitted, marks: pl.DataFrame, slices: Slices, known: pl.DataFrame, keys: pl.Series
     ) -> Mapping[str, Change]:
         """Slices that are still needed, of series that are."""
-        kept = marks.filter(said.keep)
-        heads = said.heads.join(known.select(SERIES, "sid"), on="sid")
-        plain = slices.plain if kept.height == marks.height else _those(slices.plain, kept)
+        heads = said.heads.with_columns(keys[said.heads["sid"].to_numpy()])
+        plain, sketches = slices.plain, slices.sketches
+        if not said.keep.all():
+            plain, sketches = (_those(rows, marks.filter(said.keep)) for rows in (plain, sketches))
         packed = pack(plain, self._with(known, lambda measure: measure.extremes)["sid"]).join(heads, on="sid")
         changes = {SLICES: Change(keys, packed.select(STATE_SCHEMA.names()))}
         sketched = self._with(known, lambda measure: bool(measure.state))[SERIES]
         if sketched.len():
-            rows = _those(slices.sketches, kept).join(heads, on="sid")
+            rows = sketches.join(heads, on="sid")
             changes[SKETCHES] = Change(sketched, rows.select(self._sketches.names()))
         return changes
 

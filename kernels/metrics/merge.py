@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from ecompulse.kernels.metrics.measures.base import SLICE, Measure
-from ecompulse.kernels.metrics.ranges import SliceIndex
+from ecompulse.kernels.metrics.ranges import Ints, SliceIndex
 from ecompulse.kernels.metrics.schemas import SERIES
 
 _NUMBERS: Final = ("count", "total", "low", "high")
@@ -49,19 +49,24 @@ def merge_plain(held: pl.DataFrame, fresh: pl.DataFrame) -> pl.DataFrame:
     ])  # fmt: skip
     if rows.is_empty():
         return rows
-    # One whole number per slice and part: rows held are in order already, and such a sort is nearly free then.
-    owner = rows["part"].cast(pl.Int64) * (rows["sid"].max() + 1) + rows["sid"]  # type: ignore[operator]  # not empty
-    keys = SliceIndex.of(owner.to_numpy(), rows["slice"].to_numpy()).keys
-    order = np.argsort(keys, kind="stable")
+    keys = _keys(rows)
+    order = np.argsort(keys, kind="stable")  # rows held are in order already, and such a sort is nearly free then
     keys = keys[order]
     again = np.r_[keys[1:] == keys[:-1], False]
     return _added(rows[order].with_columns(again=pl.Series(again)))
 
 
+def _keys(rows: pl.DataFrame) -> Ints:
+    """One whole number per slice and part (`SLICE`), in the order of part, series and slice."""
+    sid = rows["sid"].to_numpy()
+    owner = rows["part"].to_numpy().astype(np.int64) * (int(sid.max(initial=0)) + 1) + sid
+    return SliceIndex.of(owner, rows["slice"].to_numpy()).keys
+
+
 def _added(rows: pl.DataFrame) -> pl.DataFrame:
     """Sorted rows with the row that follows added to those that say so (`again`), which is then left out."""
     if not rows["again"].any():
-        return rows.drop("again")
+        return rows[[*SLICE, *_NUMBERS, "fresh"]]
     following = {name: pl.when("again").then(pl.col(name).shift(-1)) for name in (*_NUMBERS, "fresh")}
     added = rows.with_columns(
         *(pl.col(name) + following[name].fill_null(0) for name in ("count", "total")),
@@ -83,15 +88,15 @@ def merge_sketches(held: pl.DataFrame, fresh: pl.DataFrame, measures: Sequence[M
     names = [*SLICE, *(name for name in schema if name not in SLICE)]
     told = {name for measure in measures for name in _columns(measure) if fresh[name].null_count() < fresh.height}
     if not told:
-        return held.select(names).sort("part", "sid", "slice")
+        return held[names][np.argsort(_keys(held), kind="stable")]
     fresh = fresh.filter(pl.any_horizontal(pl.col(name).is_not_null() for name in sorted(told)))
     measures = [measure for measure in measures if told & set(_columns(measure))]
-    touched = fresh.select(SLICE).unique()
-    still = held.join(touched, on=SLICE, how="anti").select(names)
-    opened = held.join(touched, on=SLICE, how="semi")
-    parts = [still, *(measure.merge(opened, fresh) for measure in measures)]
+    keys = _keys(pl.concat([held[list(SLICE)], fresh[list(SLICE)]]))
+    touched = np.isin(keys[: held.height], keys[held.height :])
+    still, opened = (held[np.flatnonzero(chosen)] for chosen in (~touched, touched))
+    parts = [still[names], *(measure.merge(opened, fresh) for measure in measures)]
     merged = pl.concat([pl.DataFrame(schema=schema), *parts], how="diagonal")
-    return merged.select(names).sort("part", "sid", "slice")
+    return merged[names][np.argsort(_keys(merged), kind="stable")]
 
 
 def _columns(measure: Measure) -> Collection[str]:

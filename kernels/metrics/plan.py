@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import polars as pl
 
 from ecompulse.kernels.metrics.definition import Window
 from ecompulse.kernels.metrics.measures.base import Aggregate, Measure
 from ecompulse.kernels.metrics.schemas import SLICE_SCHEMA
+
+PARTS: Final = 2  # of a measure, at the most: what a ratio divides, and by what
 
 
 @dataclass(frozen=True)

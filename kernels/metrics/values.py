@@ -34,7 +34,7 @@ def evaluate(windows: pl.DataFrame, slices: Slices, specs: Sequence[Spec]) -> pl
 
 def _positions(measures: Iterable[Measure], windows: pl.DataFrame) -> dict[Measure, list[int]]:
     """Metrics (positions in specs) that there are windows of, by what they measure."""
-    there, found = set(windows["metric"].unique()), dict[Measure, list[int]]()
+    there, found = set(windows["metric"].to_numpy().tolist()), dict[Measure, list[int]]()
     for at, measure in enumerate(measures):
         if at in there:
             found.setdefault(measure, []).append(at)

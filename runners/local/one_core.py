@@ -9,7 +9,7 @@ on one core and 280 us on two, and an epoch of up to some 50,000 rows a fifth to
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -42,6 +42,7 @@ class OneCore:
         self._used = used
         self._began = 0.0
         self._core: int | None = None
+        self._others = frozenset[int]()
         self._wanted = False
 
     @contextlib.contextmanager
@@ -68,14 +69,14 @@ class OneCore:
     def _bind(self) -> None:
         pl.thread_pool_size()  # makes the pool, which counts the cores
         core = _core()
+        self._others = frozenset(_threads()) - frozenset(_move(_threads(), _ALL, frozenset({core})))
         self._core = core
-        _move(_ALL, frozenset({core}))
 
     def _spread(self) -> None:
         """All cores again, also for threads that were begun meanwhile."""
         core, self._core = self._core, None
         if core is not None:
-            _move(frozenset({core}), _ALL)
+            _move(frozenset(_threads()) - self._others, frozenset({core}), _ALL)
 
 
 def _core() -> int:
@@ -83,9 +84,17 @@ def _core() -> int:
     return int(Path("/proc/thread-self/stat").read_text().rpartition(")")[2].split()[36])
 
 
-def _move(old: frozenset[int], new: frozenset[int]) -> None:
-    """Let the process's threads that may use exactly some cores use others."""
-    for thread in map(int, os.listdir(_THREADS)):
+def _threads() -> list[int]:
+    """The process's."""
+    return [int(thread.name) for thread in _THREADS.iterdir()]
+
+
+def _move(threads: Iterable[int], old: frozenset[int], new: frozenset[int]) -> list[int]:
+    """Let those of some threads that may use exactly some cores use others; returns which they were."""
+    moved = []
+    for thread in threads:
         with contextlib.suppress(OSError):  # it has ended, or the system forbids it
             if _allowed(thread) == old:
                 os.sched_setaffinity(thread, new)
+                moved.append(thread)
+    return moved

@@ -288,8 +288,8 @@ MUTANTS: Final = (
     Mutant(
         "a window comes out a millisecond before its time",
         "kernels/metrics/emission.py",
-        '(self._axis(moment - pl.col("lag")) - pl.col("size")) // pl.col("slide")',
-        '(self._axis(moment - pl.col("lag")) - pl.col("size") + 1) // pl.col("slide")',
+        "defs.lag[window], window) - defs.size[window]) // defs.slide[window]",
+        "defs.lag[window], window) - defs.size[window] + 1) // defs.slide[window]",
         ("tests/kernels/metrics",),
     ),
     Mutant(

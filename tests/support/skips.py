@@ -20,6 +20,7 @@ MAY_BE: Final = {
     "a schema registry, 140 MB of Java": r"a registry: ",
     "a browser, with Playwright and axe-core, which the night installs": r"browser: ",
     "the native pass over JSON rows, which `make native` builds with cargo": r"native: ",
+    "a machine with one core": r"cores: there is one",
     "no certificates on this machine": r"certificates of its own",
 }
 """Reason as it is shown, to a pattern of what names such a test, or of what it says."""
