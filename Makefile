@@ -55,7 +55,7 @@ test-all: setup ## All tests with all examples: full matrices, both Beam runners
 	@ECOMPULSE_NIGHT=1 $(PY) -m pytest -q $(if $(ARGS),$(ARGS),$(SPREAD) --durations=20)
 
 unit: setup ## Unit and property tests only
-	@echo "unit: unit and property tests, few examples (a minute and a half on 2 calm cores)"
+	@echo "unit: unit and property tests, few examples (about a minute on 2 calm cores)"
 	@ECOMPULSE_QUICK=1 $(PY) -m pytest -q -m "not slow" $(SPREAD) $(ARGS)
 
 coverage: setup ## All tests, with a coverage report here and in coverage.xml

@@ -95,6 +95,7 @@ def test_imports_are_found_wherever_they_stand(tmp_path: Path) -> None:
     assert list(imports(code)) == [(1, "a.b"), (3, "c"), (3, "c.d")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", ["ecompulse.kernels", "ecompulse.simulator"])
 def test_room_works_where_beam_is_not(package: str) -> None:
     blocked = [sys.executable, "-c", WITHOUT_BEAM.format(package=package)]
@@ -115,6 +116,7 @@ def _without(name: str) -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key != name}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_needs_no_beam(command: str) -> None:
     blocked = (

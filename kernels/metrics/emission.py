@@ -18,6 +18,7 @@ from ecompulse.kernels.step import END_OF_TIME
 
 NEVER: Final = -(2**62)
 _FOREVER: Final = -NEVER
+_HEADS: Final = {"sid": pl.Int64, "said": pl.Int64, "due": pl.Int64, "expires": pl.Int64}
 
 
 class Emission:
@@ -114,8 +115,8 @@ class Emission:
 
     def _spans(self, owner: Ints, slices: Ints, fresh: Flags) -> "_Spans":
         window = self._window[owner]
-        changes = owner[1:] != owner[:-1]
-        first, last = np.r_[True, changes][: owner.size], np.r_[changes, True][-owner.size :][: owner.size]
+        first = _begins(owner)
+        last = np.roll(first, -1)
         hi = self._last(slices, window)
         until = hi + self._defs.fill[window]
         before = np.where(first, NEVER, np.roll(until, 1))
@@ -143,7 +144,7 @@ class Emission:
         final = np.arange(owner.size) < newly[0].size + again[0].size
         order = np.lexsort((index, owner))  # stable: of one window what comes first above
         owner, index, final = owner[order], index[order], final[order]
-        distinct = np.r_[True, (owner[1:] != owner[:-1]) | (index[1:] != index[:-1])][: owner.size]
+        distinct = _begins(owner, index)
         return self._described(owner[distinct], index[distinct], final[distinct])
 
     def _described(self, owner: Ints, index: Ints, final: Flags) -> pl.DataFrame:
@@ -183,7 +184,7 @@ class Emission:
         """Series that some window of theirs still needs; they come once per window."""
         order = np.argsort(sid, kind="stable")
         sid, said, due, expires = sid[order], said[order], due[order], expires[order]
-        starts = np.flatnonzero(np.r_[True, sid[1:] != sid[:-1]][: sid.size])
+        starts = np.flatnonzero(_begins(sid))
         if not starts.size:
             return pl.DataFrame(schema=_HEADS)
         said, due = np.maximum.reduceat(said, starts), np.minimum.reduceat(due, starts)
@@ -222,14 +223,18 @@ class _Spans(NamedTuple):
     before: Ints
 
 
-_HEADS: Final = {"sid": pl.Int64, "said": pl.Int64, "due": pl.Int64, "expires": pl.Int64}
-
-
 def _placed(values: Ints, chosen: Flags, others: pl.Series) -> Ints:
     """The values with other ones in some places."""
     placed = values.copy()
     placed[chosen] = others.to_numpy()
     return placed
+
+
+def _begins(*columns: Ints) -> Flags:
+    """Where a row of some columns differs from the one before; the first does."""
+    begins = np.ones(columns[0].size, dtype=bool)
+    begins[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in columns])
+    return begins
 
 
 def _listed(owner: Ints, first: Ints, last: Ints) -> tuple[Ints, Ints]:

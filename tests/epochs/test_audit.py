@@ -30,6 +30,8 @@ from support.marks import nightly
 from support.script import Script
 from support.toy import ROWS, TOTALS, ToyJob, decode, rows
 
+pytestmark = pytest.mark.slow  # whole jobs
+
 INFORMATION = {"folder", "lookups", "models"}
 """Facts that nothing is sealed by."""
 

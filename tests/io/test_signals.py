@@ -9,6 +9,8 @@ import pytest
 
 from ecompulse.io.signals import stop_on_signals
 
+pytestmark = pytest.mark.slow  # a process
+
 
 @pytest.fixture(autouse=True)
 def _handlers():

@@ -9,6 +9,8 @@ import pytest
 
 from ecompulse.simulator.__main__ import main
 
+pytestmark = pytest.mark.slow  # processes
+
 
 def test_a_shop_from_the_command_line(tmp_path, capsys) -> None:
     out = tmp_path / "shop"

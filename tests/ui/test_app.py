@@ -21,6 +21,8 @@ from ecompulse.ui import shop
 from ecompulse.ui.app import Sources, make_app
 from support.asgi import get
 
+pytestmark = pytest.mark.slow  # a whole shop
+
 HOSTILE = "<script>alert(1)</script>"
 
 
@@ -167,7 +169,6 @@ def test_another_address_needs_a_token(capsys):
 
 
 @pytest.mark.night
-@pytest.mark.slow
 @pytest.mark.heavy("a browser starts")
 def test_a_browser_shows_the_same_and_says_nothing(place, tmp_path):
     browser = shutil.which("chromium") or shutil.which("google-chrome")

@@ -14,6 +14,8 @@ from ecompulse.io.lookups.redis import RedisStore
 from ecompulse.kernels.enrich.lookup import TYPES, BreakerConfig
 from support.faults import Fault
 
+pytestmark = pytest.mark.slow  # deadlines pass
+
 DEADLINE = 500  # ms
 GENEROUS = 20.0  # seconds; a request that nothing bounds takes for ever
 KEY = pl.Series(["1"])
