@@ -183,7 +183,7 @@ def _pipeline(job: str, settings: Settings[JobSettings], num_shards: int) -> Any
 def shards_of(store: Store) -> int:
     """Those of a checkpoint: a machine that goes on with it may have other cores than the one that began it."""
     meta = find_meta(store)
-    return int(meta["settings"]["num_shards"]) if meta else 2 * cores()
+    return int(meta["settings"]["num_shards"]) if meta else cores()
 
 
 def fixed_settings(

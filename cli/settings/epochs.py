@@ -52,7 +52,7 @@ class Epochs:
         "shards of keyed state, fixed for the life of a checkpoint",
         parse=count,
         metavar="SHARDS",
-        shown="the checkpoint's; of a new one 2 x cores",
+        shown="the checkpoint's; of a new one, the number of cores",
     )
     keep_epochs: int = flag(EPOCHS, "committed epochs that can be gone back to", 10, parse=count, metavar="EPOCHS")
     epoch_attempts: int = flag(
