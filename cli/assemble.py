@@ -4,7 +4,7 @@ import io
 import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr
+from contextlib import ExitStack, contextmanager, redirect_stderr, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ def assemble(
     tables = [spec.name for spec in graph.tables]
     spaces = partial(spaces_of, folders_of(store, outputs, backup, places))
     shown = Shown(job, store.root, outputs, tables, spaces)
-    with _held(store), exporting(shown, health, settings.running) as exporter:
+    with _held(store), exporting(shown, health, settings.running) as exporter, ExitStack() as ends:
         if backup:
             patiently(partial(require_restored, store, backup))
         fixed = fixed_settings(job, sources[:-1], graph.operators, num_shards, places.instance)
@@ -99,6 +99,7 @@ def assemble(
         space.open(checkpoint)
         outbox = outbox_of(settings.alerts, store, outputs, backup)
         printed = reporter(settings.running.progress)
+        ends.callback(_close, [*sources, *sinks])
         yield Driver(
             owner=_owner(job, checkpoint, settings),
             checkpoint=checkpoint,
@@ -126,6 +127,15 @@ def _owner(job: str, checkpoint: Checkpoint, settings: Settings[JobSettings]) ->
     fresh = checkpoint.last_commit() == 0
     replaces = settings.outputs.replace and fresh
     return Owner(job, checkpoint.id, settings.places.instance, checkpoint.succeeds, replaces)
+
+
+def _close(parts: Sequence[object]) -> None:
+    """End the connections of sources and sinks that keep some: a process may run many jobs."""
+    for part in parts:
+        close = getattr(part, "close", None)
+        if close is not None:
+            with suppress(Exception):  # what is broken may not close; the job is over all the same
+                close()
 
 
 def _label(job: str, store: Store) -> str:

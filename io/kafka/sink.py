@@ -99,6 +99,12 @@ class KafkaSink:
         except ModuleNotFoundError as error:
             raise UserError(f"--sink: {self.uri}: {error.name} is missing; pip install 'ecompulse[kafka]'") from None
 
+    def close(self) -> None:
+        """End the connections that are kept for the next epoch."""
+        self._drop()
+        if self._cluster is not None:
+            self._cluster.close()
+
     def open(self, tables: Sequence[TableSpec], owner: Owner) -> None:
         """Make the topics that are missing and take over from an earlier driver; UserError when we may not."""
         from ecompulse.io.kafka.cluster import LARGEST_RECORD  # noqa: PLC0415  # an extra

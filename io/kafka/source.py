@@ -10,7 +10,7 @@ from ecompulse.epochs.errors import StateDamaged, UserError
 from ecompulse.epochs.protocols import EVENTS, Backlog, Split
 from ecompulse.io.kafka.address import Address, parse_address
 from ecompulse.io.kafka.positions import FAIL, Known, Part, allocate, describe_loss, name_of
-from ecompulse.io.kafka.reader import KafkaReader, default_client, open_client, source_name
+from ecompulse.io.kafka.reader import KafkaReader, close_idle, default_client, open_client, source_name
 from ecompulse.io.kafka.settings import ClientSettings
 from ecompulse.io.kafka.start import LATEST, Start
 from ecompulse.io.payloads.payload import Payload
@@ -80,6 +80,12 @@ class KafkaSource:
         from ecompulse.io.kafka.cluster import Cluster  # noqa: PLC0415  # its client is an extra, and slow to import
 
         return Cluster(self.address.servers, self.reading.settings, "--source")
+
+    def close(self) -> None:
+        """End the connections that are kept for the next epoch, the readers' in this process too."""
+        if "_cluster" in self.__dict__:
+            self._cluster.close()
+        close_idle()
 
     def check(self) -> None:
         """Raise UserError when the brokers, or a topic, are not there or not ours to read."""

@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 import polars as pl
+import psutil
 import pytest
 from deltalake import DeltaTable
 
@@ -64,6 +65,17 @@ def test_undisturbed(shop: Shop, topics: Topics, numbered: Numbered) -> None:
     status, said = shop.run_here()
     assert (status, said) == (0, "")
     check_all_there_once(shop, topics, numbered)
+
+
+def test_a_job_that_has_ended_leaves_no_connection(shop: Shop) -> None:
+    before = connections()
+    assert shop.run_here() == (0, "")
+    assert connections() <= before
+
+
+def connections() -> set[int]:
+    """Ports of this process from which it is connected to another."""
+    return {each.laddr.port for each in psutil.Process().net_connections("tcp") if each.raddr}
 
 
 @pytest.mark.parametrize("steps", [("kafka.written:5", "kafka.committed:2"), ("sealed:2", "kafka.ledger_sent:2")])
