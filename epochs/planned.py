@@ -40,7 +40,8 @@ def emit_plan(plan: Plan) -> Iterable[Any]:
     Also emits once each: the `clock`, what was `measured` of the last epoch, and the known `facts`.
     """
     clock = plan.clock.__dict__
-    for role, group in grouped(plan.splits, plan.roles):
+    threads = max(map(len, plan.state.values()), default=1)  # about: as many as there are shards
+    for role, group in grouped(plan.splits, plan.roles, threads):
         splits = [[index, plan.splits[index].__dict__] for index in group]
         yield beam.pvalue.TaggedOutput(f"splits.{role}", json.dumps([splits, clock]).encode())
     for operator, shards in plan.state.items():

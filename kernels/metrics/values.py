@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+import numpy as np
 import polars as pl
 
 from ecompulse.kernels.metrics.measures.base import FINE, UNIT, Measure, Slices
@@ -34,7 +35,7 @@ def evaluate(windows: pl.DataFrame, slices: Slices, specs: Sequence[Spec]) -> pl
 
 def _positions(measures: Iterable[Measure], windows: pl.DataFrame) -> dict[Measure, list[int]]:
     """Metrics (positions in specs) that there are windows of, by what they measure."""
-    there, found = set(windows["metric"].to_numpy().tolist()), dict[Measure, list[int]]()
+    there, found = set(np.flatnonzero(np.bincount(windows["metric"].to_numpy()))), dict[Measure, list[int]]()
     for at, measure in enumerate(measures):
         if at in there:
             found.setdefault(measure, []).append(at)

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import apache_beam as beam
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -60,8 +61,26 @@ def splits_of(drawn) -> list[Split]:
 
 def test_small_splits_go_together_and_a_large_one_alone():
     sizes = [30_000, 30_000, 30_000, 60_000, 1]
-    found = grouped([Split(0, 0, "a", 0, rows, rows) for rows in sizes], [EVENTS] * 5)
-    assert [group for _, group in found] == [[0, 1], [2, 3], [4]]
+    found = grouped([Split(0, 0, "a", 0, rows, rows) for rows in sizes], [EVENTS] * 5, threads=4)
+    assert [group for _, group in found] == [[0, 1], [2], [3], [4]]
+
+
+@pytest.mark.parametrize(
+    ("threads", "sizes", "wanted"),
+    [
+        (1, [25_000] * 8, [[0, 1, 2, 3], [4, 5, 6, 7]]),
+        (2, [25_000] * 8, [[0, 1, 2, 3], [4, 5, 6, 7]]),
+        (2, [47_500] * 4, [[0, 1], [2, 3]]),
+        (4, [25_000] * 8, [[0, 1], [2, 3], [4, 5], [6, 7]]),
+        (200, [25_000] * 4, [[0, 1], [2, 3]]),
+        (2, [10] * 3, [[0, 1, 2]]),
+        (2, [1_000_000, 5], [[0], [1]]),
+        (1, [0, 0], [[0, 1]]),
+    ],
+)
+def test_groups_are_large_as_long_as_every_thread_gets_one(threads, sizes, wanted):
+    splits = [Split(0, 0, "a", 0, rows, rows) for rows in sizes]
+    assert [group for _, group in grouped(splits, [EVENTS] * len(sizes), threads)] == wanted
 
 
 def test_streams_beside_the_events_go_together_by_partition_and_sources_never():
