@@ -8,7 +8,7 @@ import argparse
 import json
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -33,9 +33,17 @@ def numbers(text: str) -> list[int]:
     return [int(number) for number in text.split(",") if number]
 
 
-def words(text: str) -> list[str]:
-    """Of a flag's list."""
-    return [word for word in text.split(",") if word]
+def some_of(known: Iterable[str]) -> Callable[[str], list[str]]:
+    """Of a flag's list, which may name some of what there is."""
+    names = list(known)
+
+    def words(text: str) -> list[str]:
+        found = [word for word in text.split(",") if word]
+        if unknown := [word for word in found if word not in names]:
+            raise argparse.ArgumentTypeError(f"there is no {', '.join(unknown)}, only {', '.join(names)}")
+        return found
+
+    return words
 
 
 def flags(given: Sequence[str] | None) -> argparse.Namespace:
@@ -43,9 +51,9 @@ def flags(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
     parser.add_argument("--sizes", type=numbers, default=[200_000, 1_000_000], help="events, the smaller size first")
     parser.add_argument("--rounds", type=int, default=1, help="of each size; the medians are shown")
-    parser.add_argument("--jobs", type=words, default=list(JOBS))
-    parser.add_argument("--peers", type=words, default=list(ENGINES))
-    parser.add_argument("--parts", type=words, default=list(PARTS), help="race, latency, scale")
+    parser.add_argument("--jobs", type=some_of(JOBS), default=list(JOBS))
+    parser.add_argument("--peers", type=some_of(ENGINES), default=list(ENGINES))
+    parser.add_argument("--parts", type=some_of(PARTS), default=list(PARTS), help="race, latency, scale")
     parser.add_argument("--rates", type=numbers, default=list(latency.RATES), help="events a second, for latency")
     parser.add_argument("--seconds", type=float, default=latency.SECONDS, help="of each rate")
     parser.add_argument("--inputs", type=numbers, default=[50_000, 200_000, 800_000], help="events, for scale")
