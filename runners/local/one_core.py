@@ -9,7 +9,7 @@ on one core and 280 us on two, and an epoch of up to some 50,000 rows a fifth to
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -42,6 +42,7 @@ class OneCore:
         self._used = used
         self._began = 0.0
         self._core: int | None = None
+        self._last = frozenset[int]()  # the core that was left
         self._others = frozenset[int]()
         self._wanted = False
 
@@ -49,6 +50,9 @@ class OneCore:
     def epoch(self) -> Iterator[None]:
         """One epoch, of the calling thread."""
         self._began = self._used()
+        if self._last:  # a thread that was being begun when the core was left
+            _move(self._last, _ALL, but=self._others)
+            self._last = frozenset()
         if self._wanted and len(_ALL) > 1:
             self._bind()
         try:
@@ -68,15 +72,16 @@ class OneCore:
 
     def _bind(self) -> None:
         pl.thread_pool_size()  # makes the pool, which counts the cores
-        core = _core()
-        self._others = frozenset(_threads()) - frozenset(_move(_threads(), _ALL, frozenset({core})))
+        core, there = _core(), frozenset(_threads())
+        self._others = there - _move(_ALL, frozenset({core}))
         self._core = core
 
     def _spread(self) -> None:
         """All cores again, also for threads that were begun meanwhile."""
         core, self._core = self._core, None
         if core is not None:
-            _move(frozenset(_threads()) - self._others, frozenset({core}), _ALL)
+            self._last = frozenset({core})
+            _move(self._last, _ALL, but=self._others)
 
 
 def _core() -> int:
@@ -89,12 +94,20 @@ def _threads() -> list[int]:
     return [int(thread.name) for thread in _THREADS.iterdir()]
 
 
-def _move(threads: Iterable[int], old: frozenset[int], new: frozenset[int]) -> list[int]:
-    """Let those of some threads that may use exactly some cores use others; returns which they were."""
-    moved = []
-    for thread in threads:
-        with contextlib.suppress(OSError):  # it has ended, or the system forbids it
-            if _allowed(thread) == old:
-                os.sched_setaffinity(thread, new)
-                moved.append(thread)
+def _move(old: frozenset[int], new: frozenset[int], but: Container[int] = ()) -> set[int]:
+    """Let the process's threads that may use exactly some cores use others; returns which they were.
+
+    A thread that was not moved yet may begin others, so it is done again until there are none.
+    """
+    moved: set[int] = set()
+    while some := [thread for thread in _threads() if thread not in but and _moved(thread, old, new)]:
+        moved.update(some)
     return moved
+
+
+def _moved(thread: int, old: frozenset[int], new: frozenset[int]) -> bool:
+    with contextlib.suppress(OSError):  # it has ended, or the system forbids it
+        if _allowed(thread) == old:
+            os.sched_setaffinity(thread, new)
+            return True
+    return False

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import apache_beam as beam
+import polars as pl
 import pytest
 
 from ecompulse.runners.engine import during_epochs, executor, new_pipeline
@@ -22,19 +23,20 @@ def mine(thread=0):
     return frozenset(os.sched_getaffinity(thread))
 
 
-def tasks():
-    """Which cores the threads of this process may use."""
-    found = set()
-    for task in Path("/proc/self/task").iterdir():
-        with suppress(ProcessLookupError):  # another test's thread, which has ended
-            found.add(mine(int(task.name)))
-    return found
-
-
 @pytest.fixture
-def used():
-    """CPU seconds that the process has used: what the test says."""
-    return SimpleNamespace(seconds=0.0)
+def tasks():
+    """Tells which cores the threads may use that this process has now."""
+    pl.thread_pool_size()
+    there = [int(task.name) for task in Path("/proc/self/task").iterdir()]
+
+    def found():
+        cores = set()
+        for thread in there:
+            with suppress(ProcessLookupError):  # another test's, which has ended
+                cores.add(mine(thread))
+        return cores
+
+    return found
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def engine(used):
     return engine
 
 
-def test_what_follows_a_short_epoch_is_on_one_core_with_all_its_threads(engine):
+def test_what_follows_a_short_epoch_is_on_one_core_with_all_its_threads(engine, tasks):
     for _ in range(2):
         with engine.epoch():
             assert tasks() == {mine()}
@@ -54,7 +56,7 @@ def test_what_follows_a_short_epoch_is_on_one_core_with_all_its_threads(engine):
         assert tasks() == {ALL}
 
 
-def test_an_epoch_that_turns_out_to_be_long_gets_all_cores_and_so_does_the_next_one(engine, used):
+def test_an_epoch_that_turns_out_to_be_long_gets_all_cores_and_so_does_the_next_one(engine, used, tasks):
     with engine.epoch():
         used.seconds += SHORT
         engine.check()
@@ -68,7 +70,7 @@ def test_an_epoch_that_turns_out_to_be_long_gets_all_cores_and_so_does_the_next_
         assert len(mine()) == 1
 
 
-def test_an_error_leaves_all_cores(engine):
+def test_an_error_leaves_all_cores(engine, tasks):
     with pytest.raises(ValueError, match="in the epoch"), engine.epoch():
         raise ValueError("in the epoch")
     assert tasks() == {ALL}
@@ -83,6 +85,26 @@ def test_a_thread_that_is_begun_meanwhile_has_all_cores_afterwards(engine):
     go.set()
     thread.join(60)
     assert done == [ALL]
+
+
+def test_a_thread_that_was_being_begun_when_the_core_was_left_is_found_by_the_next_epoch(engine, used):
+    stopped, go = threading.Event(), threading.Event()
+
+    def stay():
+        os.sched_setaffinity(0, {core})
+        stopped.set()
+        go.wait(60)
+
+    thread = threading.Thread(target=stay)
+    with engine.epoch():
+        [core] = mine()
+        used.seconds += 2 * SHORT
+    thread.start()  # as if it had inherited the core of the thread that began it
+    assert stopped.wait(60)
+    with engine.epoch():
+        assert mine(thread.native_id) == ALL
+    go.set()
+    thread.join(60)
 
 
 def test_a_thread_that_somebody_else_has_bound_stays_where_it_is(engine):
@@ -106,7 +128,7 @@ def test_a_thread_that_somebody_else_has_bound_stays_where_it_is(engine):
     thread.join(60)
 
 
-def test_where_it_is_forbidden_nothing_happens(engine, monkeypatch):
+def test_where_it_is_forbidden_nothing_happens(engine, tasks, monkeypatch):
     def forbidden(_thread, _cores):
         raise PermissionError(1, "Operation not permitted")
 
