@@ -24,6 +24,12 @@ def mine(thread=0):
 
 
 @pytest.fixture
+def used():
+    """CPU seconds that the process has used: what the test says."""
+    return SimpleNamespace(seconds=0.0)
+
+
+@pytest.fixture
 def tasks():
     """Tells which cores the threads may use that this process has now."""
     pl.thread_pool_size()
