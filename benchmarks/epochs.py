@@ -63,7 +63,7 @@ def read_lines(folder: Path) -> Iterable[bytes]:
 def run() -> None:
     """Measure and print."""
     quiet()
-    found = []
+    measured = []
     with tempfile.TemporaryDirectory() as shops:
         events = make_shop(Path(shops), max(ROWS) * EPOCHS)[0] / "events"
         for rows in ROWS:
@@ -71,15 +71,15 @@ def run() -> None:
                 for name, (runner, one_core) in ENGINES.items():
                     with tempfile.TemporaryDirectory() as folder:
                         lines = read_lines(events)
-                        told = epochs_of(job.SPEC, lines, rows, runner, Path(folder), one_core=one_core)
-                    found.append((rows, job.SPEC.name, name, *_medians(told)))
-    table(("rows", "job", "runner", "first epoch ms", "plan", "run", "seal", "publish", "total ms", "CPU ms"), found)
+                        epochs = epochs_of(job.SPEC, lines, rows, runner, Path(folder), one_core=one_core)
+                    measured.append((rows, job.SPEC.name, name, *_medians(epochs)))
+    table(("rows", "job", "runner", "first epoch ms", "plan", "run", "seal", "publish", "total ms", "CPU ms"), measured)
 
 
-def _medians(told: list[dict[str, Any]]) -> tuple[str, ...]:
+def _medians(epochs: list[dict[str, Any]]) -> tuple[str, ...]:
     """What the first epoch took, and the median of later ones."""
-    later = told[2:]  # the second is the first that can be on one core
+    later = epochs[2:]  # the second is the first that can be on one core
     phases = ("plan", "run", "seal", "publish", "total")
     times = [statistics.median(progress["durationMs"].get(phase, 0) for progress in later) for phase in phases]
     cpu = statistics.median(progress["cpu"] for progress in later)
-    return (str(told[0]["durationMs"]["total"]), *(f"{ms:.0f}" for ms in (*times, cpu)))
+    return (str(epochs[0]["durationMs"]["total"]), *(f"{ms:.0f}" for ms in (*times, cpu)))

@@ -42,12 +42,12 @@ def grouped(splits: Sequence[Split], roles: Sequence[str], threads: int = 1) -> 
     rows: dict[tuple[str, int, int], int] = {}
     for index, (split, role) in enumerate(zip(splits, roles, strict=True)):
         key = (role, split.source, 0 if role == EVENTS else split.partition)
-        known = rows.get(key, 0)
-        if key in held and known + split.rows - wanted > wanted - known:  # it is nearer without this one
+        in_group = rows.get(key, 0)
+        if key in held and in_group + split.rows - wanted > wanted - in_group:  # it is nearer without this one
             yield role, held.pop(key)
-            known = 0
+            in_group = 0
         held.setdefault(key, []).append(index)
-        rows[key] = known + split.rows
+        rows[key] = in_group + split.rows
         if rows[key] >= wanted:
             yield role, held.pop(key)
             rows[key] = 0

@@ -125,14 +125,16 @@ class ResolveIdentity:
         keys = pl.concat([touched, asked["anonymous_id"]]).unique()
         history = pl.concat([state.lookup(_IDENTITIES.name, keys).select(_CHANGES.names()), changes])
 
-        found = emitted.with_columns(self._visitors(emitted, asked, history)).select(self.outputs["identified"].names())
+        identified = emitted.with_columns(self._visitors(emitted, asked, history)).select(
+            self.outputs["identified"].names()
+        )
         kept = history.filter(pl.col("anonymous_id").is_in(touched.implode()))
         changed: dict[str, Change | Wait] = {
             _IDENTITIES.name: Change(touched, self._kept(kept, clock)),
             "pending": Wait(waiting),
         }
-        balance = {"identified": found.height, "held": waiting.height - ripe.height}
-        return Step({"identified": found}, changed, balance)
+        balance = {"identified": identified.height, "held": waiting.height - ripe.height}
+        return Step({"identified": identified}, changed, balance)
 
     def _lapsed(self, state: StateView, clock: Clock) -> pl.DataFrame:
         # A drained input ends today's run, not what is known of devices.

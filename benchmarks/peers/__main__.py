@@ -38,10 +38,10 @@ def some_of(known: Iterable[str]) -> Callable[[str], list[str]]:
     names = list(known)
 
     def words(text: str) -> list[str]:
-        found = [word for word in text.split(",") if word]
-        if unknown := [word for word in found if word not in names]:
+        chosen = [word for word in text.split(",") if word]
+        if unknown := [word for word in chosen if word not in names]:
             raise argparse.ArgumentTypeError(f"there is no {', '.join(unknown)}, only {', '.join(names)}")
-        return found
+        return chosen
 
     return words
 

@@ -190,11 +190,11 @@ class Emission:
         said, due = np.maximum.reduceat(said, starts), np.minimum.reduceat(due, starts)
         expires = np.where(due < _FOREVER, _FOREVER, np.maximum.reduceat(expires, starts))
         kept = expires > (NEVER if self._draining else self._watermark)
-        found = [
+        columns = [
             pl.Series(name, column[kept])
             for name, column in zip(_HEADS, (sid[starts], said, due, expires), strict=True)
         ]
-        return pl.DataFrame(found).with_columns(due=pl.when(pl.col("due") < _FOREVER).then("due"))
+        return pl.DataFrame(columns).with_columns(due=pl.when(pl.col("due") < _FOREVER).then("due"))
 
 
 class _Spans(NamedTuple):

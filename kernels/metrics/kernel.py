@@ -164,10 +164,10 @@ class CombineSlices:
     def _shown(self, windows: pl.DataFrame, slices: Slices, series: pl.DataFrame, clock: Clock) -> pl.DataFrame:
         if windows.is_empty():
             return pl.DataFrame(schema=METRIC_SCHEMA)
-        told = evaluate(windows, slices, self.specs)
-        told = told.hstack(series[["name", "currency", "dimensions"]][told["sid"].to_numpy()])
+        metrics = evaluate(windows, slices, self.specs)
+        metrics = metrics.hstack(series[["name", "currency", "dimensions"]][metrics["sid"].to_numpy()])
         own, slot = (_with_members(pl.col("dimensions"), pl.col(name)) for name in ("extra", "slot"))
-        told = told.with_columns(
+        metrics = metrics.with_columns(
             id=row_id("name", "window_size", "start", slot, "currency"),
             metric="name",
             dimensions=own,
@@ -179,7 +179,7 @@ class CombineSlices:
             error_bound=_decimal("error", VALUE),
             revision=pl.lit(clock.epoch, pl.Int64),
         )
-        return told.select(METRIC_SCHEMA.names()).sort("metric", "window_start", "window_end", "dimensions", "id")
+        return metrics.select(METRIC_SCHEMA.names()).sort("metric", "window_start", "window_end", "dimensions", "id")
 
     def _changes(
         self, said: Emitted, marks: pl.DataFrame, slices: Slices, known: pl.DataFrame, keys: pl.Series

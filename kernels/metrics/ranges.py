@@ -62,8 +62,8 @@ def flat_rows(ranges: Ranges) -> tuple[Ints, Ints]:
 
 def sums(values: pl.Series, ranges: Ranges) -> pl.Series:
     """Sum per range, exact (Int128); nulls are 0. Prefix sums: a range costs two look-ups, however long it is."""
-    known = values.fill_null(0) if values.null_count() else values
-    prefix = pl.concat([pl.Series(values.name, [0], dtype=pl.Int128), known.cast(pl.Int128).cum_sum()])
+    addends = values.fill_null(0) if values.null_count() else values
+    prefix = pl.concat([pl.Series(values.name, [0], dtype=pl.Int128), addends.cast(pl.Int128).cum_sum()])
     return prefix[ranges.stop] - prefix[ranges.start]
 
 

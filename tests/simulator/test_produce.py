@@ -9,7 +9,7 @@ from ecompulse.simulator.episodes import CardTesting
 from ecompulse.simulator.produce import GrowingFiles, NewFiles, live_settings, produce
 from ecompulse.simulator.settings import Settings, SettingsError, instant
 
-pytestmark = pytest.mark.slow  # processes
+pytestmark = pytest.mark.slow  # shops of seconds
 
 OPENED = 1_760_000_000_400
 SETTINGS = Settings(seed=2, broken=0, late=0, products=50)
