@@ -132,11 +132,8 @@ def _screen(batch: Batch, plan: Plan) -> pl.DataFrame:
     inputs[_CERTAIN] = merged.certain
     known = pl.any_horizontal(pl.col(name).is_not_null() for name in IDENTITIES)
     frame = pl.DataFrame({"_height": batch.positions["source_offset"], **inputs})
-    frame = frame.select(
-        *values,
-        pl.col(PROPERTIES),
-        (pl.col(_CERTAIN) & pl.all_horizontal(checks)).alias(_CERTAIN),
-    )
+    columns = [*values, pl.col(PROPERTIES), (pl.col(_CERTAIN) & pl.all_horizontal(checks)).alias(_CERTAIN)]
+    frame = frame.lazy().select(columns).collect()  # lazily, a value that its check looks at is worked out once
     return frame.with_columns((pl.col(_CERTAIN) & known).alias(_CERTAIN))
 
 
