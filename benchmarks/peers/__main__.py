@@ -16,16 +16,22 @@ from typing import Any, Final
 from benchmarks import latency
 from benchmarks.measure import ROOT
 from benchmarks.peers import scale
-from benchmarks.peers.engines import JOBS, OURS, bytewax, machine, quix, spark
+from benchmarks.peers.engines import JOBS, NATIVE, OURS, bytewax, machine, native, quix, spark
 from benchmarks.peers.environment import peers_python, versions
 from benchmarks.peers.race import Race, marginal
 from benchmarks.peers.report import render
+from ecompulse.kernels.decode.native import INTERFACE
 
 FACTS: Final = ROOT / "build" / "peers.json"
 PAGE: Final = ROOT / "benchmarks" / "RESULTS.md"
 PLOTS: Final = ROOT / "benchmarks" / "plots"
 PARTS: Final = ("race", "latency", "scale")
-ENGINES: Final = {"spark": spark, "bytewax": bytewax, "quix": quix}
+ENGINES: Final = {
+    **({"native": native} if INTERFACE else {}),  # `make native`
+    "spark": spark,
+    "bytewax": bytewax,
+    "quix": quix,
+}
 
 
 def numbers(text: str) -> list[int]:
@@ -87,7 +93,8 @@ def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
         again = {(row["engine"], row[key]) for row in new[name]}
         kept = [row for row in old.get(name, []) if (row["engine"], row[key]) not in again]
         lists[name] = sorted(
-            [*kept, *new[name]], key=lambda row, key=key: (_place(row[key]), row["engine"] != OURS, row["engine"])
+            [*kept, *new[name]],
+            key=lambda row, key=key: (_place(row[key]), row["engine"] not in {OURS, NATIVE}, row["engine"]),
         )
     return {**old, **new, **lists}
 

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.measure import ROOT, Cost, tree
+from ecompulse.kernels.decode.native import SWITCH
 
 JOBS: Final = ("event_enrichment", "session_analytics", "realtime_metrics", "anomaly_detection")
 OURS: Final = "ecompulse"
+NATIVE: Final = "ecompulse, native"
+"""With the native pass over JSON rows."""
 SAME_ROWS: Final = ("--bots=include", "--keep_duplicates")
 """No peer knows robots, or leaves out copies: ours keeps them, so that the rows are the same."""
 TWO_PROCESSES: Final = frozenset({"event_enrichment"})
@@ -68,6 +71,16 @@ def ours(job: str, place: Place, *flags: str) -> list[str]:
     return [sys.executable, "-m", f"pipelines.{job}", *given, *([] if job == "event_enrichment" else SAME_ROWS)]
 
 
+def pure() -> Engine:
+    """Ours as everybody has it, even where the native pass is installed."""
+    return Engine(OURS, ours, environment={SWITCH: "0"})
+
+
+def native(_python: str) -> Engine:
+    """Ours with the native pass, which makes the same tables (`tests/kernels/decode`)."""
+    return Engine(NATIVE, ours, environment={SWITCH: "1"})
+
+
 def spark(python: str) -> Engine:
     """PySpark's Structured Streaming."""
 
@@ -107,4 +120,7 @@ def machine() -> str:
     return f"{model}, {len(os.sched_getaffinity(0))} cores, {memory:.0f} GB, Python {sys.version.split()[0]}"
 
 
-__all__ = ["JOBS", "OURS", "ROOT", "Engine", "Place", "bytewax", "machine", "ours", "quix", "spark"]
+__all__ = [
+    "JOBS", "NATIVE", "OURS", "ROOT", "Engine", "Place",
+    "bytewax", "machine", "native", "ours", "pure", "quix", "spark",
+]  # fmt: skip

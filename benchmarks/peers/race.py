@@ -15,7 +15,7 @@ from benchmarks.enrichment import make_shop
 from benchmarks.measure import ROOT
 from benchmarks.peers.agreement import compare
 from benchmarks.peers.broker import broker
-from benchmarks.peers.engines import JOBS, OURS, Engine, Place, ours
+from benchmarks.peers.engines import JOBS, NATIVE, OURS, Engine, Place, pure
 
 Run = dict[str, Any]
 """One run: job, variant, engine, size (lines), round, cpu, wall, peak_mb."""
@@ -77,14 +77,18 @@ class Race:
                     place = Place(shop, self.folder / "out" / engine.name / variant / shop.name, self.address)
                     if not self._once(engine, variant, place, number):
                         continue
-                    if engine.name != OURS and shop == shops[self.sizes[0]] and (variant, place.out) not in compared:
+                    if (
+                        engine.name not in {OURS, NATIVE}
+                        and shop == shops[self.sizes[0]]
+                        and (variant, place.out) not in compared
+                    ):
                         compared.add((variant, place.out))
                         self._compare(engine, variant, place)
                     if shop != shops[self.sizes[0]]:
                         shutil.rmtree(place.out)
 
     def _starters(self, job: str) -> Iterator[tuple[Engine, str]]:
-        yield Engine(OURS, ours), job
+        yield pure(), job
         for engine in self.engines:
             yield from ((engine, variant) for variant, found in engine.jobs.items() if found == job)
 

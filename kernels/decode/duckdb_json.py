@@ -25,12 +25,18 @@ def _connection() -> duckdb.DuckDBPyConnection:
 
 
 def _run(query: str, column: pl.Series) -> pl.DataFrame:
-    """The result of a query over table `given` with the one column `value`, row by row in order."""
+    """The result of a query over table `given` with the one column `value`, row by row in order.
+
+    Raises:
+        duckdb.InvalidInputException: a text is not JSON.
+    """
     given = column.alias("value").to_frame().to_arrow(compat_level=pl.CompatLevel.newest())
     connection = _connection()
     connection.register("given", given)
     try:
         result = pl.from_arrow(connection.sql(query).to_arrow_table())
+    except UnicodeDecodeError as error:  # the error quotes the text, and cuts it within a character
+        raise duckdb.InvalidInputException("a text is not JSON") from error
     finally:
         connection.unregister("given")
     if not isinstance(result, pl.DataFrame):

@@ -31,18 +31,21 @@ def used():
 
 @pytest.fixture
 def tasks():
-    """Tells which cores the threads may use that this process has now."""
-    pl.thread_pool_size()
-    there = [int(task.name) for task in Path("/proc/self/task").iterdir()]
+    """Tells which cores the threads may use that this process has now, and that nobody has bound.
 
-    def found():
-        cores = set()
-        for thread in there:
-            with suppress(ProcessLookupError):  # another test's, which has ended
-                cores.add(mine(thread))
+    A thread of another test may still be there, bound as that test left it: the system ends it some time after `join`.
+    """
+    pl.thread_pool_size()
+
+    def cores_of(threads):
+        cores = {}
+        for thread in threads:
+            with suppress(ProcessLookupError):  # it has ended by now
+                cores[thread] = mine(thread)
         return cores
 
-    return found
+    free = [t for t, cores in cores_of(int(p.name) for p in Path("/proc/self/task").iterdir()).items() if cores == ALL]
+    return lambda: set(cores_of(free).values())
 
 
 @pytest.fixture
