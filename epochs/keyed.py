@@ -15,6 +15,7 @@ from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.shard_input import ShardInput
 from ecompulse.epochs.state import Head, ShardState
 from ecompulse.kernels.hashing import shard_of
+from ecompulse.kernels.rows import no_rows
 from ecompulse.kernels.step import END_OF_TIME, Clock, Kernel, Step
 
 SHARDED: Final = beam.typehints.Tuple[int, ShardInput]
@@ -233,7 +234,7 @@ def gather(inputs: Iterable[ShardInput]) -> tuple[list[pl.DataFrame], Mapping[st
 
 def whole(frames: list[pl.DataFrame], kernel: Kernel) -> pl.DataFrame:
     """All rows of a shard as one frame, which may be empty."""
-    return pl.concat(frames) if frames else pl.DataFrame(schema=kernel.inputs)
+    return pl.concat(frames) if frames else no_rows(kernel.inputs)
 
 
 def tagged(outputs: Any) -> Iterator[Any]:

@@ -12,6 +12,7 @@ import polars as pl
 
 from ecompulse.kernels.event import TIME
 from ecompulse.kernels.metrics.measures.quantiles import buckets_of, representative
+from ecompulse.kernels.rows import no_rows
 
 QUANTILES: Final = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0))
 
@@ -71,7 +72,7 @@ def measure(counts: Mapping[str, int], planned: int, committed: int) -> dict[str
 def measured(found: Mapping[str, Any]) -> pl.DataFrame:
     """A measurement as MEASURED_SCHEMA."""
     if not found:
-        return pl.DataFrame(schema=MEASURED_SCHEMA)
+        return no_rows(MEASURED_SCHEMA)
     rows = [(LATENCY, name, told["ms"], told["errorMs"]) for name, told in found["latencyMs"].items()]
     rows.append((THROUGHPUT, None, found["eventsPerSecond"], 0))
     names = ["measure", "statistic", "value", "error_bound"]

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from ecompulse.epochs.runs import GROWTH, dump_frame, load_frame
+from ecompulse.epochs.arrow import decode, encode
+from ecompulse.epochs.runs import GROWTH
 from ecompulse.kernels.rows import DUE
 
 
@@ -52,12 +53,12 @@ class Chunk:
 
     def dump(self) -> bytes:
         """As a state file."""
-        return dump_frame(self.frame)
+        return encode(self.frame, "lz4")
 
     @staticmethod
     def load(data: bytes) -> "Chunk":
         """The inverse of `dump`."""
-        return Chunk(load_frame(data))
+        return Chunk(decode(data))
 
 
 def merged(chunks: Sequence[Chunk], added: pl.DataFrame, watermark: int) -> tuple[list[int], Chunk]:

@@ -7,7 +7,6 @@ each row is rewritten that often, and a step's cost depends on the rows it touch
 """
 
 import hashlib
-import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -15,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
+from ecompulse.epochs.arrow import decode, encode
 from ecompulse.kernels.hashing import fingerprint
 from ecompulse.kernels.key_hashes import Flags, KeyHashes, Layer, Places
 from ecompulse.kernels.step import Table
@@ -73,24 +73,12 @@ class Run:
 
     def dump(self) -> bytes:
         """As a state file."""
-        return dump_frame(self.frame)
+        return encode(self.frame, "lz4")
 
     @staticmethod
     def load(data: bytes) -> "Run":
         """The inverse of `dump`."""
-        return Run(load_frame(data))
-
-
-def dump_frame(frame: pl.DataFrame) -> bytes:
-    """Rows as a state file holds them: an Arrow IPC file."""
-    buffer = io.BytesIO()
-    frame.write_ipc(buffer, compression="lz4")
-    return buffer.getvalue()
-
-
-def load_frame(data: bytes) -> pl.DataFrame:
-    """The inverse of `dump_frame`."""
-    return pl.read_ipc(io.BytesIO(data))
+        return Run(decode(data))
 
 
 def stored_columns(table: Table) -> list[str]:
@@ -137,9 +125,11 @@ def make_run(table: Table, keys: pl.Series, rows: pl.DataFrame) -> Run:
 
 def _picked(frames: Sequence[pl.DataFrame], rows: Places) -> pl.DataFrame:
     """The picked rows of consecutive frames, as one frame."""
-    whole = pl.concat(frames)
+    whole = pl.concat(frames) if len(frames) > 1 else frames[0]
     if rows.size == whole.height and (rows[1:] > rows[:-1]).all():
         return whole.rechunk()
+    if whole.n_chunks() == 1:
+        return whole[rows]
     # A gather from several pieces is slower than a copy into one before it, but for lists, whose copy costs more.
     lists = [name for name, dtype in whole.schema.items() if isinstance(dtype, pl.List)]
     flat = whole[[name for name in whole.columns if name not in lists]].rechunk()[rows]

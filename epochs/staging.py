@@ -1,6 +1,5 @@
 """Staging: whole rows wait in files while their keys, times and references go through shuffles."""
 
-import io
 import json
 import threading
 import uuid
@@ -10,7 +9,7 @@ from typing import Any, Final
 import apache_beam as beam
 import polars as pl
 
-from ecompulse.epochs.coders import decode, encode
+from ecompulse.epochs.arrow import decode, encode
 from ecompulse.epochs.counted import CountedDoFn, CountedParDo, counted_frames
 from ecompulse.epochs.keyed import epoch_of
 from ecompulse.epochs.plan import CURRENT
@@ -81,9 +80,7 @@ class _Stage(CountedDoFn):
         if self._kept:
             _memory.keep(self._store.root, self._folder, name, element)
         else:
-            buffer = io.BytesIO()
-            element.write_ipc(buffer)
-            self._store.put(_path(self._folder, name), buffer.getvalue())
+            self._store.put(_path(self._folder, name), encode(element))
         yield self.counted(_referred(element, name, self._columns))
 
 
@@ -134,7 +131,7 @@ class _Take(CountedDoFn):
         assert self._store is not None  # noqa: S101  # asked only where there is one
         if self._kept:
             return _memory.take(self._store.root, name)
-        return pl.read_ipc(io.BytesIO(self._store.get(_path(self._folder, name))))
+        return decode(self._store.get(_path(self._folder, name)))
 
 
 class _Memory:

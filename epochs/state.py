@@ -28,7 +28,7 @@ from ecompulse.epochs.runs import (
 from ecompulse.epochs.state_cache import Content, StateCache
 from ecompulse.kernels.hashing import fingerprint
 from ecompulse.kernels.key_hashes import KeyHashes, owners
-from ecompulse.kernels.rows import conform
+from ecompulse.kernels.rows import conform, no_rows
 from ecompulse.kernels.step import END_OF_TIME, Change, Clock, Kernel, OrderedList, Table, Wait
 
 _File = TypeVar("_File", bound=Content)
@@ -92,7 +92,7 @@ class ShardState:
         """All rows of these keys; see StateView."""
         spec, runs = self._tables[table], self._load(table)
         if not runs:
-            return pl.DataFrame(schema=spec.schema)
+            return no_rows(spec.schema)
         names, asked = self._distinct(keys)
         rows = self._live(table, seek(runs, asked))
         if not spec.keep_key:
@@ -103,7 +103,7 @@ class ShardState:
         """All rows of each key that has a row with `due <= until`, or those of an ordered list; see StateView."""
         if table in self._lists:
             waiting = [chunk.between(self._horizon, until) for _, chunk in self._load_list(table)]
-            return pl.concat(waiting) if waiting else pl.DataFrame(schema=self._lists[table].schema)
+            return pl.concat(waiting) if waiting else no_rows(self._lists[table].schema)
         spec = self._tables[table]
         if spec.due is None:
             raise ValueError(f"state table {table} declares no due column")
@@ -115,7 +115,7 @@ class ShardState:
                 ripe.append(run.key_hashes[truths(among)])
         columns = stored_columns(spec)
         if not ripe:
-            return pl.DataFrame(schema={name: spec.schema[name] for name in columns})
+            return no_rows({name: spec.schema[name] for name in columns})
         rows = self._live(table, seek(runs, reduce(KeyHashes.then, ripe).distinct()))
         asked, key_hashes = truths(rows[spec.due] <= until), KeyHashes.of(rows, HI, LO)
         if not asked.all():
@@ -143,7 +143,7 @@ class ShardState:
                 tables[name] = self._replace(f"{prefix}-{name}", name, change)
         for name, spec in self._lists.items():
             wait = changes.get(name)
-            rows = wait.rows if wait else pl.DataFrame(schema=spec.schema)
+            rows = wait.rows if wait else no_rows(spec.schema)
             tables[name] = self._append(f"{prefix}-{name}", spec, rows)
         tables = {name: refs for name, refs in tables.items() if refs}
         return Head(tables, self._next_due(), self._horizon).passed(self._clock.watermark)
@@ -200,7 +200,7 @@ class ShardState:
     def _live(self, table: str, rows: pl.DataFrame | None) -> pl.DataFrame:
         spec = self._tables[table]
         if rows is None:
-            return pl.DataFrame(schema={**spec.schema, HI: pl.UInt64(), LO: pl.UInt64()})
+            return no_rows({**spec.schema, HI: pl.UInt64(), LO: pl.UInt64()})
         if spec.expires is None or not rows.height:
             return rows
         lasting = rows[spec.expires] > self._horizon

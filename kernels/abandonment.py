@@ -9,6 +9,7 @@ import polars as pl
 from ecompulse.kernels.abandonment_carts import CART_SCHEMA, CART_TYPES, LINE, cart_events, contents, follow_carts
 from ecompulse.kernels.event import MONEY, TIME
 from ecompulse.kernels.hashing import row_id
+from ecompulse.kernels.rows import no_rows
 from ecompulse.kernels.sessions.journey import Journey
 from ecompulse.kernels.sessions.schemas import CONTACT_SCHEMA
 from ecompulse.kernels.step import END_OF_TIME, Change, Clock, StateView, Step, Table
@@ -101,7 +102,7 @@ class WatchCarts:
         held = state.lookup(CARTS, pl.concat([visitors, ripe]).unique())
         lapsed = state.due(ALERTS, clock.watermark)["visitor"]
         if of_carts.is_empty() and held.is_empty() and lapsed.is_empty():
-            return Step({"abandonment_alerts": pl.DataFrame(schema=ALERT_SCHEMA)})
+            return Step({"abandonment_alerts": no_rows(ALERT_SCHEMA)})
         events = cart_events(of_carts, held)
         events = follow_carts(events, self.after, self.recover, clock.watermark)
         buyers = of_carts.filter(pl.col("event_type") == "purchase")["visitor"]

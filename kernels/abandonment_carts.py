@@ -6,7 +6,7 @@ import polars as pl
 import polars_hash as _plh  # noqa: F401  # registers the `nchash` namespace of expressions
 
 from ecompulse.kernels.event import MONEY
-from ecompulse.kernels.rows import line_amount
+from ecompulse.kernels.rows import line_amount, no_rows
 from ecompulse.kernels.segments import ever, latest, running
 
 MAX_LINES: Final = 1_000
@@ -74,7 +74,7 @@ def cart_events(rows: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
         checkout=pl.col("event_type") == "checkout_start",
         seq=pl.col("seq").cast(pl.Int64),
     )
-    empty = pl.DataFrame(schema=_EVENT_SCHEMA)
+    empty = no_rows(_EVENT_SCHEMA)
     return pl.concat([empty, lines, carts, events], how="diagonal").sort("visitor", "seq", "product")
 
 

@@ -17,6 +17,7 @@ from ecompulse.kernels.rows import (
     divided,
     millis,
     next_day,
+    no_rows,
 )
 from ecompulse.kernels.step import END_OF_TIME, Change, Clock, OrderedList, StateView, Step, Table, Wait
 
@@ -139,7 +140,7 @@ class ResolveIdentity:
     def _lapsed(self, state: StateView, clock: Clock) -> pl.DataFrame:
         # A drained input ends today's run, not what is known of devices.
         if clock.watermark >= END_OF_TIME:
-            return pl.DataFrame(schema=_IDENTITIES.schema)
+            return no_rows(_IDENTITIES.schema)
         return state.due(_IDENTITIES.name, clock.watermark)
 
     def _visitors(self, rows: pl.DataFrame, asked: pl.DataFrame, history: pl.DataFrame) -> pl.Series:

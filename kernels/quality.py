@@ -12,6 +12,7 @@ import polars as pl
 
 from ecompulse.kernels.decode.rules import Rule
 from ecompulse.kernels.event import FIELDS, TIME
+from ecompulse.kernels.rows import no_rows
 
 QUALITY_SCHEMA: Final = pl.Schema(
     {"window_start": TIME, "check_name": pl.String(), "subject": pl.String(), "count": pl.Int64(), "rows": pl.Int64()}
@@ -70,7 +71,7 @@ def quality_counts(
 
 def merge_quality(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """The sum of counts (`QUALITY_SCHEMA`), sorted by window, check and subject."""
-    empty = pl.DataFrame(schema=QUALITY_SCHEMA)
+    empty = no_rows(QUALITY_SCHEMA)
     together = pl.concat([empty, *(frame.select(QUALITY_SCHEMA.names()) for frame in frames)])
     return together.group_by(KEY).agg(pl.col("count", "rows").sum()).sort(KEY)
 

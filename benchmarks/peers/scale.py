@@ -8,7 +8,7 @@ from typing import Any, Final
 from benchmarks import sessions, state
 from benchmarks.enrichment import make_shop
 from benchmarks.measure import Cost
-from benchmarks.peers.engines import JOBS, OURS, Engine, Place, ours
+from benchmarks.peers.engines import JOBS, Place, pure
 
 Point = dict[str, Any]
 """A measured point: `what` grows, `name` of the line, `x`, and `cost` with its unit."""
@@ -28,7 +28,7 @@ def by_input(folder: Path, sizes: Sequence[int], jobs: Sequence[str] = JOBS) -> 
             out = folder / "out" / job
             shutil.rmtree(out, ignore_errors=True)
             out.mkdir(parents=True)
-            cost: Cost = Engine(OURS, ours).run(job, Place(shop, out))
+            cost: Cost = pure().run(job, Place(shop, out))
             point = {"what": "input", "name": job, "x": lines, "cost": cost.cpu}
             points.append({**point, "wall": cost.wall, "peak_mb": cost.peak_mb})
             _say(points[-1])

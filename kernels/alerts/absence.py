@@ -6,6 +6,7 @@ import polars as pl
 
 from ecompulse.kernels.alerts.incidents import FIRING, NEVER, RECOVERED, TURN_SCHEMA
 from ecompulse.kernels.alerts.rules import Watch
+from ecompulse.kernels.rows import no_rows
 from ecompulse.kernels.step import Clock
 
 _KEY = ("watched", "series")
@@ -19,7 +20,7 @@ def watch_silence(
     A series is known from its first data on, and stays known while its rule is there.
     """
     if readings.is_empty() and held.is_empty():
-        return pl.DataFrame(schema=TURN_SCHEMA), held
+        return no_rows(TURN_SCHEMA), held
     absent = {watch.name: watch.rule.absent for watch in watches if watch.rule.absent}
     data = readings.filter(pl.col("series").is_not_null(), (pl.col("value") != 0).fill_null(value=False))
     data = data.group_by(_KEY).agg(pl.col("rule").first(), pl.col("end").min().alias("first"), pl.col("end").max())

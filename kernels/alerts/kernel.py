@@ -12,6 +12,7 @@ from ecompulse.kernels.alerts.incidents import ALERT_SCHEMA, NEVER, TURN_SCHEMA,
 from ecompulse.kernels.alerts.matching import READING_SCHEMA
 from ecompulse.kernels.alerts.rules import Watch
 from ecompulse.kernels.metrics.definition import DAY_MS
+from ecompulse.kernels.rows import no_rows
 from ecompulse.kernels.step import END_OF_TIME, Change, Clock, StateView, Step, Table
 
 WATCHED: Final = "watched"
@@ -129,7 +130,7 @@ class RaiseAlerts:
         horizons = {watch.name: watch.horizon for watch in self.watches if watch.horizon}
         chosen = readings.filter(pl.col("rule").is_in(list(horizons)))
         if chosen.is_empty():
-            return pl.DataFrame(schema=HISTORY_SCHEMA)
+            return no_rows(HISTORY_SCHEMA)
         horizon = pl.col("rule").replace_strict(horizons, return_dtype=pl.Int64)
         fresh = chosen.with_columns(until=pl.col("end") + horizon, expires=pl.col("end") + FORGET_AFTER)
         fresh = fresh.select(HISTORY_SCHEMA.names())
@@ -140,7 +141,7 @@ class RaiseAlerts:
         self, readings: pl.DataFrame, held: pl.DataFrame, history: pl.DataFrame, clock: Clock
     ) -> tuple[pl.DataFrame, pl.DataFrame]:
         if readings.is_empty():
-            return pl.DataFrame(schema=TURN_SCHEMA), held
+            return no_rows(TURN_SCHEMA), held
         known = held.select("watched", "last", "began", "since")
         rows = readings.sort("watched", "end", "revision").unique(["watched", "end"], keep="last", maintain_order=True)
         rows = rows.join(known, on="watched", how="left", maintain_order="left")

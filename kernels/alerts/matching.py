@@ -8,6 +8,7 @@ import polars as pl
 
 from ecompulse.kernels.alerts.rules import Watch
 from ecompulse.kernels.metrics.schemas import EXACT
+from ecompulse.kernels.rows import no_rows
 from ecompulse.kernels.step import Clock
 
 READING_SCHEMA: Final = pl.Schema(
@@ -30,7 +31,7 @@ SEPARATOR: Final = "\x1f"
 def read_metrics(metrics: pl.DataFrame, watches: Sequence[Watch]) -> pl.DataFrame:
     """Readings (READING_SCHEMA) of metric rows (METRIC_SCHEMA); rows that no rule watches, or not final, give none."""
     final = metrics.filter("final", pl.col("metric").is_in(list({watch.rule.metric for watch in watches})))
-    parts, there = [pl.DataFrame(schema=READING_SCHEMA)], set(final["metric"].unique())
+    parts, there = [no_rows(READING_SCHEMA)], set(final["metric"].unique())
     for watch in (each for each in watches if each.rule.metric in there):
         rule = watch.rule
         chosen = (pl.col("metric") == rule.metric) & (pl.col("window_size") == watch.window.label)

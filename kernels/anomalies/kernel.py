@@ -14,6 +14,7 @@ from ecompulse.kernels.anomalies.memory import VERSION, Floats, Memory, dump, fr
 from ecompulse.kernels.anomalies.output import ANOMALY_SCHEMA, TURN_SCHEMA, as_frame, shown
 from ecompulse.kernels.anomalies.stopped import STOPPED, STOPPED_SCHEMA, beat
 from ecompulse.kernels.metrics.definition import DAY_MS
+from ecompulse.kernels.rows import no_rows
 from ecompulse.kernels.step import END_OF_TIME, Change, Clock, StateView, Step, Table
 
 LEARNT: Final = "learnt"
@@ -120,7 +121,7 @@ class DetectAnomalies:
         """Series that are silent because the stream stands: their new rows, turns, and when to look next."""
         lasts = clock.now - int(stop["began"][0]) if stop.height and clock.watermark < END_OF_TIME else 0
         if not lasts or lasts < stop["next"][0]:
-            return pl.DataFrame(schema=LEARNT_SCHEMA), pl.DataFrame(schema=TURN_SCHEMA), stop
+            return no_rows(LEARNT_SCHEMA), no_rows(TURN_SCHEMA), stop
         waiting = state.due(LEARNT, END_OF_TIME - 1).filter(~pl.col("series").is_in(judged.implode())).sort("series")
         series, memory = waiting["series"], load(waiting["memory"].to_list())
         said = fall_silent(memory, memory["last"] + lasts, self.policy)

@@ -8,6 +8,7 @@ import polars as pl
 from ecompulse.kernels.alerts.matching import SEPARATOR
 from ecompulse.kernels.anomalies.matching import POINT_SCHEMA
 from ecompulse.kernels.hashing import shard_of
+from ecompulse.kernels.rows import no_rows
 from ecompulse.kernels.step import Clock
 
 STOPPED: Final = "stopped"
@@ -44,7 +45,7 @@ def beat(clocked: pl.DataFrame, before: pl.DataFrame, clock: Clock, first: int) 
     """
     alive = clocked["value"].is_not_null().any()
     if clocked.is_empty() or alive:
-        return pl.DataFrame(schema=STOPPED_SCHEMA)
+        return no_rows(STOPPED_SCHEMA)
     going_on = before.filter(pl.col("epoch") == clock.epoch - 1)
     start = {"series": clocked["series"][:1], "began": clock.now, "next": first}
     found = going_on if going_on.height else pl.DataFrame(start)

@@ -10,6 +10,7 @@ import polars as pl
 from ecompulse.kernels.enrich.channels import CLICK_IDS, channel, site_kind, site_patterns
 from ecompulse.kernels.enrich.status import DIRECT, INTERNAL, MALFORMED, NO_KEY, OFF, OK
 from ecompulse.kernels.enrich.step import Opened, Step, all_null, status_column, untouched
+from ecompulse.kernels.rows import no_rows
 
 COLUMNS: Final = pl.Schema(
     dict.fromkeys(
@@ -127,7 +128,7 @@ def _tags(urls: pl.Series) -> pl.DataFrame:
     queries = pl.DataFrame({"query": urls}).with_row_index(_ROW).with_columns(pl.col(_ROW).cast(pl.Int64))
     tagged = queries.filter(pl.col("query").str.contains(_TAGGED))
     if tagged.is_empty():
-        return pl.DataFrame(schema=_TAGS_SCHEMA)
+        return no_rows(_TAGS_SCHEMA)
     tagged = tagged.with_columns(pl.col("query").str.extract(r"(\?[^#]*)"))
     found = tagged.select(
         _ROW,

@@ -13,7 +13,7 @@ from ecompulse.kernels.fraud.entity_timeline import Ints
 from ecompulse.kernels.fraud.label_resolution import Labels, ResolvedLabels, fitting, met, own, stand
 from ecompulse.kernels.mapping import Mapping as FieldMapping
 from ecompulse.kernels.quality_totals import PARTIAL_SCHEMA
-from ecompulse.kernels.rows import DAY_MS, DUE, check_duration, conform, in_order, millis
+from ecompulse.kernels.rows import DAY_MS, DUE, check_duration, conform, in_order, millis, no_rows
 from ecompulse.kernels.step import END_OF_TIME, Change, Clock, StateView, Step, Table
 
 ROLE: Final = "labels"
@@ -209,7 +209,7 @@ class JoinLabels:
         return rows.filter(copy).join(rows[first].select(once), on=once, how="anti", nulls_equal=True)
 
     def _quality(self, unmatched: Ints, copies: pl.DataFrame) -> pl.DataFrame:
-        parts = [pl.DataFrame(schema=PARTIAL_SCHEMA)]
+        parts = [no_rows(PARTIAL_SCHEMA)]
         if unmatched.size:
             parts.append(self._counted(pl.DataFrame({"at": unmatched}), "label", "unmatched"))
         if copies.height:

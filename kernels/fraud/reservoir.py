@@ -11,7 +11,7 @@ from ecompulse.kernels.fraud.entity_timeline import Floats, Ints
 from ecompulse.kernels.fraud.examples import matrix
 from ecompulse.kernels.fraud.scoring_runs import FeatureRows, ScoringRun
 from ecompulse.kernels.hashing import fingerprint
-from ecompulse.kernels.rows import DAY_MS, millis
+from ecompulse.kernels.rows import DAY_MS, millis, no_rows
 from ecompulse.kernels.step import Change, StateView, Table
 
 HOUR: Final = 3_600_000
@@ -88,7 +88,7 @@ class ShardReservoir:
         self._schema = table.schema
         self._width: int = table.schema["vector"].shape[0]  # type: ignore[attr-defined]  # an Array
         self._chosen = chosen
-        self._known: pl.DataFrame = pl.DataFrame(schema=table.schema)
+        self._known: pl.DataFrame = no_rows(table.schema)
         self.change: Change | None = None
         self._last = self._from = self._until = 0
         self._ahead: FeatureRows | None = None

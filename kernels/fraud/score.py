@@ -20,7 +20,7 @@ from ecompulse.kernels.fraud.reservoir import HOUR, ShardReservoir
 from ecompulse.kernels.fraud.rules import Policy
 from ecompulse.kernels.fraud.scoring_runs import FeatureRows, ScoringRun
 from ecompulse.kernels.hashing import row_id
-from ecompulse.kernels.rows import DAY_MS, millis
+from ecompulse.kernels.rows import DAY_MS, millis, no_rows
 from ecompulse.kernels.step import Change, Clock, StateView, Step, Table
 
 SCORE_SCHEMA: Final = pl.Schema(
@@ -130,8 +130,8 @@ class ScoreTransactions:
         learner = load_learner(before, self.how) if "" in before else OnlineLearner.new(self.how)
         rows = batch.filter(pl.col("label").is_null()).sort(ORDER)
         changes = {"reservoir": reserve.change} if reserve.change else {}
-        outputs = {name: pl.DataFrame(schema=schema) for name, schema in self.outputs.items()}
-        was, parts, decided = learner.facts["version"], [], [pl.DataFrame(schema=_DECIDED)]
+        outputs = {name: no_rows(schema) for name, schema in self.outputs.items()}
+        was, parts, decided = learner.facts["version"], [], [no_rows(_DECIDED)]
         for spells, after in self._lived(rows, learner, reserve):
             learner = after
             part, budget, of_days = self._shown(rows[spells[0].lines.low : spells[-1].lines.high], spells, budget)
@@ -164,7 +164,7 @@ class ScoreTransactions:
         told = told.select("day", daily_precision.hashed(told["card"]), "label", weight)
         touched = pl.concat([decided["day"], told["day"]]).unique().sort()
         if touched.is_empty():
-            none = pl.DataFrame(schema=daily_precision.DAYS_SCHEMA)
+            none = no_rows(daily_precision.DAYS_SCHEMA)
             return none, none
         last = int(touched[-1])
         asked = pl.int_range(last - self.keep // DAY_MS, last + 1, eager=True).append(touched.cast(pl.Int64))

@@ -11,6 +11,7 @@ from ecompulse.kernels.event import TIME
 from ecompulse.kernels.funnels.buckets import bucket
 from ecompulse.kernels.funnels.definition import Funnel, default_funnel
 from ecompulse.kernels.funnels.walk import advance, reached
+from ecompulse.kernels.rows import no_rows
 from ecompulse.kernels.sessions.journey import Journey
 from ecompulse.kernels.sessions.schemas import DIMENSIONS
 from ecompulse.kernels.step import Change, Clock, StateView, Step, Table
@@ -111,7 +112,7 @@ class TrackFunnels:
         held = state.lookup(WALKS, pl.concat([journey.touched, due]).unique())
         events = self._events(journey)
         if events.is_empty() and held.is_empty():
-            return Step({"funnel_parts": pl.DataFrame(schema=PART_SCHEMA)})
+            return Step({"funnel_parts": no_rows(PART_SCHEMA)})
         walks = pl.concat([self._resumed(held, events), self._begun(journey, events, held)])
         walks = advance(walks, events, self.funnel).drop("_position", "_limit")
         walks = pl.concat([walks, held.filter("counted")])

@@ -14,6 +14,7 @@ from ecompulse.kernels.metrics.calendar import from_axis, to_axis
 from ecompulse.kernels.metrics.definition import DAY_MS
 from ecompulse.kernels.metrics.ranges import Ints
 from ecompulse.kernels.metrics.window_columns import WindowColumns
+from ecompulse.kernels.rows import no_rows
 from ecompulse.kernels.step import END_OF_TIME
 
 NEVER: Final = -(2**62)
@@ -186,7 +187,7 @@ class Emission:
         sid, said, due, expires = sid[order], said[order], due[order], expires[order]
         starts = np.flatnonzero(_begins(sid))
         if not starts.size:
-            return pl.DataFrame(schema=_HEADS)
+            return no_rows(_HEADS)
         said, due = np.maximum.reduceat(said, starts), np.minimum.reduceat(due, starts)
         expires = np.where(due < _FOREVER, _FOREVER, np.maximum.reduceat(expires, starts))
         kept = expires > (NEVER if self._draining else self._watermark)

@@ -27,6 +27,7 @@ from ecompulse.kernels.metrics.schemas import (
 from ecompulse.kernels.metrics.slices import series_prefix
 from ecompulse.kernels.metrics.values import evaluate
 from ecompulse.kernels.metrics.window_columns import WindowColumns
+from ecompulse.kernels.rows import no_rows
 from ecompulse.kernels.step import Change, Clock, StateView, Step, Table
 
 SLICES: Final = "slices"
@@ -114,8 +115,8 @@ class CombineSlices:
         series = self._series(keys)
         known = series.filter(series["metric"].is_not_null())
         if known.is_empty():
-            gone = Change(keys, pl.DataFrame(schema=STATE_SCHEMA))
-            return Step({"metrics": pl.DataFrame(schema=METRIC_SCHEMA)}, {SLICES: gone} if keys.len() else {})
+            gone = Change(keys, no_rows(STATE_SCHEMA))
+            return Step({"metrics": no_rows(METRIC_SCHEMA)}, {SLICES: gone} if keys.len() else {})
         others = keys.filter(~keys.is_in(ripe[SERIES].implode()))
         held = pl.concat([ripe, state.lookup(SLICES, others)])
         sketched = self._with(known, lambda measure: bool(measure.state))
@@ -163,7 +164,7 @@ class CombineSlices:
 
     def _shown(self, windows: pl.DataFrame, slices: Slices, series: pl.DataFrame, clock: Clock) -> pl.DataFrame:
         if windows.is_empty():
-            return pl.DataFrame(schema=METRIC_SCHEMA)
+            return no_rows(METRIC_SCHEMA)
         metrics = evaluate(windows, slices, self.specs)
         metrics = metrics.hstack(series[["name", "currency", "dimensions"]][metrics["sid"].to_numpy()])
         own, slot = (_with_members(pl.col("dimensions"), pl.col(name)) for name in ("extra", "slot"))

@@ -9,6 +9,7 @@ import polars as pl
 from ecompulse.kernels.metrics.measures.base import SLICE, Measure
 from ecompulse.kernels.metrics.ranges import Ints, SliceIndex
 from ecompulse.kernels.metrics.schemas import SERIES
+from ecompulse.kernels.rows import no_rows
 
 _NUMBERS: Final = ("count", "total", "low", "high")
 _NO_EXTREMES: Final = (pl.lit(None, pl.Int64).alias("low"), pl.lit(None, pl.Int64).alias("high"))
@@ -95,7 +96,7 @@ def merge_sketches(held: pl.DataFrame, fresh: pl.DataFrame, measures: Sequence[M
     touched = np.isin(keys[: held.height], keys[held.height :])
     still, opened = (held[np.flatnonzero(chosen)] for chosen in (~touched, touched))
     parts = [still[names], *(measure.merge(opened, fresh) for measure in measures)]
-    merged = pl.concat([pl.DataFrame(schema=schema), *parts], how="diagonal")
+    merged = pl.concat([no_rows(schema), *parts], how="diagonal")
     return merged[names][np.argsort(_keys(merged), kind="stable")]
 
 

@@ -9,7 +9,7 @@ from ecompulse.kernels.metrics.calendar import last_end
 from ecompulse.kernels.metrics.measures.base import Aggregate
 from ecompulse.kernels.metrics.plan import Bound, Plan, Spec
 from ecompulse.kernels.metrics.schemas import SEPARATOR
-from ecompulse.kernels.rows import millis
+from ecompulse.kernels.rows import millis, no_rows
 from ecompulse.kernels.step import END_OF_TIME, Clock
 
 OPERATOR: Final = "realtime_metrics"
@@ -26,7 +26,7 @@ def to_slices(events: pl.DataFrame, plan: Plan) -> pl.DataFrame:
     it comes too late for some is decided behind the shuffle, slice by slice (see `late_rows`).
     """
     if events.is_empty() or not plan.metrics:
-        return pl.DataFrame(schema=plan.slices)
+        return no_rows(plan.slices)
     work = events.select(*sorted(plan.columns), millis().alias(_AT))
     frames: dict[frozenset[str] | None, pl.DataFrame] = {None: work}
     groups: dict[tuple[object, ...], pl.DataFrame] = {}
@@ -36,7 +36,7 @@ def to_slices(events: pl.DataFrame, plan: Plan) -> pl.DataFrame:
             if part.types not in frames:
                 frames[part.types] = work.filter(pl.col("event_type").is_in(sorted(part.types or ())))
             parts += _rows(bound, number, frames[part.types], groups)
-    found = pl.concat([pl.DataFrame(schema=plan.slices), *parts], how="diagonal")
+    found = pl.concat([no_rows(plan.slices), *parts], how="diagonal")
     for measure in {part for bound in plan.metrics for part in bound.spec.parts}:
         found = measure.shrink(found)
     return found
@@ -110,7 +110,7 @@ def late_rows(events: pl.DataFrame, clock: Clock, plan: Plan) -> pl.DataFrame:
     if clock.watermark >= END_OF_TIME:  # the end of the input makes nothing late
         old = old.clear()
     if old.is_empty():
-        return pl.DataFrame(schema=schema)
+        return no_rows(schema)
     late = [_late_by(bound, plan, clock) for bound in plan.metrics]
     found = old.with_columns(late_by_ms=pl.max_horizontal(late)).filter(pl.col("late_by_ms") >= 0)
     return found.with_columns(id=row_id(pl.lit(OPERATOR), "event_id"), operator=pl.lit(OPERATOR)).select(schema.names())

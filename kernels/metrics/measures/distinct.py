@@ -15,6 +15,7 @@ import polars_hash as _plh  # noqa: F401  # registers the `nchash` namespace of 
 from ecompulse.kernels.metrics.measures.base import SLICE, UNIT, Columns, Measure, count_of_rows
 from ecompulse.kernels.metrics.ranges import Ranges, flat_rows
 from ecompulse.kernels.metrics.typed import Typed
+from ecompulse.kernels.rows import no_rows
 
 EXACT_LIMIT: Final = 1024
 PRECISION: Final = 12
@@ -118,7 +119,7 @@ def merge_sets(sets: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
 def _dense_rows(numbered: pl.DataFrame, members: pl.DataFrame, dense: pl.Series) -> pl.DataFrame:
     schema = pl.Schema({"_set": pl.Int64(), "registers": pl.List(pl.UInt8)})
     if dense.is_empty():
-        return pl.DataFrame(schema=schema)
+        return no_rows(schema)
     slot = {"_slot": pl.int_range(pl.len(), dtype=pl.Int64)}
     slots = dense.to_frame("_set").with_columns(**slot)
     matrix = _of_hashes(members.join(slots, on="_set").select("_slot", "hashes"), dense.len())
