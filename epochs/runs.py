@@ -16,7 +16,8 @@ import polars as pl
 
 from ecompulse.epochs.arrow import decode, encode
 from ecompulse.kernels.hashing import fingerprint
-from ecompulse.kernels.key_hashes import Flags, KeyHashes, Layer, Places
+from ecompulse.kernels.key_hashes import KeyHashes, Layer
+from ecompulse.kernels.segments import Flags, Places
 from ecompulse.kernels.step import Table
 
 HI: Final = "__hi"

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from ecompulse.kernels.segments import Flags, Places, changes, first_places
+
 Half = npt.NDArray[np.uint64]
-Places = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
 
 _NOBODY: Final = -1
 
@@ -59,9 +59,7 @@ class KeyHashes:
 
     def firsts(self) -> Flags:
         """Of sorted ones, whether each differs from the one before it."""
-        found = np.ones(self.size, dtype=bool)
-        found[1:] = (self.hi[1:] != self.hi[:-1]) | (self.lo[1:] != self.lo[:-1])
-        return found
+        return changes(self.hi, self.lo)
 
     def numbered(self) -> tuple[Places, Places]:
         """Number of each among the distinct ones in order, and the first place of each of these."""
@@ -106,7 +104,7 @@ class Layer:
         both, rows = newer.key_hashes.then(self.key_hashes), np.concatenate([newer.rows, self.rows])
         order = both.order()  # of one key the newer stand first
         both, fresh = both[order], order < newer.rows.size
-        leader = np.maximum.accumulate(np.where(both.firsts(), np.arange(order.size), 0))
+        leader = first_places(both.firsts())
         kept = fresh | ~fresh[leader]
         return Layer(both[kept], rows[order[kept]])
 

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ecompulse.kernels.segments import changes, first_places
+
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -52,21 +54,12 @@ class EntityTimeline:
 
     def begins(self) -> Ints:
         """For each place, the first place of its entity."""
-        first = self.firsts()
-        return np.maximum.accumulate(np.where(first, np.arange(first.size), 0))
+        return first_places(self.firsts())
 
     def seek(self, codes: Ints, at: Ints) -> Ints:
         """The first place of the entity at or after the time `at` (ms), or behind its last."""
         asked = (codes << self.bits) | np.clip(at - self.base, 0, (1 << self.bits) - 1)
         return np.searchsorted(self.keys, asked)
-
-
-def changes(*columns: Ints) -> Flags:
-    """Whether each row differs from the one before it; the first does."""
-    found = np.ones(columns[0].size, dtype=bool)
-    if found.size:
-        found[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in columns])
-    return found
 
 
 def sums(values: Ints) -> Ints:

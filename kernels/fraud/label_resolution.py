@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ecompulse.kernels.fraud.entity_timeline import Flags, Ints, changes
+from ecompulse.kernels.fraud.entity_timeline import Flags, Ints
 from ecompulse.kernels.hashing import fingerprint
 from ecompulse.kernels.key_hashes import KeyHashes
+from ecompulse.kernels.segments import changes
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from ecompulse.kernels.fraud.rules import Policy
 from ecompulse.kernels.fraud.scoring_runs import FeatureRows, ScoringRun
 from ecompulse.kernels.hashing import row_id
 from ecompulse.kernels.rows import DAY_MS, millis, no_rows
+from ecompulse.kernels.segments import changes
 from ecompulse.kernels.step import Change, Clock, StateView, Step, Table
 
 SCORE_SCHEMA: Final = pl.Schema(
@@ -183,7 +184,7 @@ class ScoreTransactions:
         at = rows.select(millis()).to_series().to_numpy()
         version, interval = at // how.every, (at + how.margin) // how.every
         reserve.expect(int(at[-1]) // HOUR)
-        starts = np.flatnonzero((np.diff(version, prepend=-1) != 0) | (np.diff(interval, prepend=-1) != 0))
+        starts = np.flatnonzero(changes(version, interval))
         spells: list[VersionRun] = []
         # Transactions are learnt by the first version whose margin leaves them behind.
         for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), at.size], strict=True):

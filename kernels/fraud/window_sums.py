@@ -8,8 +8,9 @@ import polars as pl
 
 from ecompulse.kernels.fraud.buckets import settled
 from ecompulse.kernels.fraud.entity import Entity
-from ecompulse.kernels.fraud.entity_timeline import EntityTimeline, Floats, Ints, changes, largest, sums
+from ecompulse.kernels.fraud.entity_timeline import EntityTimeline, Floats, Ints, largest, sums
 from ecompulse.kernels.fraud.memory import Block
+from ecompulse.kernels.segments import changes
 
 COLUMNS: Final = ("at", "count", "amount", "log", "square", "known", "frauds", "peak")
 """Of a bucket: its beginning (ms), rows, their `amount` in 1/10,000, the sum of ln(1 + amount) in 1/1,000 and of its

@@ -9,12 +9,12 @@ from typing import Final, NamedTuple
 import numpy as np
 import polars as pl
 
-from ecompulse.kernels.key_hashes import Flags
 from ecompulse.kernels.metrics.calendar import from_axis, to_axis
 from ecompulse.kernels.metrics.definition import DAY_MS
 from ecompulse.kernels.metrics.ranges import Ints
 from ecompulse.kernels.metrics.window_columns import WindowColumns
 from ecompulse.kernels.rows import no_rows
+from ecompulse.kernels.segments import Flags, changes
 from ecompulse.kernels.step import END_OF_TIME
 
 NEVER: Final = -(2**62)
@@ -116,7 +116,7 @@ class Emission:
 
     def _spans(self, owner: Ints, slices: Ints, fresh: Flags) -> "_Spans":
         window = self._window[owner]
-        first = _begins(owner)
+        first = changes(owner)
         last = np.roll(first, -1)
         hi = self._last(slices, window)
         until = hi + self._defs.fill[window]
@@ -145,7 +145,7 @@ class Emission:
         final = np.arange(owner.size) < newly[0].size + again[0].size
         order = np.lexsort((index, owner))  # stable: of one window what comes first above
         owner, index, final = owner[order], index[order], final[order]
-        distinct = _begins(owner, index)
+        distinct = changes(owner, index)
         return self._described(owner[distinct], index[distinct], final[distinct])
 
     def _described(self, owner: Ints, index: Ints, final: Flags) -> pl.DataFrame:
@@ -185,7 +185,7 @@ class Emission:
         """Series that some window of theirs still needs; they come once per window."""
         order = np.argsort(sid, kind="stable")
         sid, said, due, expires = sid[order], said[order], due[order], expires[order]
-        starts = np.flatnonzero(_begins(sid))
+        starts = np.flatnonzero(changes(sid))
         if not starts.size:
             return no_rows(_HEADS)
         said, due = np.maximum.reduceat(said, starts), np.minimum.reduceat(due, starts)
@@ -229,13 +229,6 @@ def _placed(values: Ints, chosen: Flags, others: pl.Series) -> Ints:
     placed = values.copy()
     placed[chosen] = others.to_numpy()
     return placed
-
-
-def _begins(*columns: Ints) -> Flags:
-    """Where a row of some columns differs from the one before; the first does."""
-    begins = np.ones(columns[0].size, dtype=bool)
-    begins[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in columns])
-    return begins
 
 
 def _listed(owner: Ints, first: Ints, last: Ints) -> tuple[Ints, Ints]:

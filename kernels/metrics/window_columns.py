@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from ecompulse.kernels.key_hashes import Flags
 from ecompulse.kernels.metrics.calendar import by_calendar
 from ecompulse.kernels.metrics.plan import Spec
 from ecompulse.kernels.metrics.ranges import Ints
+from ecompulse.kernels.segments import Flags
 
 
 @dataclass(frozen=True)

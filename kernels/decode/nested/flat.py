@@ -19,6 +19,7 @@ from ecompulse.kernels.decode.nested.wanted import Wanted, doubtful, held, holds
 from ecompulse.kernels.decode.plan import PROPERTIES
 from ecompulse.kernels.decode.row_decoder import Record
 from ecompulse.kernels.foreign.paths import EACH, NUMBER
+from ecompulse.kernels.segments import changes, first_places
 
 Parse = Callable[[int], dict[str, Any]]
 Numbers = npt.NDArray[np.int64]
@@ -92,9 +93,7 @@ def _lines_exactly(row: int, values: dict[str, Any], wanted: Wanted) -> Iterator
 
 def first_of(rows: Numbers) -> Numbers:
     """Of numbers that stand together where they are equal, the place of the first of each."""
-    place = np.arange(len(rows))
-    found: Numbers = np.maximum.accumulate(np.where(np.diff(rows, prepend=-1) != 0, place, 0))
-    return found
+    return first_places(changes(rows))
 
 
 def within(rows: Numbers) -> pl.Series:

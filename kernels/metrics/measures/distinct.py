@@ -16,6 +16,7 @@ from ecompulse.kernels.metrics.measures.base import SLICE, UNIT, Columns, Measur
 from ecompulse.kernels.metrics.ranges import Ranges, flat_rows
 from ecompulse.kernels.metrics.typed import Typed
 from ecompulse.kernels.rows import no_rows
+from ecompulse.kernels.segments import changes
 
 EXACT_LIMIT: Final = 1024
 PRECISION: Final = 12
@@ -126,9 +127,9 @@ def _dense_rows(numbered: pl.DataFrame, members: pl.DataFrame, dense: pl.Series)
     held = numbered.filter(pl.col("registers").is_not_null()).join(slots, on="_set").sort("_slot")
     if held.height:
         rows, first = _matrix(held["registers"]), held["_slot"].to_numpy()
-        begins = np.flatnonzero(np.r_[True, first[1:] != first[:-1]])
-        at = first[begins]
-        matrix[at] = np.maximum(matrix[at], np.maximum.reduceat(rows, begins))
+        starts = np.flatnonzero(changes(first))
+        at = first[starts]
+        matrix[at] = np.maximum(matrix[at], np.maximum.reduceat(rows, starts))
     return slots.select("_set", registers=as_lists(matrix))
 
 
