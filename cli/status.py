@@ -18,8 +18,9 @@ from ecompulse.cli.tool import ToolParser
 from ecompulse.cli.values import lasting
 from ecompulse.epochs.errors import UserError
 from ecompulse.io.terminal import printable
+from ecompulse.ui.checkpoints import read_job
 from ecompulse.ui.clock import now_ms
-from ecompulse.ui.jobs import Job, read_job
+from ecompulse.ui.jobs import Job
 from ecompulse.ui.words import duration, size
 
 EPOCHS: Final = 5

@@ -24,9 +24,10 @@ from ecompulse.epochs.protocols import Store
 from ecompulse.io.delta.lake import Lake
 from ecompulse.kernels.dictionary.registry import comment_of
 from ecompulse.ui.charts import bar_chart, line_chart, stacked_chart
+from ecompulse.ui.checkpoints import read_job
 from ecompulse.ui.clock import now_ms
 from ecompulse.ui.disks import disk_rows
-from ecompulse.ui.jobs import Job, read_job
+from ecompulse.ui.jobs import Job
 from ecompulse.ui.letters import read_letters
 from ecompulse.ui.scores import read_scores
 from ecompulse.ui.shop import read_shop

@@ -1,24 +1,17 @@
-"""What a checkpoint says of its job: epochs, watermark, backlog, state. Reads only; a stopped job shows too."""
+"""A job as the page shows it: epochs, watermark, backlog, state. A stopped job shows too."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ecompulse.epochs.checkpoint import newest_fencing_token, read_meta
-from ecompulse.epochs.errors import JobError, UserError
-from ecompulse.epochs.failures import Failure, load_failure
-from ecompulse.epochs.protocols import Store
-from ecompulse.epochs.seal import epoch_of, load_commit, load_seal
+from ecompulse.epochs.failures import Failure
 from ecompulse.ui.clock import moment
-from ecompulse.ui.disks import Disks, disks_of
+from ecompulse.ui.disks import Disks
 from ecompulse.ui.notes import notes_of
-from ecompulse.ui.operators import Lag, Operator, operators_of
-from ecompulse.ui.states import MARKS, state_of
+from ecompulse.ui.operators import Lag, Operator
+from ecompulse.ui.states import MARKS
 from ecompulse.ui.words import moment as shown_moment
 from ecompulse.ui.words import size
-
-EPOCHS: Final = 120
-"""Committed epochs of a job that the page shows."""
 
 _TREND: Final = 10  # epochs
 
@@ -222,40 +215,3 @@ class Job:
         marks = MARKS[self.state] + 2 * (self.failure is not None) + 2 * bool(self.notes)
         marks += (self.retries.get("run", 0) > 0) + (self.dead > 0)
         return marks, self.gap(now) or 0
-
-
-def read_job(key: int, store: Store, is_held: Callable[[], bool | None], now: int) -> Job:
-    """A checkpoint as the page shows it; never raises for one that is damaged or gone.
-
-    Args:
-        key: number of the checkpoint on the page.
-        store: of the checkpoint.
-        is_held: whether a driver lives on it; None where nobody can say.
-        now: UTC, ms.
-    """
-    try:
-        meta = read_meta(store)
-        numbers = sorted(epoch_of(name) for name in store.list("commits"))[-EPOCHS:]
-        epochs = [load_commit(store, number) for number in numbers]
-        seal = load_seal(store, numbers[-1]) if numbers else None
-        pending = bool(numbers) and load_seal(store, numbers[-1] + 1) is not None
-        failure = load_failure(store, numbers[-1] if numbers else 0)
-        starts = newest_fencing_token(store)
-    except (JobError, UserError, OSError, ValueError) as error:
-        return Job(key, store.root, store.root.rstrip("/").rpartition("/")[2], "unreadable", error=str(error))
-    settings = meta["settings"]
-    return Job(
-        key=key,
-        place=store.root,
-        name=settings["job"],
-        instance=settings.get("instance"),
-        state=state_of(epochs, is_held(), now),
-        epochs=epochs,
-        watermarks={name: top for name, (top, _) in seal.partitions.items()} if seal else {},
-        operators=operators_of(seal) if seal else (),
-        sources=settings.get("sources", ()),
-        starts=starts,
-        pending=pending,
-        failure=failure,
-        disks=disks_of(store, epochs[-1] if epochs else {}),
-    )

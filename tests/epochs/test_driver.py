@@ -115,6 +115,7 @@ def test_replaced_rows_are_the_old_or_the_new_ones(tmp_path, step, occurrence):
         assert_frame_equal(new.table(table), reference.table(table))
 
 
+@pytest.mark.slow
 def test_two_instances_on_one_lake_are_two_runs(tmp_path):
     names, lake = ("north", "south"), tmp_path / "lake"
     for name in names:  # of the same shop, so of equal ids

@@ -9,7 +9,7 @@ import pytest
 from ecompulse.cli.stores import open_checkpoints
 from ecompulse.io.lock import is_held
 from ecompulse.io.stores import LocalStore, open_store
-from ecompulse.ui.jobs import read_job
+from ecompulse.ui.checkpoints import read_job
 from services import s3
 from support.process import Shop, events, write_lines
 from support.script import Script

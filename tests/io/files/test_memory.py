@@ -23,13 +23,18 @@ HEADER, CELLS = b"event_id,event_type,event_time,user_id\n", b"e,search,2026-03-
 MB = 1_000_000
 
 
-def archive(*parts: tuple[bytes, int]) -> bytes:
-    """Contents one after the other, each so many times: gzip members may follow each other."""
-    return b"".join(gzip.compress(data, 1) * times for data, times in parts)
+Part = tuple[bytes, int, int]
+"""A text, how often it stands in a gzip member, and how often that member follows."""
 
 
-def one(name: str, content: bytes) -> Callable[[Path], None]:
-    return lambda folder: (folder / name).write_bytes(content) and None
+def archive(name: str, *parts: Part) -> Callable[[Path], None]:
+    """Writes a file of parts one after the other: gzip members may follow each other."""
+
+    def write(folder: Path) -> None:
+        members = (gzip.compress(text * repeated, 1) * times for text, repeated, times in parts)
+        (folder / name).write_bytes(b"".join(members))
+
+    return write
 
 
 def many(folder: Path) -> None:
@@ -39,19 +44,19 @@ def many(folder: Path) -> None:
 
 CASES: dict[str, tuple[Callable[[Path], None], dict[str, int]]] = {
     "a line of 2 GB": (
-        one("a.jsonl.gz", archive((b"x" * 50 * MB, 40), (b"\n" + GOOD, 1))), {"good": 1, "dead": 1, "plans": 1}
+        archive("a.jsonl.gz", (b"x", 50 * MB, 40), (b"\n" + GOOD, 1, 1)), {"good": 1, "dead": 1, "plans": 1}
     ),
     "an open quote before 2 GB": (
-        one("a.csv.gz", archive((HEADER + CELLS + b'e,"', 1), (b"x" * 50 * MB, 40), (b"\n" + CELLS, 1))),
+        archive("a.csv.gz", (HEADER + CELLS + b'e,"', 1, 1), (b"x", 50 * MB, 40), (b"\n" + CELLS, 1, 1)),
         {"good": 2, "dead": 1, "plans": 1},
     ),
     "1 GB of line ends": (
-        one("a.jsonl.gz", archive((GOOD, 1), (b"\n" * 50 * MB, 20), (GOOD, 1))), {"good": 2, "dead": 0}
+        archive("a.jsonl.gz", (GOOD, 1, 1), (b"\n", 50 * MB, 20), (GOOD, 1, 1)), {"good": 2, "dead": 0}
     ),
     "1 GB of line ends of Windows": (
-        one("a.csv.gz", archive((HEADER + CELLS, 1), (b"\r\n" * 25 * MB, 20), (CELLS, 1))), {"good": 2, "dead": 0}
+        archive("a.csv.gz", (HEADER + CELLS, 1, 1), (b"\r\n", 25 * MB, 20), (CELLS, 1, 1)), {"good": 2, "dead": 0}
     ),
-    "zeros": (one("a.jsonl.gz", archive((bytes(50 * MB), 40), (b"\n" + GOOD, 1))), {"good": 1, "dead": 1}),
+    "zeros": (archive("a.jsonl.gz", (b"\0", 50 * MB, 40), (b"\n" + GOOD, 1, 1)), {"good": 1, "dead": 1}),
     "ten thousand files": (many, {"good": 10_000, "dead": 0, "plans": 10}),
 }  # fmt: skip
 

@@ -71,6 +71,7 @@ def test_numeric_keys(client, moto):
     assert found(opened(moto, table), "7", "07", "7.0", "x", "8") == {"7": ("gold", None, None, None, "ok")}
 
 
+@pytest.mark.slow
 def test_more_keys_than_a_request_takes_and_items_too_large_for_one_answer(client, moto):
     table = make(client)
     for number in range(2 * CHUNK + 1):

@@ -172,6 +172,7 @@ def test_an_abandoned_checkout_is_told_and_then_recovered():
     assert found["lines"][0].to_list() == [{"product": "p", "quantity": 2, "price": Decimal("4.5000")}]
 
 
+@pytest.mark.slow
 def test_an_alert_comes_when_the_watermark_passes_and_not_before():
     frame = told((0, "add_to_cart"), *[(m, "page_view") for m in range(1, 60)])
     kernel = Sessionize(parts=(WatchCarts(),))

@@ -70,6 +70,7 @@ def test_equals_plain_python_one_point_at_a_time(case):
                 assert said[row][1] == news, row
 
 
+@pytest.mark.slow
 def test_a_long_series_equals_plain_python_too():
     rng = np.random.default_rng(4)
     times = [START + row * 10 * MINUTE for row in range(900)]
@@ -82,6 +83,7 @@ def test_a_long_series_equals_plain_python_too():
     assert [news for _, news in found[0]] == [news for _, news in wanted]
 
 
+@pytest.mark.slow
 def test_a_series_does_not_depend_on_its_neighbours():
     rng = np.random.default_rng(1)
     times = [START + row * 5 * MINUTE for row in range(400)]

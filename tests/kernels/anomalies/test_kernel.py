@@ -59,6 +59,7 @@ def test_nothing_fires_on_the_first_day():
     assert run(points("revenue", values)).is_empty()
 
 
+@pytest.mark.slow
 def test_a_new_level_is_one_change_and_then_usual():
     values = np.concatenate([noise(1200), noise(900, seed=2, mean=160.0)])
     kernel = DetectAnomalies(settle_after=60 * MINUTE)
@@ -95,6 +96,7 @@ def test_silence_fires_by_the_watermark_alone():
     assert run(frame, ending=END_OF_TIME).filter(kind="silence").is_empty()  # the end of a bounded input is no silence
 
 
+@pytest.mark.slow
 def test_silence_by_watermark_and_by_window_are_the_same_alerts():
     quiet, other = points("orders", noise(1000), skip=range(500, 600)), points("views", noise(1000, seed=9))
     frame = pl.concat([quiet, other])
@@ -107,6 +109,7 @@ def test_a_series_with_long_gaps_is_given_time():
     assert alerts.filter(state="firing").height <= 1
 
 
+@pytest.mark.slow
 def test_a_late_revision_is_not_judged():
     frame = points("revenue", spiked())
     wrong = frame[800:801].with_columns(value=pl.lit(10**12, pl.Int128), revision=pl.lit(2, pl.Int64))

@@ -103,6 +103,7 @@ def test_time_in_which_nobody_looked_does_not_count():
     assert silences(job.wait(1)).height == 1
 
 
+@pytest.mark.slow
 def test_rows_without_points_are_a_sign_of_life():
     job = Job(3)
     job.step(points("orders", noise(BEFORE)))
@@ -114,6 +115,7 @@ def test_rows_without_points_are_a_sign_of_life():
     assert silences(job.wait(25)).is_empty()
 
 
+@pytest.mark.slow
 def test_a_series_with_long_gaps_is_given_time_by_now_too():
     job = Job()
     rare = points("refunds", noise(BEFORE), step=60)
@@ -130,6 +132,7 @@ def test_draining_makes_nobody_silent_however_long_the_stream_stood():
     assert silences(job.step(NOTHING, minutes=10_000, watermark=END_OF_TIME)).is_empty()
 
 
+@pytest.mark.slow
 def test_a_stop_leaves_one_small_row_per_shard_and_none_when_it_is_over():
     job = Job(3)
     whole = points("orders", noise(BEFORE + 1))

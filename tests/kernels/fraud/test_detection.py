@@ -101,14 +101,12 @@ def test_any_cut_gives_the_same_scores(hours, whole):
     assert_frame_equal(scores(*shop(), hours), whole, check_exact=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "models",
     [
         Models(unsupervised="half_space_trees", online="river_logistic", boosted="none"),
-        pytest.param(
-            Models("river_half_space_trees", "none", "none", half_space=HalfSpace(trees=5, height=5)),
-            marks=pytest.mark.slow,
-        ),
+        Models("river_half_space_trees", "none", "none", half_space=HalfSpace(trees=5, height=5)),
     ],
     ids=["half-space trees and river's regression", "river's half-space trees alone"],
 )

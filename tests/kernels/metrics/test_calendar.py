@@ -36,6 +36,7 @@ def test_almost_every_zone_is_served_and_the_others_are_refused():
     assert len(ZONES) > len(zoneinfo.available_timezones()) - 5
 
 
+@pytest.mark.slow
 def test_days_of_all_zones_follow_each_other_and_begin_where_their_date_does():
     for zone in ZONES:
         found = AXIS.with_columns(start=from_axis(pl.col("day"), zone)).with_columns(
