@@ -84,12 +84,22 @@ def scan(
             yield start, start + end, len(ends) - blank, blank
             max_records -= len(ends)
             start += end
+        elif (cut := _first_line(data, layout)) and not last:
+            yield start, start + cut, 1, 0
+            max_records -= 1
+            start += cut
         elif last or not (after := _next_line(handle, start + len(data), layout.newline, whole=whole)):
             return
         else:
             yield start, after, 1, 0
             max_records -= 1
             start = after
+
+
+def _first_line(data: bytes, layout: Layout) -> int:
+    """Where the first line ends, quotes or not; 0 where none does. A quote that is not closed must not hide others."""
+    found = data.find(layout.newline) if layout.quoted else -1
+    return found + 1
 
 
 def _blank_lines(data: bytes, layout: Layout) -> int:

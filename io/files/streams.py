@@ -103,7 +103,7 @@ class OpenFile:
         return b"".join(parts)
 
     def _seek(self, start: int) -> None:
-        if not self._through or isinstance(self._handle, gzip.GzipFile | bz2.BZ2File):
+        if not self._through or isinstance(self._handle, gzip.GzipFile):
             self._handle.seek(start)
             return
         if start < self.position:
@@ -150,12 +150,54 @@ class _Transcoded:
         self._handle.close()
 
 
+class _Bzip2:
+    """Streams of bz2, one after the other. The standard library's reader ends where one of them is damaged."""
+
+    def __init__(self, handle: IO[bytes]) -> None:
+        self._handle, self._decoder, self._next = handle, bz2.BZ2Decompressor(), b""
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes; none at the end.
+
+        Raises:
+            EOFError: the file is incomplete.
+            OSError: what follows a stream is none.
+        """
+        while True:
+            if self._decoder.eof:
+                if not self._begin():
+                    return b""
+            elif self._decoder.needs_input and not self._next and not self._fill():
+                raise EOFError("it ends before the end of a stream")
+            data = self._decoder.decompress(self._next, size)
+            self._next = b""
+            if data:
+                return data
+
+    def _begin(self) -> bool:
+        """Go on with the next stream, if there is one; zeros before it, or at the end, are passed over as in gzip."""
+        self._next = self._decoder.unused_data
+        while not (stream := self._next.lstrip(b"\0")):
+            if not self._fill():
+                return False
+        self._next = stream
+        self._decoder = bz2.BZ2Decompressor()
+        return True
+
+    def _fill(self) -> bool:
+        self._next = self._handle.read(_STEP)
+        return bool(self._next)
+
+    def close(self) -> None:
+        """Nothing to close: the file is closed by who opened it."""
+
+
 def _reason(error: BaseException) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 _DECOMPRESSORS: Final[dict[str, Callable[[IO[bytes]], Any]]] = {
     ".gz": lambda file: gzip.GzipFile(fileobj=file),
-    ".bz2": bz2.BZ2File,
+    ".bz2": _Bzip2,
     ".zst": lambda file: pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd"),
 }

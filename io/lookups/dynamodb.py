@@ -25,7 +25,7 @@ FAILURES: Final = (BotoCoreError, ClientError)
 _OPTIONS: Final = ("endpoint", "region")
 _ANY_REGION: Final = "us-east-1"  # of servers that only speak the protocol
 _LONGEST_KEY: Final = 2048  # bytes
-_NUMBER: Final = re.compile(r"0|-?[1-9]\d{0,37}")
+_NUMBER: Final = re.compile(r"0|-?[1-9][0-9]{0,37}")
 _TABLE: Final = re.compile(r"[A-Za-z0-9_.-]{3,255}")
 
 Item = Mapping[str, Mapping[str, Any]]

@@ -19,6 +19,8 @@ from ecompulse.kernels.event import MAX_ROW_BYTES, POSITION_SCHEMA
 from ecompulse.kernels.foreign.dialect import unmarked
 
 _ROW: Final = "_row"
+_MARK: Final = "\ufeff"
+"""Byte order mark."""
 
 
 class Written(NamedTuple):
@@ -46,7 +48,7 @@ def column_names(header: str) -> list[str]:
     Columns without a name are called by their number (`column_3` is the third), those of a name that an earlier one has
     get a number after it (`price_2`).
     """
-    line, delimiter, quote = unmarked(header.removeprefix("\ufeff"))
+    line, delimiter, quote = unmarked(header.removeprefix(_MARK))
     try:
         given = _fields(line, delimiter, quote, strict=False)
     except csv.Error:  # a name longer than any cell
@@ -126,6 +128,7 @@ def _shapes(text: pl.Series, form: Written) -> tuple[pl.Series, pl.Series]:
     cell = f"{mark}(?:[^{mark}]|{mark}{mark})*{mark}"
     field = rf"(?:[^{mark}\r\n{separator}]*|{cell})"
     well = text.str.contains(f"^{field}(?:{separator}{field})*$") & bare
+    well &= ~text.str.starts_with(_MARK)  # Polars would take it for that of a file, if the row is the first
     without = text.str.replace_all(cell, "").str.count_matches(form.delimiter, literal=True) == width - 1
     return plain, (well & without).fill_null(value=False)
 

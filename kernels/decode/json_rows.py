@@ -12,6 +12,7 @@ from ecompulse.kernels.decode.cells import Cells
 from ecompulse.kernels.decode.nested.rows import Rows
 from ecompulse.kernels.decode.object_members import members_of
 from ecompulse.kernels.decode.plan import PROPERTIES, Plan
+from ecompulse.kernels.decode.properties import canonical
 from ecompulse.kernels.decode.row_decoder import Record, record_of
 from ecompulse.kernels.decode.rules import BrokenRule, Rule
 from ecompulse.kernels.decode.strict_json import parse
@@ -34,12 +35,14 @@ def pure_json_batch(rows: pl.DataFrame, plan: Plan) -> Batch:
     """The same by DuckDB and Polars: the definition."""
     text, believed, odd = _believed(rows)
     found = members_of(believed, keep_null=False)
+    suspects = odd | found.suspects
     texts: dict[str, pl.Series] = {}
     unknown: dict[str, pl.Series] = {}
     properties = None
     for key, column in found.columns.items():
         field = plan.sources.get(key)
         if key in plan.mapping.drop:
+            suspects |= ~canonical(column)[1]  # what is dropped must be JSON, too
             continue
         if field == PROPERTIES:
             properties = column
@@ -53,7 +56,7 @@ def pure_json_batch(rows: pl.DataFrame, plan: Plan) -> Batch:
         cells=cells_of(texts, believed.str.contains("\\", literal=True)),
         unknown=unknown,
         properties=properties,
-        suspects=odd | found.suspects,
+        suspects=suspects,
         content=text if plan.hashes_ids else None,
     )
 

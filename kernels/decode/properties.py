@@ -55,7 +55,7 @@ def _columns(batch: Batch, inner: dict[str, pl.Series]) -> tuple[dict[str, pl.Se
     columns: dict[str, pl.Series] = {}
     for source in (batch.unknown, inner):
         for key, column in source.items():
-            text, known = _canonical(column)
+            text, known = canonical(column)
             certain &= known
             if key in columns:
                 certain &= columns[key].is_null() | text.is_null()
@@ -64,7 +64,7 @@ def _columns(batch: Batch, inner: dict[str, pl.Series]) -> tuple[dict[str, pl.Se
     return columns, certain
 
 
-def _canonical(column: pl.Series) -> tuple[pl.Series, pl.Series]:
+def canonical(column: pl.Series) -> tuple[pl.Series, pl.Series]:
     """Canonical text of JSON values, and where it is certain; the odd ones once per distinct text."""
     value = pl.col("value")
     text = value.str.starts_with('"') & ~value.str.contains("\\u", literal=True)

@@ -3,8 +3,10 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Final
 
+import numpy as np
 import polars as pl
 
 from ecompulse.kernels.decode.batch import Batch, all_of, nothing
@@ -23,6 +25,9 @@ from ecompulse.kernels.foreign.times import TimeReading
 _ISO: Final = "%Y-%m-%dT%H:%M:%S%.3f"
 _FINER: Final = {"us": "%Y-%m-%dT%H:%M:%S%.6f", "ns": "%Y-%m-%dT%H:%M:%S%.9f"}
 _NS_PER_MS: Final = 1_000_000
+_FIRST_DAY: Final = (date.min - date(1970, 1, 1)).days
+_LAST_DAY: Final = (date.max - date(1970, 1, 1)).days
+_PER_DAY: Final = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 _PLAIN: Final = (pl.String, pl.Boolean)
 _WRAPPER: Final = '{"v":'
 
@@ -200,9 +205,22 @@ def _characters(column: pl.Series) -> pl.Series:
         return nothing(column.len())
     if dtype == pl.Binary:
         return utf8(column)
+    if isinstance(dtype, pl.Datetime | pl.Date):
+        far = _far(column, dtype)
+        if far.any():  # as numbers: neither Polars nor Python knows such a time
+            near = column.zip_with(~far, column.clear().extend_constant(None, column.len()))
+            return column.to_physical().cast(pl.String).zip_with(far, _characters(near))
     if isinstance(dtype, pl.Datetime):
         return _iso(column, dtype)
     return column.dt.to_string("iso") if isinstance(dtype, pl.Duration) else column.cast(pl.String)
+
+
+def _far(column: pl.Series, dtype: pl.Datetime | pl.Date) -> pl.Series:
+    """Rows with a time before the year 1 or after 9999."""
+    unit = _PER_DAY[dtype.time_unit] if isinstance(dtype, pl.Datetime) else 1
+    limits = np.iinfo(np.int64)
+    first, last = max(_FIRST_DAY * unit, limits.min), min((_LAST_DAY + 1) * unit - 1, limits.max)
+    return (~column.to_physical().is_between(first, last)).fill_null(value=False)
 
 
 def _iso(column: pl.Series, dtype: pl.Datetime) -> pl.Series:
@@ -218,12 +236,34 @@ def _nested(column: pl.Series) -> pl.Series:
     """JSON text of structs and lists; Polars writes NaN as null and no bytes, so those go through Python."""
     plain = all(leaf in _PLAIN or leaf.is_integer() or leaf.is_float() for leaf in _leaves(column.dtype))
     if not plain or not _finite(column):
-        texts = [None if item is None else json.dumps(item, default=_plain) for item in column.to_list()]
+        texts = [None if item is None else json.dumps(item, default=_plain) for item in _listed(column)]
         return pl.Series(texts, dtype=pl.String)
     value = pl.col("v")
     wrapped = pl.struct("v").struct.json_encode()
     text = wrapped.str.strip_prefix(_WRAPPER).str.strip_suffix("}")
     return column.alias("v").to_frame().select(pl.when(value.is_not_null()).then(text)).to_series()
+
+
+def _listed(column: pl.Series) -> list[Any]:
+    """The values of a column for Python; of a row with a time that Python does not know, times as numbers."""
+    try:
+        return column.to_list()
+    except (OverflowError, ValueError, pl.exceptions.PanicException):
+        half = column.len() // 2
+        if not half:
+            return column.cast(_numbered(column.dtype)).to_list()
+        return _listed(column[:half]) + _listed(column[half:])
+
+
+def _numbered(dtype: Any) -> Any:
+    """A type with numbers for times."""
+    if isinstance(dtype, pl.Struct):
+        return pl.Struct({part.name: _numbered(part.dtype) for part in dtype.fields})
+    if isinstance(dtype, pl.List):
+        return pl.List(_numbered(dtype.inner))
+    if isinstance(dtype, pl.Array):
+        return pl.Array(_numbered(dtype.inner), dtype.size)
+    return pl.Int64() if dtype.is_temporal() else dtype
 
 
 def _plain(value: Any) -> str:

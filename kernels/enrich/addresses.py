@@ -25,7 +25,7 @@ SPECIAL: Final = {
 """Networks that belong to nobody in particular (IANA special-purpose registries): private ones (RFC 1918, 4193,
 6598), and loopback, link-local, documentation, benchmark, multicast and future ones."""
 
-_OCTET: Final = r"(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_OCTET: Final = r"(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"  # \d would be any script's digits
 _IPV4: Final = rf"^{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}$"
 
 
@@ -123,7 +123,7 @@ def mask(ips: pl.Series) -> pl.Series:
         .then(pl.lit("***"))
         .when(pl.col("address").str.contains(":", literal=True))
         .then(pl.col("address"))
-        .otherwise(pl.col("address").str.replace(r"\.\d+$", ".0"))
+        .otherwise(pl.col("address").str.replace(r"\.[0-9]+$", ".0"))
     ).to_series()
     kept = kept.str.replace(_PREFIX_48, "${1}::")
     v6 = kept.str.contains(":", literal=True) & ~kept.str.contains(r"^[^:]+:[^:]+:[^:]+::$")

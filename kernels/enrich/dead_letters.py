@@ -44,6 +44,7 @@ def protect_raw(raw: bytes, names: Mapping[str, Action], emails: Action | None, 
     """One row's bytes: the fields `names` and emails in all texts protected, or `redacted`."""
     try:
         event = json.loads(raw.decode(), object_pairs_hook=_once, parse_float=_finite)
+        json.dumps(event, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError):
         return redacted(raw, key)
     if not isinstance(event, dict):

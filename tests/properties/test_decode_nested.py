@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,11 +59,32 @@ MAPPINGS = [
 ]
 
 scalar = st.sampled_from(
-    [None, True, 1, 0, -7, 1.5, 1e30, 12345678901234567890, "x", "", "a", "ä\n\"'\\", "1", "{", "[1]", '{"b": 2}']
+    [
+        None,
+        True,
+        1,
+        0,
+        -7,
+        1.5,
+        1e30,
+        12345678901234567890,
+        "x",
+        "",
+        "a",
+        "ä\n\"'\\",
+        "1",
+        "{",
+        "[1]",
+        '{"b": 2}',
+        '\n{"b": 2}',
+        "\t[1]",
+    ]
 )
 leaf = scalar | st.lists(scalar, max_size=2)
 inner = st.dictionaries(
-    st.sampled_from(["id", "b", "v", "s", "key", "x.y"]), leaf | st.dictionaries(st.just("s"), scalar), max_size=3
+    st.sampled_from(["id", "b", "v", "s", "key", "x.y", "control \x01"]),
+    leaf | st.dictionaries(st.just("s"), scalar),
+    max_size=3,
 )
 pair = st.fixed_dictionaries(
     {"key": st.sampled_from(["q", "r", 1, None]), "v": leaf | st.lists(inner, max_size=2) | inner}
@@ -112,6 +134,44 @@ def test_columns_equal_the_reading_of_one_row_at_a_time(rows, text):
     assert ids.is_unique().all()
     for offset in found.dead["source_offset"]:
         assert not (found.events["source_offset"] // PARTS == offset).any() or not mapping.divides
+
+
+EXPLODING = [
+    """{explode: "l[]", where: {"l[].k": buy}, constants: {event_type: purchase}, fields: {product_id: "l[].p"}}""",
+    """{explode: "l[]", constants: {event_type: purchase}, fields: {product_id: "l[].p"}}""",
+    """{explode: "o.l[]", constants: {event_type: purchase}, fields: {product_id: "o.l[].p"}},
+       {constants: {event_type: payment}}""",
+    """{explode: "n[].l[]", constants: {event_type: purchase}, fields: {product_id: "n[].l[].p"}}""",
+]
+MANY = ",".join(f'"k{number}":1' for number in range(250))
+"""Members of an object beyond those that become columns."""
+
+
+@pytest.mark.parametrize("shapes", EXPLODING)
+@pytest.mark.parametrize("odd", ["", ',"control \\u0001":1', f",{MANY}", ',"p":"twice"', ',"z":NaN', ',"z":1e999'])
+def test_no_line_of_an_object_that_columns_do_not_show_is_lost(shapes, odd):
+    mapping = parse_mapping(f"fields: {{event_id: id, event_time: at, user_id: u}}\nevents: [{shapes}]")
+    line, other = f'{{"k":"buy","p":"p1"{odd}}}', '{"k":"buy","p":"p2"}'
+    lists = [
+        f'"l":[{line},{other}]',
+        f'"o":{{"l":[{other}],"p":1{odd}}}',
+        f'"n":[{{"l":[{other}],"p":1{odd}}},{{"l":[{other}]}}]',
+    ]
+    rows = frame([f'{{"id":"e","at":1672531200000,"u":"u",{found}}}'.encode() for found in [*lists, ",".join(lists)]])
+    found, wanted = decode_json(rows, NOW, mapping), exactly(rows, mapping)
+    assert found.events.to_dicts() == wanted.events.to_dicts()
+    assert found.dead["rule"].to_list() == wanted.dead["rule"].to_list()
+    assert (found.further, found.skipped) == (wanted.further, wanted.skipped)
+
+
+@pytest.mark.parametrize("value", ["1.5", '"buy"'])
+def test_a_row_that_turns_out_to_be_none_is_a_dead_letter(value):
+    mapping = parse_mapping(f"fields: {{event_id: id, event_time: at, user_id: u}}\nevents: [{EXPLODING[0]}]")
+    rows = frame([f'{{"id":"e","at":1672531200000,"u":"u","l":[{{"k":{value},"p":1}}],"z":{z}}}'.encode()
+                  for z in ("1", "NaN", "1e999", '{"a":1,"a":2}')])  # fmt: skip
+    decoded = decode_json(rows, NOW, mapping)
+    assert decoded.events.height - decoded.further + decoded.dead.height + decoded.skipped == rows.height
+    assert set(decoded.dead["rule"]) <= {"not_finite", "out_of_range", "duplicate_key", "no_event"}
 
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=4)

@@ -142,7 +142,7 @@ def _scattered(found: pl.DataFrame, height: int) -> pl.Series:
 
 def _opened(text: pl.Series, taken: Taken) -> pl.Series:
     """Values, or the objects and lists that texts hold."""
-    strings = text.str.contains(r'^"\s*[{\[]').fill_null(value=False)
+    strings = text.str.contains(r'^"(?: |\\[tnr])*[{\[]').fill_null(value=False)
     if not strings.any():
         return text
     inner = duckdb_json.unescaped(_parted(text, strings)).str.strip_chars(" \t\r\n")

@@ -67,7 +67,7 @@ def decode_nested(rows: Rows, plan: Plan) -> Decoded:
     found = _sort(rows, Conditions(plan.mapping), parse)
     shapes = wanted_of(plan.mapping, plan)
     taking = [wanted for wanted in shapes if found.taken[wanted.number].len()] or shapes[:1]
-    flats = [flatten(rows, wanted, found.taken[wanted.number], found.exactly, parse) for wanted in taking]
+    flats = [flatten(rows, wanted, found.taken[wanted.number], found.exactly, parse, found.dead) for wanted in taking]
     numbered = _numbered(flats)
     dead = {**found.dead, **_refused(numbered, rows.height, found, parse)}
     good = []

@@ -18,6 +18,7 @@ from ecompulse.kernels.decode.nested.rows import Rows
 from ecompulse.kernels.decode.nested.wanted import Wanted, doubtful, held, holds
 from ecompulse.kernels.decode.plan import PROPERTIES
 from ecompulse.kernels.decode.row_decoder import Record
+from ecompulse.kernels.decode.rules import BrokenRule
 from ecompulse.kernels.foreign.paths import EACH, NUMBER
 from ecompulse.kernels.segments import changes, first_places
 
@@ -55,7 +56,9 @@ class Flat:
         )
 
 
-def flatten(rows: Rows, wanted: Wanted, taken: pl.Series, exactly: Collection[int], parse: Parse) -> Flat:
+def flatten(
+    rows: Rows, wanted: Wanted, taken: pl.Series, exactly: Collection[int], parse: Parse, dead: dict[int, BrokenRule]
+) -> Flat:
     """The events that a shape makes of rows.
 
     Args:
@@ -64,14 +67,22 @@ def flatten(rows: Rows, wanted: Wanted, taken: pl.Series, exactly: Collection[in
         taken: the rows that it takes (Int64), in order.
         exactly: those of which the columns may not be believed.
         parse: a row, exactly; raises BrokenRule.
+        dead: rows that turn out to be none are added, with what they break.
     """
     odd = pl.Series([row for row in taken if row in exactly], dtype=pl.Int64) if exactly else taken.clear()
     known = taken.filter(~taken.is_in(odd.implode())) if odd.len() else taken
     lines = _explode(_header(rows, wanted, known), wanted)
     doubted = lines.choose(wanted)
     if doubted.len():
-        return flatten(rows, wanted, taken, {*exactly, *doubted}, parse)
-    places = [place for row in odd for place in _lines_exactly(row, parse(row), wanted)]
+        return flatten(rows, wanted, taken, {*exactly, *doubted}, parse, dead)
+    places: list[tuple[int, ...]] = []
+    for row in odd:
+        try:
+            values = parse(row)
+        except BrokenRule as broken:
+            dead[row] = broken.alone()
+        else:
+            places += _lines_exactly(row, values, wanted)
     width = len(wanted.list_names)
     schema = {"row": pl.Int64(), "line": pl.Int64(), **{f"at{number}": pl.Int64() for number in range(width)}}
     added = pl.DataFrame(places, schema=schema, orient="row")
@@ -108,6 +119,8 @@ class _Lines:
     where: pl.DataFrame
     taken: Taken
     left: dict[str, pl.Series]
+    doubted: pl.Series
+    """Rows with a list that was exploded, and may have more elements than are seen."""
 
     def choose(self, wanted: Wanted) -> pl.Series:
         """Number the lines, and leave those that the shape wants; the rows where that may not be believed."""
@@ -115,15 +128,15 @@ class _Lines:
         self.where = self.where.with_columns(line=lines)
         condition = wanted.shape.where
         if not condition:
-            return self.where["row"].clear()
+            return self.doubted.unique()
         paths = {name: column for name, column in self.taken.values.items() if name.strip("\x01") in dict(condition)}
         said = cells_of(paths)
-        doubted = self.where["row"].filter(doubtful(condition, said, self.where.height))
+        doubted = self.where["row"].filter(self.taken.suspects | doubtful(condition, said, self.where.height))
         chosen = pl.int_range(self.where.height, eager=True).filter(held(condition, said, self.where.height))
         where = self.where[chosen]
         kept = self.gathered(pl.DataFrame({"row": chosen, "at": chosen}), 0)
         self.where, self.taken, self.left = where, kept.taken, kept.left
-        return doubted.unique()
+        return pl.concat([self.doubted, doubted]).unique()
 
     def gathered(self, items: pl.DataFrame, level: int) -> "_Lines":
         """One for each element of lists."""
@@ -132,7 +145,8 @@ class _Lines:
         taken.values = {name: column.gather(rows) for name, column in self.taken.values.items()}
         taken.bag = None if self.taken.bag is None else self.taken.bag.gather(rows)
         where = self.where[rows].with_columns(items["at"].cast(pl.Int64).alias(f"at{level}"))
-        return _Lines(where, taken, {name: column.gather(rows) for name, column in self.left.items()})
+        doubted = pl.concat([self.doubted, self.where["row"].filter(self.taken.suspects)])
+        return _Lines(where, taken, {name: column.gather(rows) for name, column in self.left.items()}, doubted)
 
 
 def _header(rows: Rows, wanted: Wanted, known: pl.Series) -> _Lines:
@@ -143,7 +157,7 @@ def _header(rows: Rows, wanted: Wanted, known: pl.Series) -> _Lines:
     bags = keys.get(PROPERTIES)
     taken = Taken(all_of(value=False, height=known.len()), keeps=wanted.keeps_rest or bool(bags and bags.children))
     left = left_of(keys, columns, taken)
-    return _Lines(pl.DataFrame({"row": known}), taken, left if wanted.keeps_rest else {})
+    return _Lines(pl.DataFrame({"row": known}), taken, left if wanted.keeps_rest else {}, known.clear())
 
 
 def _explode(lines: _Lines, wanted: Wanted) -> _Lines:

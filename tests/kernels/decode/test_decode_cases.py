@@ -10,6 +10,7 @@ import pytest
 
 from ecompulse.kernels.decode import Rule, decode, decode_json
 from ecompulse.kernels.event import DEAD_LETTER_SCHEMA, FRAME_SCHEMA, KEPT_ROW_BYTES, RAW_SCHEMA
+from ecompulse.kernels.mapping import parse_mapping
 
 pytestmark = pytest.mark.usefixtures("few", "either_way")
 
@@ -201,3 +202,12 @@ def test_no_rows():
     decoded = decode_json(frame([]), NOW)
     assert (decoded.events.schema, decoded.dead.schema) == (FRAME_SCHEMA, DEAD_LETTER_SCHEMA)
     assert (decoded.events.height, decoded.dead.height, decoded.dead_times.len()) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("value", ["1", "NaN", "1e999", '{"a":1,"a":2}', "12345678901234567890123", '"x"', "null"])
+def test_a_column_that_is_dropped_must_be_json_whatever_the_size_of_the_batch(value):
+    mapping = parse_mapping("drop: [secret]")
+    row = text(f'"secret":{value}')
+    alone, among = (decode_json(frame([row, *[good()] * others]), NOW, mapping) for others in (0, 100))
+    assert among.dead["rule"].to_list() == alone.dead["rule"].to_list()
+    assert among.events.height + among.dead.height == 101

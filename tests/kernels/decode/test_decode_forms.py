@@ -187,3 +187,56 @@ def test_a_currency_is_kept_in_capitals(few):
     assert decoded.dead.height == len(texts) // 2
     constant = parse_mapping("constants: {currency: gbp}")
     assert set(decode_csv(frame([f"e,x,{TIME},u,1,,".encode()]), HEADER, NOW, constant).events["currency"]) == {"GBP"}
+
+
+@pytest.mark.parametrize("place", [0, 30])
+def test_a_byte_order_mark_within_a_batch_is_text_wherever_it_stands(place):
+    records = [f'e{number},"purchase",{TIME},u,,,'.encode() for number in range(60)]
+    records[place] = "\ufeff".encode() + records[place]
+    found = decode_csv(frame(records), HEADER, NOW).events["event_id"]
+    assert found[place] == f"\ufeffe{place}"
+
+
+FAR = {
+    "ms": [2**62, -(2**62), 253_402_300_800_000, -62_135_596_800_001],
+    "us": [2**62, -(2**62), 253_402_300_800_000_000, -62_135_596_800_000_001],
+}
+"""Times beyond the years 1 to 9999."""
+
+
+@pytest.mark.parametrize("zone", [None, "UTC"])
+@pytest.mark.parametrize("unit", ["ms", "us", "ns", "date"])
+def test_times_that_nobody_can_write_are_numbers(unit, zone):
+    far = [2_932_897, -719_163, 2**31 - 1] if unit == "date" else FAR.get(unit, [])
+    near = [253_402_300_799_999, -62_135_596_800_000] if unit == "ms" else []
+    dtype = pl.Date() if unit == "date" else pl.Datetime(unit, zone)
+    values = pl.Series([*far, *near, 0, None], dtype=pl.Int32 if unit == "date" else pl.Int64).cast(dtype)
+    rows = pl.DataFrame({"event_id": [f"e{n}" for n in range(len(values))]}).with_columns(
+        event_type=pl.lit("purchase"), event_time=pl.lit(TIME), user_id=pl.lit("u"), plain=values,
+        inside=pl.struct(at=values), among=pl.concat_list(pl.struct(at=values)),
+        source=pl.lit("f"), source_partition=pl.lit(0), source_offset=pl.int_range(pl.len()),
+    )  # fmt: skip
+    whole = decode_columns(rows, NOW)
+    assert whole.dead.is_empty()
+    found = [json.loads(text or "{}") for text in whole.events["properties"]]
+    assert [row["plain"] for row in found[: len(far)]] == [str(value) for value in far]
+    assert [row["inside"]["at"] for row in found[: len(far)]] == far
+    assert [row["among"][0]["at"] for row in found[: len(far)]] == far
+    assert found[-2]["plain"].startswith("1970-01-01")
+    assert found[-2]["inside"]["at"].startswith("1970-01-01")
+    alone = [decode_columns(rows[at], NOW).events["properties"][0] for at in range(rows.height)]
+    assert whole.events["properties"].to_list() == alone
+
+
+@pytest.mark.parametrize("zone", [None, "UTC"])
+@pytest.mark.parametrize(("unit", "value"), [("ms", 2**62), ("ms", -(2**62)), ("us", 2**62), ("us", -(2**62))])
+def test_an_event_time_that_nobody_can_write_is_a_dead_letter(unit, zone, value):
+    now = 1_672_531_200_000 * (1000 if unit == "us" else 1)
+    times = pl.Series([value] + [now] * 100).cast(pl.Datetime(unit, zone))
+    rows = pl.DataFrame({"event_time": times}).with_columns(
+        event_id=pl.lit("e"), event_type=pl.lit("purchase"), user_id=pl.lit("u"),
+        source=pl.lit("f"), source_partition=pl.lit(0), source_offset=pl.int_range(pl.len()),
+    )  # fmt: skip
+    decoded = decode_columns(rows, NOW, parse_mapping("time: {zone: UTC}"))
+    assert decoded.dead["source_offset"].to_list() == [0]
+    assert decoded.dead["rule"][0] == (Rule.EVENT_TIME_IN_FUTURE if value > 0 else Rule.WRONG_TYPE)

@@ -47,6 +47,7 @@ def test_a_decodable_letter_keeps_its_form():
     [
         b'{"ip": "1.2.3.4"', b'{"email":"a@b.com","email":"c@d.com"}', b'["a@b.com"]', b'"a@b.com"', b"\xff{}",
         b'{"q": 1e999, "m": "a@b.com"}', '{"m":"a@b.com"}'.encode("utf-16"), b"[" * 100_000, b"",
+        rb'{"ip":"\ud800"}', rb'{"phone":"\udc00"}', rb'{"m":"a@b.co\ud800"}', rb'{"\ud800@b.co":1}',
     ],
 )  # fmt: skip
 def test_what_cannot_be_decoded_keeps_length_and_hash(raw):
