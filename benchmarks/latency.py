@@ -23,7 +23,7 @@ import polars as pl
 
 from benchmarks.enrichment import make_shop
 from benchmarks.measure import ROOT, table
-from benchmarks.peers.engines import QUIET, Place, ours
+from benchmarks.peers.engines import QUIET, Place, ours, pure
 from benchmarks.peers.environment import peers_python
 
 RATES: Final = (3_000, 10_000)
@@ -98,7 +98,7 @@ Visible = Callable[[Path], Iterator[tuple[float, Path]]]
 
 def measure(command: Sequence[str], place: Place, visible: Visible, rate: int, seconds: float) -> dict[str, float]:
     """Start an engine on an empty folder, then the producer; end the engine when all must be visible."""
-    environment = {**os.environ, **QUIET}
+    environment = {**os.environ, **QUIET, **pure().environment}
     with tempfile.TemporaryFile() as said:
         engine = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=said, stderr=said, start_new_session=True)
         try:

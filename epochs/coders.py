@@ -1,9 +1,9 @@
 """How batches cross a shuffle: Arrow IPC, never pickles."""
 
+import io
+
 import apache_beam as beam
 import polars as pl
-
-from ecompulse.epochs.arrow import decode, encode
 
 
 class FrameCoder(beam.coders.Coder):
@@ -28,6 +28,18 @@ class FrameCoder(beam.coders.Coder):
     def to_type_hint(self) -> type:
         """Polars frames."""
         return pl.DataFrame
+
+
+def encode(frame: pl.DataFrame) -> bytes:
+    """A frame as an Arrow IPC stream."""
+    buffer = io.BytesIO()
+    frame.write_ipc_stream(buffer, compression="uncompressed")
+    return buffer.getvalue()
+
+
+def decode(data: bytes) -> pl.DataFrame:
+    """The inverse of `encode`."""
+    return pl.read_ipc_stream(io.BytesIO(data))
 
 
 beam.coders.registry.register_coder(pl.DataFrame, FrameCoder)

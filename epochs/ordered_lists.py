@@ -9,8 +9,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from ecompulse.epochs.arrow import decode, encode
-from ecompulse.epochs.runs import GROWTH
+from ecompulse.epochs.runs import GROWTH, dump_frame, load_frame
 from ecompulse.kernels.rows import DUE
 
 
@@ -53,12 +52,12 @@ class Chunk:
 
     def dump(self) -> bytes:
         """As a state file."""
-        return encode(self.frame, "lz4")
+        return dump_frame(self.frame)
 
     @staticmethod
     def load(data: bytes) -> "Chunk":
         """The inverse of `dump`."""
-        return Chunk(decode(data))
+        return Chunk(load_frame(data))
 
 
 def merged(chunks: Sequence[Chunk], added: pl.DataFrame, watermark: int) -> tuple[list[int], Chunk]:

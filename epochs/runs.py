@@ -7,6 +7,7 @@ each row is rewritten that often, and a step's cost depends on the rows it touch
 """
 
 import hashlib
+import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -14,7 +15,6 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from ecompulse.epochs.arrow import decode, encode
 from ecompulse.kernels.hashing import fingerprint
 from ecompulse.kernels.key_hashes import KeyHashes, Layer
 from ecompulse.kernels.segments import Flags, Places
@@ -74,12 +74,24 @@ class Run:
 
     def dump(self) -> bytes:
         """As a state file."""
-        return encode(self.frame, "lz4")
+        return dump_frame(self.frame)
 
     @staticmethod
     def load(data: bytes) -> "Run":
         """The inverse of `dump`."""
-        return Run(decode(data))
+        return Run(load_frame(data))
+
+
+def dump_frame(frame: pl.DataFrame) -> bytes:
+    """Rows as a state file holds them: an Arrow IPC file."""
+    buffer = io.BytesIO()
+    frame.write_ipc(buffer, compression="lz4")
+    return buffer.getvalue()
+
+
+def load_frame(data: bytes) -> pl.DataFrame:
+    """The inverse of `dump_frame`."""
+    return pl.read_ipc(io.BytesIO(data))
 
 
 def stored_columns(table: Table) -> list[str]:

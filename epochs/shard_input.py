@@ -7,7 +7,7 @@ from typing import Any, Final
 import apache_beam as beam
 import polars as pl
 
-from ecompulse.epochs.arrow import decode, encode
+from ecompulse.epochs.coders import decode, encode
 
 _ROWS: Final = b"R"
 _HEAD: Final = b"H"

@@ -9,7 +9,7 @@ from typing import Any, Final
 import apache_beam as beam
 import polars as pl
 
-from ecompulse.epochs.arrow import decode, encode
+from ecompulse.epochs.coders import decode, encode
 from ecompulse.epochs.counted import CountedDoFn, CountedParDo, counted_frames
 from ecompulse.epochs.keyed import epoch_of
 from ecompulse.epochs.plan import CURRENT

@@ -16,7 +16,7 @@ from typing import Any, Final
 from benchmarks import latency
 from benchmarks.measure import ROOT
 from benchmarks.peers import scale
-from benchmarks.peers.engines import JOBS, NATIVE, OURS, bytewax, machine, native, quix, spark
+from benchmarks.peers.engines import BOTH, JOBS, OURS, bytewax, machine, native, quix, spark
 from benchmarks.peers.environment import peers_python, versions
 from benchmarks.peers.race import Race, marginal
 from benchmarks.peers.report import render
@@ -94,7 +94,7 @@ def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
         kept = [row for row in old.get(name, []) if (row["engine"], row[key]) not in again]
         lists[name] = sorted(
             [*kept, *new[name]],
-            key=lambda row, key=key: (_place(row[key]), row["engine"] not in {OURS, NATIVE}, row["engine"]),
+            key=lambda row, key=key: (_place(row[key]), row["engine"] not in BOTH, row["engine"]),
         )
     return {**old, **new, **lists}
 

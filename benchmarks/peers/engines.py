@@ -14,6 +14,7 @@ JOBS: Final = ("event_enrichment", "session_analytics", "realtime_metrics", "ano
 OURS: Final = "ecompulse"
 NATIVE: Final = "ecompulse, native"
 """With the native pass over JSON rows."""
+BOTH: Final = frozenset((OURS, NATIVE))
 SAME_ROWS: Final = ("--bots=include", "--keep_duplicates")
 """No peer knows robots, or leaves out copies: ours keeps them, so that the rows are the same."""
 TWO_PROCESSES: Final = frozenset({"event_enrichment"})
@@ -121,6 +122,6 @@ def machine() -> str:
 
 
 __all__ = [
-    "JOBS", "NATIVE", "OURS", "ROOT", "Engine", "Place",
+    "BOTH", "JOBS", "NATIVE", "OURS", "ROOT", "Engine", "Place",
     "bytewax", "machine", "native", "ours", "pure", "quix", "spark",
 ]  # fmt: skip

@@ -15,7 +15,7 @@ from benchmarks.enrichment import make_shop
 from benchmarks.measure import ROOT
 from benchmarks.peers.agreement import compare
 from benchmarks.peers.broker import broker
-from benchmarks.peers.engines import JOBS, NATIVE, OURS, Engine, Place, pure
+from benchmarks.peers.engines import BOTH, JOBS, OURS, Engine, Place, pure
 
 Run = dict[str, Any]
 """One run: job, variant, engine, size (lines), round, cpu, wall, peak_mb."""
@@ -77,11 +77,8 @@ class Race:
                     place = Place(shop, self.folder / "out" / engine.name / variant / shop.name, self.address)
                     if not self._once(engine, variant, place, number):
                         continue
-                    if (
-                        engine.name not in {OURS, NATIVE}
-                        and shop == shops[self.sizes[0]]
-                        and (variant, place.out) not in compared
-                    ):
+                    first = shop == shops[self.sizes[0]] and (variant, place.out) not in compared
+                    if first and engine.name not in BOTH:
                         compared.add((variant, place.out))
                         self._compare(engine, variant, place)
                     if shop != shops[self.sizes[0]]:

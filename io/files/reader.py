@@ -47,7 +47,9 @@ class FileReader:
             return
         head = head_of(split.uri, whole=True, dialect=self.dialect)
         frame = (
-            _huge(split, head, self.dialect) if split.end - split.start > CHUNK else _lines(split, head, self.dialect)
+            _huge(split, head, self.dialect)
+            if split.rows == 1 and split.end - split.start > CHUNK
+            else _lines(split, head, self.dialect)
         )
         if head.header:
             frame = frame.with_columns(header=pl.lit(head.header))

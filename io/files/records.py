@@ -11,7 +11,7 @@ import pyarrow as pa
 from ecompulse.io.files.quoting import DELIMITER, QUOTE, Positions, outside_quotes
 from ecompulse.io.files.streams import OpenFile
 
-CHUNK: Final = 8 * 1024 * 1024  # bytes read at a time: larger pieces are new memory each time, whose pages cost more
+CHUNK: Final = 24 * 1024 * 1024  # bytes read at a time: some 50,000 events, where decoding is at its fastest
 NEWLINE: Final = ord("\n")
 RETURN: Final = ord("\r")
 _SHORT: Final = 2  # bytes of CR LF
@@ -84,7 +84,7 @@ def scan(
             yield start, start + end, len(ends) - blank, blank
             max_records -= len(ends)
             start += end
-        elif (cut := _first_line(data, layout)) and not last:
+        elif not last and (cut := _first_end(data, layout)):
             yield start, start + cut, 1, 0
             max_records -= 1
             start += cut
@@ -96,10 +96,10 @@ def scan(
             start = after
 
 
-def _first_line(data: bytes, layout: Layout) -> int:
-    """Where the first line ends, quotes or not; 0 where none does. A quote that is not closed must not hide others."""
-    found = data.find(layout.newline) if layout.quoted else -1
-    return found + 1
+def _first_end(data: bytes, layout: Layout) -> int:
+    """Where the first record ends if a quote that is not closed in the data is text; 0 where none does."""
+    ends = layout.ends(data, ended=True)
+    return int(ends[0]) if len(ends) and ends[0] < len(data) else 0
 
 
 def _blank_lines(data: bytes, layout: Layout) -> int:

@@ -19,6 +19,7 @@ from ecompulse.io.files.documents import BrokenDocument, Documents
 
 _COMPRESSIONS: Final = (".gz", ".zst", ".bz2")
 _STEP: Final = 1024 * 1024  # bytes that are read at a time to get forward
+_PIECE: Final = 64 * 1024  # compressed bytes that are read at a time
 _DAMAGED: Final = (gzip.BadGzipFile, EOFError, zlib.error, UnicodeError, BrokenDocument, pa.ArrowException)
 
 
@@ -163,7 +164,7 @@ class _Bzip2:
             EOFError: the file is incomplete.
             OSError: what follows a stream is none.
         """
-        while True:
+        while size:
             if self._decoder.eof:
                 if not self._begin():
                     return b""
@@ -173,6 +174,7 @@ class _Bzip2:
             self._next = b""
             if data:
                 return data
+        return b""
 
     def _begin(self) -> bool:
         """Go on with the next stream, if there is one; zeros before it, or at the end, are passed over as in gzip."""
@@ -185,7 +187,7 @@ class _Bzip2:
         return True
 
     def _fill(self) -> bool:
-        self._next = self._handle.read(_STEP)
+        self._next = self._handle.read(_PIECE)
         return bool(self._next)
 
     def close(self) -> None:

@@ -222,10 +222,8 @@ def _zoned(text: pl.Expr) -> pl.Expr:
     seconds = text.str.head(_SECONDS_LENGTH).str.to_datetime(_SECONDS_LAYOUT, time_unit="ms", strict=False)
     fraction = text.str.slice(_SECONDS_LENGTH + 1, 3).cast(pl.Int64, strict=False).fill_null(0)
     quick = (seconds + pl.duration(milliseconds=fraction)).dt.replace_time_zone("UTC")
-    others = pl.when(~in_utc).then(text)
-    return (
-        pl.when(in_utc).then(quick).otherwise(others.str.to_datetime(_ISO_LAYOUT + "%#z", time_unit="ms", strict=False))
-    )
+    others = pl.when(~in_utc).then(text).str.to_datetime(_ISO_LAYOUT + "%#z", time_unit="ms", strict=False)
+    return pl.when(in_utc).then(quick).otherwise(others)
 
 
 def _screen_number(text: pl.Expr, unit: str) -> tuple[pl.Expr, pl.Expr]:

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final
 
 import numpy as np
@@ -245,14 +246,24 @@ def _nested(column: pl.Series) -> pl.Series:
 
 
 def _listed(column: pl.Series) -> list[Any]:
-    """The values of a column for Python; of a row with a time that Python does not know, times as numbers."""
-    try:
-        return column.to_list()
-    except (OverflowError, ValueError, pl.exceptions.PanicException):
-        half = column.len() // 2
-        if not half:
-            return column.cast(_numbered(column.dtype)).to_list()
-        return _listed(column[:half]) + _listed(column[half:])
+    """The values of a column for Python; of a row with a time that Python does not know, all times as numbers."""
+    if not _any_far(column):
+        with suppress(OverflowError, ValueError):  # midnight of the year 10000, in a zone
+            return column.to_list()
+    half = column.len() // 2
+    return _listed(column[:half]) + _listed(column[half:]) if half else column.cast(_numbered(column.dtype)).to_list()
+
+
+def _any_far(column: pl.Series) -> bool:
+    """Whether a time, however deep in a column, is none that Python knows."""
+    dtype = column.dtype
+    if isinstance(dtype, pl.Struct):
+        return any(_any_far(column.struct.field(part.name)) for part in dtype.fields)
+    if isinstance(dtype, pl.List | pl.Array):
+        return _any_far(column.explode())
+    if isinstance(dtype, pl.Duration):
+        return bool((column.dt.total_days().abs() >= timedelta.max.days).any())
+    return isinstance(dtype, pl.Datetime | pl.Date) and bool(_far(column, dtype).any())
 
 
 def _numbered(dtype: Any) -> Any:

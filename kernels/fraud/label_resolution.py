@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ecompulse.kernels.fraud.entity_timeline import Flags, Ints
+from ecompulse.kernels.fraud.entity_timeline import Ints
 from ecompulse.kernels.hashing import fingerprint
 from ecompulse.kernels.key_hashes import KeyHashes
-from ecompulse.kernels.segments import changes
+from ecompulse.kernels.segments import Flags, changes
 
 
 @dataclass(frozen=True)

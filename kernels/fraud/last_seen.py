@@ -7,9 +7,10 @@ import numpy as np
 import polars as pl
 
 from ecompulse.kernels.fraud.entity import Entity
-from ecompulse.kernels.fraud.entity_timeline import EntityTimeline, Flags, Floats, Ints, latest
+from ecompulse.kernels.fraud.entity_timeline import EntityTimeline, Floats, Ints, latest
 from ecompulse.kernels.fraud.memory import NEVER, PLACES, TIMES
 from ecompulse.kernels.fraud.window_sums import Features, Past
+from ecompulse.kernels.segments import Flags
 
 _HOUR: Final = 3_600_000
 _EARTH_KM: Final = 6_371.0

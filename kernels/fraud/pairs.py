@@ -6,11 +6,11 @@ import numpy as np
 import polars as pl
 
 from ecompulse.kernels.fraud.entity import Entity, Pair
-from ecompulse.kernels.fraud.entity_timeline import EntityTimeline, Flags, Floats, Ints, sums
+from ecompulse.kernels.fraud.entity_timeline import EntityTimeline, Floats, Ints, sums
 from ecompulse.kernels.fraud.memory import Block
 from ecompulse.kernels.fraud.window_sums import Features, Past
 from ecompulse.kernels.hashing import fingerprint
-from ecompulse.kernels.segments import changes
+from ecompulse.kernels.segments import Flags, changes
 
 COLUMNS: Final = ("pair", "other", "at")
 """Of an other: number of its pair among the entity's, 64-bit hash of its id, when it was last seen (ms)."""

@@ -7,8 +7,9 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from ecompulse.kernels.fraud.entity_timeline import Flags, Floats, Ints
+from ecompulse.kernels.fraud.entity_timeline import Floats, Ints
 from ecompulse.kernels.fraud.scoring_runs import ScoringRun
+from ecompulse.kernels.segments import Flags
 
 REASON: Final = pl.Struct({"feature": pl.String(), "value": pl.Float64(), "usual": pl.Float64()})
 _MOST: Final = 3

@@ -130,7 +130,7 @@ class ScoreTransactions:
         budget = Budget.load(self.alerts_per_day, before.get(_BUDGET, b"{}"))
         learner = load_learner(before, self.how) if "" in before else OnlineLearner.new(self.how)
         rows = batch.filter(pl.col("label").is_null()).sort(ORDER)
-        changes = {"reservoir": reserve.change} if reserve.change else {}
+        changed = {"reservoir": reserve.change} if reserve.change else {}
         outputs = {name: no_rows(schema) for name, schema in self.outputs.items()}
         was, parts, decided = learner.facts["version"], [], [no_rows(_DECIDED)]
         for spells, after in self._lived(rows, learner, reserve):
@@ -140,17 +140,17 @@ class ScoreTransactions:
             decided.append(of_days)
         if parts:
             shown = pl.concat(parts)
-            changes["models"] = _change(before, {**dump_learner(learner), _BUDGET: budget.dump()})
+            changed["models"] = _change(before, {**dump_learner(learner), _BUDGET: budget.dump()})
             flagged = shown.filter(pl.col("decision").is_in(FLAGGED))
             flagged = flagged.with_columns(id=row_id(pl.lit("flagged_transactions"), "transaction_id"))
             outputs["risk_scores"] = shown.select(SCORE_SCHEMA.names())
             outputs["flagged_transactions"] = flagged.select(FLAGGED_SCHEMA.names())
         days, touched = self._days(state, pl.concat(decided), examples)
         if touched.height:
-            changes["days"] = Change(touched["day"], touched)
+            changed["days"] = Change(touched["day"], touched)
         if learner.facts["version"] > was:
             outputs["quality"] = quality_of(learner, budget, days)
-        return Step(outputs, changes)
+        return Step(outputs, changed)
 
     def _day(self) -> pl.Expr:
         return pl.col("event_time").dt.convert_time_zone(self.timezone).dt.date().cast(pl.Int32).alias("day")

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from ecompulse.epochs.arrow import encode
+from ecompulse.epochs.coders import encode
 from ecompulse.epochs.shard_input import ShardInput
 from ecompulse.runners.local.graph import Node
 

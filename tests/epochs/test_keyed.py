@@ -10,7 +10,7 @@ from apache_beam.testing.util import assert_that
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecompulse.epochs.arrow import decode, encode
+from ecompulse.epochs.coders import decode, encode
 from ecompulse.epochs.counted import FACTS
 from ecompulse.epochs.keyed import Keyed, StepShard, require_bounded, split_by_shard
 from ecompulse.epochs.shard_input import ShardInput, ShardInputCoder

@@ -160,7 +160,7 @@ def test_no_line_of_an_object_that_columns_do_not_show_is_lost(shapes, odd):
     rows = frame([f'{{"id":"e","at":1672531200000,"u":"u",{found}}}'.encode() for found in [*lists, ",".join(lists)]])
     found, wanted = decode_json(rows, NOW, mapping), exactly(rows, mapping)
     assert found.events.to_dicts() == wanted.events.to_dicts()
-    assert found.dead["rule"].to_list() == wanted.dead["rule"].to_list()
+    assert found.dead.drop("seen_at").to_dicts() == wanted.dead.drop("seen_at").to_dicts()
     assert (found.further, found.skipped) == (wanted.further, wanted.skipped)
 
 
@@ -169,9 +169,9 @@ def test_a_row_that_turns_out_to_be_none_is_a_dead_letter(value):
     mapping = parse_mapping(f"fields: {{event_id: id, event_time: at, user_id: u}}\nevents: [{EXPLODING[0]}]")
     rows = frame([f'{{"id":"e","at":1672531200000,"u":"u","l":[{{"k":{value},"p":1}}],"z":{z}}}'.encode()
                   for z in ("1", "NaN", "1e999", '{"a":1,"a":2}')])  # fmt: skip
-    decoded = decode_json(rows, NOW, mapping)
-    assert decoded.events.height - decoded.further + decoded.dead.height + decoded.skipped == rows.height
-    assert set(decoded.dead["rule"]) <= {"not_finite", "out_of_range", "duplicate_key", "no_event"}
+    rules = decode_json(rows, NOW, mapping).dead["rule"].to_list()
+    first = [] if value == '"buy"' else ["no_event"]
+    assert rules == [*first, "not_finite", "out_of_range", "duplicate_key"]
 
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=4)

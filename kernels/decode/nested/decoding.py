@@ -75,12 +75,21 @@ def decode_nested(rows: Rows, plan: Plan) -> Decoded:
         events, bad = parted(flat.batch, flat.wanted.plan)
         good.append(events)
         for event, broken in bad:
-            row, line = int(flat.row[event]), flat.named(event)
-            dead.setdefault(row, broken.under(line) if line and broken.rule not in WHOLE_ROW else broken)
+            row = int(flat.row[event])
+            dead.setdefault(row, _told(broken, row, flat.named(event), parse))
     events = _events(flats, good, numbered, rows, plan, dead)
     letters = dead_letters(sorted(dead.items()), rows.positions, rows.raw, plan.now_ms)
     rest = rows.height - len(dead) - len(found.skipped)
     return Decoded(events, *letters, further=events.height - rest, skipped=len(found.skipped))
+
+
+def _told(broken: BrokenRule, row: int, line: str, parse: _Parsed) -> BrokenRule:
+    """What a line breaks, with its name, unless the whole row is none."""
+    try:
+        parse(row)
+    except BrokenRule as whole:
+        return whole.alone()
+    return broken.under(line) if line and broken.rule not in WHOLE_ROW else broken
 
 
 def _sort(rows: Rows, conditions: Conditions, parse: _Parsed) -> _Sorted:

@@ -121,10 +121,11 @@ def test_an_open_quote_gives_up_at_the_limit_of_a_row(tmp_path, suffix):
     assert rows_of(path, whole=False).height == 3000
 
 
-def test_a_long_line_with_an_open_quote_is_one_row(tmp_path):
+@pytest.mark.parametrize("before", [b"", b'"' + b"x,y\n" * 100 + b'",'])
+def test_a_long_line_with_an_open_quote_is_one_row(tmp_path, before):
     path, chunk = tmp_path / "a.csv", 4 * MAX_ROW_BYTES
     others = [b"r%d,1" % number for number in range(600_000)]
-    path.write_bytes(b"\n".join([b"a,b", b"x" * (chunk - MAX_ROW_BYTES // 2) + b',"open', *others, b""]))
+    path.write_bytes(b"\n".join([b"a,b", before + b"x" * (chunk - MAX_ROW_BYTES // 2) + b',"open', *others, b""]))
     with mock.patch("ecompulse.io.files.records.CHUNK", chunk), mock.patch("ecompulse.io.files.reader.CHUNK", chunk):
         assert rows_of(path, whole=False)["raw"].to_list()[1:] == others
 
