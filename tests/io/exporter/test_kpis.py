@@ -1,6 +1,7 @@
 """KPIs as Prometheus sees them: dimensions are labels, closed windows go, each metric is bounded by itself."""
 
 import json
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -174,6 +175,18 @@ def test_deliveries_of_alerts_are_counters_though_the_progress_has_sums(tmp_path
         exporter.progress({**PROGRESS, "alerts": {"pager": {"pending": 0, "delivered": delivered}}})
     labels = {"job_name": "j", "receiver": "pager", "outcome": "delivered"}
     assert exporter.registry.get_sample_value("ecompulse_alert_deliveries_total", labels) == 7
+
+
+def test_the_rows_of_an_epoch_are_taken_at_once_whatever_files_they_are_in(tmp_path):
+    exporter, taken = Exporter("j", LocalStore(str(tmp_path))), []
+    parts = [rows(("m", "1m", 1, {}, 1)), rows(("m", "1m", 2, {}, 2))]
+    for number, part in enumerate(parts):
+        part.write_parquet(tmp_path / f"{number}.parquet")
+    exporter._readers = {"metrics": taken.append}
+    exporter.committed(SimpleNamespace(files={"metrics": [{"path": "0.parquet"}, {"path": "1.parquet"}]}))
+    assert [found.height for found in taken] == [2]
+    exporter.committed(SimpleNamespace(files={}))
+    assert len(taken) == 1
 
 
 def test_processes_are_shown_and_tables_without_rows_begin_at_zero(tmp_path):
