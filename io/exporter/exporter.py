@@ -107,7 +107,7 @@ class Exporter:
         self._set("failed_attempts", attempts, checkpoint=self._checkpoint)
 
     def committed(self, seal: Seal) -> None:
-        """Take the rows of a committed epoch, of the tables that are shown, each at once: a scrape sees no half of it."""
+        """Take the rows of a committed epoch, of each table at once, so that a scrape sees no half of them."""
         for table, read in self._readers.items():
             files = [io.BytesIO(self._outputs.get(file["path"])) for file in seal.files.get(table, [])]
             if files:
