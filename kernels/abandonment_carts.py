@@ -12,6 +12,8 @@ from ecompulse.kernels.segments import ever, latest, running
 MAX_LINES: Final = 1_000
 """Lines of a cart; one that ever held more is a machine's, and is followed without its content."""
 
+_MOST_PIECES: Final = 10**12  # of a line: sums of more could leave 64 bits
+
 LINE: Final = pl.Struct({"product": pl.String(), "quantity": pl.Int64(), "price": MONEY})
 
 CART_SCHEMA: Final = pl.Schema(
@@ -69,7 +71,7 @@ def cart_events(rows: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
         at="_at",
         kind="event_type",
         product="product_id",
-        quantity=pl.col("quantity").fill_null(1).clip(0),
+        quantity=pl.col("quantity").fill_null(1).clip(0, _MOST_PIECES),
         price="price_base",
         checkout=pl.col("event_type") == "checkout_start",
         seq=pl.col("seq").cast(pl.Int64),

@@ -36,6 +36,11 @@ def fingerprint(key: pl.Series) -> pl.DataFrame:
     return pl.DataFrame([key.cast(pl.String).alias("key")]).select(_FINGERPRINT)
 
 
+def escaped(text: pl.Expr) -> pl.Expr:
+    """Text that may be joined by U+001F to others: what it has of that, or of U+001E, stands behind a U+001E."""
+    return text.str.replace_all("[\x1e\x1f]", "\x1e$0")
+
+
 def row_id(*parts: str | pl.Expr) -> pl.Expr:
     """A row's deterministic id: 32 hexadecimal digits of SHA-256 over its identifying content.
 
@@ -43,6 +48,8 @@ def row_id(*parts: str | pl.Expr) -> pl.Expr:
     text. Position, epoch and attempt must not be among the parts.
     """
     texts = [(pl.col(part) if isinstance(part, str) else part).cast(pl.String) for part in parts]
+    if len(texts) > 1:
+        texts = [escaped(text) for text in texts]
     joined = pl.concat_str([text.fill_null(_NULL) for text in texts], separator=_SEPARATOR)
     digest: pl.Expr = joined.chash.sha2_256()  # type: ignore[attr-defined]
     return digest.str.slice(0, ID_DIGITS)

@@ -7,7 +7,7 @@ from typing import Final
 import polars as pl
 
 from ecompulse.kernels.event import TIME
-from ecompulse.kernels.hashing import row_id
+from ecompulse.kernels.hashing import escaped, row_id
 from ecompulse.kernels.rows import DAY_MS, check_duration
 from ecompulse.kernels.step import END_OF_TIME, Change, Clock, StateView, Step, Table
 
@@ -29,6 +29,11 @@ def counts_table(parts: pl.Schema) -> Table:
 def key_of(parts: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
     """Text of some columns, unique for their values."""
     texts = [pl.col(name).cast(pl.Int64) if parts.schema[name] == TIME else pl.col(name) for name in columns]
+    if len(texts) > 1:
+        texts = [
+            escaped(text) if parts.schema[name] == pl.String else text
+            for name, text in zip(columns, texts, strict=True)
+        ]
     return parts.select(key=pl.concat_str(texts, separator=_SEPARATOR, ignore_nulls=False)).to_series()
 
 

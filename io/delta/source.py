@@ -198,7 +198,6 @@ class _Taking:
 
         `again`: it has a dead letter already.
         """
-        self._begun += 1
         try:
             self.rows = self.files.count(file, thoroughly=self._thoroughly)
         except UnreadableFile as error:
@@ -208,6 +207,7 @@ class _Taking:
             if not again:
                 self.splits.append(letter_of(self._source.index, self.files.uri(file), start, why))
                 self._max_rows -= 1
+                self._begun += 1
             self.marks[file.path], self.rows = self.files.mark(file, start, why), start
             return start
         end = min(self.rows, start + self._max_rows)
@@ -217,6 +217,7 @@ class _Taking:
             for at in range(start, end, _SPLIT_ROWS)
         ]  # fmt: skip
         self._max_rows -= end - start
+        self._begun += end > start  # a file without rows is no reason to stop
         return end
 
 

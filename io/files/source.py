@@ -108,7 +108,6 @@ class FileSource:
             if max_rows <= 0 or begun >= self.max_files:
                 left += file.size - max(known["size"], 0)
                 continue
-            begun += 1
             taken: list[Split] = []
             try:
                 check_continued(file, known)
@@ -116,12 +115,14 @@ class FileSource:
             except UnreadableFile as error:
                 if self.on_bad_file == "stop":
                     raise
+                begun += 1
                 at = taken[-1].end if taken else known["at"]
                 why = str(error).removeprefix(f"{file.path}: ")
                 changed[file.path] = self._aside[file.path] = bad_mark(file, at, why)
                 splits += taken if BAD in known else [*taken, letter_of(self.index, file.path, at, why)]
                 max_rows -= sum(split.rows for split in taken) + 1
                 continue
+            begun += bool(taken)  # of files without rows there may be any number: an epoch of nothing would be the last
             max_rows -= sum(split.rows for split in taken)
             splits += taken
             size = file.size if complete else known["size"]

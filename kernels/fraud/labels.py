@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 import numpy as np
 import polars as pl
 
-from ecompulse.kernels.event import ORDER, TIME
+from ecompulse.kernels.event import MONEY_LIMIT, ORDER, TIME
 from ecompulse.kernels.fraud.entity import ROW_SCHEMA, TEXTS, TRANSACTION_SCHEMA
 from ecompulse.kernels.fraud.entity_timeline import Ints
 from ecompulse.kernels.fraud.label_resolution import Labels, ResolvedLabels, fitting, met, own, stand
@@ -44,6 +44,7 @@ LABELLED_SCHEMA: Final = pl.Schema({**TRANSACTION_SCHEMA, **TOLD})
 MARKED_SCHEMA: Final = pl.Schema({**ROW_SCHEMA, "label": pl.Int64()})
 """Marks: the transaction's entities, `event_time` when it counts, `known` and `frauds` to add, the label now."""
 
+_LIMIT: Final = MONEY_LIMIT * 10_000  # of amounts in 1/10,000
 _NOTHING: Final = -2  # rank of what has no label
 _SILENCE: Final = -1  # rank of the label that silence is
 _IDS: Final = pl.Schema(dict.fromkeys(TEXTS, pl.String()))
@@ -167,7 +168,9 @@ class JoinLabels:
         pending = rows.filter(~early).with_columns((millis() + 1).alias(DUE))
         rows = rows if early.all() else rows.filter(early)
         if self.lines:
-            rows = rows.with_columns(pl.col("minor").sum().over("transaction_id", "event_time"))
+            total = pl.col("minor").cast(pl.Int128).sum().over("transaction_id", "event_time")
+            known = total.is_between(-_LIMIT, _LIMIT, closed="none")  # else it is unknown, like each amount beyond
+            rows = rows.with_columns(minor=pl.when(known).then(total).cast(pl.Int64))
         return rows, pending
 
     def _registered(self, fresh: pl.DataFrame) -> pl.DataFrame:

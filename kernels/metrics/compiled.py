@@ -198,8 +198,9 @@ def _unified(found: list[Typed], node: ast.AST) -> tuple[Any, ...]:
     if kinds and kinds <= {*NUMBERS, Type.PROPERTY} and kinds & set(NUMBERS):
         numbers = [item if item.type is Type.NULL else _number(item, node) for item in found]
         kind = Type.AMOUNT if Type.AMOUNT in {item.type for item in numbers} else Type.INTEGER
-        scaled = (i.expr * _UNIT if i.type is Type.INTEGER and kind is Type.AMOUNT else i.expr for i in numbers)
-        return (*(bounded(expr.cast(pl.Int128)) for expr in scaled), kind)
+        wide = ((item.expr.cast(pl.Int128), item.type is Type.INTEGER) for item in numbers)
+        scaled = (expr * pl.lit(_UNIT, pl.Int128) if whole and kind is Type.AMOUNT else expr for expr, whole in wide)
+        return (*(bounded(expr) for expr in scaled), kind)
     if len(kinds) > 1:
         raise ValueError(f"{ast.unparse(node)!r} mixes {' and '.join(sorted(k.value for k in kinds))}")
     return (*(item.expr for item in found), kinds.pop() if kinds else Type.NULL)

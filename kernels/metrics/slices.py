@@ -85,8 +85,13 @@ def series_prefix(spec: Spec) -> str:
     return f"{spec.mark}{SEPARATOR}{spec.name}"
 
 
+def _text_of_currency() -> pl.Expr:
+    """Without the separator of the parts of a series, which no currency has."""
+    return pl.col(_CURRENCY).str.replace_all(SEPARATOR, "\ufffd", literal=True).fill_null("")
+
+
 def _series(spec: Spec, bound: Bound) -> pl.Expr:
-    currency = pl.lit("") if bound.currency is None else pl.col(_CURRENCY).fill_null("")
+    currency = pl.lit("") if bound.currency is None else _text_of_currency()
     dimensions = [pl.col(f"{_DIMENSION}{name}").alias(name) for name in bound.dimensions]
     shown = pl.struct(dimensions).struct.json_encode() if dimensions else pl.lit("{}")
     return pl.concat_str(pl.lit(series_prefix(spec)), currency, shown, separator=SEPARATOR)

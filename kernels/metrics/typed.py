@@ -58,7 +58,7 @@ class Columns:
         if dtype.is_float():
             return Typed(bounded(column.cast(pl.Decimal(38, SCALE), strict=False).to_physical()), Type.AMOUNT)
         if dtype.is_integer():
-            return Typed(column.cast(pl.Int64), Type.INTEGER)
+            return Typed(bounded(column), Type.INTEGER)
         known = {pl.String: Type.TEXT, pl.Boolean: Type.BOOLEAN, pl.Datetime: Type.TIME}
         for base, kind in known.items():
             if dtype == base:
