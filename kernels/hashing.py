@@ -45,11 +45,9 @@ def row_id(*parts: str | pl.Expr) -> pl.Expr:
     """A row's deterministic id: 32 hexadecimal digits of SHA-256 over its identifying content.
 
     A part is a column's name or an expression; nulls and empty texts differ; numbers and times hash as their
-    text. Position, epoch and attempt must not be among the parts.
+    text. Position, epoch and attempt must not be among the parts. Of several parts of free text all are `escaped`.
     """
     texts = [(pl.col(part) if isinstance(part, str) else part).cast(pl.String) for part in parts]
-    if len(texts) > 1:
-        texts = [escaped(text) for text in texts]
     joined = pl.concat_str([text.fill_null(_NULL) for text in texts], separator=_SEPARATOR)
     digest: pl.Expr = joined.chash.sha2_256()  # type: ignore[attr-defined]
     return digest.str.slice(0, ID_DIGITS)

@@ -29,11 +29,6 @@ def counts_table(parts: pl.Schema) -> Table:
 def key_of(parts: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
     """Text of some columns, unique for their values."""
     texts = [pl.col(name).cast(pl.Int64) if parts.schema[name] == TIME else pl.col(name) for name in columns]
-    if len(texts) > 1:
-        texts = [
-            escaped(text) if parts.schema[name] == pl.String else text
-            for name, text in zip(columns, texts, strict=True)
-        ]
     return parts.select(key=pl.concat_str(texts, separator=_SEPARATOR, ignore_nulls=False)).to_series()
 
 
@@ -143,7 +138,7 @@ class TotalRows:
 
     def key(self, batch: pl.DataFrame) -> pl.Series:
         """Window and keys."""
-        named = batch.with_columns(pl.col(name).fill_null(_NONE) for name in self.keys)
+        named = batch.with_columns(escaped(pl.col(name)).fill_null(_NONE) for name in self.keys)
         return key_of(named, ("window_start", *self.keys))
 
     def step(self, state: StateView, batch: pl.DataFrame, clock: Clock) -> Step:
@@ -160,7 +155,7 @@ class TotalRows:
             revise=self.revise,
         )
         shown = done.with_columns(
-            id=row_id(pl.col("window_start").cast(pl.Int64), *self.keys),
+            id=row_id(pl.col("window_start").cast(pl.Int64), *(escaped(pl.col(name)) for name in self.keys)),
             window_end=pl.col("window_start") + pl.duration(milliseconds=self.window),
         )
         columns = self.outputs[self.name].names()
