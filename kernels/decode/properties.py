@@ -55,8 +55,8 @@ def _columns(batch: Batch, inner: dict[str, pl.Series]) -> tuple[dict[str, pl.Se
     columns: dict[str, pl.Series] = {}
     for source in (batch.unknown, inner):
         for key, column in source.items():
-            text, known = canonical(column)
-            certain &= known
+            text, sure = canonical(column)
+            certain &= sure
             if key in columns:
                 certain &= columns[key].is_null() | text.is_null()
                 text = columns[key].to_frame("a").select(pl.coalesce("a", text)).to_series()

@@ -169,8 +169,8 @@ class JoinLabels:
         rows = rows if early.all() else rows.filter(early)
         if self.lines:
             total = pl.col("minor").cast(pl.Int128).sum().over("transaction_id", "event_time")
-            known = total.is_between(-_LIMIT, _LIMIT, closed="none")  # else it is unknown, like each amount beyond
-            rows = rows.with_columns(minor=pl.when(known).then(total).cast(pl.Int64))
+            fits = total.is_between(-_LIMIT, _LIMIT, closed="none")  # else it is unknown, like each amount beyond
+            rows = rows.with_columns(minor=pl.when(fits).then(total).cast(pl.Int64))
         return rows, pending
 
     def _registered(self, fresh: pl.DataFrame) -> pl.DataFrame:

@@ -178,15 +178,15 @@ def test_deliveries_of_alerts_are_counters_though_the_progress_has_sums(tmp_path
 
 
 def test_the_rows_of_an_epoch_are_taken_at_once_whatever_files_they_are_in(tmp_path):
-    exporter, taken = Exporter("j", LocalStore(str(tmp_path))), []
+    exporter, frames = Exporter("j", LocalStore(str(tmp_path))), []
     parts = [rows(("m", "1m", 1, {}, 1)), rows(("m", "1m", 2, {}, 2))]
     for number, part in enumerate(parts):
         part.write_parquet(tmp_path / f"{number}.parquet")
-    exporter._readers = {"metrics": taken.append}
+    exporter._readers = {"metrics": frames.append}
     exporter.committed(SimpleNamespace(files={"metrics": [{"path": "0.parquet"}, {"path": "1.parquet"}]}))
-    assert [found.height for found in taken] == [2]
+    assert [frame.height for frame in frames] == [2]
     exporter.committed(SimpleNamespace(files={}))
-    assert len(taken) == 1
+    assert len(frames) == 1
 
 
 def test_processes_are_shown_and_tables_without_rows_begin_at_zero(tmp_path):
