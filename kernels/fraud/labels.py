@@ -7,11 +7,12 @@ from typing import ClassVar, Final
 import numpy as np
 import polars as pl
 
-from ecompulse.kernels.event import MONEY_LIMIT, ORDER, TIME
+from ecompulse.kernels.event import ORDER, TIME
 from ecompulse.kernels.fraud.entity import ROW_SCHEMA, TEXTS, TRANSACTION_SCHEMA
 from ecompulse.kernels.fraud.entity_timeline import Ints
 from ecompulse.kernels.fraud.label_resolution import Labels, ResolvedLabels, fitting, met, own, stand
 from ecompulse.kernels.mapping import Mapping as FieldMapping
+from ecompulse.kernels.metrics.typed import bounded
 from ecompulse.kernels.quality_totals import PARTIAL_SCHEMA
 from ecompulse.kernels.rows import DAY_MS, DUE, check_duration, conform, in_order, millis, no_rows
 from ecompulse.kernels.step import END_OF_TIME, Change, Clock, StateView, Step, Table
@@ -44,7 +45,6 @@ LABELLED_SCHEMA: Final = pl.Schema({**TRANSACTION_SCHEMA, **TOLD})
 MARKED_SCHEMA: Final = pl.Schema({**ROW_SCHEMA, "label": pl.Int64()})
 """Marks: the transaction's entities, `event_time` when it counts, `known` and `frauds` to add, the label now."""
 
-_LIMIT: Final = MONEY_LIMIT * 10_000  # of amounts in 1/10,000
 _NOTHING: Final = -2  # rank of what has no label
 _SILENCE: Final = -1  # rank of the label that silence is
 _IDS: Final = pl.Schema(dict.fromkeys(TEXTS, pl.String()))
@@ -169,8 +169,7 @@ class JoinLabels:
         rows = rows if early.all() else rows.filter(early)
         if self.lines:
             total = pl.col("minor").cast(pl.Int128).sum().over("transaction_id", "event_time")
-            fits = total.is_between(-_LIMIT, _LIMIT, closed="none")  # else it is unknown, like each amount beyond
-            rows = rows.with_columns(minor=pl.when(fits).then(total).cast(pl.Int64))
+            rows = rows.with_columns(minor=bounded(total))  # unknown beyond, like each amount
         return rows, pending
 
     def _registered(self, fresh: pl.DataFrame) -> pl.DataFrame:
