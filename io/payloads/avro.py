@@ -1,13 +1,13 @@
 """Avro messages of one writer schema as columns: glued into one container that Polars reads, fastavro as the judge.
 
 An index stands after each message. If all of them are where they should be, so were all ends of messages. What a batch
-fails by is found message by message, and costs no neighbour anything.
+fails by is looked for: a message comes out the same whichever others are read with it.
 """
 
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
@@ -15,16 +15,39 @@ import fastavro
 import numpy as np
 import polars as pl
 
+from ecompulse.io.payloads.avro_types import NoColumns, expanded, inlined, paired, readable, restored, without_logical
+from ecompulse.kernels.decode.batch import all_of
+from ecompulse.kernels.decode.cells import Cells
+from ecompulse.kernels.decode.properties import join_objects
+from ecompulse.kernels.decode.routing import json_text
+from ecompulse.kernels.decode.typed_text import plain, text_of
+
 _SYNC: Final = b"ecompulse-avro-1"
 _VALUE: Final = "v"
 _INDEX: Final = "i"
-_KEY, _ITEM = "key", "value"
-_INDEX_BYTES: Final = 8
 _BITS, _MORE = 0x7F, 0x80
+_FAILURES: Final = (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError, OSError, RecursionError)
 
 
 class BrokenMessage(ValueError):  # noqa: N818  # of a producer
     """A message is none of its schema."""
+
+
+@dataclass
+class Messages:
+    """Messages of a batch, each in one of three ways.
+
+    Attributes:
+        places: of those in columns.
+        columns: of these, a field each; None where there are none.
+        lines: JSON of those that no columns hold, by place.
+        broken: why others are no messages of the schema, by place.
+    """
+
+    places: Sequence[int] = ()
+    columns: pl.DataFrame | None = None
+    lines: dict[int, bytes] = field(default_factory=dict)
+    broken: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,56 +65,176 @@ class AvroSchema:
     @cached_property
     def parsed(self) -> Any:
         """Whole, in plain JSON: a type that is referred to stands where it is first used."""
-        return _inlined(json.loads(self.text), dict(self.named), set())
+        return inlined(json.loads(self.text), self.named)
 
-    @cached_property
-    def _judge(self) -> Any:
-        return fastavro.parse_schema(self.parsed)
+    def check(self) -> None:
+        """Raise whatever is wrong with the schema."""
+        fastavro.parse_schema(paired(self.parsed))
+        _ = self._container
 
-    @property
-    def is_record(self) -> bool:
-        """Whether messages are records, and have columns."""
-        return isinstance(self.parsed, dict) and self.parsed.get("type") == "record"
+    def messages(self, bodies: Sequence[bytes]) -> Messages:
+        """What messages hold; what one comes out as does not depend on the others."""
+        everything = range(len(bodies))
+        columns = self.read(bodies)
+        if columns is not None:
+            return Messages(everything, columns)
+        found = Messages()
+        rest: Sequence[int] = everything
+        if self._container:
+            sound = [place for place in everything if self._is_sound(bodies[place])]
+            parts = self._in_columns(bodies, sound)
+            if parts:
+                found.places = [place for places, _ in parts for place in places]
+                found.columns = pl.concat([frame for _, frame in parts])
+            rest = sorted(set(everything) - set(found.places))
+        values = {}
+        for place in rest:
+            try:
+                values[place] = self.read_one(bodies[place])
+            except BrokenMessage as broken:
+                found.broken[place] = str(broken)
+        found.lines = dict(zip(values, self._lines(list(values.values())), strict=True))
+        return found
 
     def read_one(self, body: bytes) -> Any:
-        """One message; BrokenMessage when it is none."""
-        handle = io.BytesIO(body)
-        try:
-            found = fastavro.schemaless_reader(handle, self._judge, None)
-        except Exception as error:  # noqa: BLE001  # fastavro raises whatever it trips over
-            raise BrokenMessage(str(error) or type(error).__name__) from None
-        if handle.tell() != len(body):
-            raise BrokenMessage(f"{len(body) - handle.tell()} bytes follow its end")
+        """One message in the shape of columns: a map is a list of pairs; BrokenMessage when it is none."""
+        found = _read(body, self._judge)
+        for name in self._of_bytes:
+            try:
+                (found[name] or b"").decode()
+            except UnicodeDecodeError:
+                raise BrokenMessage(f"{name}: the bytes are not UTF-8") from None
         return found
 
     def read(self, bodies: Sequence[bytes]) -> pl.DataFrame | None:
         """Messages as columns, a field each; None when they do not come out as they should."""
-        if not self.is_record:
+        if not self._container:
             return None
         try:
-            found = pl.read_avro(io.BytesIO(glued(bodies, self._container)))
-        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError, OSError, RecursionError):
+            return _decoded(bodies, self._container, self._whole)
+        except _FAILURES:
             return None
-        index = np.arange(len(bodies), dtype=np.float64)
-        if found.height != len(bodies) or not np.array_equal(found[_INDEX].to_numpy(), index):
-            return None
-        restored = _restored(pl.col(_VALUE), self._whole)
-        return found.select(restored.alias(_VALUE)).unnest(_VALUE)
+
+    def _in_columns(self, bodies: Sequence[bytes], places: Sequence[int]) -> list[tuple[Sequence[int], pl.DataFrame]]:
+        """Columns of those messages that have any, in order, with their places: halved until what has none is alone."""
+        if not places:
+            return []
+        columns = self.read([bodies[place] for place in places])
+        if columns is not None:
+            return [(places, columns)]
+        half = len(places) // 2
+        return (
+            [part for side in (places[:half], places[half:]) for part in self._in_columns(bodies, side)] if half else []
+        )
+
+    def _is_sound(self, body: bytes) -> bool:
+        """Whether a message ends where its bytes say, whatever they stand for."""
+        try:
+            _read(body, self._bare)
+        except BrokenMessage:
+            return False
+        return True
+
+    def _lines(self, values: Sequence[Any]) -> list[bytes]:
+        """Messages as JSON, with the text that columns would have."""
+        if not values or not self._is_record:
+            return [json.dumps(value, default=plain).encode() for value in values]
+        texts = {name: _texts([value[name] for value in values], dtype) for name, dtype in self._types.items()}
+        return join_objects(texts, has=all_of(value=True, height=len(values))).cast(pl.Binary).to_list()
+
+    @cached_property
+    def _is_record(self) -> bool:
+        return isinstance(self.parsed, dict) and self.parsed.get("type") == "record"
+
+    @cached_property
+    def _judge(self) -> Any:
+        return fastavro.parse_schema(paired(self.parsed))
 
     @cached_property
     def _whole(self) -> Any:
-        return _expanded(self.parsed, {}, ())
+        return expanded(self.parsed)
+
+    @cached_property
+    def _readable(self) -> Any:
+        return readable(self._whole)
+
+    @cached_property
+    def _bare(self) -> Any:
+        return fastavro.parse_schema(without_logical(self._readable))
 
     @cached_property
     def _container(self) -> bytes:
-        fields = [{"name": _VALUE, "type": _simple(self._whole, [0])}, {"name": _INDEX, "type": "double"}]
-        return json.dumps({"type": "record", "name": "Glued", "fields": fields}).encode()
+        """The schema of the container; empty where no columns hold its messages."""
+        try:
+            return _container_of(self._readable) if self._is_record else b""
+        except (NoColumns, RecursionError):
+            return b""
+
+    @cached_property
+    def _types(self) -> dict[str, Any]:
+        """The types of the columns of fields; None of one that has no column."""
+        try:
+            fields = self._whole["fields"]
+        except (NoColumns, RecursionError):
+            return {each["name"]: None for each in self.parsed["fields"]}
+        return {each["name"]: _type_of(each) for each in fields}
+
+    @cached_property
+    def _of_bytes(self) -> list[str]:
+        return [name for name, dtype in self._types.items() if dtype == pl.Binary] if self._is_record else []
+
+
+def _read(body: bytes, schema: Any) -> Any:
+    handle = io.BytesIO(body)
+    try:
+        found = fastavro.schemaless_reader(handle, schema, None)
+    except Exception as error:  # noqa: BLE001  # fastavro raises whatever it trips over
+        raise BrokenMessage(str(error) or type(error).__name__) from None
+    if handle.tell() != len(body):
+        raise BrokenMessage(f"{len(body) - handle.tell()} bytes follow its end")
+    return found
+
+
+def _decoded(bodies: Sequence[bytes], container: bytes, whole: Any) -> pl.DataFrame | None:
+    found = pl.read_avro(io.BytesIO(glued(bodies, container)))
+    index = np.arange(1.0, len(bodies) + 1)
+    if found.height != len(bodies) or not np.array_equal(found[_INDEX].to_numpy(), index):
+        return None
+    return found.select(restored(pl.col(_VALUE), whole).alias(_VALUE)).unnest(_VALUE)
+
+
+def _type_of(member: Any) -> Any:
+    """The type of the column of a field; None where there is none."""
+    alone = {"type": "record", "name": "Alone", "fields": [member]}
+    try:
+        found = _decoded([], _container_of(readable(alone)), alone)
+    except NoColumns:
+        return None
+    return None if found is None else found.dtypes[0]
+
+
+def _texts(values: Sequence[Any], dtype: Any) -> pl.Series:
+    """JSON text of values of one field, as that of a column of this type; of a value that no column holds, its own."""
+    if dtype is not None:
+        try:
+            text, quoted = text_of(pl.Series(values, dtype=dtype, strict=True))
+            return json_text(Cells(text, all_of(quoted, len(values))))
+        except (*_FAILURES, TypeError, OverflowError):
+            if len(values) > 1:
+                return pl.concat([_texts([value], dtype) for value in values])
+    texts = [None if value is None else json.dumps(value, default=plain) for value in values]
+    return pl.Series(texts, dtype=pl.String)
+
+
+def _container_of(schema: Any) -> bytes:
+    fields = [{"name": _VALUE, "type": schema}, {"name": _INDEX, "type": "double"}]
+    return json.dumps({"type": "record", "name": "Glued", "fields": fields}).encode()
 
 
 def glued(bodies: Sequence[bytes], schema: bytes) -> bytes:
-    """A container of one block: messages with their number after each."""
-    index = np.arange(len(bodies), dtype="<f8").tobytes()
-    places = range(0, len(index), _INDEX_BYTES)
+    """A container of one block: messages with their number after each, from 1 on: a zero could be of the message."""
+    index = np.arange(1.0, len(bodies) + 1, dtype="<f8").tobytes()
+    places = range(0, len(index), 8)
     data = b"".join([part for body, at in zip(bodies, places, strict=True) for part in (body, index[at : at + 8])])
     meta = {b"avro.schema": schema, b"avro.codec": b"null"}
     pairs = b"".join(_sized(key) + _sized(value) for key, value in meta.items())
@@ -110,121 +253,3 @@ def _long(number: int) -> bytes:
         out.append(rest & _BITS | _MORE)
         rest >>= 7
     return bytes([*out, rest])
-
-
-def _inlined(schema: Any, named: dict[str, Any], seen: set[str], space: str = "") -> Any:
-    """A schema with what it refers to put where it is first used."""
-    if isinstance(schema, list):
-        return [_inlined(part, named, seen, space) for part in schema]
-    if isinstance(schema, str):
-        full = schema if schema in named or not space else f"{space}.{schema}"
-        if full in named and full not in seen:
-            seen.add(full)
-            return _inlined(named[full], named, seen, space)
-        return schema
-    if not isinstance(schema, dict):
-        return schema
-    found = dict(schema)
-    if "name" in found:
-        space = found.get("namespace", found["name"].rpartition(".")[0] or space)
-        seen.add(found["name"] if "." in found["name"] or not space else f"{space}.{found['name']}")
-    for part in ("type", "items", "values"):
-        if part in found:
-            found[part] = _inlined(found[part], named, seen, space)
-    if "fields" in found:
-        found["fields"] = [{**each, "type": _inlined(each["type"], named, seen, space)} for each in found["fields"]]
-    return found
-
-
-def _expanded(schema: Any, types: dict[str, Any], within: tuple[str, ...]) -> Any:
-    """A schema without references; ValueError for a type that holds itself, which no column does."""
-    if isinstance(schema, list):
-        return [_expanded(part, types, within) for part in schema]
-    if isinstance(schema, str):
-        name = schema.rpartition(".")[2]
-        if name in within:
-            raise ValueError(f"{schema} holds itself")
-        return _expanded(types[name], types, within) if name in types else schema
-    if not isinstance(schema, dict):
-        return schema
-    if "name" in schema:
-        types[schema["name"].rpartition(".")[2]] = schema
-        within = (*within, schema["name"].rpartition(".")[2])
-    found = {
-        **schema,
-        **{part: _expanded(schema[part], types, within) for part in ("items", "values") if part in schema},
-    }
-    if isinstance(schema.get("type"), dict | list):
-        found["type"] = _expanded(schema["type"], types, within)
-    if "fields" in schema:
-        found["fields"] = [{**each, "type": _expanded(each["type"], types, within)} for each in schema["fields"]]
-    return found
-
-
-def _simple(schema: Any, count: list[int]) -> Any:
-    """The schema in types that Polars reads from the same bytes: a map is a list of pairs, an enum its number."""
-    if isinstance(schema, list):
-        return [_simple(part, count) for part in schema]
-    if not isinstance(schema, dict):
-        return schema
-    kind = schema.get("type")
-    if isinstance(kind, dict | list):
-        return _simple(kind, count)
-    count[0] += 1
-    name = f"Type_{count[0]}"
-    if kind == "map":
-        fields = [{"name": _KEY, "type": "string"}, {"name": _ITEM, "type": _simple(schema["values"], count)}]
-        return {"type": "array", "items": {"type": "record", "name": name, "fields": fields}}
-    if kind == "record":
-        fields = [{"name": each["name"], "type": _simple(each["type"], count)} for each in schema["fields"]]
-        return {"type": "record", "name": name, "fields": fields}
-    others: dict[Any, Any] = {
-        "enum": "int",
-        "array": {"type": "array", "items": _simple(schema.get("items"), count)},
-        "fixed": {**schema, "name": name},
-    }
-    return others.get(kind, schema)
-
-
-def _restored(value: pl.Expr, schema: Any) -> pl.Expr:
-    """What `_simple` has changed, as it was: symbols of enums."""
-    if isinstance(schema, list):
-        kinds = [part for part in schema if part != "null"]
-        return _restored(value, kinds[0]) if len(kinds) == 1 else value
-    if not isinstance(schema, dict) or not _has_enum(schema):
-        return value
-    kind = schema["type"]
-    if kind == "enum":
-        symbols = schema["symbols"]
-        return value.replace_strict(list(range(len(symbols))), symbols, default=None, return_dtype=pl.String)
-    if kind == "array":
-        return value.list.eval(_restored(pl.element(), schema["items"]))
-    if kind == "record":
-        parts = [
-            _restored(value.struct.field(each["name"]), each["type"]).alias(each["name"]) for each in schema["fields"]
-        ]
-        return pl.when(value.is_not_null()).then(pl.struct(parts))
-    return _restored(value, kind)
-
-
-def _has_enum(schema: Any) -> bool:
-    if isinstance(schema, list):
-        return any(map(_has_enum, schema))
-    if not isinstance(schema, dict):
-        return False
-    if schema.get("type") == "enum":
-        return True
-    inner = [schema.get("type"), schema.get("items"), *(each["type"] for each in schema.get("fields", ()))]
-    return any(_has_enum(part) for part in inner if isinstance(part, dict | list))
-
-
-Read = Callable[[bytes], Any]
-
-
-def judged(bodies: Sequence[bytes], read: Read) -> Iterator[tuple[int, Any, str]]:
-    """Each message by itself: its place, what it holds, and if it is broken why."""
-    for place, body in enumerate(bodies):
-        try:
-            yield place, read(body), ""
-        except BrokenMessage as broken:
-            yield place, None, str(broken)

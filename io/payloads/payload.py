@@ -1,16 +1,14 @@
 """What payloads of messages are, and how a frame of them becomes rows that decoding knows."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
-from decimal import Decimal
 from typing import Any, Final, Literal, cast
 
 import polars as pl
 
 from ecompulse.io.files.parquet import own_name
-from ecompulse.io.payloads.avro import AvroSchema, judged
+from ecompulse.io.payloads.avro import AvroSchema, BrokenMessage
 from ecompulse.io.payloads.framing import HEADER, PREFIX, Headers, framed
 from ecompulse.io.payloads.registry import AVRO, PROTOBUF, Registered, Registry, UnknownSchema
 from ecompulse.kernels.event import KAFKA, PAYLOAD_FAULT, SCHEMA_ID
@@ -58,26 +56,19 @@ class Payload:
         if key is None or self.registry is None:
             yield _faults(frame, [str(why) for why in bodies])
             return
+        messages = cast("Sequence[bytes]", bodies)
         try:
             found = self.registry.schema(key)
+            if found.kind == AVRO:
+                yield from _avro(_parsed(found), key, frame, messages, told)
+            elif found.kind == PROTOBUF:
+                from ecompulse.io.payloads.protobuf import reader_of  # noqa: PLC0415  # slow to import
+
+                yield from _one_by_one(reader_of(self.registry, key), key, frame, messages, told)
+            else:
+                yield from _untyped(dict(enumerate(messages)), {}, key, frame, told)
         except UnknownSchema as error:
             yield _faults(frame, [f"schema {key}: {error}"] * frame.height)
-            return
-        messages = cast("Sequence[bytes]", bodies)
-        if found.kind == AVRO:
-            yield from _avro(found, key, frame, messages, told)
-        elif found.kind == PROTOBUF:
-            from ecompulse.io.payloads.protobuf import reader_of  # noqa: PLC0415  # slow to import
-
-            try:
-                read = reader_of(self.registry, key)
-            except UnknownSchema as error:
-                yield _faults(frame, [f"schema {key}: {error}"] * frame.height)
-                return
-            yield from _one_by_one(read, key, frame, messages, told)
-        else:
-            raw = [_spliced(body, more) for body, more in zip(messages, told, strict=True)] if told else messages
-            yield _marked(frame.with_columns(raw=pl.Series(raw, dtype=pl.Binary)), key)
 
 
 def _by_schema(
@@ -106,55 +97,54 @@ def _by_schema(
 
 
 def _avro(
-    found: Registered, key: int | str, frame: pl.DataFrame, bodies: Sequence[bytes], told: Sequence[bytes]
+    schema: AvroSchema, key: int | str, frame: pl.DataFrame, bodies: Sequence[bytes], told: Sequence[bytes]
 ) -> Iterator[pl.DataFrame]:
-    schema = _parsed(found)
-    columns = schema.read(bodies)
-    if columns is not None:
-        yield _typed(frame, columns, key, told)
-        return
-    yield from _one_by_one(schema.read_one, key, frame, bodies, told, schema)
+    messages = schema.messages(bodies)
+    if messages.columns is not None:
+        yield from _typed(
+            _at(frame, messages.places), messages.columns, key, [told[at] for at in messages.places if told]
+        )
+    yield from _untyped(messages.lines, messages.broken, key, frame, told)
 
 
 def _one_by_one(
-    read: Callable[[bytes], Any],
-    key: int | str,
-    frame: pl.DataFrame,
-    bodies: Sequence[bytes],
-    told: Sequence[bytes],
-    schema: AvroSchema | None = None,
+    read: Callable[[bytes], Any], key: int | str, frame: pl.DataFrame, bodies: Sequence[bytes], told: Sequence[bytes]
 ) -> Iterator[pl.DataFrame]:
-    """Messages each by itself: broken ones are faults; the others columns if they come out so, else JSON."""
-    good: list[int] = []
-    values: list[Any] = []
-    bad: list[int] = []
-    faults: list[str] = []
-    for place, value, why in judged(bodies, read):
-        if why:
-            bad.append(place)
-            faults.append(f"schema {key}: {why}")
-        else:
-            good.append(place)
-            values.append(value)
-    if bad:
-        yield _faults(frame[pl.Series(bad, dtype=pl.Int64)], faults)
-    if not good:
-        return
-    rest, more = frame[pl.Series(good, dtype=pl.Int64)], [told[place] for place in good] if told else []
-    columns = schema.read([bodies[place] for place in good]) if schema and bad else None
-    if columns is not None:
-        yield _typed(rest, columns, key, more)
-        return
-    lines = [json.dumps(value, default=_plain).encode() for value in values]
-    raw = [_spliced(line, each) for line, each in zip(lines, more, strict=True)] if more else lines
-    yield _marked(rest.with_columns(raw=pl.Series(raw, dtype=pl.Binary)), key)
+    """Messages each by itself, as JSON; broken ones are faults."""
+    lines, broken = {}, {}
+    for place, body in enumerate(bodies):
+        try:
+            lines[place] = json.dumps(read(body)).encode()
+        except BrokenMessage as error:
+            broken[place] = str(error)
+    yield from _untyped(lines, broken, key, frame, told)
 
 
-def _typed(frame: pl.DataFrame, columns: pl.DataFrame, key: int | str, told: Sequence[bytes]) -> pl.DataFrame:
+def _untyped(
+    lines: Mapping[int, bytes], broken: Mapping[int, str], key: int | str, frame: pl.DataFrame, told: Sequence[bytes]
+) -> Iterator[pl.DataFrame]:
+    """Messages that are JSON, and those that are faults, by their places in a frame."""
+    if broken:
+        yield _faults(_at(frame, list(broken)), [f"schema {key}: {why}" for why in broken.values()])
+    if lines:
+        raw = [_spliced(line, told[place]) if told else line for place, line in lines.items()]
+        yield _marked(_at(frame, list(lines)).with_columns(raw=pl.Series(raw, dtype=pl.Binary)), key)
+
+
+def _at(frame: pl.DataFrame, places: Sequence[int]) -> pl.DataFrame:
+    return frame if len(places) == frame.height else frame[pl.Series(places, dtype=pl.Int64)]
+
+
+def _typed(frame: pl.DataFrame, columns: pl.DataFrame, key: int | str, told: Sequence[bytes]) -> Iterator[pl.DataFrame]:
+    if told and KAFKA in columns.columns:
+        yield _faults(
+            frame, [f"schema {key}: its field {KAFKA} has the name of what Kafka says of a message"] * frame.height
+        )
+        return
     named = columns.rename({name: own_name(name) for name in columns.columns})
     if told:
         named = named.with_columns(pl.Series(KAFKA, [more.decode() for more in told], dtype=pl.String))
-    return _marked(frame.drop("raw").hstack(named), key)
+    yield _marked(frame.drop("raw").hstack(named), key)
 
 
 def _marked(frame: pl.DataFrame, key: int | str) -> pl.DataFrame:
@@ -178,16 +168,14 @@ _avro_schemas: dict[tuple[str, str], AvroSchema] = {}
 
 
 def _parsed(found: Registered) -> AvroSchema:
+    """UnknownSchema where what the registry has is none."""
     key = (found.text, json.dumps(dict(found.named), sort_keys=True))
     if key not in _avro_schemas:
-        named = {name: json.loads(text) for name, text in found.named.items()}
-        _avro_schemas[key] = AvroSchema(found.text, named)
+        try:
+            named = {name: json.loads(text) for name, text in found.named.items()}
+            schema = AvroSchema(found.text, named)
+            schema.check()
+        except Exception as error:  # noqa: BLE001  # fastavro and we raise whatever we trip over
+            raise UnknownSchema(f"is no Avro schema: {type(error).__name__}: {error}") from None
+        _avro_schemas[key] = schema
     return _avro_schemas[key]
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
-    if isinstance(value, bytes):
-        return value.decode(errors="backslashreplace")
-    return str(value) if isinstance(value, Decimal) else repr(value)

@@ -2,16 +2,20 @@
 
 import base64
 import binascii
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+import importlib
+from collections.abc import Callable, Iterator, MutableSequence, Sequence
+from typing import Any, Final
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from google.protobuf.json_format import MessageToDict
-from google.protobuf.message import DecodeError
+import numpy as np
+from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import DecodeError, Message
 
 from ecompulse.io.payloads.avro import BrokenMessage
 from ecompulse.io.payloads.registry import Registry, UnknownSchema
 
+_WELL_KNOWN: Final = "google.protobuf."
+_VALUE: Final = "value"
 _MORE, _BITS = 0x80, 0x7F
 _MOST_BITS = 63
 
@@ -34,10 +38,13 @@ _readers: dict[tuple[str, int | str], Callable[[bytes], Any]] = {}
 def _reader(files: Sequence[tuple[str, str]]) -> Callable[[bytes], Any]:
     """`files`: name and descriptor (base64) of the schema's own file last, and before it those that it refers to."""
     pool = descriptor_pool.DescriptorPool()
-    names = []
-    for name, text in files:
-        names += [_add(pool, name, text)]
-    file = pool.FindFileByName(names[-1])
+    known: set[str] = set()
+    try:
+        for name, text in files:
+            last = _add(pool, _descriptor(name, text), known)
+        file = pool.FindFileByName(last)
+    except (TypeError, KeyError) as error:
+        raise UnknownSchema(f"its descriptor is not whole: {str(error).splitlines()[0]}") from None
 
     def read(body: bytes) -> Any:
         places, rest = _indexes(body)
@@ -48,33 +55,90 @@ def _reader(files: Sequence[tuple[str, str]]) -> Callable[[bytes], Any]:
                 found = found.nested_types[place]
             message = message_factory.GetMessageClass(found)()
             message.ParseFromString(rest)
-            return MessageToDict(message, preserving_proto_field_name=True)
-        except (IndexError, DecodeError, ValueError, TypeError) as error:
+            return _plain(message)
+        except (IndexError, DecodeError, json_format.Error, *_UNFIT) as error:
             raise BrokenMessage(f"is no message of it: {error}") from None
 
     return read
 
 
-def _add(pool: descriptor_pool.DescriptorPool, name: str, text: str) -> str:
+_UNFIT = (ValueError, TypeError, RecursionError, OverflowError)
+"""What a value of a well-known type makes that JSON does not have, such as a time beyond the year 9999."""
+
+
+def _descriptor(name: str, text: str) -> descriptor_pb2.FileDescriptorProto:
     found = descriptor_pb2.FileDescriptorProto()
     try:
         found.ParseFromString(base64.b64decode(text, validate=True))
     except (binascii.Error, DecodeError):
         raise UnknownSchema("the registry gives no descriptor of it (format=serialized)") from None
     found.name = name or found.name or "default"
-    for each in found.dependency:
-        if each.startswith("google/protobuf/"):
-            pool.Add(_well_known(each))
-    pool.Add(found)
-    return str(found.name)
-
-
-def _well_known(name: str) -> descriptor_pb2.FileDescriptorProto:
-    module = f"google.protobuf.{name.rpartition('/')[2].removesuffix('.proto')}_pb2"
-    __import__(module)  # adds itself to the default pool
-    found = descriptor_pb2.FileDescriptorProto()
-    descriptor_pool.Default().FindFileByName(name).CopyToProto(found)
     return found
+
+
+def _add(pool: descriptor_pool.DescriptorPool, file: descriptor_pb2.FileDescriptorProto, known: set[str]) -> str:
+    """Add a file, and before it the well-known ones that it imports; imports that nobody has are left out.
+
+    Those are mostly of options, such as `confluent/meta.proto`; a type of one is found missing by the pool.
+    """
+    for name in set(file.dependency) - known:
+        there = _well_known(name)
+        if there is not None:
+            _add(pool, there, known)
+    kept = [name for name in file.dependency if name in known]
+    file.ClearField("dependency")
+    file.ClearField("public_dependency")
+    file.ClearField("weak_dependency")
+    file.dependency.extend(kept)
+    pool.Add(file)
+    known.add(file.name)
+    return str(file.name)
+
+
+def _well_known(name: str) -> descriptor_pb2.FileDescriptorProto | None:
+    if not name.startswith(_WELL_KNOWN.replace(".", "/")):
+        return None
+    try:
+        importlib.import_module(
+            f"{name.removesuffix('.proto').replace('/', '.')}_pb2"
+        )  # adds itself to the default pool
+        file = descriptor_pool.Default().FindFileByName(name)
+    except (ImportError, KeyError):
+        return None
+    found = descriptor_pb2.FileDescriptorProto()
+    file.CopyToProto(found)
+    return found
+
+
+def _plain(message: Message) -> Any:
+    """A message as JSON has it: fields that are set, numbers as numbers, bytes as text."""
+    type_ = message.DESCRIPTOR
+    if type_.full_name.startswith(_WELL_KNOWN):
+        if list(type_.fields_by_name) == [_VALUE]:  # a wrapper, of a number that may be unset
+            return _one(type_.fields_by_name[_VALUE], getattr(message, _VALUE))
+        return json_format.MessageToDict(message, descriptor_pool=type_.file.pool)
+    return {
+        f"[{field.full_name}]" if field.is_extension else field.name: _field(field, value)
+        for field, value in message.ListFields()
+    }
+
+
+def _field(field: FieldDescriptor, value: Any) -> Any:
+    if field.message_type and field.message_type.GetOptions().map_entry:
+        inner = field.message_type.fields_by_name[_VALUE]
+        return {str(key).lower() if isinstance(key, bool) else str(key): _one(inner, value[key]) for key in value}
+    return [_one(field, each) for each in value] if isinstance(value, MutableSequence) else _one(field, value)
+
+
+def _one(field: FieldDescriptor, value: Any) -> Any:
+    if field.message_type:
+        return _plain(value)
+    if field.enum_type:
+        named = field.enum_type.values_by_number.get(value)
+        return value if named is None else named.name
+    if isinstance(value, bytes):
+        return value.decode(errors="backslashreplace")
+    return float(str(np.float32(value))) if field.cpp_type == FieldDescriptor.CPPTYPE_FLOAT else value
 
 
 def _indexes(body: bytes) -> tuple[list[int], bytes]:
@@ -90,6 +154,8 @@ def _indexes(body: bytes) -> tuple[list[int], bytes]:
             places.append(place)
     except StopIteration:
         raise BrokenMessage("ends within the indexes of its type") from None
+    if count < 0 or min(places) < 0:
+        raise BrokenMessage("has a negative index of its type")
     return places, body[at:]
 
 

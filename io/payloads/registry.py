@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import quote
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
@@ -21,6 +21,7 @@ PROTOBUF: Final = "PROTOBUF"
 _SECONDS: Final = 10
 _ATTEMPTS: Final = 4
 _NOT_FOUND: Final = 404
+_UNKNOWN: Final = frozenset(("40401", "40402", "40403"))  # subject, version, schema
 _ERROR: Final = 400
 _BUSY: Final = frozenset((408, 429, 500, 502, 503, 504))
 
@@ -64,22 +65,22 @@ class Registry:
         """The schema of an id, or of a GUID; UnknownSchema, or JobError where the registry gives no answer."""
         known = _schemas.get((self.url, key))
         if known is None:
-            path = f"/schemas/guids/{quote(key)}" if isinstance(key, str) else f"/schemas/ids/{key}"
-            known = self._registered(self._get(path))
+            found, named = self._whole(_path_of(key))
+            known = Registered(found.get("schemaType") or AVRO, found["schema"], named)
             _schemas[self.url, key] = known
         return known
 
     def descriptors(self, key: int | str) -> list[tuple[str, str]]:
-        """Name and descriptor (base64) of a Protobuf schema's file, last, and of those that it refers to."""
-        path = f"/schemas/guids/{quote(key)}" if isinstance(key, str) else f"/schemas/ids/{key}"
-        found = self._get(f"{path}?format=serialized")
-        files: dict[str, str] = {}
-        self._collect(found.get("references") or (), files, "?format=serialized")
-        return [*reversed(files.items()), ("", found["schema"])]
+        """Name and descriptor (base64) of a Protobuf schema's file, last, and before each those that it refers to."""
+        found, files = self._whole(_path_of(key), "format=serialized")
+        return [*files.items(), ("", found["schema"])]
 
     def check(self) -> None:
-        """UserError for a registry that refuses us, JobError for one that does not answer."""
-        self._get("/subjects")
+        """UserError for a registry that refuses us or is none, JobError for one that does not answer."""
+        try:
+            self._get("/subjects")
+        except UnknownSchema:
+            raise UserError(f"{FLAG}: {self.url}: is no schema registry: it has no /subjects") from None
 
     def register(self, subject: str, kind: str, text: str) -> int:
         """The id of a schema under a subject, registered if it is not; UserError when it does not fit those before."""
@@ -87,18 +88,26 @@ class Registry:
         found = self._call("POST", f"/subjects/{quote(subject, safe='')}/versions", body)
         return int(found["id"])
 
-    def _registered(self, found: Any) -> Registered:
-        named: dict[str, str] = {}
-        self._collect(found.get("references") or (), named)
-        return Registered(found.get("schemaType") or AVRO, found["schema"], named)
+    def _whole(self, path: str, query: str = "") -> tuple[Mapping[str, Any], dict[str, str]]:
+        """A schema, and the texts of those that it refers to by name, each after those that it refers to itself."""
+        found, named = self._schema_at(path, query), {}  # type: tuple[Mapping[str, Any], dict[str, str]]
+        self._collect(found.get("references") or (), named, query)
+        return found, named
 
-    def _collect(self, references: Any, named: dict[str, str], query: str = "") -> None:
+    def _collect(self, references: Any, named: dict[str, str], query: str) -> None:
         for each in references:
             if each["name"] not in named:
-                path = f"/subjects/{quote(each['subject'], safe='')}/versions/{each['version']}{query}"
-                found = self._get(path)
-                named[each["name"]] = found["schema"]
+                path = f"/subjects/{quote(each['subject'], safe='')}/versions/{each['version']}"
+                found = self._schema_at(path, f"deleted=true&{query}")  # what is deleted may be in use
                 self._collect(found.get("references") or (), named, query)
+                named[each["name"]] = found["schema"]
+
+    def _schema_at(self, path: str, query: str) -> Mapping[str, Any]:
+        found = self._get(f"{path}?{query}" if query else path)
+        whole = isinstance(found, dict) and isinstance(found.get("schema"), str)
+        if whole and all(map(_is_reference, found.get("references") or ())):
+            return cast("Mapping[str, Any]", found)
+        raise JobError(f"{FLAG}: {self.url}{path}: answers without a schema")
 
     def _get(self, path: str) -> Any:
         return self._call("GET", path)
@@ -125,9 +134,11 @@ class Registry:
         if answer.status_code in _BUSY:
             raise _Again(f"answers {answer.status_code}")
         if answer.status_code == _NOT_FOUND:
+            if _said(answer, "error_code") not in _UNKNOWN:  # of something before the registry
+                raise _Again("answers 404, and not as a registry does")
             raise UnknownSchema(f"{self.url} has no {path.strip('/').replace('/', ' ')}")
         if answer.status_code >= _ERROR:
-            raise UserError(f"{FLAG}: {self.url}{path}: {answer.status_code} {_message(answer)}")
+            raise UserError(f"{FLAG}: {self.url}{path}: {answer.status_code} {_said(answer, 'message')}")
         try:
             return answer.json()
         except ValueError:
@@ -161,9 +172,18 @@ def forget() -> None:
     _schemas.clear()
 
 
-def _message(answer: "requests.Response") -> str:
+def _path_of(key: int | str) -> str:
+    return f"/schemas/guids/{quote(key)}" if isinstance(key, str) else f"/schemas/ids/{key}"
+
+
+def _is_reference(each: Any) -> bool:
+    return isinstance(each, dict) and {"name", "subject", "version"} <= each.keys()
+
+
+def _said(answer: "requests.Response", name: str) -> str:
+    """A member of what a registry says of an error."""
     try:
-        return str(answer.json().get("message", ""))[:200]
+        return str(answer.json().get(name, ""))[:200]
     except (ValueError, AttributeError):
         return ""
 

@@ -140,7 +140,9 @@ def _faults(rows: pl.DataFrame, now_ms: int, mapping: Mapping | None) -> Decoded
     )
     times = pl.Series([None] * rows.height, dtype=TIME)
     events = _nothing(rows, now_ms, mapping).events
-    return Decoded(events, dead.select(DEAD_LETTER_SCHEMA.names()), times, rows[column])
+    # What a reader trips over may be a value.
+    bare = rows[column].str.replace("(?s)^(schema [^:]+): .*$", "${1}: cannot be read by it")
+    return Decoded(events, dead.select(DEAD_LETTER_SCHEMA.names()), times, bare)
 
 
 def _nothing(rows: pl.DataFrame, now_ms: int, mapping: Mapping | None) -> Decoded:

@@ -11,6 +11,7 @@ import polars as pl
 
 from ecompulse.kernels.decode.batch import nothing
 from ecompulse.kernels.decode.json_rows import utf8
+from ecompulse.kernels.segments import Flags
 
 _ISO: Final = "%Y-%m-%dT%H:%M:%S%.3f"
 _FINER: Final = {"us": "%Y-%m-%dT%H:%M:%S%.6f", "ns": "%Y-%m-%dT%H:%M:%S%.9f"}
@@ -49,6 +50,8 @@ def _characters(column: pl.Series) -> pl.Series:
             return column.to_physical().cast(pl.String).zip_with(far, _characters(near))
     if isinstance(dtype, pl.Datetime):
         return _iso(column, dtype)
+    if dtype == pl.Time:
+        return column.dt.to_string("%H:%M:%S%.f")
     return column.dt.to_string("iso") if isinstance(dtype, pl.Duration) else column.cast(pl.String)
 
 
@@ -70,15 +73,18 @@ def _iso(column: pl.Series, dtype: pl.Datetime) -> pl.Series:
 
 
 def _nested(column: pl.Series) -> pl.Series:
-    """JSON text of structs and lists; Polars writes NaN as null and no bytes, so those go through Python."""
-    plain = all(leaf in _PLAIN or leaf.is_integer() or leaf.is_float() for leaf in _leaves(column.dtype))
-    if not plain or not _finite(column):
-        texts = [None if item is None else json.dumps(item, default=_plain) for item in _listed(column)]
+    """JSON text of structs and lists; Polars writes NaN as null and no bytes, so those rows go through Python."""
+    if not all(leaf in _PLAIN or leaf.is_integer() or leaf.is_float() for leaf in _leaves(column.dtype)):
+        texts = [None if item is None else json.dumps(item, default=plain) for item in _listed(column)]
         return pl.Series(texts, dtype=pl.String)
     value = pl.col("v")
     wrapped = pl.struct("v").struct.json_encode()
     text = wrapped.str.strip_prefix(_WRAPPER).str.strip_suffix("}")
-    return column.alias("v").to_frame().select(pl.when(value.is_not_null()).then(text)).to_series()
+    found = column.alias("v").to_frame().select(pl.when(value.is_not_null()).then(text)).to_series()
+    if not _finite(column):
+        rows = np.flatnonzero(_not_finite(column))
+        found = found.scatter(rows, [json.dumps(item) for item in column.gather(rows).to_list()])
+    return found
 
 
 def _listed(column: pl.Series) -> list[Any]:
@@ -113,13 +119,30 @@ def _numbered(dtype: Any) -> Any:
     return pl.Int64() if dtype.is_temporal() else dtype
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
+    """The text of a value that JSON does not have, within a list or a struct."""
     return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
 
 
 def _finite(column: pl.Series) -> bool:
     """Whether no number of a column, however deep in it, is NaN or infinite."""
     return all(not part.dtype.is_float() or bool(part.is_finite().all()) for part in _parts(column))
+
+
+def _not_finite(column: pl.Series) -> Flags:
+    """Rows with a number, however deep in it, that is NaN or infinite."""
+    found = np.zeros(column.len(), dtype=bool)
+    if isinstance(column.dtype, pl.Struct):
+        for part in column.dtype.fields:
+            found |= _not_finite(column.struct.field(part.name))
+    elif isinstance(column.dtype, pl.Array):
+        return _not_finite(column.arr.to_list())
+    elif isinstance(column.dtype, pl.List):
+        items = column.explode(empty_as_null=False, keep_nulls=False)
+        found[np.repeat(np.arange(found.size), column.list.len().fill_null(0))[_not_finite(items)]] = True
+    elif column.dtype.is_float():
+        found = (~column.is_finite()).fill_null(value=False).to_numpy()
+    return found
 
 
 def _parts(column: pl.Series) -> Iterator[pl.Series]:

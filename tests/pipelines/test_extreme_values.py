@@ -5,6 +5,7 @@ import json
 import pytest
 
 from support.process import Shop, write_lines
+from support.receivers import receiver
 
 START = 1_772_359_200_000
 HOUR, DAY = 3_600_000, 86_400_000
@@ -40,8 +41,10 @@ def test_a_currency_with_the_separator_of_series_is_one_text(tables, tmp_path):
     rules = "rules: {any: {metric: revenue_gross, window: 1m, above: 1, severity: info}}"
     (tmp_path / "rules.yaml").write_text(rules)
     sale = event(1, START, "purchase", price=5, quantity=1, currency="A\x1fB", order_id="o")
-    flags = (f"--rules={tmp_path / 'rules.yaml'}", "--alert=webhook:http://127.0.0.1:1/x")
-    found = tables("realtime_metrics", [[sale, event(2, START + 2 * DAY)]], *flags)
+    with receiver() as taken:
+        flags = (f"--rules={tmp_path / 'rules.yaml'}", f"--alert=webhook:{taken.url}")
+        found = tables("realtime_metrics", [[sale, event(2, START + 2 * DAY)]], *flags)
+    assert {body["commonLabels"]["currency"] for body in taken.bodies} == {"A\ufffdB"}
     revenue = found["metrics"].filter(metric="revenue_gross")
     assert set(revenue["currency"].drop_nulls()) == {"A\ufffdB"}
     assert all(isinstance(json.loads(text), dict) for text in found["metrics"]["dimensions"])

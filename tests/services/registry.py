@@ -22,7 +22,8 @@ class StubRegistry:
 
     Attributes:
         asked: how often each path was asked for.
-        broken: statuses to answer the next calls with.
+        broken: statuses to answer the next calls with, or (status, JSON).
+        deleted: subjects that are not told of unless asked with `deleted=true`.
     """
 
     def __init__(self, login: str = "", context: ssl.SSLContext | None = None) -> None:
@@ -31,7 +32,8 @@ class StubRegistry:
         self.serialized: dict[int, str] = {}
         self.versions: dict[str, list[int]] = {}
         self.asked: Counter[str] = Counter()
-        self.broken: list[int] = []
+        self.broken: list[int | tuple[int, Any]] = []
+        self.deleted: set[str] = set()
         self._login = f"Basic {b64encode(login.encode()).decode()}" if login else ""
         self._server = ThreadingHTTPServer(("localhost", 0), self._handler())
         if context:
@@ -67,7 +69,8 @@ class StubRegistry:
         """Status and JSON."""
         self.asked[path] += 1
         if self.broken:
-            return self.broken.pop(0), {"error_code": 50001, "message": "backend"}
+            said = self.broken.pop(0)
+            return (said, {"error_code": 50001, "message": "backend"}) if isinstance(said, int) else said
         if path == "/subjects":
             return 200, sorted(self.versions)
         if method == "POST" and (found := re.fullmatch(r"/subjects/([^/]+)/versions", path)):
@@ -76,7 +79,8 @@ class StubRegistry:
             number = int(found[2]) if found[1] == "ids" else uuid.UUID(found[2]).int
             return self._schema(number, query)
         if found := re.fullmatch(r"/subjects/([^/]+)/versions/(\d+)", path):
-            numbers = self.versions.get(unquote(found[1]), [])
+            hidden = unquote(found[1]) in self.deleted and "deleted=true" not in query
+            numbers = [] if hidden else self.versions.get(unquote(found[1]), [])
             return self._schema(numbers[int(found[2]) - 1] if numbers else 0, query)
         return 404, {"error_code": 404, "message": "HTTP 404 Not Found"}
 

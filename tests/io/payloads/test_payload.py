@@ -134,6 +134,16 @@ def test_broken_messages_are_dead_letters_that_name_their_schema(stub):
     assert said[4].endswith(f"(schema {other})")
 
 
+def test_what_a_reader_says_of_a_message_is_not_told_where_values_are_hidden(stub):
+    number = stub.add(ONE)
+    values = [magic(number, b"secret"), None]
+    told = [
+        decode(rows, NOW, MAPPING).bare.to_list()
+        for rows in Payload("avro", Registry(stub.url)).rows(frame(values), [None] * 2, ())
+    ]
+    assert told == [[f"schema {number}: cannot be read by it"], ["a message without a value (a tombstone)"]]
+
+
 @pytest.mark.parametrize("form", ["json", "avro"])
 def test_tombstones_can_be_skipped(stub, form):
     mapping = parse_mapping("fields: {event_id: id}\nskip: [tombstones]")
@@ -245,6 +255,73 @@ def test_a_registry_that_fails_is_asked_again_and_then_it_is_an_error(stub, monk
         registry.schema(77)
     with pytest.raises(JobError, match="does not answer"):
         Registry("http://localhost:9").check()
+
+
+@pytest.mark.parametrize("said", [{"error": "route not found"}, "<html>", {"error_code": 404, "message": "HTTP 404"}])
+def test_a_404_of_something_before_the_registry_makes_no_message_a_dead_letter(stub, monkeypatch, said):
+    monkeypatch.setattr("ecompulse.io.payloads.registry.wait_exponential_jitter", lambda **_: lambda _state: 0)
+    number, registry = stub.add(ONE), Registry(stub.url)
+    values = [magic(number, written(ONE, event(1))[0])]
+    stub.broken = [(404, said)] * 4
+    with pytest.raises(JobError, match="answers 404, and not as a registry does"):
+        read(Payload("avro", registry), values)
+    stub.broken = [(404, said)]
+    events, dead = read(Payload("avro", registry), values)
+    assert (len(events), dead) == (1, [])
+
+
+@pytest.mark.parametrize(
+    "said", [{"message": "moved"}, [], None, "x", {"schema": None}, {"schema": "s", "references": [{}]}]
+)
+def test_an_answer_that_is_no_schema_is_one_clear_error(stub, said):
+    number = stub.add(ONE)
+    stub.broken = [(200, said)]
+    with pytest.raises(JobError, match=f"--schema_registry: {stub.url}/schemas/ids/{number}: answers without a schema"):
+        Registry(stub.url).schema(number)
+
+
+def test_a_place_that_is_no_registry_is_refused_at_the_start(stub):
+    stub.broken = [(404, {"error_code": 40401})]
+    with pytest.raises(UserError, match="is no schema registry"):
+        Registry(stub.url).check()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "not json{",
+        '{"type": "record", "name": "E"}',
+        '{"type": "no such type"}',
+        '{"type": "record", "name": "E", "fields": [{"name": "a", "type": {"type": "record", "name": "F"}}]}',
+        "[]",
+        "7",
+        '{"type": "record", "name": "E", "fields": [{"type": "string"}]}',
+    ],
+)
+def test_a_schema_that_is_none_makes_dead_letters_of_its_messages(stub, text):
+    good, bad = stub.add(ONE), stub.add(text)
+    events, dead = read(
+        Payload("avro", Registry(stub.url)), [magic(bad, b"abc"), magic(good, written(ONE, event(1))[0])]
+    )
+    assert list(events) == [1]
+    assert [(place, rule) for place, rule, _ in dead] == [(0, "broken_payload")]
+    assert f"schema {bad}: " in dead[0][2]
+
+
+def test_a_reference_that_was_deleted_is_still_asked_for(stub):
+    stub.add({"type": "record", "name": "Money", "fields": [{"name": "amount", "type": "long"}]}, "money")
+    stub.deleted = {"money"}
+    schema = {"type": "record", "name": "E", "fields": [{"name": "m", "type": "Money"}]}
+    number = stub.add(schema, references=[{"name": "Money", "subject": "money", "version": 1}])
+    assert list(Registry(stub.url).schema(number).named) == ["Money"]
+
+
+def test_a_field_with_the_name_of_what_kafka_says_makes_dead_letters(stub):
+    schema = {"type": "record", "name": "E", "fields": [{"name": "_kafka", "type": "string"}]}
+    values = [magic(stub.add(schema), written(schema, {"_kafka": "x"})[0])]
+    events, dead = read(Payload("avro", Registry(stub.url), told=True), values, None, TOLD, [b'{"key":"u"}'])
+    assert not events
+    assert [rule for _, rule, _ in dead] == ["broken_payload"]
 
 
 def test_references_are_asked_for(stub):
