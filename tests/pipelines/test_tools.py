@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal
 
 from ecompulse.epochs import state
 from pipelines import checkpoint, lake
-from support.place import Place, printed, snapshot
+from support.place import Place, printed, snapshot, timeless
 
 pytestmark = pytest.mark.slow
 
@@ -36,14 +36,14 @@ def answer(shop, tmp_path_factory):
 
 
 def told(place, *, ran=False):
-    """Tables of a place, with the names of source files in place of their paths.
+    """Tables of a place, with the names of source files in place of their paths, and without what goes by the hour.
 
     Ids of dead letters are left out: they are made of those paths.
     """
     if ran:
         assert place.run("--drain") == 0
     source = pl.col("source").str.split("/").list.last()
-    tables = place.tables()
+    tables = {name: timeless(name, frame) for name, frame in place.tables().items()}
     if "dead_letters" in tables:
         tables["dead_letters"] = tables["dead_letters"].drop("id")
     named = {name: frame.with_columns(source) for name, frame in tables.items() if "source" in frame.columns}
