@@ -116,10 +116,10 @@ class Pages:
             )
             for kpi in kpis
         ]
-        scores = read_scores(self._sources.lake) if self._sources.lake else None
+        scores = read_scores(self._sources.lake, view.until) if self._sources.lake else None
         return {
             "kpis": list(zip(kpis, charts, strict=True)), "panels": panels, "view": view, "spans": SPANS, "by": BY,
-            "scores": bar_chart("Scores of the last day's transactions", scores) if scores else None,
+            "scores": bar_chart("Scores of the transactions of the last 24 hours", scores) if scores else None,
         }  # fmt: skip
 
     def _of_letters(self) -> Mapping[str, Any]:

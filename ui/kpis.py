@@ -53,12 +53,14 @@ METRICS: Final = table_of(
 )
 
 
-METRIC_ALERTS: Final = table_of("metric_alerts", "rule", "state", "severity", "metric", "since", "until", "value")
+METRIC_ALERTS: Final = table_of(
+    "metric_alerts", "incident_id", "rule", "state", "severity", "metric", "since", "until", "value"
+)
 
 
 ANOMALIES: Final = table_of(
-    "anomaly_alerts", "metric", "dimensions", "kind", "state", "severity", "since", "window_end", "value",
-    "expected_low", "expected_high",
+    "anomaly_alerts", "incident_id", "metric", "dimensions", "kind", "state", "severity", "since", "window_end",
+    "value", "expected_low", "expected_high",
 )  # fmt: skip
 
 

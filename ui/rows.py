@@ -7,6 +7,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from ecompulse.io.sinks.database import SQLITE
+from ecompulse.ui.view import View
 
 ROWS: Final = 50
 """Rows of a list at the most."""
@@ -42,6 +43,11 @@ def as_time(value: str | datetime) -> datetime:
 def as_stored(connection: sa.Connection, moment: datetime) -> Any:
     """A time to compare with, as the database has times: SQLite has text."""
     return moment if connection.dialect.name != SQLITE else moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+def within(connection: sa.Connection, column: Any, view: View) -> Any:
+    """Whether a time is not after the end of a view; all are where it has none."""
+    return sa.true() if view.until is None else column <= as_stored(connection, view.until)
 
 
 def as_number(value: Any) -> float | None:

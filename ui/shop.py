@@ -10,6 +10,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
+from ecompulse.kernels.alerts.incidents import FIRING
 from ecompulse.ui.kpis import (
     ANOMALIES,
     KPIS,
@@ -19,10 +20,11 @@ from ecompulse.ui.kpis import (
     newest_window,
     read_kpi,
 )
-from ecompulse.ui.rows import ROWS, Row, as_stored, as_time, shown_rows, table_of
+from ecompulse.ui.quality import read_quality
+from ecompulse.ui.rows import ROWS, Row, as_stored, as_time, shown_rows, table_of, within
 from ecompulse.ui.view import View
 
-_DAYS: Final = 14
+_TURNS: Final = 4  # rows of an incident that are looked through, for each that is shown
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,6 @@ class Panel:
     table: str = ""
 
 
-QUALITY: Final = table_of("data_quality", "check_name", "window_start", "count", "rows")
 FUNNELS: Final = table_of(
     "funnels", "funnel", "mode", "scope", "segment", "stage", "stage_index", "window_start", "entered"
 )
@@ -61,48 +62,75 @@ def read_shop(engine: sa.Engine, view: View) -> tuple[list[Kpi], list[Panel]]:
         there = set(sa.inspect(connection).get_table_names())
         last = newest_window(connection, view) if "metrics" in there else None
         kpis = [kpi for name in KPIS if (kpi := read_kpi(connection, there, name, view, last))] if last else []
+
+        def panel(table: str, title: str, empty: str, read: Read) -> Panel:
+            return _panel(connection, there, table, title, empty, view, read)
+
         panels = [
-            _panel(connection, there, "metric_alerts", "Incidents", "no rule has fired", _incidents),
-            _panel(connection, there, "anomaly_alerts", "Anomalies of KPIs", "nothing was unusual", _anomalies),
-            _panel(
-                connection, there, "metrics", f"Revenue by {view.by}", f"no revenue_by_{view.by} in these hours",
-                lambda connection: _revenue_by(connection, view, last),
+            panel("metric_alerts", "Incidents", "no rule has fired", _incidents),
+            panel("anomaly_alerts", "Anomalies of KPIs", "nothing was unusual", _anomalies),
+            panel(
+                "metrics", f"Revenue by {view.by}", f"no revenue_by_{view.by} in these hours",
+                lambda connection, view: _revenue_by(connection, view, last),
             ),
-            _panel(connection, there, "funnels", "Funnel of the last day", "no window is over yet", _funnel),
-            _panel(connection, there, "abandonment_alerts", "Abandoned carts", "no cart was left", _carts),
-            _panel(connection, there, "flagged_transactions", "Transactions to look at", "nothing was flagged", _fraud),
-            _panel(connection, there, "data_quality", "Quality of the input by day", "no window is over yet", _quality),
+            panel("funnels", "Funnel of the last day", "no window is over yet", _funnel),
+            panel("abandonment_alerts", "Abandoned carts", "no cart was left", _carts),
+            panel("flagged_transactions", "Transactions to look at", "nothing was flagged", _fraud),
+            panel("data_quality", "Quality of the input by day", "no window is over yet", read_quality),
         ]  # fmt: skip
     return kpis, panels
 
 
-Read = Callable[[sa.Connection], tuple[Sequence[str], Sequence[Row]]]
+Read = Callable[[sa.Connection, View], tuple[Sequence[str], Sequence[Row]]]
 
 
-def _panel(connection: sa.Connection, there: set[str], table: str, title: str, empty: str, read: Read) -> Panel:
+def _panel(
+    connection: sa.Connection, there: set[str], table: str, title: str, empty: str, view: View, read: Read
+) -> Panel:
     if table not in there:
         return Panel(title, (), (), f"N/A because the warehouse has no table {table} yet")
     try:
-        columns, rows = read(connection)
+        columns, rows = read(connection, view)
     except SQLAlchemyError as error:
         return Panel(title, (), (), f"N/A because {table} cannot be read: {str(error).splitlines()[0]}")
     return Panel(title, columns, rows, "" if rows else empty, table)
 
 
-def _incidents(connection: sa.Connection) -> tuple[Sequence[str], Sequence[Row]]:
-    columns = METRIC_ALERTS.c
-    shown = (columns.since, columns.rule, columns.severity, columns.state, columns.metric, columns.value, columns.until)
-    found = connection.execute(sa.select(*shown).order_by(columns.since.desc()).limit(ROWS))
-    return ("since", "rule", "severity", "state", "metric", "value", "until"), shown_rows(found)
+def _incidents(connection: sa.Connection, view: View) -> tuple[Sequence[str], Sequence[Row]]:
+    names = ("since", "rule", "severity", "state", "metric", "value", "until")
+    return names, shown_rows(_latest(connection, view, METRIC_ALERTS, "since", names))
 
 
-def _anomalies(connection: sa.Connection) -> tuple[Sequence[str], Sequence[Row]]:
-    columns = ANOMALIES.c
-    shown = (columns.window_end, columns.metric, columns.dimensions, columns.kind, columns.severity, columns.state,
-             columns.value, columns.expected_low, columns.expected_high)  # fmt: skip
-    found = connection.execute(sa.select(*shown).order_by(columns.window_end.desc()).limit(ROWS))
-    names = ("window end", "metric", "of", "kind", "severity", "state", "value", "expected from", "to")
-    return names, [tuple(_decimal(cell) for cell in row) for row in shown_rows(found)]
+def _anomalies(connection: sa.Connection, view: View) -> tuple[Sequence[str], Sequence[Row]]:
+    shown = (
+        "window_end",
+        "metric",
+        "dimensions",
+        "kind",
+        "severity",
+        "state",
+        "value",
+        "expected_low",
+        "expected_high",
+    )
+    found = shown_rows(_latest(connection, view, ANOMALIES, "window_end", shown))
+    names = ("window end", "metric", "dimensions", "kind", "severity", "state", "value", "expected from", "to")
+    return names, [tuple(_decimal(cell) for cell in row) for row in found]
+
+
+def _latest(connection: sa.Connection, view: View, table: Any, time: str, shown: Sequence[str]) -> Sequence[Row]:
+    """Incidents of the view, the newest first, each as it ended if it has."""
+    columns = table.c
+    asked = (
+        sa.select(columns.incident_id, *(columns[name] for name in shown))
+        .where(within(connection, columns[time], view))
+        .order_by(columns[time].desc(), columns.state == FIRING)
+        .limit(_TURNS * ROWS)
+    )
+    found: dict[str, Row] = {}
+    for incident, *row in connection.execute(asked):
+        found.setdefault(incident, row)
+    return list(found.values())[:ROWS]
 
 
 def _decimal(value: Any) -> Any:
@@ -130,43 +158,23 @@ def _revenue_by(connection: sa.Connection, view: View, last: datetime | None) ->
     found = connection.execute(asked).all()
     whole = {currency: sum(float(row[2]) for row in found if row[1] == currency) for _, currency, _ in found}
     rows = [
-        (json.loads(dimensions).get(view.by) or "unknown", currency, round(float(total), 2),
+        (json.loads(dimensions).get(view.by) or "unknown", currency, f"{float(total):,.2f}",
          f"{float(total) / whole[currency]:.1%}" if whole[currency] else None)
         for dimensions, currency, total in found
     ]  # fmt: skip
     return (view.by, "currency", "revenue", "share"), rows
 
 
-def _quality(connection: sa.Connection) -> tuple[Sequence[str], Sequence[Row]]:
-    """Rows that each check found, of those that it looked at, day by day."""
-    columns = QUALITY.c
-    last = connection.scalar(sa.select(sa.func.max(columns.window_start)))
-    if last is None:
-        return (), ()
-    day = sa.func.date(columns.window_start).label("day")
-    asked = (
-        sa.select(day, columns.check_name, sa.func.sum(columns.count), sa.func.sum(columns.rows))
-        .where(columns.window_start > as_stored(connection, as_time(last) - timedelta(days=_DAYS)))
-        .group_by(day, columns.check_name)
-        .order_by(sa.desc("day"), columns.check_name)
-    )
-    rows = [
-        (str(on), check, int(found), int(of), f"{found / of:.2%}" if of else None)
-        for on, check, found, of in connection.execute(asked)
-        if found
-    ]
-    return ("day", "check", "found", "looked at", "share"), rows
-
-
-def _funnel(connection: sa.Connection) -> tuple[Sequence[str], Sequence[Row]]:
+def _funnel(connection: sa.Connection, view: View) -> tuple[Sequence[str], Sequence[Row]]:
     columns = FUNNELS.c
-    last = connection.scalar(sa.select(sa.func.max(columns.window_start)))
+    here = within(connection, columns.window_start, view)
+    last = connection.scalar(sa.select(sa.func.max(columns.window_start)).where(here))
     if last is None:
         return (), ()
     since = as_stored(connection, as_time(last) - timedelta(days=1))
     asked = (
         sa.select(columns.stage, sa.func.min(columns.stage_index).label("place"), sa.func.sum(columns.entered))
-        .where(columns.window_start > since, columns.scope == "session", columns.segment == "all")
+        .where(here, columns.window_start > since, columns.scope == "session", columns.segment == "all")
         .where(columns.mode == sa.select(sa.func.min(columns.mode)).scalar_subquery())
         .group_by(columns.stage)
         .order_by("place")
@@ -177,18 +185,20 @@ def _funnel(connection: sa.Connection) -> tuple[Sequence[str], Sequence[Row]]:
     return ("stage", "entered", "of the first"), rows
 
 
-def _carts(connection: sa.Connection) -> tuple[Sequence[str], Sequence[Row]]:
+def _carts(connection: sa.Connection, view: View) -> tuple[Sequence[str], Sequence[Row]]:
     columns = CARTS.c
     shown = (columns.abandoned_at, columns.kind, columns.status, columns.user_id, columns.visitor, columns.value_base)
-    found = connection.execute(sa.select(*shown).order_by(columns.abandoned_at.desc()).limit(ROWS))
+    asked = sa.select(*shown).where(within(connection, columns.abandoned_at, view))
+    found = connection.execute(asked.order_by(columns.abandoned_at.desc()).limit(ROWS))
     return ("abandoned_at", "kind", "status", "user_id", "visitor", "value_base"), shown_rows(found)
 
 
-def _fraud(connection: sa.Connection) -> tuple[Sequence[str], Sequence[Row]]:
+def _fraud(connection: sa.Connection, view: View) -> tuple[Sequence[str], Sequence[Row]]:
     columns = FLAGGED.c
     shown = (columns.event_time, columns.transaction_id, columns.visitor, columns.amount_base, columns.score,
              columns.decision, columns.reasons)  # fmt: skip
-    found = connection.execute(sa.select(*shown).order_by(columns.event_time.desc()).limit(ROWS))
+    asked = sa.select(*shown).where(within(connection, columns.event_time, view))
+    found = connection.execute(asked.order_by(columns.event_time.desc()).limit(ROWS))
     rows = [(*row[:-1], reasons_of(row[-1])) for row in shown_rows(found)]
     return ("event_time", "transaction_id", "visitor", "amount_base", "score", "decision", "reasons"), rows
 

@@ -19,6 +19,7 @@ from ecompulse.io.sinks.warehouse_schema import ensure, table_of
 from ecompulse.kernels.dictionary.registry import comment_of
 from ecompulse.ui import shop
 from ecompulse.ui.app import Sources, make_app
+from ecompulse.ui.view import View
 from support.asgi import get
 
 pytestmark = pytest.mark.slow  # a whole shop
@@ -82,7 +83,7 @@ def test_every_list_of_the_shop_has_columns_that_the_dictionary_knows(read, tmp_
         connection.exec_driver_sql(
             f"INSERT INTO {table} (id, job, {about_time(table)}) VALUES ('a', 'j', '2026-01-01T00:00:00.000Z')"  # noqa: S608
         )
-        columns, _ = read(connection)
+        columns, _ = read(connection, View())
     known = [column for column in columns if comment_of(table, column)]
     assert len(known) >= len(columns) - 1
 

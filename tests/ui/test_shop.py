@@ -23,6 +23,20 @@ def text(moment):
     return moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
+def quality():
+    """Two days of one job, a day of another, and rows without a time, which count in the hour of a much later run."""
+    for job, hours in (("event_enrichment", (1, 2, 25)), ("realtime_metrics", (1,))):
+        for hour in hours:
+            start = text(START + timedelta(hours=hour))
+            for rule in range(16):
+                yield job, "schema_violation", f"rule{rule}", start, 5 if rule == 3 else 0, 100
+            for field in range(10):
+                yield job, "null_rate", f"field{field}", start, 19 if field == 0 else 0, 95
+            yield job, "duplicate", "event_id", start, 2, 2
+    for rule in range(16):
+        yield "event_enrichment", "schema_violation", f"rule{rule}", text(START + timedelta(days=90)), rule == 0, 1
+
+
 @pytest.fixture(scope="module")
 def warehouse(tmp_path_factory):
     """A day of orders by the minute and by ten, an incident of each kind, revenue by country, quality of two days."""
@@ -40,19 +54,20 @@ def warehouse(tmp_path_factory):
         connection.execute(sa.text(make))
         for row in metrics:
             connection.exec_driver_sql("INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-        connection.execute(sa.text("CREATE TABLE metric_alerts (rule, state, severity, metric, since, until, value)"))
-        fired = ("few_orders", "recovered", "warning", "orders", text(START + timedelta(hours=22)),
-                 text(START + timedelta(hours=22, minutes=30)), "1")  # fmt: skip
-        connection.exec_driver_sql("INSERT INTO metric_alerts VALUES (?, ?, ?, ?, ?, ?, ?)", fired)
-        columns = "metric, dimensions, kind, state, severity, since, window_end, value, expected_low, expected_high"
-        connection.execute(sa.text(f"CREATE TABLE anomaly_alerts ({columns})"))
-        odd = ("orders", "{}", "point", "firing", "critical", text(START + timedelta(hours=23)),
+        columns = "incident_id, rule, state, severity, metric, since, until, value"
+        connection.execute(sa.text(f"CREATE TABLE metric_alerts ({columns})"))
+        over = text(START + timedelta(hours=22, minutes=30))
+        for state, until in (("firing", None), ("recovered", over)):
+            turn = ("i1", "few_orders", state, "warning", "orders", text(START + timedelta(hours=22)), until, "1")
+            connection.exec_driver_sql("INSERT INTO metric_alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?)", turn)
+        columns = "incident_id, metric, dimensions, kind, state, severity, since, window_end, value"
+        connection.execute(sa.text(f"CREATE TABLE anomaly_alerts ({columns}, expected_low, expected_high)"))
+        odd = ("i2", "orders", "{}", "point", "firing", "critical", text(START + timedelta(hours=23)),
                text(START + timedelta(hours=23)), "9", "2.5", "4.5")  # fmt: skip
-        connection.exec_driver_sql("INSERT INTO anomaly_alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", odd)
-        connection.execute(sa.text("CREATE TABLE data_quality (check_name, window_start, count, rows)"))
-        for day, count in ((0, 3), (0, 2), (1, 1), (1, 0)):
-            row = ("duplicate", text(START + timedelta(days=day, hours=count)), count, 50)
-            connection.exec_driver_sql("INSERT INTO data_quality VALUES (?, ?, ?, ?)", row)
+        connection.exec_driver_sql("INSERT INTO anomaly_alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", odd)
+        connection.execute(sa.text("CREATE TABLE data_quality (job, check_name, subject, window_start, count, rows)"))
+        for row in quality():
+            connection.exec_driver_sql("INSERT INTO data_quality VALUES (?, ?, ?, ?, ?, ?)", row)
     return engine
 
 
@@ -88,17 +103,36 @@ def test_incidents_and_what_was_expected_stand_on_the_chart(warehouse):
 def test_revenue_by_country_is_the_sum_over_the_span(warehouse):
     _, panels = read_shop(warehouse, View("12h", "country"))
     rows = panel(panels, "Revenue by country").rows
-    assert rows == [("DE", "EUR", 72 * 2.5, "66.7%"), ("FR", "EUR", 72 * 1.25, "33.3%")]
+    assert rows == [("DE", "EUR", "180.00", "66.7%"), ("FR", "EUR", "90.00", "33.3%")]
     _, panels = read_shop(warehouse, View("12h", "device"))
     assert panel(panels, "Revenue by device").why == "no revenue_by_device in these hours"
 
 
-def test_quality_is_told_day_by_day(warehouse):
+def test_quality_is_told_by_day_and_job_of_the_rows_that_were_read(warehouse):
     _, panels = read_shop(warehouse, View())
     assert panel(panels, "Quality of the input by day").rows == [
-        ("2025-03-02", "duplicate", 1, 100, "1.00%"),
-        ("2025-03-01", "duplicate", 5, 100, "5.00%"),
+        ("2025-05-30", "event_enrichment", "schema_violation", 1, 1, "100.00%"),
+        ("2025-03-02", "event_enrichment", "duplicate", 2, 100, "2.00%"),
+        ("2025-03-02", "event_enrichment", "null_rate", 19, 950, "2.00%"),
+        ("2025-03-02", "event_enrichment", "schema_violation", 5, 100, "5.00%"),
+        ("2025-03-01", "event_enrichment", "duplicate", 4, 200, "2.00%"),
+        ("2025-03-01", "event_enrichment", "null_rate", 38, 1900, "2.00%"),
+        ("2025-03-01", "event_enrichment", "schema_violation", 10, 200, "5.00%"),
+        ("2025-03-01", "realtime_metrics", "duplicate", 2, 100, "2.00%"),
+        ("2025-03-01", "realtime_metrics", "null_rate", 19, 950, "2.00%"),
+        ("2025-03-01", "realtime_metrics", "schema_violation", 5, 100, "5.00%"),
     ]
+
+
+def test_an_incident_is_one_row_as_it_ended_and_lists_heed_the_view(warehouse):
+    _, panels = read_shop(warehouse, View())
+    [incident] = panel(panels, "Incidents").rows
+    assert incident[3] == "recovered"
+    assert len(panel(panels, "Anomalies of KPIs").rows) == 1
+    _, panels = read_shop(warehouse, parse_view({"until": "2025-03-01T21:00"}))
+    assert not panel(panels, "Incidents").rows
+    assert not panel(panels, "Anomalies of KPIs").rows
+    assert {row[0] for row in panel(panels, "Quality of the input by day").rows} == {"2025-03-01"}
 
 
 @pytest.mark.parametrize(
@@ -114,13 +148,19 @@ def test_a_wrong_filter_is_a_line(warehouse, given, message):
     assert (answer.status, message.split(",")[0] in answer.text) == (404, True)
 
 
-def test_scores_are_those_of_the_last_day(warehouse, tmp_path):
-    days = ["2025-03-01"] * 3 + ["2025-03-02"] * 4
-    frame = pl.DataFrame({"score": [0.1, 0.1, 0.9, 0.0, 0.07, 0.99, 1.0], "event_date": days})
-    frame = frame.with_columns(pl.col("event_date").str.to_date())
+def test_scores_are_those_of_the_last_24_hours(warehouse, tmp_path):
+    hours = [0, 0, 1, 11, 13, 25, 26]
+    frame = pl.DataFrame({
+        "score": [0.99, 0.99, 0.99, 0.1, 0.07, 0.99, 1.0],
+        "event_time": [START + timedelta(hours=hour) for hour in hours],
+    })  # fmt: skip
+    frame = frame.with_columns(event_date=pl.col("event_time").dt.date())
     write_deltalake(f"{tmp_path}/risk_scores", frame.to_arrow(), partition_by=["event_date"])
-    page = get(make_app(Sources(list, Lake(str(tmp_path)), warehouse)), "/shop").text
+    app = make_app(Sources(list, Lake(str(tmp_path)), warehouse))
+    page = get(app, "/shop").text
     assert "<title>0.95 to 1.00 rows: 2</title>" in page
-    assert "<title>0.00 to 0.05 rows: 1</title>" in page
     assert "<title>0.05 to 0.10 rows: 1</title>" in page
-    assert "0.90 to 0.95 rows" not in page
+    assert "<title>0.10 to 0.15 rows: 1</title>" in page
+    page = get(app, "/shop?until=2025-03-01T12:00").text
+    assert "<title>0.95 to 1.00 rows: 3</title>" in page
+    assert "0.05 to 0.10 rows: 1" not in page
