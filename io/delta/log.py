@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import polars as pl
 from deltalake import DeltaTable
 
-from ecompulse.epochs.errors import JobError
+from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import Store
 from ecompulse.io.delta.partitions import in_log
 
@@ -53,19 +53,19 @@ def snapshot(table: DeltaTable) -> list[Added]:
 
 
 def added_by(store: Store, version: int, place: str) -> list[Added]:
-    """Files that a version added, in the order of its commit; JobError when it took rows away, or its log is gone.
+    """Files that a version added, in the order of its commit; UserError when it took rows away, or its log is gone.
 
     A compaction moves rows and changes none: it adds nothing.
     """
     try:
         commit = store.get(f"_delta_log/{version:020d}.json")
     except FileNotFoundError:
-        raise JobError(
+        raise UserError(
             f"--source: {place}: the log of version {version} was removed before it was read; start a new checkpoint"
         ) from None
     actions = [json.loads(line) for line in commit.splitlines() if line.strip()]
     if any(action["remove"].get("dataChange", True) for action in actions if "remove" in action):
-        raise JobError(
+        raise UserError(
             f"--source: {place}: version {version} takes rows away (delete, update, merge or overwrite); "
             "only a table that is appended to can be followed"
         )

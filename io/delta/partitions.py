@@ -32,8 +32,8 @@ def in_log(value: Any) -> str | None:
     """A partition value as the protocol writes it into the log."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, bytes):
-        return "".join(f"\\u{byte:04X}" for byte in value)
+    if isinstance(value, bytes):  # the log's own text, escapes and all
+        return value.decode(errors="backslashreplace")
     return None if value is None else str(value)
 
 

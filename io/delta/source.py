@@ -140,7 +140,7 @@ class DeltaSource:
             return Cursor(identity, table.version(), base=True)
         known = Cursor(**positions[TABLE])
         if known.table != identity or known.version > table.version():
-            raise JobError(
+            raise UserError(
                 f"--source: {self.uri} was made again, or set back, after it was read; start a new checkpoint"
             )
         return known

@@ -74,6 +74,8 @@ def test_values_have_the_type_of_their_column(tmp_path):
     write_deltalake(str(tmp_path / "t"), table, partition_by=list(TYPED))
     frame, _ = read(tmp_path / "t")
     expected = pl.DataFrame(DeltaTable(str(tmp_path / "t")).to_pyarrow_table()).sort("row")
+    written = pl.Series("x", TYPED["x"].to_pylist())  # which deltalake leaves as the log has it: "\\u0061\\u0000"
+    expected = expected.with_columns(written)
     found = frame.select(expected.columns).sort("row")
     assert found.rows() == expected.rows()
     assert found.schema == expected.schema

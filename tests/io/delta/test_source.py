@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 from hypothesis import given
@@ -72,6 +73,18 @@ def test_rows_have_their_position_and_the_columns_of_their_path(tmp_path):
     assert frame["source"].str.starts_with(str(tmp_path / "t")).all()
 
 
+def test_bytes_of_a_path_are_the_same_from_a_snapshot_and_from_a_commit(tmp_path):
+    rows = pa.table({"n": [1, 2], "p": [b"abc", b"\xff\x00\\"]})
+    write_deltalake(tmp_path / "t", rows, partition_by=["p"])
+    write_deltalake(tmp_path / "t", rows, partition_by=["p"], mode="append")
+    source = DeltaSource(str(tmp_path / "t"), 0, max_files=9)
+    positions: dict[str, int] = {}
+    found = pl.concat(read(source, positions, 100))
+    write_deltalake(tmp_path / "t", rows, partition_by=["p"], mode="append")
+    found = pl.concat([found, *read(source, positions, 100)])
+    assert found.sort("n")["p"].to_list() == [b"abc"] * 3 + [b"\xff\x00\\"] * 3
+
+
 def test_a_compaction_adds_nothing(tmp_path):
     for number in range(3):
         append(tmp_path / "t", [number])
@@ -87,7 +100,7 @@ def test_a_version_that_takes_rows_away_ends_the_job_with_a_line(tmp_path):
     source, positions = DeltaSource(str(tmp_path / "t"), 0), {}
     read(source, positions, 100)
     DeltaTable(str(tmp_path / "t")).delete("n = 1")
-    with pytest.raises(JobError, match=r"version 1 takes rows away .* only a table that is appended to"):
+    with pytest.raises(UserError, match=r"version 1 takes rows away .* only a table that is appended to"):
         source.plan(positions, 100, {}, whole=False)
 
 
@@ -99,11 +112,11 @@ def test_a_table_made_again_and_a_log_that_is_gone_are_said(tmp_path):
     append(tmp_path / "t", [4])
     DeltaTable(str(tmp_path / "t")).create_checkpoint()
     (tmp_path / "t" / "_delta_log" / f"{1:020d}.json").unlink()
-    with pytest.raises(JobError, match="log of version 1 was removed before it was read"):
+    with pytest.raises(UserError, match="log of version 1 was removed before it was read"):
         source.plan(positions, 100, {}, whole=False)
     shutil.rmtree(tmp_path / "t")
     append(tmp_path / "t", range(3))
-    with pytest.raises(JobError, match="was made again"):
+    with pytest.raises(UserError, match="was made again"):
         source.plan(positions, 100, {}, whole=False)
 
 
