@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ecompulse.io.aws import may_pass
 from ecompulse.io.lookups.store import LookupFailed, LookupSpec, check_options
-from ecompulse.io.lookups.values import declared_columns, typed_rows
+from ecompulse.io.lookups.values import declared_columns, to_bytes, typed_rows
 
 CHUNK: Final = 100
 """Keys of one BatchGetItem at the most."""
@@ -182,11 +182,11 @@ def _can_be(key: str, kind: str) -> bool:
     return 0 < len(key.encode()) <= _LONGEST_KEY
 
 
-def _text(value: Mapping[str, Any] | None) -> str | None:
+def _text(value: Mapping[str, Any] | None) -> bytes | None:
     if value is None or _other(value) or "NULL" in value:
         return None
     kind, found = next(iter(value.items()))
-    return ("true" if found else "false") if kind == "BOOL" else str(found)
+    return (b"true" if found else b"false") if kind == "BOOL" else to_bytes(str(found))
 
 
 def _other(value: Mapping[str, Any] | None) -> bool:

@@ -12,7 +12,7 @@ import redis
 
 from ecompulse.io.lookups.redis_connections import Wires, connect, connection_settings
 from ecompulse.io.lookups.store import LookupFailed, LookupSpec, check_options
-from ecompulse.io.lookups.values import declared_columns, typed_rows
+from ecompulse.io.lookups.values import declared_columns, to_bytes, typed_rows
 
 CHUNK: Final = 1_000
 """Keys per round trip."""
@@ -80,7 +80,7 @@ class RedisStore:
         except _FAILURES as error:
             self._close()  # after a rubbish answer nobody knows where the next one begins
             raise LookupFailed(f"{self._spec}: {failure(error)}") from error
-        return pl.concat(parts) if parts else typed_rows([], {name: [] for name in self._columns}, self._columns, [])
+        return pl.concat(parts) if parts else typed_rows([], {name: [] for name in self._columns}, self._columns)
 
     def abandon(self) -> None:
         """See RemoteStore."""
@@ -113,8 +113,8 @@ class RedisStore:
         empty = [at for at, answer in enumerate(answers) if answer is not None and not any_value(answer)]
         absent = self._absent(client, keys, empty)
         rows = [(key, answers[at]) for at, key in enumerate(keys) if at not in absent]
-        texts = {name: [_text(values[at]) if values else None for _, values in rows] for at, name in enumerate(names)}
-        wrong = [values is None or any(_undecodable(value) for value in values) for _, values in rows]
+        texts = {name: [values[at] if values else None for _, values in rows] for at, name in enumerate(names)}
+        wrong = [values is None for _, values in rows]
         return typed_rows([key for key, _ in rows], texts, self._columns, wrong)
 
     def _absent(self, client: redis.Redis, keys: Sequence[str], empty: Sequence[int]) -> set[int]:
@@ -193,24 +193,11 @@ def _good(answer: Any) -> list[bytes | None] | None:
     return answer
 
 
-def _text(value: bytes | None) -> str | None:
-    return None if value is None or _undecodable(value) else value.decode()
-
-
-def _undecodable(value: bytes | None) -> bool:
-    try:
-        if value is not None:
-            value.decode()
-    except UnicodeDecodeError:
-        return True
-    return False
-
-
-def _plain(values: Mapping[str, Any] | None, name: str) -> str | None:
+def _plain(values: Mapping[str, Any] | None, name: str) -> bytes | None:
     value = None if values is None else values.get(name)
     if isinstance(value, bool):
-        return "true" if value else "false"
-    return value if isinstance(value, str) else None
+        return b"true" if value else b"false"
+    return to_bytes(value) if isinstance(value, str) else None
 
 
 def _nested(values: Mapping[str, Any], columns: pl.Schema) -> bool:

@@ -17,14 +17,14 @@ from ecompulse.io.lookups.cache import CachedLookup, Counters
 from ecompulse.io.lookups.functions import Computed
 from ecompulse.io.lookups.geo import GeoStore
 from ecompulse.io.lookups.guard import GuardedStore, Policy
-from ecompulse.io.lookups.store import KEY, LookupFailed, Store, is_local, open_lookup, parse_spec
+from ecompulse.io.lookups.store import LookupFailed, Store, check_names, is_local, open_lookup, parse_spec
 from ecompulse.io.lookups.usage import PART
 from ecompulse.io.secrets import read_secret
 from ecompulse.io.tabular import read_table
 from ecompulse.kernels.config import ConfigError
 from ecompulse.kernels.enrich.enrichment import EnrichConfig, Resources
 from ecompulse.kernels.enrich.geo import GeoDatabase
-from ecompulse.kernels.enrich.lookup import FOUND_STATUS, LOOKUP, TYPES, KeyedStore, LookupStep
+from ecompulse.kernels.enrich.lookup import LOOKUP, TYPES, KeyedStore, LookupStep
 from ecompulse.kernels.enrich.step import FOREVER, CacheConfig, Function, Need, Secret, TableFile
 
 Guard = Callable[[Store, Policy], Store]
@@ -181,9 +181,5 @@ def _guarded(need: KeyedStore, guard: Guard) -> Store:
     seconds = settings.deadline / 1000 * (1 if is_local(spec) else 2)
     store = open_lookup(replace(spec, declared=declared, timeout=seconds))
     store = guard(store, Policy(f"steps.{need.step}", settings.deadline, settings.retries, settings.breaker))
-    for name in (KEY, FOUND_STATUS):
-        if name in store.columns:
-            raise ValueError(
-                f"its column {name} has a name that the look-up itself needs; choose others with columns=a,b"
-            )
+    check_names(spec, store.columns)
     return store

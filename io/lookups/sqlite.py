@@ -13,7 +13,9 @@ from urllib.parse import quote
 import polars as pl
 
 from ecompulse.io.lookups.store import KEY, LookupFailed, LookupSpec, check_options, choose_columns
+from ecompulse.io.lookups.values import typed_rows
 from ecompulse.kernels.config import nearest
+from ecompulse.kernels.decode.json_rows import utf8
 from ecompulse.kernels.event import MONEY
 
 _INSTRUCTIONS: Final = 10_000  # of SQLite's machine between looks at the clock
@@ -23,7 +25,8 @@ class SqliteStore:
     """A table or view, read only; give the key an index, or each batch reads the whole table.
 
     All keys go in one bound parameter, a JSON list. One connection per thread. Declared types decide: INTEGER, REAL and
-    BOOLEAN stay, DECIMAL and NUMERIC become decimal(18,4), all else is text.
+    BOOLEAN stay, DECIMAL and NUMERIC become decimal(18,4), all else is text. A value that does not fit its column's
+    type, which SQLite lets pass, is null and its row `malformed`.
     """
 
     def __init__(self, spec: LookupSpec) -> None:
@@ -53,23 +56,34 @@ class SqliteStore:
 
     def fetch(self, keys: pl.Series) -> pl.DataFrame:
         """See Store."""
-        schema = {KEY: pl.String(), **{n: pl.String() if t == MONEY else t for n, t in self._columns.items()}}
         try:
             rows = self._rows(json.dumps(keys.to_list()))
-            frame = pl.DataFrame(rows, schema=schema, orient="row", strict=True)
-            frame = frame.with_columns(pl.col(n).cast(MONEY) for n, t in self._columns.items() if t == MONEY)
-        except (sqlite3.Error, pl.exceptions.PolarsError, TypeError, OverflowError) as error:
+        except (sqlite3.Error, OverflowError) as error:
             raise LookupFailed(f"{self._spec}: {str(error).splitlines()[0]}") from error
+        frame = self._typed(rows)
         found = frame.filter(pl.col(KEY).is_in(keys.implode()))
         if found[KEY].n_unique() != found.height:
             twice = found[KEY].filter(found[KEY].is_duplicated())[0]
             raise LookupFailed(f"{self._spec}: {self._spec.key} is no key: {twice!r} stands there more than once")
         return found
 
+    def _typed(self, rows: list[tuple[object, ...]]) -> pl.DataFrame:
+        """The answer by declared types, which SQLite itself does not hold values to."""
+        texts = {f"t{at}": name for at, name in enumerate(self._columns)}
+        reals = {f"r{at}": name for at, name in enumerate(_reals(self._columns))}
+        schema = {KEY: pl.Binary(), **dict.fromkeys(texts, pl.Binary()), **dict.fromkeys(reals, pl.Float64())}
+        frame = pl.DataFrame(rows, schema=schema, orient="row")
+        given = {name: frame[at] for at, name in texts.items()}
+        for at, name in reals.items():
+            digits = frame[at].cast(pl.String).cast(pl.Binary)
+            given[name] = digits.zip_with(digits.is_not_null(), given[name])
+        return typed_rows(utf8(frame[KEY]), given, self._columns)
+
     def _rows(self, keys: str) -> list[tuple[object, ...]]:
         """The answer, or sqlite3.OperationalError `interrupted` once the time is over."""
         connection, until = self._connection(), time.monotonic() + self._spec.timeout
         connection.set_progress_handler(lambda: time.monotonic() > until, _INSTRUCTIONS)
+        connection.text_factory = bytes  # which may be no UTF-8
         try:
             return connection.execute(self._query, (keys,)).fetchall()
         finally:
@@ -94,7 +108,8 @@ class SqliteStore:
 
     def _select(self, columns: pl.Schema) -> str:
         key = _quoted(self._spec.key)
-        parts = [f"CAST({key} AS TEXT)", *(_selected(name, dtype) for name, dtype in columns.items())]
+        texts = [_text(name, dtype) for name, dtype in columns.items()]
+        parts = [f"CAST({key} AS TEXT)", *texts, *(_real(name) for name in _reals(columns))]
         # Names are those of the database itself, quoted; SQL binds values only.
         return (
             f"SELECT {', '.join(parts)} FROM {_quoted(self._table)} "  # noqa: S608
@@ -118,11 +133,19 @@ def _dtype(declared: str) -> pl.DataType:
     return MONEY if re.search("DEC|NUMERIC|MONEY", kind) else pl.String()
 
 
-def _selected(name: str, dtype: pl.DataType) -> str:
+def _text(name: str, dtype: pl.DataType) -> str:
     column = _quoted(name)
-    if isinstance(dtype, pl.String) or dtype == MONEY:
-        return f"CAST({column} AS TEXT)"
-    return f"{column} <> 0" if isinstance(dtype, pl.Boolean) else column
+    return f"CAST({column} <> 0 AS TEXT)" if isinstance(dtype, pl.Boolean) else f"CAST({column} AS TEXT)"
+
+
+def _reals(columns: pl.Schema) -> list[str]:
+    """Columns whose doubles are read as they are: SQLite writes them with 15 digits."""
+    return [name for name, dtype in columns.items() if dtype.is_float() or dtype.is_decimal()]
+
+
+def _real(name: str) -> str:
+    column = _quoted(name)
+    return f"CASE WHEN typeof({column}) = 'real' THEN {column} END"
 
 
 def _quoted(name: str) -> str:

@@ -1,7 +1,7 @@
 """One interface of all look-up stores, opened from a URL-like text such as `parquet:users.parquet?key=user_id`."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
@@ -12,6 +12,7 @@ import polars as pl
 from ecompulse.epochs.errors import JobError
 from ecompulse.io.schemes import Schemes
 from ecompulse.kernels.config import nearest
+from ecompulse.kernels.enrich.lookup import FOUND_STATUS
 from ecompulse.kernels.event import TIME
 
 KEY: Final = "key"
@@ -36,8 +37,8 @@ class Store(Protocol):
     def fetch(self, keys: pl.Series) -> pl.DataFrame:
         """`key` and `columns` of the keys that exist, in any order, in one request.
 
-        A store whose rows have no schema adds `status`: `ok`, or `malformed` for a row with a value that is not of
-        its column's type; that value is null.
+        A store whose columns may hold anything adds `status`: `ok`, or `malformed` for a row with a value that is not
+        of its column's type; that value is null.
 
         Args:
             keys: String, unique, no nulls.
@@ -176,12 +177,27 @@ def choose_columns(spec: LookupSpec, there: Sequence[str]) -> list[str]:
     """Names of the columns to read, without the key, in the store's order or the order asked for.
 
     Raises:
-        ValueError: the key or a chosen column is not there.
+        ValueError: the key or a chosen column is not there, or has a name that `check_names` refuses.
     """
     for name in (spec.key, *(spec.chosen or ())):
         if name not in there:
             raise ValueError(f"{spec}: no column {name}{nearest(name, there)}")
-    return [name for name in spec.chosen or there if name != spec.key]
+    names = [name for name in spec.chosen or there if name != spec.key]
+    check_names(spec, names)
+    return names
+
+
+def check_names(spec: LookupSpec, names: Iterable[str]) -> None:
+    """Refuse columns that are named as what `fetch` gives beside them.
+
+    Raises:
+        ValueError: names the column.
+    """
+    for name in names:
+        if name in (KEY, FOUND_STATUS):
+            raise ValueError(
+                f"{spec}: its column {name} has a name that the look-up itself needs; choose others with columns=a,b"
+            )
 
 
 def flat_type(spec: LookupSpec, name: str, dtype: pl.DataType) -> pl.DataType:

@@ -1,4 +1,4 @@
-"""Values of stores without a schema, as texts, to columns of the declared types."""
+"""Values of stores whose columns hold anything, as texts, to columns of the declared types."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -7,11 +7,15 @@ import polars as pl
 
 from ecompulse.io.lookups.store import KEY, LookupSpec
 from ecompulse.kernels.config import nearest
+from ecompulse.kernels.decode.json_rows import utf8
 from ecompulse.kernels.enrich.lookup import FOUND_STATUS
 from ecompulse.kernels.enrich.status import MALFORMED, OK
 
 _YES: Final = ("true", "1")
 _NO: Final = ("false", "0")
+
+Bytes = Sequence[bytes | None] | pl.Series
+"""Texts in UTF-8, as a store gives them; what is no UTF-8 among them is malformed."""
 
 
 def declared_columns(spec: LookupSpec) -> pl.Schema:
@@ -28,23 +32,28 @@ def declared_columns(spec: LookupSpec) -> pl.Schema:
     return pl.Schema({name: spec.declared[name] for name in spec.chosen or spec.declared})
 
 
+def to_bytes(text: str) -> bytes:
+    """A text as `typed_rows` takes it; half a surrogate pair, which JSON can write, is no UTF-8 here either."""
+    return text.encode(errors="surrogatepass")
+
+
 def typed_rows(
-    keys: Sequence[str], texts: Mapping[str, Sequence[str | None]], columns: pl.Schema, wrong: Sequence[bool]
+    keys: Sequence[str] | pl.Series, texts: Mapping[str, Bytes], columns: pl.Schema, wrong: Sequence[bool] = ()
 ) -> pl.DataFrame:
     """`key`, `columns` and `status`; a value that its type cannot hold is null, and the row `malformed`.
 
     Args:
         keys: of the rows.
-        texts: by column, a value per row; None where there is none.
+        texts: by column, a value per row in UTF-8; None where there is none.
         columns: declared types.
-        wrong: rows that were no row at all.
+        wrong: rows that have more wrong than their texts say; none, if it is empty.
     """
-    frame = pl.DataFrame(
-        {KEY: keys, "wrong": wrong, **{f"c{at}": texts[name] for at, name in enumerate(columns)}},
-        schema={KEY: pl.String, "wrong": pl.Boolean, **{f"c{at}": pl.String for at in range(len(columns))}},
-    )
-    values = {name: _value(pl.col(f"c{at}"), dtype) for at, (name, dtype) in enumerate(columns.items())}
-    lost = [pl.col(f"c{at}").is_not_null() & value.is_null() for at, value in enumerate(values.values())]
+    given = [pl.Series(f"g{at}", texts[name], pl.Binary) for at, name in enumerate(columns)]
+    read = [utf8(column).alias(f"t{at}") for at, column in enumerate(given)]
+    more = pl.Series("wrong", wrong or [False] * len(keys), pl.Boolean)
+    frame = pl.DataFrame([pl.Series(KEY, keys, pl.String), more, *given, *read])
+    values = {name: _value(pl.col(f"t{at}"), dtype) for at, (name, dtype) in enumerate(columns.items())}
+    lost = [pl.col(f"g{at}").is_not_null() & value.is_null() for at, value in enumerate(values.values())]
     bad = pl.any_horizontal(pl.col("wrong"), *lost)
     status = pl.when(bad).then(pl.lit(MALFORMED)).otherwise(pl.lit(OK))
     return frame.select(KEY, *(value.alias(name) for name, value in values.items()), status.alias(FOUND_STATUS))

@@ -88,6 +88,27 @@ def test_more_keys_than_a_request_takes_and_items_too_large_for_one_answer(clien
     assert len(large) == 60
 
 
+def test_a_text_that_is_no_unicode_spoils_no_other_item(client, moto):
+    store = opened(moto, make(client))
+    real = store._connected()
+
+    class Careless:
+        describe_table = real.describe_table
+
+        @staticmethod
+        def batch_get_item(RequestItems: dict) -> dict:  # noqa: N803  # boto3's name
+            [table] = RequestItems
+            texts = {"good": "gold", "bad": "\ud800"}
+            items = [{"user_id": {"S": key}, "tier": {"S": text}} for key, text in texts.items()]
+            return {"Responses": {table: items}}
+
+    store._client = Careless()
+    assert found(store, "good", "bad") == {
+        "good": ("gold", None, None, None, "ok"),
+        "bad": (None, None, None, None, "malformed"),
+    }
+
+
 def test_a_table_that_stays_throttled_is_a_failed_look_up(client, moto, monkeypatch):
     monkeypatch.setattr("ecompulse.io.lookups.dynamodb.ATTEMPTS", 2)
     store = opened(moto, make(client))

@@ -56,14 +56,17 @@ def test_texts_of_json_become_typed_columns(rows):
     rows.text("nan", '{"score": NaN}')
     rows.text("list", "[1]")
     rows.text("rubbish", b"\xff{")
+    rows.text("half a pair", '{"tier": "\\ud800", "age": 7, "more": "\\udfff"}')
     rows.hashes({"hash": {"tier": "gold"}})
-    assert found(opened(rows.url(**{"as": "json"})), "1", "exact", "bad", "nan", "list", "rubbish", "hash", "-") == {
+    asked = ("1", "exact", "bad", "nan", "list", "rubbish", "half a pair", "hash", "-")
+    assert found(opened(rows.url(**{"as": "json"})), *asked) == {
         "1": GOOD,
         "exact": (None, Decimal("10000000000000.0001"), None, None, None, "ok"),
         "bad": (None, None, 1, None, None, "malformed"),
         "nan": (None, None, None, None, None, "malformed"),
         "list": (None, None, None, None, None, "malformed"),
         "rubbish": (None, None, None, None, None, "malformed"),
+        "half a pair": (None, None, 7, None, None, "malformed"),
     }  # MGET gives nothing for a key that holds a hash
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
-from ecompulse.io.lookups import LookupFailed, open_lookup, parse_spec, register_lookup
+from ecompulse.io.lookups import LookupFailed, Store, open_lookup, parse_spec, register_lookup
 from support.examples import examples
 
 ROWS = [("a", "gold", 1), ("b", None, 2), ("ä'\"; --", "odd", 3), ("", "empty", 4), ("10", "ten", 5)]
@@ -42,34 +42,83 @@ def test_every_store_gives_the_rows_of_its_keys(places, spec, keys):
     store = open_lookup(spec.format(places))
     assert store.columns == COLUMNS
     found = store.fetch(pl.Series(keys, dtype=pl.String))
-    assert found.schema == pl.Schema({"key": pl.String(), **COLUMNS})
-    assert sorted(found.rows()) == sorted(row for row in ROWS if row[0] in keys)
+    rows = found.select("key", *COLUMNS)
+    assert rows.schema == pl.Schema({"key": pl.String(), **COLUMNS})
+    assert sorted(rows.rows()) == sorted(row for row in ROWS if row[0] in keys)
+    assert set(found.get_column("status", default=pl.Series(["ok"]))) <= {"ok"}
 
 
 @pytest.mark.parametrize("spec", SPECS)
 def test_chosen_columns(places, spec):
     store = open_lookup(spec.format(places) + "&columns=age")
-    assert store.fetch(pl.Series(["a"])).rows() == [("a", 1)]
+    assert store.fetch(pl.Series(["a"])).select("key", "age").rows() == [("a", 1)]
 
 
 def test_many_keys_are_one_query(places):
     store = open_lookup(SPECS[2].format(places))
     keys = pl.Series([f"k{n}" for n in range(100_000)] + ["a"])
-    assert store.fetch(keys).rows() == [("a", "gold", 1)]
+    assert store.fetch(keys).rows() == [("a", "gold", 1, "ok")]
+
+
+def sqlite_table(path: Path, columns: str, rows: str) -> Store:
+    database = sqlite3.connect(path)
+    database.execute(f"CREATE TABLE p (id TEXT, {columns})")
+    database.execute(f"INSERT INTO p VALUES {rows}")  # noqa: S608  # our own
+    database.commit()
+    database.close()
+    return open_lookup(f"sqlite:{path}?table=p&key=id")
 
 
 def test_sqlite_types(tmp_path):
-    database = sqlite3.connect(tmp_path / "p.db")
-    database.execute(
-        "CREATE TABLE p (id INTEGER PRIMARY KEY, price DECIMAL(10,2), live BOOLEAN, weight REAL, n INTEGER)"
-    )
-    database.execute("INSERT INTO p VALUES (7, 12.5, 1, 3, 5), (8, NULL, NULL, NULL, NULL), (9, 1, 0, 1, 'text')")
-    database.commit()
-    store = open_lookup(f"sqlite:{tmp_path}/p.db?table=p&key=id")
+    columns = "price DECIMAL(10,2), live BOOLEAN, weight REAL, n INTEGER"
+    store = sqlite_table(tmp_path / "p.db", columns, "(7, 12.5, 1, 3, 5), (8, NULL, NULL, NULL, NULL)")
     rows = store.fetch(pl.Series(["7", "8", "07", "x"])).sort("key").rows()
-    assert rows == [("7", Decimal("12.5000"), True, 3.0, 5), ("8", None, None, None, None)]
-    with pytest.raises(LookupFailed, match=r"p\.db"):
-        store.fetch(pl.Series(["9"]))
+    assert rows == [("7", Decimal("12.5000"), True, 3.0, 5, "ok"), ("8", None, None, None, None, "ok")]
+
+
+@pytest.mark.parametrize(
+    ("column", "bad"),
+    [
+        ("v INTEGER", "'old'"),
+        ("v INTEGER", "''"),
+        ("v BIGINT", "9223372036854775808"),
+        ("v DECIMAL(10,2)", "'12,50'"),
+        ("v DECIMAL", "9e999"),
+        ("v DECIMAL(38,2)", "123456789012345678"),
+        ("v REAL", "'x'"),
+        ("v REAL", "-9e999"),
+        ("v TEXT", "CAST(x'ff' AS TEXT)"),
+        ("v BLOB", "x'eda080'"),
+    ],
+)
+def test_a_value_that_sqlite_let_pass_is_malformed_and_spoils_no_other(tmp_path, column, bad):
+    store = sqlite_table(tmp_path / "p.db", f"{column}, w INTEGER", f"('good', 5, 1), ('bad', {bad}, 2)")
+    good, wrong = store.fetch(pl.Series(["good", "bad", "absent"])).sort("key", descending=True).rows()
+    assert (float(good[1]), *good[2:]) == (5, 1, "ok")
+    assert wrong == ("bad", None, 2, "malformed")
+
+
+def test_doubles_of_sqlite_keep_their_digits(tmp_path):
+    values = [0.1 + 0.2, 1e300, 5e-324, -123456.7890123456]
+    rows = ", ".join(f"({at}, {value!r}, {value!r})" for at, value in enumerate(values))
+    found = (
+        sqlite_table(tmp_path / "p.db", "v REAL, w DECIMAL", rows).fetch(pl.Series(["0", "1", "2", "3"])).sort("key")
+    )
+    assert found["v"].to_list() == values
+    assert found["w"].to_list() == [Decimal("0.3000"), None, Decimal("0.0000"), Decimal("-123456.7890")]
+
+
+@pytest.mark.parametrize("name", ["key", "status"])
+@pytest.mark.parametrize("spec", SPECS)
+def test_a_column_of_a_reserved_name_is_refused(tmp_path, spec, name):
+    table = pl.DataFrame({"id": ["a"], name: ["b"]})
+    table.write_parquet(tmp_path / "users.parquet")
+    table.write_ndjson(tmp_path / "users.jsonl")
+    database = sqlite3.connect(tmp_path / "users.db")
+    database.execute(f"CREATE TABLE users (id TEXT, {name} TEXT)")
+    database.close()
+    with pytest.raises(ValueError, match=f"its column {name} has a name that the look-up itself needs"):
+        open_lookup(spec.format(tmp_path))
 
 
 @pytest.mark.parametrize(
