@@ -108,7 +108,7 @@ class SqliteStore:
 
     def _select(self, columns: pl.Schema) -> str:
         key = _quoted(self._spec.key)
-        texts = [_text(name, dtype) for name, dtype in columns.items()]
+        texts = [f"CAST({_quoted(name)} AS TEXT)" for name in columns]
         parts = [f"CAST({key} AS TEXT)", *texts, *(_real(name) for name in _reals(columns))]
         # Names are those of the database itself, quoted; SQL binds values only.
         return (
@@ -131,11 +131,6 @@ def _dtype(declared: str) -> pl.DataType:
     if re.search("REAL|FLOA|DOUB", kind):
         return pl.Float64()
     return MONEY if re.search("DEC|NUMERIC|MONEY", kind) else pl.String()
-
-
-def _text(name: str, dtype: pl.DataType) -> str:
-    column = _quoted(name)
-    return f"CAST({column} <> 0 AS TEXT)" if isinstance(dtype, pl.Boolean) else f"CAST({column} AS TEXT)"
 
 
 def _reals(columns: pl.Schema) -> list[str]:

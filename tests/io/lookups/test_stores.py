@@ -89,13 +89,27 @@ def test_sqlite_types(tmp_path):
         ("v REAL", "-9e999"),
         ("v TEXT", "CAST(x'ff' AS TEXT)"),
         ("v BLOB", "x'eda080'"),
+        ("v INTEGER", "1.5"),
+        ("v BOOLEAN", "'no'"),
+        ("v BOOLEAN", "2"),
+        ("v BOOLEAN", "0.5"),
     ],
 )
 def test_a_value_that_sqlite_let_pass_is_malformed_and_spoils_no_other(tmp_path, column, bad):
-    store = sqlite_table(tmp_path / "p.db", f"{column}, w INTEGER", f"('good', 5, 1), ('bad', {bad}, 2)")
+    store = sqlite_table(tmp_path / "p.db", f"{column}, w INTEGER", f"('good', 1, 1), ('bad', {bad}, 2)")
     good, wrong = store.fetch(pl.Series(["good", "bad", "absent"])).sort("key", descending=True).rows()
-    assert (float(good[1]), *good[2:]) == (5, 1, "ok")
+    assert (float(good[1]), *good[2:]) == (1, 1, "ok")
     assert wrong == ("bad", None, 2, "malformed")
+
+
+def test_booleans_of_sqlite_are_read_as_those_of_other_stores(tmp_path):
+    written = {"1": True, "0": False, "'true'": True, "'false'": False, "'FALSE'": False, "'1'": True, "NULL": None}
+    rows = ", ".join(f"({at}, {text})" for at, text in enumerate(written))
+    found = (
+        sqlite_table(tmp_path / "p.db", "v BOOLEAN", rows).fetch(pl.Series([str(at) for at in range(7)])).sort("key")
+    )
+    assert found["v"].to_list() == list(written.values())
+    assert set(found["status"]) == {"ok"}
 
 
 def test_doubles_of_sqlite_keep_their_digits(tmp_path):
