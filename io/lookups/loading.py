@@ -43,13 +43,18 @@ def read_rows(path: str, spec: LookupSpec, key: str) -> pl.DataFrame:
     missing = next((name for name in names if name not in rows.columns), None)
     if missing:
         raise ValueError(f"{path}: has no column {missing}; it has {', '.join(rows.columns)}")
-    rows = rows.select(pl.col(name).cast(flat_type(spec, name, rows.schema[name])) for name in names)
+    rows = rows.select(_flat(spec, name, rows.schema[name]) for name in names)
     if rows[key].null_count():
         raise ValueError(f"{path}: {rows[key].null_count()} rows have no {key}")
     twice = rows[key].filter(rows[key].is_duplicated())
     if twice.len():
         raise ValueError(f"{path}: {key} is no key: {twice[0]!r} stands there more than once")
     return rows
+
+
+def _flat(spec: LookupSpec, name: str, dtype: pl.DataType) -> pl.Expr:
+    """A column as it is written; whole numbers of any size are."""
+    return pl.col(name) if dtype.is_integer() else pl.col(name).cast(flat_type(spec, name, dtype))
 
 
 def declared_as(rows: pl.DataFrame, key: str) -> dict[str, str]:

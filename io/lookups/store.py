@@ -37,8 +37,8 @@ class Store(Protocol):
     def fetch(self, keys: pl.Series) -> pl.DataFrame:
         """`key` and `columns` of the keys that exist, in any order, in one request.
 
-        A store whose columns may hold anything adds `status`: `ok`, or `malformed` for a row with a value that is not
-        of its column's type; that value is null.
+        Where a value may not be of its column's type there is a `status` too: `ok`, or `malformed` for a row with such
+        a value, which is null.
 
         Args:
             keys: String, unique, no nulls.
@@ -203,13 +203,20 @@ def check_names(spec: LookupSpec, names: Iterable[str]) -> None:
 def flat_type(spec: LookupSpec, name: str, dtype: pl.DataType) -> pl.DataType:
     """The type that a column is stored with: text, number, boolean, decimal, date, or UTC time in ms.
 
+    Tables have no unsigned numbers and none of more than 64 bits: those are Int64.
+
     Raises:
-        ValueError: a list, struct or bytes, which no later step (a PII policy above all) could see into.
+        ValueError: a list, struct or bytes, which no later step (a PII policy above all) could see into, or what else
+            tables have no type for.
     """
     if isinstance(dtype, pl.Categorical | pl.Enum | pl.Null):
         return pl.String()
     if isinstance(dtype, pl.Datetime):
         return TIME
-    if dtype.is_nested() or isinstance(dtype, pl.Binary | pl.Object | pl.Time | pl.Duration):
-        raise ValueError(f"{spec}: column {name} is {dtype}; choose others with columns=a,b")
-    return dtype
+    if dtype.is_unsigned_integer() or isinstance(dtype, pl.Int128):
+        return pl.Int64()
+    if isinstance(dtype, pl.Float16):
+        return pl.Float32()
+    if isinstance(dtype, pl.String | pl.Boolean | pl.Date) or dtype.is_numeric():
+        return dtype
+    raise ValueError(f"{spec}: column {name} is {dtype}; choose others with columns=a,b")

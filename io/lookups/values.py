@@ -1,18 +1,15 @@
 """Values of stores whose columns hold anything, as texts, to columns of the declared types."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 import polars as pl
 
 from ecompulse.io.lookups.store import KEY, LookupSpec
 from ecompulse.kernels.config import nearest
 from ecompulse.kernels.decode.json_rows import utf8
+from ecompulse.kernels.enrich.column_values import read_text
 from ecompulse.kernels.enrich.lookup import FOUND_STATUS
 from ecompulse.kernels.enrich.status import MALFORMED, OK
-
-_YES: Final = ("true", "1")
-_NO: Final = ("false", "0")
 
 Bytes = Sequence[bytes | None] | pl.Series
 """Texts in UTF-8, as a store gives them; what is no UTF-8 among them is malformed."""
@@ -52,16 +49,18 @@ def typed_rows(
     read = [utf8(column).alias(f"t{at}") for at, column in enumerate(given)]
     more = pl.Series("wrong", wrong or [False] * len(keys), pl.Boolean)
     frame = pl.DataFrame([pl.Series(KEY, keys, pl.String), more, *given, *read])
-    values = {name: _value(pl.col(f"t{at}"), dtype) for at, (name, dtype) in enumerate(columns.items())}
-    lost = [pl.col(f"g{at}").is_not_null() & value.is_null() for at, value in enumerate(values.values())]
-    bad = pl.any_horizontal(pl.col("wrong"), *lost)
-    status = pl.when(bad).then(pl.lit(MALFORMED)).otherwise(pl.lit(OK))
-    return frame.select(KEY, *(value.alias(name) for name, value in values.items()), status.alias(FOUND_STATUS))
+    values = {name: read_text(pl.col(f"t{at}"), dtype) for at, (name, dtype) in enumerate(columns.items())}
+    bad = pl.any_horizontal(
+        pl.col("wrong"), *(lost(pl.col(f"g{at}"), value) for at, value in enumerate(values.values()))
+    )
+    return frame.select(KEY, *(value.alias(name) for name, value in values.items()), found_status(bad))
 
 
-def _value(text: pl.Expr, dtype: pl.DataType) -> pl.Expr:
-    if dtype == pl.Boolean():
-        lower = text.str.to_lowercase()
-        return pl.when(lower.is_in([*_YES, *_NO])).then(lower.is_in(list(_YES)))
-    value = text.cast(dtype, strict=False)
-    return pl.when(value.is_finite()).then(value) if dtype == pl.Float64() else value
+def lost(given: pl.Expr, value: pl.Expr) -> pl.Expr:
+    """Where a value was given that its column could not take."""
+    return given.is_not_null() & value.is_null()
+
+
+def found_status(bad: pl.Expr) -> pl.Expr:
+    """The column `status` of rows that were found."""
+    return pl.when(bad).then(pl.lit(MALFORMED)).otherwise(pl.lit(OK)).alias(FOUND_STATUS)

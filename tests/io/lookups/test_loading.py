@@ -79,6 +79,15 @@ def test_a_row_replaces_what_was_there(rows, tmp_path):
         assert client.hgetall(rows.pattern.format(key="007")) == {"user_id": "007", "tier": "tin"}
 
 
+def test_whole_numbers_are_written_digit_for_digit(rows, tmp_path):
+    path = tmp_path / "users.parquet"
+    pl.DataFrame({"user_id": [2**64 - 1], "n": [2**64 - 2]}, schema_overrides={"n": pl.UInt64}).write_parquet(path)
+    load(path, rows.url())
+    with rows.client() as client:
+        key = str(2**64 - 1)
+        assert client.hgetall(rows.pattern.format(key=key)) == {"user_id": key, "n": str(2**64 - 2)}
+
+
 def test_a_file_in_dynamodb_is_what_a_look_up_reads(moto, parquet, monkeypatch):
     for name, value in s3.ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
