@@ -16,8 +16,8 @@ from ecompulse.io.lookups.store import (
     choose_columns,
     flat_type,
 )
-from ecompulse.io.lookups.values import found_status, lost
-from ecompulse.kernels.enrich.column_values import fit
+from ecompulse.io.lookups.values import found_status
+from ecompulse.kernels.enrich.column_values import fit, lost
 
 Read = Callable[[Path], pl.DataFrame]
 

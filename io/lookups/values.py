@@ -7,7 +7,7 @@ import polars as pl
 from ecompulse.io.lookups.store import KEY, LookupSpec
 from ecompulse.kernels.config import nearest
 from ecompulse.kernels.decode.json_rows import utf8
-from ecompulse.kernels.enrich.column_values import read_text
+from ecompulse.kernels.enrich.column_values import lost, read_text
 from ecompulse.kernels.enrich.lookup import FOUND_STATUS
 from ecompulse.kernels.enrich.status import MALFORMED, OK
 
@@ -54,11 +54,6 @@ def typed_rows(
         pl.col("wrong"), *(lost(pl.col(f"g{at}"), value) for at, value in enumerate(values.values()))
     )
     return frame.select(KEY, *(value.alias(name) for name, value in values.items()), found_status(bad))
-
-
-def lost(given: pl.Expr, value: pl.Expr) -> pl.Expr:
-    """Where a value was given that its column could not take."""
-    return given.is_not_null() & value.is_null()
 
 
 def found_status(bad: pl.Expr) -> pl.Expr:

@@ -38,6 +38,11 @@ def fit(value: pl.Expr, source: pl.DataType, dtype: pl.DataType) -> pl.Expr:
     return _known(found, dtype)
 
 
+def lost(given: pl.Expr, value: pl.Expr) -> pl.Expr:
+    """Where a value was given that its column could not take."""
+    return given.is_not_null() & value.is_null()
+
+
 def _known(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     """The value, if it is a finite number, or a time that every reader of a table knows."""
     first, last = _DAYS

@@ -9,10 +9,13 @@ from typing import Final
 
 import polars as pl
 
+from ecompulse.kernels.decode import duckdb_json
+from ecompulse.kernels.enrich.column_values import fit, lost, read_text
 from ecompulse.kernels.enrich.lookup import ProductStep, UserStep, prefixed
 from ecompulse.kernels.enrich.pii import VERSION_PREFIX
+from ecompulse.kernels.enrich.status import MALFORMED
 from ecompulse.kernels.enrich.step import status_column
-from ecompulse.kernels.event import EVENT_SCHEMA, ORDER, TIME
+from ecompulse.kernels.event import EVENT_SCHEMA, ORDER
 from ecompulse.kernels.mapping import Mapping as FieldMapping
 from ecompulse.kernels.temporal_join import FOUND
 
@@ -21,6 +24,10 @@ VERSION: Final = "version"
 
 KEYS: Final = {step.name: step.key for step in (UserStep, ProductStep)}
 """Steps that may have an update stream, and what they look up by."""
+
+_JSON: Final = "\x00json "
+_TEXT: Final = "\x00text "
+"""Before the names of columns that hold what stands in `properties` under these names."""
 
 
 def change_mapping(step: str) -> FieldMapping:
@@ -32,33 +39,40 @@ def change_mapping(step: str) -> FieldMapping:
 
 
 def version_columns(columns: Mapping[str, pl.DataType], step: str) -> pl.Schema:
-    """Columns of a version as they travel beside events: `version_user_tier`."""
-    return pl.Schema(
-        {f"{VERSION_PREFIX}{name}": dtype for name, dtype in prefixed(pl.Schema(columns), f"{step}_").items()}
-    )
+    """Columns of a version as they travel beside events: `version_user_tier`, and whether one of them is malformed."""
+    named = prefixed(pl.Schema(columns), f"{step}_")
+    return pl.Schema({**{f"{VERSION_PREFIX}{name}": dtype for name, dtype in named.items()}, _bad(step): pl.Boolean()})
 
 
 def to_versions(changes: pl.DataFrame, step: str, columns: Mapping[str, pl.DataType]) -> pl.DataFrame:
     """Decoded changes (FRAME_SCHEMA) as versions: the key, ORDER, and `version_columns`.
 
-    A column is taken from the event's field of that name, else from `properties`; what does not fit its type is
-    null.
+    A column is taken from the event's field of that name, else from `properties`, and read as a look-up reads it: what
+    does not fit its type is null, and the version malformed.
     """
-    names = list(version_columns(columns, step))
-    values = [_value(name, dtype).alias(alias) for alias, (name, dtype) in zip(names, columns.items(), strict=True)]
-    return changes.select(KEYS[step], *ORDER, *values)
+    inner = [name for name in columns if name not in EVENT_SCHEMA]
+    members = duckdb_json.members(changes["properties"], inner)
+    found = changes.with_columns(
+        *(member.alias(f"{_JSON}{name}") for name, member in zip(inner, members, strict=True)),
+        *(duckdb_json.unescaped(member).alias(f"{_TEXT}{name}") for name, member in zip(inner, members, strict=True)),
+    )
+    read = [_read(name, dtype) for name, dtype in columns.items()]
+    bad = pl.any_horizontal(pl.lit(value=False), *(lost(given, value) for given, value in read))
+    values = zip(version_columns(columns, step), [*(value for _, value in read), bad], strict=True)
+    return found.select(KEYS[step], *ORDER, *(value.alias(name) for name, value in values))
 
 
-def _value(name: str, dtype: pl.DataType) -> pl.Expr:
+def _read(name: str, dtype: pl.DataType) -> tuple[pl.Expr, pl.Expr]:
+    """What a change gives for a column, and the value that this is."""
     if name in EVENT_SCHEMA:
-        return pl.col(name).cast(dtype, strict=False)
-    text = pl.col("properties").str.json_path_match(f"$['{name}']")
-    if dtype == pl.Boolean():
-        return pl.when(text.is_in(["true", "false"])).then(text == "true")
-    if isinstance(dtype, pl.Datetime):
-        moment = text.str.to_datetime("%+", time_unit="ms", time_zone="UTC", strict=False)
-        return pl.coalesce(moment, text.cast(pl.Int64, strict=False).cast(TIME)).cast(dtype)
-    return text.cast(dtype, strict=False)
+        return pl.col(name), fit(pl.col(name), EVENT_SCHEMA[name], dtype)
+    given, nested = pl.col(f"{_TEXT}{name}"), pl.col(f"{_JSON}{name}").str.contains(r"^[\[{]")
+    return given, read_text(pl.when(~nested).then(given), dtype)
+
+
+def _bad(step: str) -> str:
+    """The column that marks malformed versions of a step; no column of its own is named so."""
+    return f"{VERSION_PREFIX}malformed_{step}"
 
 
 def merge_versions(events: pl.DataFrame, step: str, columns: Mapping[str, pl.DataType]) -> pl.DataFrame:
@@ -68,13 +82,11 @@ def merge_versions(events: pl.DataFrame, step: str, columns: Mapping[str, pl.Dat
     """
     found = (pl.col(f"{step}_version_status") == FOUND).fill_null(value=False)
     values = [
-        pl.when(found)
-        .then(pl.col(name))
-        .otherwise(pl.col(name.removeprefix(VERSION_PREFIX)))
-        .alias(name.removeprefix(VERSION_PREFIX))
-        for name in version_columns(columns, step)
+        pl.when(found).then(pl.col(f"{VERSION_PREFIX}{name}")).otherwise(pl.col(name)).alias(name)
+        for name in prefixed(pl.Schema(columns), f"{step}_")
     ]
     status = status_column(step)
-    marked = pl.when(found).then(pl.lit(VERSION)).otherwise(pl.col(status)).alias(status)
+    said = pl.when(pl.col(_bad(step))).then(pl.lit(MALFORMED)).otherwise(pl.lit(VERSION))  # null in old checkpoints
+    marked = pl.when(found).then(said).otherwise(pl.col(status)).alias(status)
     gone = [*version_columns(columns, step), f"{step}_version_at", f"{step}_version_status"]
     return events.with_columns(*values, marked).drop(gone)

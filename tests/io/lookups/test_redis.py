@@ -1,5 +1,6 @@
 """Look-ups in a real Redis: types, absent and malformed values, access, one line for what is wrong."""
 
+import json
 import pickle
 from dataclasses import replace
 from decimal import Decimal
@@ -10,6 +11,8 @@ import pytest
 from ecompulse.io.lookups import LookupFailed, parse_spec
 from ecompulse.io.lookups.redis import CHUNK, RedisStore
 from ecompulse.kernels.enrich.lookup import TYPES
+from ecompulse.kernels.enrich.versions import to_versions
+from ecompulse.transforms.decode import event_frame
 from services.redis import PASSWORDS
 
 DECLARED = {
@@ -68,6 +71,40 @@ def test_texts_of_json_become_typed_columns(rows):
         "rubbish": (None, None, None, None, None, "malformed"),
         "half a pair": (None, None, 7, None, None, "malformed"),
     }  # MGET gives nothing for a key that holds a hash
+
+
+def test_an_update_stream_reads_values_as_redis_does(rows):
+    values = [
+        5,
+        5.5,
+        -1,
+        0,
+        1,
+        True,
+        False,
+        None,
+        "5",
+        "5.0",
+        "TRUE",
+        "0",
+        "NaN",
+        "inf",
+        "1e3",
+        "",
+        " 5",
+        "12,50",
+        2**63,
+    ]
+    values += [10**14, "99999999999999.9999", "it's", [1], {"a": 1}, "[1]"]
+    for number, value in enumerate(values):
+        rows.text(str(number), json.dumps(dict.fromkeys(TYPES, value)))
+    store = RedisStore(replace(parse_spec(rows.url(**{"as": "json"})), declared=TYPES))
+    looked_up = store.fetch(pl.Series([str(number) for number in range(len(values))]))
+    change = {"event_id": "1", "event_type": "user_update", "event_time": "2026-03-01T00:00:00Z", "user_id": "u"}
+    changes = event_frame([{**change, **dict.fromkeys(TYPES, value)} for value in values])
+    found = to_versions(changes, "user", TYPES)
+    assert found.select(f"version_user_{kind}" for kind in TYPES).rows() == looked_up.select(list(TYPES)).rows()
+    assert found["version_malformed_user"].to_list() == (looked_up["status"] == "malformed").to_list()
 
 
 @pytest.mark.parametrize("form", ["hash", "json"])
