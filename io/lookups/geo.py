@@ -9,6 +9,7 @@ import maxminddb
 import polars as pl
 
 from ecompulse.io.lookups.store import KEY, LookupFailed
+from ecompulse.io.lookups.values import to_bytes, typed_rows
 from ecompulse.kernels.enrich.geo import NETWORK, PLACE
 
 Way = tuple[str | int, ...]
@@ -75,9 +76,9 @@ class GeoStore:
                 record = None if only_v4 and ":" in key else self._reader.get(key)
                 if record is not None:
                     found.append((key, *(_value(record, WAYS[name]) for name in self._columns)))
-            return pl.DataFrame(found, schema={KEY: pl.String(), **self._columns}, orient="row")
-        except (maxminddb.InvalidDatabaseError, ValueError, TypeError, pl.exceptions.PolarsError) as error:
+        except (maxminddb.InvalidDatabaseError, ValueError, TypeError) as error:
             raise LookupFailed(f"{self._path}: {_line(error)}") from error
+        return _typed(found, self._columns)
 
 
 def open_places(path: str) -> GeoStore:
@@ -96,6 +97,20 @@ def open_networks(path: str) -> GeoStore:
         ValueError: see GeoStore.
     """
     return GeoStore(path, NETWORK)
+
+
+def _typed(found: list[tuple[Any, ...]], columns: pl.Schema) -> pl.DataFrame:
+    """Rows of a database, which may hold anything: flat ones have texts for numbers, and numbers for texts."""
+    try:
+        return pl.DataFrame(found, schema={KEY: pl.String(), **columns}, orient="row")
+    except (TypeError, OverflowError, pl.exceptions.PolarsError):
+        keys, *values = zip(*found, strict=True)
+        texts = {name: [_bytes(value) for value in column] for name, column in zip(columns, values, strict=True)}
+        return typed_rows(keys, texts, columns)
+
+
+def _bytes(value: Any) -> bytes | None:
+    return value if value is None or isinstance(value, bytes) else to_bytes(str(value))
 
 
 def _probe(reader: maxminddb.Reader) -> list[Any]:
