@@ -60,6 +60,12 @@ class Flag:
     switch: bool = False
     shown: str | None = None
 
+    def read(self, text: str) -> Any:
+        """The value of a text; ValueError with a reason, also for none at all: a variable that is not set."""
+        if not text.strip():
+            raise ValueError("is empty")
+        return self.parse(text)
+
 
 def flag(group: str, text: str, default: Any = None, **more: Any) -> Any:
     """A field of a dataclass of settings that is a flag; for `more` see Flag."""
@@ -181,7 +187,7 @@ def default_of(flag: Flag) -> str:
 def _typed(flag: Flag) -> Callable[[str], Any]:
     def typed(text: str) -> Any:
         try:
-            return flag.parse(text)
+            return flag.read(text)
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from None
 
@@ -210,7 +216,7 @@ def _from_yaml(flag: Flag, value: Any, path: str) -> Any:
     if not all(isinstance(item, str | int | float) and not isinstance(item, bool) for item in items):
         raise UserError(f"--config: {path}: {flag.name}: wants one value{' or a list' * flag.many}, not {value!r}")
     try:
-        parsed = [flag.parse(str(item)) for item in items]
+        parsed = [flag.read(str(item)) for item in items]
     except ValueError as error:
         raise UserError(f"--config: {path}: {flag.name}: {error}") from None
     if flag.choices and not set(parsed) <= set(flag.choices):

@@ -60,6 +60,7 @@ def _run(spec: JobSpec[Kind], argv: Sequence[str], started: Callable[[], None] =
         raise UserError("--source: is required; see --help")
     # From here on: whoever only asks for --help need not wait for what follows to be imported.
     from ecompulse.cli.config import open_intake
+    from ecompulse.cli.own_files import check_own_files
     from ecompulse.cli.patience import patience
     from ecompulse.cli.places import check_places, check_stores, is_fresh
     from ecompulse.cli.sinks import check_sinks
@@ -76,6 +77,7 @@ def _run(spec: JobSpec[Kind], argv: Sequence[str], started: Callable[[], None] =
         targets_of(settings.alerts)
         routing_of(settings.alerts)
     sources = patiently(partial(open_sources, settings, intake.mapping))
+    check_own_files(spec.name, settings, sources)
     patiently(partial(check_sinks, settings.outputs, settings.kafka))
     patiently(partial(check_stores, spec.name, places, writable=not checking))
     if checking:

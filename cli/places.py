@@ -102,10 +102,13 @@ def _check_url(url: str) -> None:
     import sqlalchemy as sa
 
     try:
-        kind = sa.make_url(url).get_backend_name()
+        given = sa.make_url(url)
     except sa.exc.ArgumentError:  # its text may hold the password
         raise UserError(
             "--warehouse: is no SQLAlchemy URL; give sqlite:///PATH, postgresql://USER@HOST/DB or none"
         ) from None
+    kind = given.get_backend_name()
     if kind not in _WAREHOUSES:
         raise UserError(f"--warehouse: {kind} is not supported; use {' or '.join(_WAREHOUSES)}")
+    if kind == "sqlite" and not given.database:
+        raise UserError(f"--warehouse: {url}: names no file; give sqlite:///PATH")

@@ -15,7 +15,16 @@ from ecompulse.io.terminal import ESCAPES, printable, say
 
 
 class ToolParser(argparse.ArgumentParser):
-    """An argument parser whose errors are one clear line."""
+    """An argument parser whose errors are one clear line; an empty value, of a variable that is not set, is one."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """As the parent does; UserError for an empty value of a flag or argument."""
+        found, unknown = super().parse_known_args(args, namespace)
+        for action in self._actions:
+            value = getattr(found, action.dest, None)
+            if value != action.default and "" in (value if isinstance(value, list) else [value]):
+                raise UserError(f"{(*action.option_strings, action.dest)[0]}: is empty")
+        return found, unknown
 
     def error(self, message: str) -> NoReturn:
         """Raise UserError."""

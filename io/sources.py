@@ -75,7 +75,10 @@ def open_source(uri: str, context: SourceContext) -> Source:
 
 
 def _open_files(uri: str, context: SourceContext) -> Source:
-    place = uri if uri.startswith("s3://") else str(Path(uri.removeprefix("file://")).absolute())
+    path = uri.removeprefix("file://")
+    if not path:
+        raise UserError(f"--source: {uri}: names no path")
+    place = uri if uri.startswith("s3://") else str(Path(path).absolute())
     source: DeltaSource | FileSource
     if is_table(place):
         where, most = place.rstrip("/"), context.max_files

@@ -2,8 +2,9 @@
 
 import glob
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ecompulse.epochs.errors import UserError
@@ -54,6 +55,30 @@ def list_files(pattern: str, order: str, dialect: Dialect = PLAIN) -> list[Liste
             names.append(name)
     listed = _once(_with_status(names))
     return sorted(listed, key=lambda file: (file.mtime if order == "mtime" else 0, file.path))
+
+
+def may_list(pattern: str, path: str) -> bool:
+    """Whether `list_files` of a pattern would come to a file, whatever its suffix, if it were there."""
+    names, wanted = Path(os.path.realpath(path)).parts, Path(pattern).parts
+    magic = [at for at, part in enumerate(wanted) if glob.has_magic(part)]
+    plain = magic[0] if magic and not os.path.lexists(pattern) else len(wanted)
+    root = Path(os.path.realpath(Path(*wanted[:plain])))
+    parts = (*map(glob.escape, root.parts), *wanted[plain:])
+    return any(
+        _matches(parts, names[:at]) and not any(name.startswith((".", "_")) for name in names[at:])
+        for at in range(1, len(names) + 1)
+    )
+
+
+def _matches(parts: Sequence[str], names: Sequence[str]) -> bool:
+    """Whether glob would find a path, both in parts."""
+    if not parts or not names:
+        return not names and all(part == "**" for part in parts)
+    if parts[0] == "**":
+        hidden = names[0].startswith(".")
+        return _matches(parts[1:], names) or (not hidden and _matches(parts, names[1:]))
+    hidden = names[0].startswith(".") and not parts[0].startswith(".")
+    return not hidden and fnmatchcase(names[0], parts[0]) and _matches(parts[1:], names[1:])
 
 
 def _below(folder: str, dialect: Dialect) -> Iterator[str]:

@@ -21,7 +21,9 @@ from ecompulse.io.stores import LocalStore
 
 
 def open_json_lines(uri: str, context: SinkContext) -> "JsonLinesSink":
-    """The sink of `jsonl:DIRECTORY`."""
+    """The sink of `jsonl:DIRECTORY`; UserError where no directory is named."""
+    if uri in {"jsonl:", "jsonl://"}:
+        raise UserError(f"--sink: {uri}: names no directory")
     return JsonLinesSink(folder_of(uri), context.outputs)
 
 

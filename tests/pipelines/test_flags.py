@@ -163,6 +163,7 @@ def test_config_gives_flags_and_the_command_line_wins(config):
         ("drain: 'yes'", "drain: wants true or false, not 'yes'"),
         ("progress: loud", "progress: 'loud' is none of auto, json, line, none"),
         ("lake:", "lake: wants one value, not None"),
+        ('lake: ""', "lake: is empty"),
         ("lake: [a, b]", "lake: wants one value, not ['a', 'b']"),
         ("warehouse: no", "warehouse: wants one value, not False"),
         ("source: {a: b}", "source: wants one value or a list, not {'a': 'b'}"),
