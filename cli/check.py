@@ -13,7 +13,7 @@ from ecompulse.cli.job import Build
 from ecompulse.cli.places import check_warehouse
 from ecompulse.cli.preview import say_guess, show_after, show_before
 from ecompulse.cli.settings import Places
-from ecompulse.cli.sources import first_rows, flag_of
+from ecompulse.cli.sources import first_rows, flag_of, passed_over_line, refuse_other_files
 from ecompulse.cli.tool import print_table
 from ecompulse.cli.unrated import unrated_line
 from ecompulse.epochs.errors import UserError
@@ -38,11 +38,15 @@ def check(job: str, build: Build, intake: Intake, sources: Sequence[Source], pla
     when a source has rows and none is good: the mapping is most likely another's.
     """
     _compose(job, build, intake, sources, places)
+    refuse_other_files(sources)
     for source in sources:
         say(f"{source.uri}: the first rows as {source.role}", sys.stdout)
         mapping = intake.mapping_of(source.role)
         say_guess(source)
         check_columns(source, mapping, flag_of(source.role))
+        passed_over = passed_over_line(source)
+        if passed_over:
+            say(f"  {passed_over}", sys.stdout)
         rows = first_rows(source)
         if rows is None:
             print("  no complete row yet\n")

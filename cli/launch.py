@@ -5,9 +5,9 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from ecompulse.cli.guard import DONE, INTERRUPTED, run_guarded
+from ecompulse.cli.guard import DONE, run_guarded
 from ecompulse.cli.job import Build, ComposedJob, JobSpec
 from ecompulse.cli.plugins import load_plugins
 from ecompulse.cli.settings import JobSettings, Kind, read_settings
@@ -17,10 +17,6 @@ from ecompulse.io.terminal import say
 
 if TYPE_CHECKING:
     from ecompulse.cli.report import Report
-    from ecompulse.epochs.driver import Driver
-
-_NAMED: Final = 3  # files of a kind, in lines for people
-_MUCH_LATE: Final = 0.01  # share of late rows from which something is wrong with their order
 
 
 def run(name: str, summary: str, build: Build, argv: Sequence[str] | None = None) -> int:
@@ -64,7 +60,7 @@ def _run(spec: JobSpec[Kind], argv: Sequence[str], started: Callable[[], None] =
     from ecompulse.cli.patience import patience
     from ecompulse.cli.places import check_places, check_stores, is_fresh
     from ecompulse.cli.sinks import check_sinks
-    from ecompulse.cli.sources import open_sources
+    from ecompulse.cli.sources import open_sources, refuse_other_files
 
     places, checking = settings.places, settings.running.check
     check_places(spec.name, places)
@@ -88,20 +84,25 @@ def _run(spec: JobSpec[Kind], argv: Sequence[str], started: Callable[[], None] =
     if patiently(partial(is_fresh, spec.name, places)):
         from ecompulse.cli.check import check_headers
 
+        if settings.epochs.drain:
+            refuse_other_files(sources)
         check_headers(intake, sources)
         from ecompulse.cli.unrated import unrated_of
 
         unrated = unrated_of(intake, sources)
     stop = stop_on_signals(first=_say_so, again=lambda number: os._exit(128 + number))
     from ecompulse.cli.assemble import assemble
+    from ecompulse.cli.farewell import farewell, say_passed_over
     from ecompulse.cli.report import is_live
 
     with assemble(spec.name, job.build, intake, sources, settings, stop) as driver:
         if unrated:
             driver.report = _said_first(f"{spec.name}: {unrated}", driver.report)
+        if settings.endless:
+            say_passed_over(spec.name, sources)  # who follows a stream waits long for its end
         started()
         committed = driver.start()
-        status = _farewell(spec.name, driver, committed, shown=is_live(settings.running.progress))
+        status = farewell(spec.name, driver, committed, shown=is_live(settings.running.progress))
         advice = settings.own.advice(driver.totals)
         if advice and status == DONE:
             say(f"{spec.name}: {advice}")
@@ -122,37 +123,3 @@ def _said_first(line: str, report: "Report") -> "Report":
 
 def _say_so() -> None:
     os.write(2, b"stopping after the epoch in hand; once more to stop at once\n")  # print may be interrupted itself
-
-
-def _farewell(name: str, driver: "Driver", committed: int, *, shown: bool) -> int:
-    from ecompulse.epochs.protocols import REPLAY
-
-    checkpoint = driver.checkpoint
-    where = f"checkpoint {checkpoint.store.root} is at epoch {checkpoint.last_commit()}"
-    if driver.stop.is_set():
-        say(f"{name}: interrupted; {where}")
-        return INTERRUPTED
-    read, late, dead = (driver.totals[name] for name in ("input", "late_events", "dead_letters"))
-    if dead and shown:
-        say(f"{name}: {dead:,} of {read:,} rows are dead letters; `deadletters list` says why")
-    if late > read * _MUCH_LATE:
-        say(
-            f"{name}: {late:,} of {read:,} rows were late; read files in the order of their events (--file_order), "
-            "or raise --watermark_delay",
-        )
-    for path, why in list(driver.planner.unreadable.items())[:_NAMED]:
-        say(f"{name}: {path}: {why}; it is tried again when it changes")
-    waiting = driver.planner.waiting
-    for path, size in list(waiting.items())[:_NAMED]:
-        say(f"{name}: {path}: its last {size:,} bytes wait for their line end; --drain reads them")
-    if len(waiting) > _NAMED:
-        say(f"{name}: so do the last bytes of {len(waiting) - _NAMED:,} other files")
-    if not committed and not checkpoint.last_commit():
-        places = ", ".join(source.uri for source in driver.sources if source.role != REPLAY)
-        say(f"{name}: no rows yet in {places}")
-    elif not committed and not waiting:
-        say(
-            f"{name}: {where}, no new rows; a run from the beginning needs another --checkpoint, and --replace to take "
-            "the place of these rows",
-        )
-    return DONE

@@ -12,9 +12,12 @@ from ecompulse.cli.settings import JobSettings, Settings
 from ecompulse.cli.topics import reading_of
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import EVENTS, Source
+from ecompulse.io.files import FileSource
 from ecompulse.io.sources import SourceContext, open_source
 from ecompulse.kernels.foreign.dialect import PLAIN
 from ecompulse.kernels.mapping import Mapping
+
+_NAMED: Final = 3  # files that are passed over
 
 ROWS: Final = 100
 """Rows of a source that are looked at before it is read."""
@@ -56,6 +59,27 @@ def _refuse_twice(sources: Sequence[Source]) -> None:
                 alike = source.uri == other.uri
                 said = f"{source.uri} is given twice" if alike else f"{source.uri} and {other.uri} both read {name}"
                 raise UserError(f"--{flag_of(source.role)}: {said}; name it once")
+
+
+def passed_over_line(source: Source) -> str:
+    """What to say of files that a source leaves out for their suffix; empty where there is none."""
+    names = source.passed_over() if isinstance(source, FileSource) else []
+    if not names:
+        return ""
+    below = f"{source.uri.rstrip('/')}/"
+    shown = ", ".join([name.removeprefix(below) for name in names[:_NAMED]] + ["..."] * (len(names) > _NAMED))
+    one = len(names) == 1
+    count = f"{len(names):,} file{'' if one else 's'} of {source.uri} {'is' if one else 'are'}"
+    what, them = ("its", "it") if one else ("their", "them")
+    return f"{count} passed over for {what} suffix: {shown} (name {them} in a pattern to read {them})"
+
+
+def refuse_other_files(sources: Sequence[Source]) -> None:
+    """UserError for a folder in which there are files, but none that is read."""
+    for source in sources:
+        line = passed_over_line(source)
+        if line and not source.reads():
+            raise UserError(f"--{flag_of(source.role)}: nothing is read: {line}")
 
 
 def flag_of(role: str) -> str:

@@ -41,9 +41,8 @@ def list_files(pattern: str, order: str, dialect: Dialect = PLAIN) -> list[Liste
     written (`.` or `_` first) are passed over. A glob that matches folders means them. A file with several names is
     read once. UserError for a single file of which neither suffix, nor `dialect`, nor first byte says what it holds.
     """
-    matched = [pattern] if os.path.lexists(pattern) else glob.glob(pattern, recursive=True)  # noqa: PTH207  # absolute
     names: list[str] = []
-    for name in matched:
+    for name in _matched(pattern):
         if Path(name).is_dir():
             names += _below(name, dialect)
         elif Path(name).is_file():
@@ -55,6 +54,16 @@ def list_files(pattern: str, order: str, dialect: Dialect = PLAIN) -> list[Liste
             names.append(name)
     listed = _once(_with_status(names))
     return sorted(listed, key=lambda file: (file.mtime if order == "mtime" else 0, file.path))
+
+
+def passed_over(pattern: str, dialect: Dialect = PLAIN) -> list[str]:
+    """Files of the folders of a pattern that `list_files` leaves out for their suffix, sorted."""
+    folders = [name for name in _matched(pattern) if Path(name).is_dir()]
+    return sorted(name for folder in folders for name in _below(folder, dialect, belonging=False))
+
+
+def _matched(pattern: str) -> list[str]:
+    return [pattern] if os.path.lexists(pattern) else glob.glob(pattern, recursive=True)  # noqa: PTH207  # absolute
 
 
 def may_list(pattern: str, path: str) -> bool:
@@ -81,8 +90,11 @@ def _matches(parts: Sequence[str], names: Sequence[str]) -> bool:
     return not hidden and fnmatchcase(names[0], parts[0]) and _matches(parts[1:], names[1:])
 
 
-def _below(folder: str, dialect: Dialect) -> Iterator[str]:
-    """Files of a known suffix; a linked folder is entered, but none twice, so that no ring of links is endless."""
+def _below(folder: str, dialect: Dialect, *, belonging: bool = True) -> Iterator[str]:
+    """Files of a known suffix, or the others.
+
+    A linked folder is entered, but none twice, so that no ring of links is endless.
+    """
     entered = set[str]()
     for place, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
@@ -91,7 +103,7 @@ def _below(folder: str, dialect: Dialect) -> Iterator[str]:
             yield from (
                 os.path.join(place, name)  # noqa: PTH118  # of large folders
                 for name in names
-                if not name.startswith((".", "_")) and belongs(name, dialect)
+                if not name.startswith((".", "_")) and belongs(name, dialect) == belonging
             )
         entered.add(real)
 
