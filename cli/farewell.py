@@ -15,14 +15,14 @@ _NAMED: Final = 3  # files of a kind, in lines for people
 _MUCH_LATE: Final = 0.01  # share of late rows from which something is wrong with their order
 
 
-def farewell(name: str, driver: "Driver", committed: int, *, shown: bool) -> int:
+def farewell(name: str, driver: "Driver", committed: int) -> int:
     """Say what a user should know of the run and is not in the tables; returns the exit status."""
     checkpoint = driver.checkpoint
     where = f"checkpoint {checkpoint.store.root} is at epoch {checkpoint.last_commit()}"
     if driver.stop.is_set():
         say(f"{name}: interrupted; {where}")
         return INTERRUPTED
-    _say_bad_rows(name, driver, shown=shown)
+    _say_bad_rows(name, driver)
     told = say_passed_over(name, driver.sources)
     _say_unread(name, driver)
     if not committed and not checkpoint.last_commit():
@@ -45,9 +45,9 @@ def say_passed_over(name: str, sources: Sequence[Source]) -> frozenset[str]:
     return frozenset(source.uri for source, _ in found if not source.reads())
 
 
-def _say_bad_rows(name: str, driver: "Driver", *, shown: bool) -> None:
+def _say_bad_rows(name: str, driver: "Driver") -> None:
     read, late, dead = (driver.totals[name] for name in ("input", "late_events", "dead_letters"))
-    if dead and shown:
+    if dead:
         say(f"{name}: {dead:,} of {read:,} rows are dead letters; `deadletters list` says why")
     if late > read * _MUCH_LATE:
         say(

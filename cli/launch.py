@@ -93,7 +93,6 @@ def _run(spec: JobSpec[Kind], argv: Sequence[str], started: Callable[[], None] =
     stop = stop_on_signals(first=_say_so, again=lambda number: os._exit(128 + number))
     from ecompulse.cli.assemble import assemble
     from ecompulse.cli.farewell import farewell, say_passed_over
-    from ecompulse.cli.report import is_live
 
     with assemble(spec.name, job.build, intake, sources, settings, stop) as driver:
         if unrated:
@@ -102,7 +101,7 @@ def _run(spec: JobSpec[Kind], argv: Sequence[str], started: Callable[[], None] =
             say_passed_over(spec.name, sources)  # who follows a stream waits long for its end
         started()
         committed = driver.start()
-        status = farewell(spec.name, driver, committed, shown=is_live(settings.running.progress))
+        status = farewell(spec.name, driver, committed)
         advice = settings.own.advice(driver.totals)
         if advice and status == DONE:
             say(f"{spec.name}: {advice}")

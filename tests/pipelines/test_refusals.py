@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 
 import pytest
@@ -115,6 +116,14 @@ def test_input_that_is_mostly_bad_is_not_sealed(here, capsys):
 @pytest.mark.parametrize(("dead", "rows"), [(500, 1000), (998, 999)])
 def test_half_of_many_or_most_of_a_few_rows_may_be_dead(here, dead, rows):
     assert dead_share(here, dead, rows) == 0
+
+
+def test_all_rows_dead_is_said_wherever_the_output_goes(here, capsys):
+    for progress in ("none", "json", "line"):
+        assert dead_share(here, 3, 3, f"--progress={progress}") == 0
+        assert "3 of 3 rows are dead letters; `deadletters list` says why\n" in capsys.readouterr().err
+        shutil.rmtree(here / "checkpoints")
+        shutil.rmtree(here / "lake")
 
 
 def test_the_terminal_tells_good_rows_from_dead_ones(here, capsys):

@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import os
+import re
 import select
 import signal
 import sqlite3
@@ -27,6 +28,8 @@ from support.script import comparable
 
 PATIENCE = 240.0
 """Seconds after which a test stops waiting for a process."""
+
+_DEAD = re.compile(r"^\w+: [\d,]+ of [\d,]+ rows are dead letters; `deadletters list` says why\n", re.MULTILINE)
 
 REES46 = Path(__file__).parents[3] / "shared" / "data" / "rees46_2019-10-01_part1.csv.gz"
 
@@ -103,10 +106,10 @@ class Shop:
         return process
 
     def run(self, *flags: str, crash_at: str | None = None) -> tuple[int, str]:
-        """Run the job to its end: exit status and what it said on stderr."""
+        """Run the job to its end: exit status and what it said on stderr (`without_dead_letters`)."""
         process = self.start(*flags, crash_at=crash_at)
         _, said = process.communicate(timeout=PATIENCE)
-        return process.returncode, said
+        return process.returncode, without_dead_letters(said)
 
     def run_here(self, *flags: str) -> tuple[int, str]:
         """The same in this process, which has Beam imported already."""
@@ -147,8 +150,16 @@ class Shop:
         return found
 
 
+def without_dead_letters(said: str) -> str:
+    """What a job said, but how many rows are dead letters: `events` has some, so that there always are."""
+    return _DEAD.sub("", said)
+
+
 def command(module: str, *arguments: str) -> tuple[int, str, str]:
-    """Run a job or tool in this process: exit status, stdout, stderr; its signal handlers and quiet end with it."""
+    """Run a job or tool in this process: exit status, stdout, stderr (`without_dead_letters`).
+
+    Its signal handlers and quiet end with it.
+    """
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     level, out, err = logging.getLogger().level, io.StringIO(), io.StringIO()
     try:
@@ -160,7 +171,7 @@ def command(module: str, *arguments: str) -> tuple[int, str, str]:
         logging.getLogger().setLevel(level)
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    return status, out.getvalue(), err.getvalue()
+    return status, out.getvalue(), without_dead_letters(err.getvalue())
 
 
 def _delta(path: Path) -> pl.DataFrame:
@@ -185,7 +196,7 @@ def next_progress(process: subprocess.Popen[str]) -> dict[str, Any]:
 def finished(process: subprocess.Popen[str]) -> tuple[int, list[str]]:
     """Exit status of a process that is to end by itself, and its lines on stderr."""
     _, said = process.communicate(timeout=PATIENCE)
-    return process.returncode, said.splitlines()
+    return process.returncode, without_dead_letters(said).splitlines()
 
 
 def wait_until(condition: Any) -> None:
