@@ -9,7 +9,8 @@ from typing import Any, Final
 import polars as pl
 
 from ecompulse.cli.guard import guarded
-from ecompulse.cli.printing import FORMATS, print_frame
+from ecompulse.cli.limits import add_limit, limit_of
+from ecompulse.cli.printing import FORMATS
 from ecompulse.cli.stores import add_key, add_s3_endpoint, checkpoint_store
 from ecompulse.cli.tool import ToolParser
 from ecompulse.epochs.errors import UserError
@@ -22,6 +23,9 @@ _VERBS: Final = {
     "letters": "what no receiver took, and why",
     "retry": "give the letters back to the outbox; the job's next start tells them again",
 }
+_ROWS: Final = 50
+"""On a screen, where no other number is given."""
+
 _SHOWN: Final = ("since", "to", "rule", "severity", "status", "tries", "said", "summary")
 
 
@@ -40,7 +44,7 @@ def alerts(argv: Sequence[str]) -> int:
         add_s3_endpoint(sub)
         add_key(sub)
         if name != "retry":
-            sub.add_argument("--limit", type=int, default=50, help="rows at the most [50]")
+            add_limit(sub, _ROWS)
             sub.add_argument("--format", choices=FORMATS, default="auto", help="[auto]")
     options = parser.parse_args(argv)
     store = checkpoint_store(options)
@@ -90,11 +94,12 @@ def _retry(store: Store) -> int:
 
 
 def _print(options: Namespace, rows: Sequence[dict[str, Any]]) -> None:
-    frame = pl.DataFrame(list(rows)[: options.limit], infer_schema_length=None)
+    limit = limit_of(options, _ROWS)
+    frame = pl.DataFrame(list(rows)[: limit.asked], infer_schema_length=None)
     if "since" in frame.columns:
         frame = frame.with_columns(pl.col("since").cast(pl.Datetime("ms")).dt.replace_time_zone("UTC"))
     if frame.is_empty():
         if options.format in {"auto", "table", "record"}:
             print("none")
         return
-    print_frame(frame, options.format)
+    limit.show("alerts", frame, options.format)

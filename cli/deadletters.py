@@ -2,12 +2,13 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
 from ecompulse.cli.guard import guarded
-from ecompulse.cli.printing import FORMATS, print_frame
+from ecompulse.cli.limits import add_limit, limit_of
+from ecompulse.cli.printing import FORMATS
 from ecompulse.cli.stores import add_key, add_s3_endpoint, checkpoint_store
 from ecompulse.cli.tool import ToolParser
 from ecompulse.epochs.checkpoint import last_commit, positions_after, read_meta
@@ -18,6 +19,9 @@ from ecompulse.io.delta.lake import Lake
 from ecompulse.io.terminal import say
 
 TABLE = "dead_letters"
+_ROWS: Final = {"list": None, "show": 20, "replay": None}
+"""At the most, by the verb, where no other number is given."""
+
 _SHOWN = ("seen_at", "job", "rule", "message", "source", "source_partition", "source_offset", "raw")
 
 
@@ -28,13 +32,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
-    if options.limit is not None and options.limit < 0:
-        raise UserError("--limit: must not be below zero")
+    limit = limit_of(options, _ROWS[options.verb])
     rows = chosen_rows(options)
     if options.verb == "list":
-        print_frame(summary(rows), options.format)
+        limit.show("deadletters", summary(rows), options.format)
     elif options.verb == "show":
-        print_frame(as_text(rows.reverse().head(options.limit)), options.format)
+        limit.show("deadletters", as_text(rows.reverse()[: limit.asked]), options.format)
     else:
         _replay(rows, options)
     return 0
@@ -55,8 +58,7 @@ def _parser() -> ToolParser:
         sub.add_argument("--rule", help="of this rule only [all]")
         sub.add_argument("--source", help="from this file or topic only [all]")
         sub.add_argument("--day", help="seen on this UTC date only, such as 2026-03-01 [all]")
-        default = 20 if verb == "show" else None
-        sub.add_argument("--limit", type=int, default=default, help=f"letters at the most [{default or 'all'}]")
+        add_limit(sub, _ROWS[verb])
         if verb != "replay":
             sub.add_argument("--format", choices=FORMATS, default="table", help="[table]")
         if verb == "replay":

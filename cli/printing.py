@@ -17,24 +17,25 @@ WIDTH: Final = 100
 __all__ = ["FORMATS", "print_frame", "print_table"]
 
 
-def print_frame(frame: pl.DataFrame, form: str) -> None:
-    """Print all rows in one of the FORMATS."""
+def print_frame(frame: pl.DataFrame, form: str, *, whole: bool = True) -> None:
+    """Print all rows in one of the FORMATS; `whole`: there are no others."""
     if form == "json":
         print(json_lines(frame).decode(), end="")
     elif form == "csv":
         print(csv(frame), end="")
     elif form == "record" or (form == "auto" and frame.height and not _fits(frame)):
-        print_records(frame)
+        print_records(frame, whole=whole)
     else:
         print_table(frame, rows=frame.height)
 
 
-def print_records(frame: pl.DataFrame) -> None:
-    """A line per column; columns without a value are counted, not shown."""
+def print_records(frame: pl.DataFrame, *, whole: bool = True) -> None:
+    """A line per column; columns without a value are counted, not shown. Only of the `whole` the number is said."""
     shown = printable_frame(frame)
     width = max((len(name) for name in shown.columns), default=0)
+    total = f" of {shown.height}" if whole else ""
     for number, row in enumerate(shown.iter_rows(named=True), start=1):
-        say(f"-- {number} of {shown.height} --", sys.stdout)
+        say(f"-- {number}{total} --", sys.stdout)
         empty = [name for name, value in row.items() if value is None]
         for name, value in row.items():
             if value is not None:

@@ -9,6 +9,7 @@ import duckdb
 import polars as pl
 
 from ecompulse.cli.guard import guarded
+from ecompulse.cli.limits import add_limit, limit_of
 from ecompulse.cli.printing import FORMATS, print_frame, print_table
 from ecompulse.cli.stores import add_s3_endpoint
 from ecompulse.cli.tool import ToolParser
@@ -16,6 +17,9 @@ from ecompulse.epochs.errors import UserError
 from ecompulse.io.delta.lake import Lake
 from ecompulse.io.sinks.catalogue import latest_sql
 from ecompulse.io.sinks.warehouse_schema import LATEST
+
+_ROWS: Final = 20
+"""On a screen, where no other number is given."""
 
 _WORDS: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -30,12 +34,11 @@ def show(argv: Sequence[str]) -> int:
     parser = _parser()
     options = parser.parse_args(argv)
     lake = Lake(options.lake.rstrip("/"), options.s3_endpoint)
-    if options.limit < 0:
-        raise UserError("--limit: must not be below zero")
+    limit = limit_of(options, _ROWS)
     if options.sql:
         if options.table:
             raise UserError("--sql: names its tables itself; leave out the name of the table")
-        print_frame(ask(lake, options.sql, options.limit), options.format)
+        limit.show("show", ask(lake, options.sql, limit.asked), options.format)
         return 0
     if options.table is None:
         tables = tables_of(lake)
@@ -45,8 +48,8 @@ def show(argv: Sequence[str]) -> int:
             print_frame(tables, options.format)
         return 0
     relation = read_table(lake, options.table)
-    print_frame(select(relation, options.columns, options.where, options.limit, options.order, options.group),
-                options.format)  # fmt: skip
+    found = select(relation, options.columns, options.where, limit.asked, options.order, options.group)
+    limit.show("show", found, options.format)
     return 0
 
 
@@ -58,7 +61,7 @@ def _parser() -> ToolParser:
     )  # fmt: skip
     parser.add_argument("--lake", default="./lake", help="directory or s3:// place of the Delta tables [./lake]")
     add_s3_endpoint(parser)
-    parser.add_argument("--limit", type=int, default=20, help="rows at the most [20]")
+    add_limit(parser, _ROWS)
     parser.add_argument("--where", help="SQL condition, such as \"event_type = 'purchase'\" [none]")
     parser.add_argument("--columns", help="columns, separated by commas [all]")
     parser.add_argument("--order", help='what to sort by, as SQL says it: "value_base desc, visitor" [none]')
@@ -85,8 +88,8 @@ def read_table(lake: Lake, name: str) -> duckdb.DuckDBPyRelation:
     return duckdb.from_arrow(table.to_pyarrow_table())
 
 
-def ask(lake: Lake, sql: str, limit: int) -> pl.DataFrame:
-    """The answer to a query, at most `limit` rows; UserError for SQL that is wrong.
+def ask(lake: Lake, sql: str, limit: int | None) -> pl.DataFrame:
+    """The answer to a query, at most `limit` rows (None: all); UserError for SQL that is wrong.
 
     Only the tables that it names are read.
     """
@@ -97,7 +100,7 @@ def ask(lake: Lake, sql: str, limit: int) -> pl.DataFrame:
             connection.register(name, read_table(lake, name).to_arrow_table())
         connection.execute("SET TimeZone = 'UTC'")  # else days and hours are those of this machine
         try:
-            found: pl.DataFrame = connection.sql(sql).limit(limit).pl()
+            found = _first(connection.sql(sql), limit)
         except (duckdb.Error, AttributeError) as error:
             said = str(error).splitlines()[0] if isinstance(error, duckdb.Error) else "gives no rows"
             raise UserError(f"--sql: {said}; tables: {', '.join(there)}") from None
@@ -108,7 +111,7 @@ def select(
     relation: duckdb.DuckDBPyRelation,
     columns: str | None,
     where: str | None,
-    limit: int,
+    limit: int | None,
     order: str | None = None,
     group: str | None = None,
 ) -> pl.DataFrame:
@@ -120,10 +123,15 @@ def select(
         for name, text in given.items():
             if text:
                 relation = _STEPS[name](relation, text)
-        frame: pl.DataFrame = relation.limit(limit).pl()
+        frame = _first(relation, limit)
     except duckdb.Error as error:
         flags = " or ".join(f"--{name}" for name, text in given.items() if text)
         raise UserError(f"{flags}: {str(error).splitlines()[0]}") from None
+    return frame
+
+
+def _first(relation: duckdb.DuckDBPyRelation, limit: int | None) -> pl.DataFrame:
+    frame: pl.DataFrame = (relation if limit is None else relation.limit(limit)).pl()
     return frame
 
 

@@ -86,6 +86,10 @@ def test_letters_are_counted_and_shown(wrong):
     assert {letter["source"] for letter in shown} == {str(wrong.source / "1.jsonl")}
     assert len(tool(wrong, "show", "--limit=3", "--format=json").splitlines()) == 3
     assert "no json" in tool(wrong, "show", "--limit=1000")
+    assert len(tool(wrong, "show", "--format=json").splitlines()) == 40
+    said = command("pipelines.deadletters", "show", f"--lake={wrong.root / 'lake'}")[2]
+    assert said == "deadletters: the first 20 rows; --limit=N for more\n"
+    assert len(tool(wrong, "list", "--limit=1", "--format=json").splitlines()) == 1
     assert tool(wrong, "show", "--source=elsewhere", "--format=json") == ""
 
 

@@ -50,9 +50,26 @@ def test_show_limits_rows(done, capsys, limit):
 
 def test_show_prints_a_table_of_twenty_rows(done, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
-    out = printed(capsys, show, "dead_letters", f"--lake={done.lake}", "--columns=rule,message")
-    assert out.splitlines()[1].split() == ["|", "rule", "message", "|"]
-    assert len(out.splitlines()) == 20 + 4
+    assert show.main(["dead_letters", f"--lake={done.lake}", "--columns=rule,message"]) == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines()[1].split() == ["|", "rule", "message", "|"]
+    assert len(said.out.splitlines()) == 20 + 4
+    assert said.err == "show: the first 20 rows; --limit=N for more\n"
+
+
+@pytest.mark.parametrize("asked", [("enriched_events",), ("enriched_events", "--group=event_id"),
+                                   ("--sql=SELECT * FROM enriched_events",)])  # fmt: skip
+def test_a_cut_that_nobody_asked_for_is_said_and_files_are_whole(done, capsys, asked):
+    rows = done.raw("enriched_events").height
+    asked = [*asked, f"--lake={done.lake}"]
+    assert show.main([*asked, "--format=record"]) == 0
+    said = capsys.readouterr()
+    assert said.err == "show: the first 20 rows; --limit=N for more\n"
+    assert (said.out.count("\n-- 20 --\n"), said.out.count(" of ")) == (1, 0)
+    assert len(printed(capsys, show, *asked, "--format=json").splitlines()) == rows
+    assert len(list(csv.reader(io.StringIO(printed(capsys, show, *asked, "--format=csv"))))) == rows + 1
+    assert printed(capsys, show, *asked, "--format=record", "--limit=2").count("\n-- 2 --\n") == 1
+    assert f"-- {rows} of {rows} --" in printed(capsys, show, *asked, "--format=record", f"--limit={rows}")
 
 
 def test_show_gives_the_bytes_of_dead_letters_in_json_and_csv(done, capsys):
@@ -96,8 +113,8 @@ def test_rows_that_are_wider_than_the_screen_are_records_and_no_line_of_them_say
 ):
     monkeypatch.setenv("COLUMNS", columns)
     out = printed(capsys, show, "enriched_events", f"--lake={done.lake}", "--limit=2").splitlines()
-    assert out[0] == "-- 1 of 2 --"
-    assert out.count("-- 2 of 2 --") == 1
+    assert out[0] == "-- 1 --"
+    assert out.count("-- 2 --") == 1
     names = [line.split()[0] for line in out if not line.startswith("-- ")]
     assert {"event_id", "event_time", "without"} <= set(names)
     assert not [line for line in out if line.endswith("None")]
