@@ -2,23 +2,28 @@
 
 import sys
 from collections.abc import Sequence
+from datetime import date
 from typing import Any, Final
 
 import polars as pl
+from deltalake import DeltaTable
 
+from ecompulse.cli.__main__ import JOBS
 from ecompulse.cli.guard import guarded
 from ecompulse.cli.limits import add_limit, limit_of
 from ecompulse.cli.printing import FORMATS
+from ecompulse.cli.settings import absolute
 from ecompulse.cli.stores import add_key, add_s3_endpoint, checkpoint_store
 from ecompulse.cli.tool import ToolParser
 from ecompulse.epochs.checkpoint import last_commit, positions_after, read_meta
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.replay import due, ledger, queue
-from ecompulse.io.dead_letters import Chosen, choose
+from ecompulse.io.dead_letters import TABLE, Chosen, choose, own_letters
 from ecompulse.io.delta.lake import Lake
 from ecompulse.io.terminal import say
+from ecompulse.kernels.config import nearest
+from ecompulse.kernels.decode import Rule
 
-TABLE = "dead_letters"
 _ROWS: Final = {"list": None, "show": 20, "replay": None}
 """At the most, by the verb, where no other number is given."""
 
@@ -33,13 +38,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
     limit = limit_of(options, _ROWS[options.verb])
-    rows = chosen_rows(options)
+    if options.verb == "replay":
+        _replay(options)
+        return 0
+    rows = chosen_rows(Lake(absolute(options.lake).rstrip("/"), options.s3_endpoint).table(TABLE), options)
     if options.verb == "list":
         limit.show("deadletters", summary(rows), options.format)
-    elif options.verb == "show":
-        limit.show("deadletters", as_text(rows.reverse()[: limit.asked]), options.format)
     else:
-        _replay(rows, options)
+        limit.show("deadletters", as_text(rows.reverse()[: limit.asked]), options.format)
     return 0
 
 
@@ -52,33 +58,45 @@ def _parser() -> ToolParser:
         ("replay", "give them back to the job, which reads them with its next epoch; each once, however often asked"),
     ):
         sub = verbs.add_parser(verb, help=text, description=text)
-        sub.add_argument("--lake", default="./lake", help="directory or s3:// place of the Delta tables [./lake]")
+        of_replay = verb == "replay"
+        lake, default = (None, "the checkpoint's") if of_replay else ("./lake", "./lake")
+        sub.add_argument("--lake", default=lake, help=f"directory or s3:// place of the Delta tables [{default}]")
         add_s3_endpoint(sub)
         sub.add_argument("--job", help="of this job only [all; replay: the checkpoint's]")
         sub.add_argument("--rule", help="of this rule only [all]")
         sub.add_argument("--source", help="from this file or topic only [all]")
         sub.add_argument("--day", help="seen on this UTC date only, such as 2026-03-01 [all]")
         add_limit(sub, _ROWS[verb])
-        if verb != "replay":
+        if not of_replay:
             sub.add_argument("--format", choices=FORMATS, default="table", help="[table]")
-        if verb == "replay":
+        if of_replay:
             sub.add_argument("--checkpoint", required=True, help="directory or s3:// place of the job's checkpoint")
             add_key(sub)
             sub.add_argument("--dry_run", action="store_true", help="only say what would be replayed [off]")
     return parser
 
 
-def chosen_rows(options: Any) -> pl.DataFrame:
-    """The dead letters that a user asks for, oldest first, all their limit aside."""
-    lake = Lake(options.lake.rstrip("/"), options.s3_endpoint)
-    rows = pl.DataFrame(lake.table(TABLE).to_pyarrow_table())
+def chosen_rows(table: DeltaTable, options: Any) -> pl.DataFrame:
+    """The dead letters that a user asks for, oldest first, all their limit aside; UserError for what can be none."""
+    rows = pl.DataFrame(table.to_pyarrow_table())
+    for column, known in (("job", JOBS), ("rule", Rule)):
+        wanted, there = getattr(options, column), {*known, *rows[column]}
+        if wanted is not None and wanted not in there:
+            raise UserError(f"--{column}: {wanted!r} is none{nearest(wanted, there)}")
     for column in ("job", "rule", "source"):
         wanted = getattr(options, column)
         if wanted is not None:
             rows = rows.filter(pl.col(column) == wanted)
     if options.day is not None:
-        rows = rows.filter(pl.col("seen_at").dt.date().cast(pl.String) == options.day)
+        rows = rows.filter(pl.col("seen_at").dt.date() == _date(options.day))
     return rows.sort("seen_at", "source", "source_partition", "source_offset")
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UserError(f"--day: {text!r} is no date such as 2026-03-01") from None
 
 
 def summary(rows: pl.DataFrame) -> pl.DataFrame:
@@ -93,11 +111,12 @@ def as_text(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(raw=pl.Series(raw, dtype=pl.String)).select(_SHOWN)
 
 
-def _replay(rows: pl.DataFrame, options: Any) -> None:
+def _replay(options: Any) -> None:
     store = checkpoint_store(options)
     settings = read_meta(store)["settings"]
     if options.job not in (None, settings["job"]):
         raise UserError(f"--job: {store.root} is a checkpoint of {settings['job']}")
+    rows = chosen_rows(own_letters(store, options.lake, options.s3_endpoint), options)
     last = last_commit(store)
     files = {name: mark for known in positions_after(store, last) for name, mark in known.items()} if last else {}
     chosen = choose(rows, settings, files)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ecompulse.cli.guard import guarded
+from ecompulse.cli.settings import absolute
 from ecompulse.cli.stores import add_checkpoints, add_key, add_s3_endpoint, open_checkpoints
 from ecompulse.cli.tool import ToolParser
 from ecompulse.epochs.errors import UserError
@@ -64,7 +65,7 @@ def serve(argv: Sequence[str]) -> int:
     token = secrets.token_urlsafe() if options.token == "new" else options.token  # noqa: S105  # a word, no secret
     sources = Sources(
         lambda: open_checkpoints(options.checkpoints, options.s3_endpoint, options.checkpoint_key),
-        Lake(options.lake.rstrip("/"), options.s3_endpoint) if options.lake != "none" else None,
+        Lake(absolute(options.lake).rstrip("/"), options.s3_endpoint) if options.lake != "none" else None,
         engine,
     )
     shown = f"http://{options.host}:{options.port}{options.root_path}/"

@@ -2,17 +2,27 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
+from deltalake import DeltaTable
 
-from ecompulse.epochs.errors import JobError
-from ecompulse.epochs.protocols import EVENTS
+from ecompulse.epochs.checkpoint import read_meta, used_sinks
+from ecompulse.epochs.errors import JobError, UserError
+from ecompulse.epochs.protocols import EVENTS, Store
 from ecompulse.epochs.replay import LETTERS
+from ecompulse.epochs.sinks import Owner
+from ecompulse.io.delta.lake import Lake
+from ecompulse.io.delta.ownership import other_owner
 from ecompulse.io.files.kinds import suffix_of
 from ecompulse.io.files.layout import head_of
 from ecompulse.io.files.source import HEADER
 from ecompulse.kernels.decode import Rule
+
+TABLE: Final = "dead_letters"
+_LAKE: Final = "lake:"
+"""How the name of a sink begins that is a lake."""
 
 _KAFKA: Final = "kafka://"
 
@@ -40,6 +50,30 @@ class Chosen:
     payloads: int = 0
 
 
+def own_letters(store: Store, place: str | None, endpoint: str | None) -> DeltaTable:
+    """The table with a checkpoint's dead letters: in the lake at `place`, or else in the one that it writes to.
+
+    UserError, naming `--lake`, where that is not one lake, or holds another checkpoint's rows of the same job.
+    """
+    meta = read_meta(store)
+    if place is None:
+        lakes = [name.removeprefix(_LAKE) for name in used_sinks(store) if name.startswith(_LAKE)]
+        if len(lakes) != 1:
+            what = f"has written to {len(lakes)} lakes" if lakes else "has written to no lake"
+            raise UserError(f"--lake: {store.root} {what}; give the one with its dead letters")
+        [place] = lakes
+    lake = Lake((place if "://" in place else str(Path(place).absolute())).rstrip("/"), endpoint)
+    table, settings = lake.table(TABLE), meta["settings"]
+    owner = Owner(settings["job"], meta["id"], settings.get("instance"), tuple(meta.get("succeeds", ())))
+    other = other_owner(table, owner)
+    if other and f"{_LAKE}{lake.root}" not in meta.get("other_than", ()):  # a fork goes on where its origin was
+        raise UserError(
+            f"--lake: the dead letters of {owner.name} in {lake.root} are of another checkpoint ({other}), "
+            f"not of {store.root}; give the lake of this one, or the checkpoint of that"
+        )
+    return table
+
+
 def choose(rows: pl.DataFrame, settings: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> Chosen:
     """What of `dead_letters` rows a job can take again.
 
@@ -49,7 +83,8 @@ def choose(rows: pl.DataFrame, settings: Mapping[str, Any], files: Mapping[str, 
         files: what the checkpoint remembers of those that it has read: no other is opened, whatever a row says where it
             came from.
     """
-    rows = rows.filter(pl.col("job") == settings["job"])
+    mine = pl.col("instance").eq_missing(pl.lit(settings.get("instance"), pl.String))
+    rows = rows.filter(pl.col("job") == settings["job"], mine)
     places = zip(rows["source"], rows["source_partition"], strict=True)
     is_event = [_is_event(source, partition, settings) for source, partition in places]
     events = rows.filter(pl.Series(is_event, dtype=pl.Boolean))

@@ -125,7 +125,7 @@ class Pages:
     def _of_letters(self) -> Mapping[str, Any]:
         if self._sources.lake is None:
             return {"why": "N/A because no lake was given; start the page with --lake=PLACE"}
-        return {"letters": read_letters(self._sources.lake)}
+        return {"letters": read_letters(self._sources.lake, (store for store, _ in self._sources.checkpoints()))}
 
     async def _page(self, request: Request, template: str, read: Callable[[], Mapping[str, Any]]) -> Response:
         """A page, or 304 when it is what the reader has."""

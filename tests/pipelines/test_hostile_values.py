@@ -116,6 +116,7 @@ def test_the_place_that_a_letter_claims_to_come_from_is_not_opened(shop, tmp_pat
         "source_partition": 0,
         "source_offset": 0,
         "job": "j",
+        "instance": None,
         "protected": False,
         "rule": "wrong_type",
     }

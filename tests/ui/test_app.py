@@ -101,12 +101,14 @@ def test_a_kpi_is_read_by_the_index(place):
     assert "USING INDEX metrics_by_time (metric=? AND window_size=? AND window_start>? AND window_start<?)" in plan
 
 
-def test_dead_letters_are_text(sources):
+def test_dead_letters_are_text(sources, place):
     answer = get(make_app(sources), "/dead-letters")
     assert "broken_json" in words(answer)
     assert HOSTILE not in answer.text
     assert "&lt;script&gt;alert(1)" in answer.text
-    assert "deadletters replay --job=realtime_metrics --rule=broken_json" in answer.text
+    job = "--job=realtime_metrics --rule=broken_json"
+    places = f"--checkpoint={place}/checkpoints/realtime_metrics --lake={place}/lake"
+    assert f"<code>ecompulse deadletters replay {job} {places}</code>" in answer.text
 
 
 def test_what_has_not_changed_is_not_sent_again(sources):
