@@ -8,6 +8,7 @@ from typing import Final
 import polars as pl
 import polars.selectors as cs
 
+from ecompulse.cli.event_types import event_type_lines
 from ecompulse.cli.headers import check_columns
 from ecompulse.cli.job import Build
 from ecompulse.cli.places import check_warehouse
@@ -51,16 +52,21 @@ def check(job: str, build: Build, intake: Intake, sources: Sequence[Source], pla
         if rows is None:
             print("  no complete row yet\n")
             continue
-        decoded = decode(rows, time.time_ns() // 1_000_000, mapping)  # as a run at this moment would
-        unrated = unrated_line(decoded.events, intake.enrich) if source.role == EVENTS else ""
+        now = time.time_ns() // 1_000_000  # as a run at this moment would
+        decoded = decode(rows, now, mapping)
+        hints: list[str] = []
+        if source.role == EVENTS and decoded.events.height:
+            hints += event_type_lines(rows, decoded.events, mapping, now)
+            hints += filter(None, [unrated_line(decoded.events, intake.enrich)])
         if not intake.enrich.step(PiiStep).active:
             show_before(rows, mapping)
         decoded = _protected(decoded, source.role, intake.enrich)
         if source.role == EVENTS and decoded.events.height:
             show_after(rows, decoded.events, mapping)
         _show(decoded, rows.height)
-        if unrated:
-            say(f"  {unrated}\n", sys.stdout)
+        for hint in hints:
+            say(f"  {hint}", sys.stdout)
+        print()
         if decoded.events.is_empty():
             raise UserError(
                 f"--{flag_of(source.role)}: {source.uri}: none of the first {rows.height} rows is good: "
@@ -114,7 +120,6 @@ def _show(decoded: Decoded, rows: int) -> None:
             rows=pl.len(), first=pl.col("message").sort_by("source_offset").first()
         )
         print_table(by_rule.sort("rows", "rule", descending=[True, False]))
-    print()
 
 
 def mapped_columns(events: pl.DataFrame) -> pl.DataFrame:

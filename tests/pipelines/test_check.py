@@ -70,6 +70,41 @@ def test_a_mapping_that_is_anothers_is_wrong_use(shop, place, wrong):
     assert snapshot(place) == before
 
 
+def events_of(place, kinds, name="event_type"):
+    lines = [
+        f'{{"event_id": "{n}", "{name}": "{kind}", "event_time": "2026-03-01T00:00:00Z", "user_id": "u"}}\n'
+        for n, kind in enumerate(kinds)
+    ]
+    (place / "events.jsonl").write_text("".join(lines))
+
+
+def checked(capsys, *flags: str):
+    assert session_analytics.main(["--source=events.jsonl", "--check", *flags]) == 0
+    said = capsys.readouterr().out
+    assert "\\n" not in said
+    return said
+
+
+def test_event_types_that_no_job_knows_are_counted(place, capsys):
+    events_of(place, ["buy", "buy", "page_view", "Purchase"])
+    said = "  3 of the first 4 good rows have an unknown event_type: buy (2), Purchase (1); event_types of "
+    assert said in checked(capsys)
+    events_of(place, ["page_view", "purchase"])
+    assert "unknown event_type" not in checked(capsys)
+    events_of(place, [f"t{n}" for n in range(7)])
+    assert "t0 (1), t1 (1), t2 (1), t3 (1), t4 (1) and 2 others; " in checked(capsys)
+
+
+def test_translations_that_no_row_uses_are_named(place, capsys):
+    events_of(place, ["buy", "view", "page_view"], "action")
+    (place / "mine.yaml").write_text("{fields: {event_type: action}, event_types: {buy: purchase, veiw: product_view}}")
+    said = checked(capsys, "--mapping=mine.yaml")
+    assert "1 of the first 3 good rows have an unknown event_type: view (1)" in said
+    assert "  event_types of --mapping: none of the first 3 rows has veiw\n" in said
+    (place / "mine.yaml").write_text("{fields: {event_type: action}, event_types: {buy: purchase, view: product_view}}")
+    assert "event_types" not in checked(capsys, "--mapping=mine.yaml")
+
+
 def test_an_empty_folder_has_no_row_yet(place, capsys):
     (place / "events").mkdir()
     assert event_enrichment.main(["--source=events", "--check"]) == 0

@@ -40,7 +40,9 @@ def test_one_line_at_the_first_start_and_in_check(tmp_path, capsys, currencies, 
     flags = () if settings is None else (enrich(tmp_path, **settings),)
     place = Place(tmp_path, tmp_path / "events.jsonl", flags)
     assert place.run("--check") == 0
-    assert ("there are no rates" in capsys.readouterr().out) == bool(said)
+    shown = capsys.readouterr().out
+    assert ("there are no rates" in shown) == bool(said)
+    assert "\\n" not in shown
     assert place.run("--drain") == 0
     err = capsys.readouterr().err
     assert err.count("there are no rates") == bool(said)
