@@ -93,18 +93,21 @@ def _run(spec: JobSpec[Kind], argv: Sequence[str], started: Callable[[], None] =
     stop = stop_on_signals(first=_say_so, again=lambda number: os._exit(128 + number))
     from ecompulse.cli.assemble import assemble
     from ecompulse.cli.farewell import farewell, say_passed_over
+    from ecompulse.cli.unfound import UnfoundKeys
 
     with assemble(spec.name, job.build, intake, sources, settings, stop) as driver:
         if unrated:
             driver.report = _said_first(f"{spec.name}: {unrated}", driver.report)
+        unfound = UnfoundKeys()
+        driver.report = unfound.watching(driver.report)
         if settings.endless:
             say_passed_over(spec.name, sources)  # who follows a stream waits long for its end
         started()
         committed = driver.start()
         status = farewell(spec.name, driver, committed)
-        advice = settings.own.advice(driver.totals)
-        if advice and status == DONE:
-            say(f"{spec.name}: {advice}")
+        advice = [*unfound.lines(), *filter(None, [settings.own.advice(driver.totals)])]
+        for line in advice if status == DONE else ():
+            say(f"{spec.name}: {line}")
         return status
 
 

@@ -180,6 +180,7 @@ def test_a_look_up_that_fails_under_the_policy_fail(shop, tmp_path, at):
     def fill() -> None:
         with sqlite3.connect(path) as made:
             made.execute("CREATE TABLE IF NOT EXISTS users (id TEXT PRIMARY KEY, tier TEXT)")
+            made.execute("INSERT OR REPLACE INTO users VALUES ('u1', 'gold')")
         made.close()
 
     def drop() -> None:
