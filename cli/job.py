@@ -1,8 +1,8 @@
 """A job as the command line sees it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Protocol
+from typing import TYPE_CHECKING, Generic, Protocol, runtime_checkable
 
 from ecompulse.cli.settings import Kind, Settings
 from ecompulse.intake import Intake
@@ -19,6 +19,16 @@ class Job(Protocol):
 
     def build(self, scope: "JobScope") -> None:
         """Compose the pipeline."""
+        ...
+
+
+@runtime_checkable
+class AlertingJob(Job, Protocol):
+    """A job that writes tables of alerts."""
+
+    @property
+    def alert_rules(self) -> Mapping[str, Collection[str]]:
+        """Names of its own rules, by the table in which their alerts are."""
         ...
 
 

@@ -68,10 +68,9 @@ def _run(spec: JobSpec[Kind], argv: Sequence[str], started: Callable[[], None] =
     intake = patiently(partial(open_intake, settings.inputs, settings.lookups, settings.time))
     job = spec.make(settings, intake)
     if settings.alerts.alert or settings.alerts.alert_routes:
-        from ecompulse.cli.alerting import routing_of, targets_of
+        from ecompulse.cli.alerting import check_alerting
 
-        targets_of(settings.alerts)
-        routing_of(settings.alerts)
+        check_alerting(settings.alerts, job)
     sources = patiently(partial(open_sources, settings, intake.mapping))
     check_own_files(spec.name, settings, sources)
     patiently(partial(check_sinks, settings.outputs, settings.kafka))

@@ -1,7 +1,7 @@
 """`python -m pipelines.anomaly_detection`: fraud scores and anomalies of KPIs, from models that learn on the stream."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -137,6 +137,11 @@ class AnomalyDetection:
     labelled: bool
     bots: Bots
     dedup: Deduplicate | None
+
+    @property
+    def alert_rules(self) -> Mapping[str, Collection[str]]:
+        """Names of the rules, by the table of their alerts; those of anomalies are the same for everybody."""
+        return {"anomaly_alerts": (), "flagged_transactions": self.fraud.policy.rules if self.fraud else ()}
 
     def build(self, scope: "eco.JobScope") -> None:
         """Compose the pipeline."""

@@ -1,7 +1,7 @@
 """`python -m pipelines.realtime_metrics`: KPIs in tumbling and sliding windows, and alerts on them."""
 
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -106,6 +106,11 @@ class RealtimeMetrics:
     alerts: RaiseAlerts
     bots: Bots
     dedup: Deduplicate | None
+
+    @property
+    def alert_rules(self) -> Mapping[str, Collection[str]]:
+        """Names of the rules, by the table of their alerts."""
+        return {"metric_alerts": [watch.name for watch in self.alerts.watches]}
 
     def build(self, scope: "eco.JobScope") -> None:
         """Compose the pipeline."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -62,6 +62,11 @@ class SessionAnalytics:
     funnels: TotalFunnels
     bots: Bots
     dedup: Deduplicate | None
+
+    @property
+    def alert_rules(self) -> Mapping[str, Collection[str]]:
+        """None of its own: those of carts are the same for everybody."""
+        return {"abandonment_alerts": ()}
 
     def build(self, scope: "eco.JobScope") -> None:
         """Compose the pipeline."""

@@ -1,11 +1,12 @@
 """Which receivers an alert goes to: by table, severity and rule, in YAML."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from ecompulse.io.alerts.alert import TABLES, Alert
+from ecompulse.kernels.alerts.rules import standard_rules
 from ecompulse.kernels.config import ConfigError, nearest, parse_yaml
 
 SEVERITIES: Final = ("info", "warning", "critical")
@@ -86,6 +87,31 @@ def _route(path: str, given: Any, names: Sequence[str]) -> Route:
         rules=_words(f"{path}.rule", given.get("rule", []), None),
         goes_on=goes_on,
     )
+
+
+def known_rules() -> Mapping[str, frozenset[str]]:
+    """Rules that every shop has, by table: the standard ones, and those that are no user's to name."""
+    return {
+        "metric_alerts": frozenset(standard_rules().rules),
+        "anomaly_alerts": frozenset({"anomaly_point", "anomaly_change", "anomaly_silence"}),
+        "flagged_transactions": frozenset({"fraud_score"}),
+        "abandonment_alerts": frozenset({"abandoned_cart", "abandoned_checkout"}),
+    }
+
+
+def check_rules(routing: Routing, own: Mapping[str, Collection[str]]) -> None:
+    """ConfigError for a pattern of rules that none matches; `own`: those of the job, by the tables that it writes.
+
+    Routes on other jobs' tables are theirs to check: a file of routes may be of several jobs.
+    """
+    known = {table: rules | {*own.get(table, ())} for table, rules in known_rules().items()}
+    for at, route in enumerate(routing.routes):
+        tables = route.tables or tuple(known)
+        rules = {rule for table in tables for rule in known[table]}
+        for pattern in route.rules if own.keys() & set(tables) else ():
+            if not any(fnmatchcase(rule, pattern) for rule in rules):
+                other = "" if route.tables else " (one of another job wants its table beside it)"
+                raise ConfigError(f"routes[{at}].rule", f"{pattern!r} matches no rule{other}{nearest(pattern, rules)}")
 
 
 def _words(path: str, given: Any, known: Sequence[str] | None) -> tuple[str, ...]:

@@ -95,6 +95,12 @@ def test_wrong_receivers_and_routes_are_one_line(place, tmp_path, wrong):
         ((f"--alert_routes={tmp_path / 'gone'}",), "--alert_routes: "),
     ):
         assert said in wrong(session_analytics.main, *place.arguments(*flags)), flags
+    routes.write_text(
+        "routes: [{table: flagged_transactions, rule: of_another_job, to: p}, {rule: abandoned_crt, to: p}]"
+    )
+    said = wrong(session_analytics.main, *place.arguments("--alert=p=pagerduty:k", f"--alert_routes={routes}"))
+    assert "--alert_routes: routes[1].rule: 'abandoned_crt' matches no rule (one of another job wants its table" in said
+    assert said.endswith(", did you mean abandoned_cart?")
     assert "holds no checkpoint" in wrong(alerts.main, "log", str(tmp_path / "nothing"))
 
 
