@@ -1,5 +1,6 @@
 """`python -m pipelines.show TABLE`: read a table of the lake without knowing Delta."""
 
+import argparse
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,8 @@ from ecompulse.io.sinks.warehouse_schema import LATEST
 _ROWS: Final = 20
 """On a screen, where no other number is given."""
 
+_OF_A_TABLE: Final = ("where", "columns", "order", "group")
+
 _WORDS: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -35,6 +38,7 @@ def show(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     lake = Lake(options.lake.rstrip("/"), options.s3_endpoint)
     limit = limit_of(options, _ROWS)
+    _refuse_unused(options)
     if options.sql:
         if options.table:
             raise UserError("--sql: names its tables itself; leave out the name of the table")
@@ -51,6 +55,15 @@ def show(argv: Sequence[str]) -> int:
     found = select(relation, options.columns, options.where, limit.asked, options.order, options.group)
     limit.show("show", found, options.format)
     return 0
+
+
+def _refuse_unused(options: argparse.Namespace) -> None:
+    """UserError for flags that say what of a table is wanted, where none is named."""
+    given = [name for name in _OF_A_TABLE if getattr(options, name) is not None and options.table is None]
+    if given and options.sql:
+        raise UserError(f"--{given[0]}: does not go with --sql, which says it itself")
+    if given or (options.limit is not None and options.table is None and not options.sql):
+        raise UserError(f"--{(*given, 'limit')[0]}: of which table? name it, as in `show enriched_events --limit=5`")
 
 
 def _parser() -> ToolParser:
