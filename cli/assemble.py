@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -45,10 +45,14 @@ from ecompulse.io.lock import DriverLock
 from ecompulse.io.lookups.usage import PART as LOOKUPS
 from ecompulse.io.lookups.usage import describe_usage
 from ecompulse.io.stores import LocalStore
+from ecompulse.kernels.config import nearest
 from ecompulse.kernels.fraud.quality import PART as MODELS
 from ecompulse.runners.cores import cores
-from ecompulse.runners.engine import SPARK, during_epochs, executor, new_pipeline
+from ecompulse.runners.engine import OURS, SPARK, during_epochs, executor, new_pipeline
 from ecompulse.scope import JobScope
+
+_NO_RUNNER: Final = "Unexpected pipeline runner"
+"""What Beam says of a name that is none; the list behind it has what nobody wants, and not ours."""
 
 
 def compose(pipeline: Any, space: Workspace, sources: Sequence[Source], intake: Intake, build: Build) -> Graph:
@@ -187,7 +191,11 @@ def _pipeline(job: str, settings: Settings[JobSettings], num_shards: int) -> Any
         last = complaint.getvalue().strip().rpartition("\n")[2]
         raise UserError(last.rpartition("error: ")[2].removeprefix("argument ")) from None
     except (ValueError, ImportError, AttributeError) as error:
-        raise UserError(f"--runner: {runner}: {str(error).splitlines()[0]}") from None
+        said = str(error).splitlines()[0]
+        if said.startswith(_NO_RUNNER):
+            near = nearest(runner, OURS).partition(";")[0].rstrip("?")
+            said = f"no such runner{near}; there are {', '.join(OURS)} and Beam's own"
+        raise UserError(f"--runner: {runner}: {said}") from None
 
 
 def shards_of(store: Store) -> int:

@@ -23,6 +23,8 @@ LOCAL: Final = "LocalRunner"
 IN_PROCESS: Final = ("DirectRunner", "FnApiRunner")
 PRISM: Final = "PrismRunner"
 SPARK: Final = "PySparkRunner"
+OURS: Final = (LOCAL, IN_PROCESS[0], PRISM, SPARK)
+"""Runners that --help names."""
 FROZEN: Final = "ECOMPULSE_FROZEN_FRAMES"
 """Environment variable: when set, LocalRunner proves that no frame is changed once it was handed on. For tests."""
 

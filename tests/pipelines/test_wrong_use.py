@@ -62,7 +62,11 @@ def written(here, name, text):
         (["--source=../events.jsonl", "--sink=kafka9:x"], "--sink: kafka9:x: no such sink"),
         (["--source=../events.jsonl", "--lake=../events.jsonl"], "is a file, not a directory"),
         (["--source=../events.jsonl", "--checkpoint=ftp://x/y"], "--checkpoint: ftp://x/y: no such store"),
-        (["--source=../events.jsonl", "--runner=Nobody"], "--runner: Nobody: "),
+        (
+            ["--source=../events.jsonl", "--runner=Nobody"],
+            "--runner: Nobody: no such runner; there are LocalRunner, DirectRunner, PrismRunner, PySparkRunner",
+        ),
+        (["--source=../events.jsonl", "--runner=PrismRuner"], "no such runner, did you mean PrismRunner; there are "),
         (["--source=../events.jsonl", "--direct_num_workers=many"], "--direct_num_workers: invalid int value"),
         (["--source=../events.jsonl", "--config=gone.yaml"], "--config: gone.yaml: No such file or directory"),
     ],
