@@ -89,7 +89,7 @@ def write(shop: Shop, folder: Path) -> Truth:
     """
     events = folder / "events"
     if events.exists() and any(events.iterdir()):
-        raise SettingsError(f"{events} is not empty: remove it, or name another folder")
+        raise SettingsError(f"--out: {events} is not empty: remove it, or name another folder")
     events.mkdir(parents=True, exist_ok=True)
     write_side(shop, folder)
     (folder / "product_updates.jsonl").write_bytes(json_lines(shop.product_updates))
