@@ -1,8 +1,11 @@
 """`ecompulse ui`: the live page of all jobs, on this machine."""
 
+import os
 import secrets
+import socket
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from ecompulse.cli.guard import guarded
@@ -15,6 +18,7 @@ from ecompulse.io.sinks.database import is_there, open_engine
 from ecompulse.io.terminal import say
 
 _HERE: Final = "127.0.0.1"
+_LAST_PORT: Final = 65_535
 _LOOPBACK: Final = frozenset({_HERE, "::1", "localhost"})
 
 
@@ -37,7 +41,7 @@ def _parser() -> ToolParser:
     parser.add_argument(
         "--host", default=_HERE, metavar="ADDRESS", help=f"to listen on; any but loopback needs --token [{_HERE}]"
     )
-    parser.add_argument("--port", type=int, default=8080, help="to listen on [8080]")
+    parser.add_argument("--port", type=int, default=8080, help="to listen on, 0 for any that is free [8080]")
     parser.add_argument("--token", metavar="SECRET", help="readers must give it, `new` makes one [none]")
     parser.add_argument("--root_path", default="", metavar="PATH", help="behind a proxy, the path before ours [none]")
     add_key(parser)
@@ -68,8 +72,26 @@ def serve(argv: Sequence[str]) -> int:
         Lake(absolute(options.lake).rstrip("/"), options.s3_endpoint) if options.lake != "none" else None,
         engine,
     )
-    shown = f"http://{options.host}:{options.port}{options.root_path}/"
-    say(f"ui: {shown}{f'?token={token}' if token else ''}", sys.stdout)
-    app = make_app(sources, token)
-    uvicorn.run(app, host=options.host, port=options.port, root_path=options.root_path, log_level="warning")
+    with _listening(options.host, options.port) as listener:
+        port = listener.getsockname()[1]
+        shown = f"http://{options.host}:{port}{options.root_path}/"
+        say(f"ui: {shown}{f'?token={token}' if token else ''}", sys.stdout)
+        config = uvicorn.Config(make_app(sources, token), root_path=options.root_path, log_level="warning")
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listener])
     return 0
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket that is bound before anybody is told the address; UserError names the flag that is wrong."""
+    if not 0 <= port <= _LAST_PORT:
+        raise UserError(f"--port: {port} is no port; 1 to {_LAST_PORT} are, and 0 for any that is free")
+    try:
+        [(family, *_, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        raise UserError(f"--host: {host}: {error.strerror}") from None
+    try:
+        return socket.create_server(address, family=family)
+    except OSError as error:
+        why = os.strerror(error.errno or 0).lower()
+        raise UserError(f"--port: {host}:{port}: {why}; give another, or 0 for any that is free") from None

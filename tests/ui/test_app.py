@@ -2,9 +2,11 @@
 
 import re
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
+import urllib.request
 
 import pytest
 import sqlalchemy as sa
@@ -169,6 +171,32 @@ def test_nothing_comes_from_elsewhere(sources):
 def test_another_address_needs_a_token(capsys):
     assert ui(["--host=0.0.0.0"]) == 2
     assert "--host: 0.0.0.0 can be reached from elsewhere; give --token" in capsys.readouterr().err
+
+
+def test_an_address_that_cannot_be_is_a_line_and_none_is_printed(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for flags, said in (
+            ([f"--port={port}"], f"ui: --port: 127.0.0.1:{port}: address already in use; give another, or 0 for any"),
+            (["--port=65536"], "ui: --port: 65536 is no port; "),
+            (["--host=nowhere.invalid", "--token=t"], "ui: --host: nowhere.invalid: "),
+        ):
+            assert ui([*flags, "--warehouse=none", "--lake=none"]) == 2
+            shown = capsys.readouterr()
+            assert (shown.out, shown.err.count("\n")) == ("", 1)
+            assert shown.err.startswith(said)
+
+
+def test_the_address_that_is_printed_serves(tmp_path):
+    command = [sys.executable, "-m", "ecompulse", "ui", "--port=0", "--warehouse=none", "--lake=none"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as server:
+        try:
+            address = server.stdout.readline().removeprefix("ui: ").strip()
+            with urllib.request.urlopen(address) as answer:  # noqa: S310  # our own
+                assert answer.status == 200
+        finally:
+            server.terminate()
 
 
 @pytest.mark.night
