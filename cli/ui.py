@@ -1,12 +1,14 @@
 """`ecompulse ui`: the live page of all jobs, on this machine."""
 
+import argparse
 import os
 import secrets
 import socket
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from ecompulse.cli.guard import guarded
 from ecompulse.cli.settings import absolute
@@ -16,6 +18,9 @@ from ecompulse.epochs.errors import UserError
 from ecompulse.io.delta.lake import Lake
 from ecompulse.io.sinks.database import is_there, open_engine
 from ecompulse.io.terminal import say
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
 _HERE: Final = "127.0.0.1"
 _LAST_PORT: Final = 65_535
@@ -64,8 +69,6 @@ def serve(argv: Sequence[str]) -> int:
             raise
         raise UserError("the page needs starlette and uvicorn; install ecompulse[ui]") from None
     engine = open_engine(options.warehouse) if options.warehouse != "none" else None
-    if engine is not None and not is_there(engine):
-        say(f"ui: --warehouse: {options.warehouse} is not there yet")
     token = secrets.token_urlsafe() if options.token == "new" else options.token  # noqa: S105  # a word, no secret
     sources = Sources(
         lambda: open_checkpoints(options.checkpoints, options.s3_endpoint, options.checkpoint_key),
@@ -73,6 +76,7 @@ def serve(argv: Sequence[str]) -> int:
         engine,
     )
     with _listening(options.host, options.port) as listener:
+        _say_missing(options, engine)
         port = listener.getsockname()[1]
         shown = f"http://{options.host}:{port}{options.root_path}/"
         say(f"ui: {shown}{f'?token={token}' if token else ''}", sys.stdout)
@@ -80,6 +84,16 @@ def serve(argv: Sequence[str]) -> int:
         with suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listener])
     return 0
+
+
+def _say_missing(options: argparse.Namespace, engine: "sa.Engine | None") -> None:
+    """Name the places of this machine that are not there: the page would only be empty."""
+    places = [("", place) for place in options.checkpoints] + [("--lake: ", options.lake)] * (options.lake != "none")
+    for flag, place in places:
+        if "://" not in place and not Path(place).is_dir():
+            say(f"ui: {flag}{place} is not there yet")
+    if engine is not None and not is_there(engine):
+        say(f"ui: --warehouse: {options.warehouse} is not there yet")
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -188,15 +188,20 @@ def test_an_address_that_cannot_be_is_a_line_and_none_is_printed(tmp_path, monke
             assert shown.err.startswith(said)
 
 
-def test_the_address_that_is_printed_serves(tmp_path):
-    command = [sys.executable, "-m", "ecompulse", "ui", "--port=0", "--warehouse=none", "--lake=none"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as server:
+def test_places_that_are_not_there_are_said_and_the_address_that_is_printed_serves(tmp_path):
+    flags = ["nothing", "--lake=nix", "--warehouse=sqlite:///none.db", "--port=0"]
+    command = [sys.executable, "-m", "ecompulse", "ui", *flags]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=tmp_path) as server:
         try:
             address = server.stdout.readline().removeprefix("ui: ").strip()
             with urllib.request.urlopen(address) as answer:  # noqa: S310  # our own
                 assert answer.status == 200
+            missing = [server.stderr.readline() for _ in range(3)]
         finally:
             server.terminate()
+    expected = ("nothing", "--lake: nix", "--warehouse: sqlite:///none.db")
+    assert missing == [f"ui: {place} is not there yet\n" for place in expected]
 
 
 @pytest.mark.night
