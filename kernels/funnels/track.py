@@ -177,7 +177,9 @@ class TrackFunnels:
         """Which walks are over, and which rows stay: unfinished ones, and marks of what was entered."""
         last = pl.col(reached(0)) + self.funnel.max_time + 1
         in_session = pl.col("scope") == "session"
-        closed = in_session & ~pl.col("session").is_in(journey.still_open["id"].implode())
+        # Of visitors that are not touched, sessions are as they were: open, or their walks would have gone with them.
+        touched = pl.col("visitor").is_in(journey.touched.implode())
+        closed = in_session & touched & ~pl.col("session").is_in(journey.still_open["id"].implode())
         forget = pl.col("window") + self.funnel.window + journey.gap
         walks = walks.with_columns(_over=closed | (last <= clock.watermark))
         mark = pl.when(in_session).then(None).otherwise(forget)

@@ -1,5 +1,6 @@
 """Funnels against a plain walk, over every cut, order and sharding."""
 
+import itertools
 from collections import defaultdict
 from datetime import timedelta
 from typing import Any
@@ -127,6 +128,42 @@ def test_funnels_equal_the_walk(data, frame, funnel):
     kernel = Sessionize(longest=0, parts=(TrackFunnels(funnel),))
     found = run(kernel, frame, cuts=data.draw(cuts(frame.height)), num_shards=data.draw(st.integers(1, 3)))
     assert totals(found["funnel_parts"], funnel) == expected(frame, funnel)
+
+
+def interleaved(*events: tuple[str, float, str]) -> pl.DataFrame:
+    """Events of several visitors in order: whose, minutes, type."""
+    frames = [told((minutes, kind), visitor=visitor) for visitor, minutes, kind in events]
+    frame = pl.concat(frames).with_columns(source_offset=pl.int_range(len(frames), dtype=pl.Int64))
+    return frame.with_columns(event_id=pl.col("source_offset").cast(pl.String))
+
+
+LONG = st.lists(
+    st.tuples(st.sampled_from("ab"), st.integers(1, 14), st.sampled_from(("product_view", "page_view", "add_to_cart"))),
+    min_size=4,
+    max_size=14,
+)
+"""Events in order: whose, minutes since the one before, type. Sessions last longer than walks."""
+
+
+@examples(60)
+@given(LONG, st.sampled_from([PLAIN, SKIPPING]))
+def test_long_sessions_equal_the_walk_if_each_row_is_a_step(events, funnel):
+    times = itertools.accumulate(since for _, since, _ in events)
+    frame = interleaved(*((visitor, at, kind) for at, (visitor, _, kind) in zip(times, events, strict=True)))
+    cuts = range(1, frame.height)
+    found = run(Sessionize(longest=0, parts=(TrackFunnels(funnel),)), frame, cuts=cuts, delay=0)
+    assert totals(found["funnel_parts"], funnel) == expected(frame, funnel)
+
+
+def test_a_session_is_not_over_because_a_walk_of_its_visitor_is():
+    """The walk of `u` is due while only `v` has rows: its session stays entered, and later views begin none."""
+    frame = interleaved(
+        ("u", 0, "product_view"), ("u", 10, "page_view"), ("v", 12, "page_view"), ("v", 25, "page_view"),
+        ("u", 28, "product_view"), ("v", 200, "page_view"),
+    )  # fmt: skip
+    found = run(Sessionize(longest=0, parts=(TrackFunnels(PLAIN),)), frame, cuts=range(1, 6), delay=0)["funnel_parts"]
+    entered = found.filter(pl.col("segment") == "all", mode="open", scope="session", stage_index=0)
+    assert entered["entered"].to_list() == [1]
 
 
 def counts(frame: pl.DataFrame, funnel: Funnel, mode: str, scope: str) -> list[int]:
