@@ -90,6 +90,10 @@ def positions_after(store: Store, epoch: int) -> list[dict[str, Any]]:
     return merged
 
 
+_LATER: Final = frozenset({"funnel_stages", "transactions"})
+"""Settings that checkpoints of earlier versions do not have, and go on with whatever they are."""
+
+
 def open_checkpoint(store: Store, settings: Mapping[str, Any]) -> Checkpoint:
     """Create a checkpoint, or check that an existing one was made with these settings; take a fencing token."""
     fresh: dict[str, Any] = {"id": uuid.uuid4().hex, "format": FORMAT, "settings": dict(settings)}
@@ -138,7 +142,7 @@ def find_meta(store: Store) -> dict[str, Any] | None:
 def _check_settings(root: str, meta: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
     if meta["format"] != FORMAT:
         raise UserError(f"--checkpoint: {root} has format {meta['format']}, this version writes {FORMAT}")
-    for key in sorted({*meta["settings"], *settings}):
+    for key in sorted({*meta["settings"], *(settings.keys() - _LATER)}):
         was, wanted = meta["settings"].get(key), settings.get(key)
         if was != wanted:
             raise UserError(

@@ -59,10 +59,10 @@ class FraudDetection:
 
     @property
     def fixed(self) -> Mapping[str, Any]:
-        """Settings that state depends on, by flag: numbers of versions, and of features."""
+        """Settings that state depends on, by flag: numbers of versions and of features, and what a transaction is."""
         told = repr((self.features.entities, self.features.suspicious))
         digest = hashlib.sha256(told.encode()).hexdigest()[:12]
-        return {"learn_every": f"{self.every} ms", "features": digest}
+        return {"learn_every": f"{self.every} ms", "features": digest, "transactions": self.kind}
 
     @cached_property
     def labels(self) -> JoinLabels:

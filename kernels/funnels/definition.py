@@ -45,6 +45,12 @@ class Stage:
             except ValueError as error:
                 raise ConfigError("name", f"{error}; or give the stage a list `events`") from None
 
+    @property
+    def told(self) -> str:
+        """The stage in a line: `name`, `name (event, event)`, and a `?` where it may be skipped."""
+        events = "" if self.events == (self.name,) else f" ({', '.join(self.events)})"
+        return f"{self.name}{events}{'?' * (self.presence == 'skippable')}"
+
 
 _DEFAULT_STAGES: Final = tuple(Stage(n) for n in ("product_view", "add_to_cart", "checkout_start", "purchase"))
 
@@ -88,6 +94,11 @@ class Funnel:
                 raise ConfigError(key, "give at least one, each once")
         if self.window < 1 or self.max_time < 1:
             raise ConfigError("window" if self.window < 1 else "max_time", "must be 1ms or more")
+
+    @property
+    def told(self) -> list[str]:
+        """What the numbers of stages stand for: state that was made with other stages means something else."""
+        return [stage.told for stage in self.stages]
 
     def admissible(self, stage: int) -> range:
         """Stages that may follow a stage: up to the next required one."""

@@ -167,6 +167,27 @@ def test_other_settings_than_the_checkpoints_are_refused(begun, wrong, flags, se
     assert snapshot(begun.root) == before
 
 
+def funnel(*stages: str) -> str:
+    return "name: f\nstages:\n" + "".join(f"- name: {stage}\n" for stage in stages)
+
+
+def test_other_stages_of_a_funnel_than_the_checkpoints_are_refused(begun, tmp_path, wrong):
+    """Walks under way are numbers of stages; a checkpoint of an earlier version does not know which they were."""
+    sessions, path = Place(tmp_path, begun.source, ("--num_shards=2",), session_analytics), tmp_path / "funnel.yaml"
+    path.write_text(funnel("product_view", "add_to_cart", "purchase"))
+    assert sessions.run(f"--funnel={path}") == 0
+    path.write_text(funnel("product_view", "search", "purchase"))
+    line = wrong(session_analytics.main, *sessions.arguments(f"--funnel={path}"))
+    assert (
+        'was made with funnel_stages ["product_view", "add_to_cart", "purchase"], not ["product_view", "search",'
+        in line
+    )
+    meta = json.loads((sessions.checkpoint / "meta.json").read_text())
+    del meta["settings"]["funnel_stages"]
+    (sessions.checkpoint / "meta.json").write_text(json.dumps(meta))
+    assert sessions.run(f"--funnel={path}") == 0
+
+
 def test_another_jobs_checkpoint_is_refused(begun, wrong):
     before = snapshot(begun.root)
     assert 'was made with job "event_enrichment"' in wrong(session_analytics.main, *begun.arguments())
