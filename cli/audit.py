@@ -135,7 +135,7 @@ def read_books(store: Store, first: int | None, last: int | None) -> Books:
     meta, newest = read_meta(store), last_commit(store)
     last = newest if last is None else last
     if first is not None and not 1 <= first <= last:
-        raise UserError(f"--from: {first} is no epoch from 1 to {last}")
+        raise UserError(f"--from: {first}: give an epoch from 1 to {last}, the last that is compared")
     kept = [epoch for epoch in map(epoch_of, store.list("seals")) if epoch <= newest]
     if not newest:
         raise UserError(f"CHECKPOINT: {store.root}: no epoch is committed yet")

@@ -47,7 +47,8 @@ def maintain(argv: Sequence[str]) -> int:
         table = lake.table(name)
         if options.verb == "compact":
             done = table.optimize.compact()
-            say(f"{name}: {done['numFilesRemoved']} files became {done['numFilesAdded']}", sys.stdout)
+            became = f"{done['numFilesRemoved']} files became {done['numFilesAdded']}"
+            say(f"{name}: {became if done['numFilesRemoved'] else 'nothing to compact'}", sys.stdout)
         else:
             gone = table.vacuum(
                 options.keep_hours, dry_run=False, enforce_retention_duration=options.keep_hours >= _WEEK, full=True

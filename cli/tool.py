@@ -3,9 +3,9 @@
 import argparse
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import polars as pl
 from polars.datatypes import DataTypeClass
@@ -26,9 +26,29 @@ class ToolParser(argparse.ArgumentParser):
                 raise UserError(f"{(*action.option_strings, action.dest)[0]}: is empty")
         return found, unknown
 
+    def add_argument(self, *args: Any, **kwargs: Any) -> argparse.Action:
+        """As the parent does; why a text is no value is what its `type` says, not what that is called."""
+        if "type" in kwargs:
+            kwargs["type"] = _reasoned(kwargs["type"])
+        return super().add_argument(*args, **kwargs)
+
     def error(self, message: str) -> NoReturn:
         """Raise UserError."""
         raise UserError(f"{message}; see --help")
+
+
+_NUMBERS: Final = {int: "a whole number", float: "a number"}
+
+
+def _reasoned(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    def parsed(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            wanted = _NUMBERS.get(parse)  # type: ignore[call-overload]  # any key may be asked for
+            raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}" if wanted else str(error)) from None
+
+    return parsed
 
 
 def print_table(frame: pl.DataFrame, *, rows: int = 50, longest: int = 60) -> None:

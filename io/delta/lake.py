@@ -10,6 +10,7 @@ from deltalake.exceptions import TableNotFoundError
 
 from ecompulse.epochs.errors import UserError
 from ecompulse.io.s3 import S3Store, StoreError, open_s3, storage_options
+from ecompulse.kernels.config import nearest
 
 _UNNAMED: Final = re.compile(r"[\[\]\\\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
 """What deltalake takes for something else in a path, though the file system does not."""
@@ -54,8 +55,10 @@ class Lake:
         try:
             return DeltaTable(self._uri(name), storage_options=self._options)
         except TableNotFoundError:
-            there = ", ".join(self.names()) or "none"
-            raise UserError(f"{name}: no such table in {self.root}; there are: {there}") from None
+            names = self.names()
+            if not names:
+                raise UserError(f"{name}: {self.root} holds no Delta table") from None
+            raise UserError(f"{name}: no such table in {self.root}{nearest(name, names)}") from None
         except OSError:
             self._folders()  # says in one line what is wrong with the bucket, if it is that
             raise

@@ -145,7 +145,7 @@ def test_a_warehouse_that_is_not_made_yet_and_one_that_is_gone(shop, here, capsy
 
 
 @pytest.mark.parametrize(
-    ("span", "said"), [("--from=0", "--from: 0 is no epoch from 1"), ("--from=999", "--from: 999 is")]
+    ("span", "said"), [("--from=0", "--from: 0: give an epoch from 1"), ("--from=999", "--from: 999: give")]
 )
 def test_a_span_that_is_none(whole, capsys, span, said):
     assert audit.main([str(whole.checkpoint), span]) == 2

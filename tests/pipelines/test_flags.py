@@ -266,4 +266,4 @@ def test_ecompulse_names_the_nearest_command(capsys):
 
 def test_ecompulse_runs_a_command(capsys, tmp_path):
     assert ecompulse(["show", f"--lake={tmp_path}", "nothing"]) == 2
-    assert capsys.readouterr().err == f"show: nothing: no such table in {tmp_path}; there are: none\n"
+    assert capsys.readouterr().err == f"show: nothing: {tmp_path} holds no Delta table\n"

@@ -96,8 +96,9 @@ def test_show_gives_nested_values_as_json_text_in_csv(tmp_path, capsys):
 
 def test_show_names_what_is_wrong(done, wrong):
     place = f"--lake={done.lake}"
-    there = ", ".join(sorted(path.name for path in done.lake.iterdir()))
-    assert wrong(show.main, "events", place) == f"show: events: no such table in {done.lake}; there are: {there}"
+    assert wrong(show.main, "dead_leters", place).endswith(f"no such table in {done.lake}, did you mean dead_letters?")
+    known = ", ".join(sorted(path.name for path in done.lake.iterdir()))
+    assert wrong(show.main, "orders", place) == f"show: orders: no such table in {done.lake}; known: {known}"
     assert wrong(show.main, "dead_letters", place, "--where=rul = 'x'").startswith("show: --where: ")
     assert "nonsense" in wrong(show.main, "dead_letters", place, "--where=nonsense(rule)")
     assert '"colour"' in wrong(show.main, "dead_letters", place, "--columns=rule,colour")

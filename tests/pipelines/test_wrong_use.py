@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from pipelines import anomaly_detection, checkpoint, event_enrichment, lake, session_analytics, show
+from pipelines import anomaly_detection, checkpoint, event_enrichment, lake, session_analytics, show, status
 from support.place import Place, snapshot
 
 EVENT = {"event_id": "e1", "event_type": "page_view", "event_time": "2026-03-01T00:00:00Z", "user_id": "u1"}
@@ -206,7 +206,8 @@ def test_a_run_without_news_says_so_and_is_done(begun, capsys):
     ("tool", "arguments", "said"),
     [
         (show, ["--lmit=3"], "unrecognized arguments: --lmit=3; see --help"),
-        (show, ["x", "--limit=many"], "argument --limit: invalid int value: 'many'; see --help"),
+        (show, ["x", "--limit=many"], "argument --limit: 'many' is not a whole number; see --help"),
+        (status, ["gone", "--max_age=abc"], "argument --max_age: 'abc' is no duration; write"),
         (show, ["x", "--limit=-1"], "--limit: must not be below zero"),
         (show, ["x", "--lake="], "--lake: is empty"),
         (show, ["", "--lake=.."], "table: is empty"),
@@ -215,7 +216,7 @@ def test_a_run_without_news_says_so_and_is_done(begun, capsys):
         (checkpoint, ["inspect", ""], "checkpoint: is empty"),
         (checkpoint, ["fork", "gone"], "the following arguments are required: --to; see --help"),
         (lake, ["compact", "--lake=gone"], "--lake: gone holds no Delta table"),
-        (lake, ["vacuum", "x", "--lake=gone"], "x: no such table in gone"),
+        (lake, ["vacuum", "x", "--lake=gone"], "x: gone holds no Delta table"),
         (lake, ["vacuum", "--keep_hours=-1"], "--keep_hours: must not be below zero"),
     ],
 )
