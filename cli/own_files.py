@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Final
 
 from ecompulse.cli.places import warehouse_of
@@ -12,7 +11,6 @@ from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import Source
 from ecompulse.io.files import FileSource
 from ecompulse.io.files.listing import may_list
-from ecompulse.io.sinks.database import file_of, open_engine
 from ecompulse.io.sinks.jsonlines import folder_of
 
 _TABLES: Final = ("dead_letters", "data_quality")
@@ -46,6 +44,9 @@ def _own_files(job: str, settings: Settings[JobSettings]) -> Iterator[tuple[str,
     for uri in settings.outputs.sink:
         if uri.startswith("jsonl:"):
             yield "sink", folder_of(uri), _LINES
-    database = None if settings.places.warehouse == "none" else file_of(open_engine(warehouse_of(settings.places)))
-    if database:
-        yield "warehouse", str(Path(database)), ("",)
+    if settings.places.warehouse != "none":
+        from ecompulse.io.sinks.database import file_of, open_engine  # here: SQLAlchemy takes its time
+
+        database = file_of(open_engine(warehouse_of(settings.places)))
+        if database:
+            yield "warehouse", str(database), ("",)
