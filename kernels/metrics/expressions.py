@@ -14,10 +14,14 @@ from typing import Final
 import polars as pl
 
 from ecompulse.kernels.config import nearest
-from ecompulse.kernels.metrics.compiled import FUNCTIONS, WORDS, compile_tree
+from ecompulse.kernels.metrics.compiled import FUNCTIONS, compile_tree
+from ecompulse.kernels.metrics.terms import WORDS
 from ecompulse.kernels.metrics.typed import Columns, Type, Typed
 
 _MAX_LENGTH: Final = 2_000
+_MAX_DEPTH: Final = 250  # 250 terms of a sum; Polars' time grows with the square of it, and Python's stack ends
+_MAX_SIZE: Final = 5_000
+_TOO_DEEP: Final = f"an expression is nested at most {_MAX_DEPTH} deep, which is also the limit of terms in a row"
 
 _ALLOWED: Final = (
     ast.Constant, ast.Name, ast.Attribute, ast.Load, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub,
@@ -37,7 +41,9 @@ class Expression:
     text: str
 
     def __post_init__(self) -> None:
-        names(self.tree)
+        tree = self.tree
+        _check_size(tree)
+        names(tree)
 
     @property
     def tree(self) -> ast.expr:
@@ -46,7 +52,9 @@ class Expression:
             raise ValueError(f"an expression has at most {_MAX_LENGTH} characters")
         try:
             return ast.parse(self.text.strip(), mode="eval").body
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        except (RecursionError, MemoryError):
+            raise ValueError(_TOO_DEEP) from None
+        except (SyntaxError, ValueError) as error:
             hint = "; compare with ==" if " = " in self.text else ""
             raise ValueError(f"{self.text!r} is no expression ({getattr(error, 'msg', error)}){hint}") from None
 
@@ -56,7 +64,10 @@ class Expression:
         Raises:
             ValueError: for an unknown column, or types that do not fit.
         """
-        return compile_tree(self.tree, columns)
+        try:
+            return compile_tree(self.tree, columns)
+        except RecursionError:  # where the stack was half full before
+            raise ValueError(_TOO_DEEP) from None
 
     def condition(self, columns: "Columns") -> pl.Expr:
         """The same, which must be a condition."""
@@ -64,6 +75,33 @@ class Expression:
         if found.type is not Type.BOOLEAN:
             raise ValueError(f"{self.text!r} is {found.type.value}, not a condition")
         return found.expr
+
+
+def _check_size(tree: ast.expr) -> None:
+    """Refuse a tree that is too deep, or that names too much too often."""
+    level, depth = [tree], 0
+    while level:
+        depth += 1
+        if depth > _MAX_DEPTH:
+            raise ValueError(_TOO_DEEP)
+        level = [child for node in level for child in _operands(node)]
+    if _size(tree) > _MAX_SIZE:
+        raise ValueError("an expression that compares a long one so often is too large; compare it once")
+
+
+def _operands(node: ast.AST) -> list[ast.expr]:
+    return [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
+
+
+def _size(node: ast.expr) -> int:
+    """Nodes of the compiled expression: what is compared with several is compiled once for each."""
+    sizes = [_size(child) for child in _operands(node)]
+    if isinstance(node, ast.Compare):
+        listed = [max(len(_operands(right)), 1) if isinstance(op, ast.In | ast.NotIn) else 1
+                  for op, right in zip(node.ops, node.comparators, strict=True)]  # fmt: skip
+        left = sum(size * times for size, times in zip(sizes, listed, strict=False))
+        return left + sum(sizes[1:])
+    return 1 + sum(sizes)
 
 
 def names(tree: ast.AST) -> frozenset[str]:

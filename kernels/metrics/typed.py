@@ -11,7 +11,9 @@ from ecompulse.kernels.config import nearest
 SCALE: Final = 4
 """Decimals of an amount: it is computed in whole units of 1/10^4."""
 
-LIMIT: Final = 10**18
+_DIGITS: Final = 18
+
+LIMIT: Final = 10**_DIGITS
 """A computed number of this many units or more, either way, is null: it is no decimal(18,4)."""
 
 
@@ -54,11 +56,11 @@ class Columns:
         if isinstance(dtype, pl.Decimal):
             if dtype.scale != SCALE:
                 column = column.cast(pl.Decimal(38, SCALE))
-            return Typed(bounded(column.to_physical()), Type.AMOUNT)
+            return Typed(_bounded_column(column.to_physical()), Type.AMOUNT)
         if dtype.is_float():
-            return Typed(bounded(column.cast(pl.Decimal(38, SCALE), strict=False).to_physical()), Type.AMOUNT)
+            return Typed(_bounded_column(column.cast(pl.Decimal(38, SCALE), strict=False).to_physical()), Type.AMOUNT)
         if dtype.is_integer():
-            return Typed(bounded(column), Type.INTEGER)
+            return Typed(_bounded_column(column), Type.INTEGER)
         known = {pl.String: Type.TEXT, pl.Boolean: Type.BOOLEAN, pl.Datetime: Type.TIME}
         for base, kind in known.items():
             if dtype == base:
@@ -67,5 +69,14 @@ class Columns:
 
 
 def bounded(units: pl.Expr) -> pl.Expr:
-    """Whole numbers (any width) as Int64, null beyond `LIMIT`."""
+    """Whole numbers (any width) as Int64, null beyond `LIMIT`.
+
+    They are named once, for they may be a tree: a condition on them would double it at each level. A decimal of so many
+    digits is exactly what is within.
+    """
+    return units.cast(pl.Decimal(_DIGITS, 0), strict=False).to_physical().cast(pl.Int64)
+
+
+def _bounded_column(units: pl.Expr) -> pl.Expr:
+    """The same of a column, which costs nothing to name twice."""
     return pl.when(units.is_between(-LIMIT, LIMIT, closed="none")).then(units).cast(pl.Int64)

@@ -17,9 +17,9 @@ from typing import Any, ClassVar, Final, Protocol, Self
 
 import polars as pl
 
-from ecompulse.kernels.metrics.compiled import number
 from ecompulse.kernels.metrics.expressions import Expression
 from ecompulse.kernels.metrics.ranges import Ranges
+from ecompulse.kernels.metrics.terms import number
 from ecompulse.kernels.metrics.typed import SCALE, Type, Typed
 
 UNIT: Final = 10**SCALE

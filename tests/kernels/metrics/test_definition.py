@@ -73,7 +73,13 @@ def test_expressions(text, values):
         ("price > 0.123456", "more than 4 decimals"),
         ("path(category, 0)", "a number of steps, from 1"),
         ("(" * 5_000, "at most 2000 characters"),
+        ("(" * 199 + "1" + ")" * 199 + " +", "is no expression"),
         ("(" * 999 + "1" + ")" * 999, "is no expression"),
+        ("+".join("1" * 251), "nested at most 250 deep"),
+        ("not " * 498 + "true", "nested at most 250 deep"),
+        ("-" * 1999 + "1", "nested at most 250 deep"),
+        ("(" * 16 + "quantity" + " in (1, 2))" * 16 + " in (true, false)", "is too large"),
+        ("1 < (" + "1 if 1 < (" * 20 + "quantity" + ") < 3 else 2" * 20 + ") < 3", "is too large"),
     ],
 )
 def test_a_wrong_expression_says_why(text, message):
@@ -134,6 +140,10 @@ def test_windows():
         (
             "{measure: count, windows: [tumbling 1m], dimensions: [event_time]}",
             "metrics.a.dimensions.event_time: a time",
+        ),
+        (
+            f"{{measure: {{sum: {'+'.join(['tax'] * 200)}+{'+'.join('1' * 100)}}}, windows: [tumbling 1m]}}",
+            "metrics.a.measure.sum: an expression is nested at most 250 deep",
         ),
         ("{measure: count, windows: [tumbling 1m], fill: -1}", "metrics.a.fill: must be 0 or more"),
         ("{measure: count, windows: [tumbling 1m], early: 1}", "metrics.a.early: expected true or false"),
