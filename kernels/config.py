@@ -12,6 +12,7 @@ import difflib
 import re
 import types
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import MISSING, Field, fields, is_dataclass
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -231,8 +232,8 @@ def _scalar(hint: type, value: object, path: str) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and hint in (float, Decimal):
         return hint(value)
     if hint is Decimal and isinstance(value, str | float) and not isinstance(value, bool):
-        try:
-            return Decimal(str(value))
-        except InvalidOperation:
-            pass
+        with suppress(InvalidOperation):
+            number = Decimal(str(value))
+            if number.is_finite():
+                return number
     raise ConfigError(path, f"expected {_NAMES.get(hint, hint.__name__)}, found {_describe(value)}")

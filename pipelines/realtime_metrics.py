@@ -26,7 +26,7 @@ from ecompulse.kernels.dedup import Deduplicate
 from ecompulse.kernels.enrich.currency import CurrencyStep
 from ecompulse.kernels.event import FRAME_SCHEMA
 from ecompulse.kernels.metrics.binding import bind
-from ecompulse.kernels.metrics.definition import MetricSet, parse_metrics, standard_metrics
+from ecompulse.kernels.metrics.definition import MAX_FILL, MetricSet, parse_metrics, standard_metrics
 from ecompulse.kernels.metrics.derived import DATA_QUALITY, measured_metrics, quality_metric, quality_metrics
 from ecompulse.kernels.metrics.plan import Plan
 from ecompulse.kernels.metrics.schemas import METRIC_SCHEMA
@@ -39,6 +39,14 @@ METRICS: Final = "metrics"
 _SECOND: Final = 1_000
 _MINUTE: Final = 60_000
 _CHECKS: Final = 10  # per silence: how much later than it may it be noticed
+
+
+def _fill(text: str) -> int:
+    """Of `--fill`."""
+    found = whole(text)
+    if found > MAX_FILL:
+        raise ValueError(f"must be at most {MAX_FILL}, not {found}")
+    return found
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,7 @@ class MetricSettings(VisitorSettings):
         METRICS, "series of a metric per day; the rest is __other__", 10_000, parse=count, metavar="SERIES"
     )
     fill: int = flag(
-        METRICS, "windows without data that a series still shows after its last", 10, parse=whole, metavar="WINDOWS"
+        METRICS, "windows without data that a series still shows after its last", 10, parse=_fill, metavar="WINDOWS"
     )
     session_gap: int = flag(METRICS, "silence that ends a visit (sessions_started)", 1_800_000, parse=duration)
 

@@ -16,6 +16,9 @@ BASE_DECIMALS: Final = 4
 HOUR_MS: Final = 3_600_000
 _PERCENT: Final = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 _SHARE_UNITS: Final = 10_000
+_MAX_SHARE: Final = 1_000_000
+_MAX_NUMBER: Final = 10**20
+"""Of a limit; the comparison is one of whole numbers of 128 bits."""
 _CONDITIONS: Final = ("above", "below", "drop", "rise", "absent")
 
 
@@ -43,7 +46,9 @@ def parse_share(value: object) -> Decimal:
         share = Decimal(str(value))
     else:
         raise ValueError(f"{value!r} is no share such as 30% or 0.3")
-    if share < 0 or share * _SHARE_UNITS != int(share * _SHARE_UNITS):
+    if not share.is_finite() or not 0 <= share <= _MAX_SHARE:
+        raise ValueError(f"{value!r} must be 0 or more, and at most {_MAX_SHARE * 100}%")
+    if share * _SHARE_UNITS != int(share * _SHARE_UNITS):
         raise ValueError(f"{value!r} must be 0 or more, with at most two decimals of a percent")
     return share
 
@@ -98,6 +103,7 @@ class Rule:
             raise ConfigError("against", f"belongs to drop and rise, not to {given[0]}")
         if self.absent is not None and (self.hold or self.recover is not None or self.absent < 1):
             raise ConfigError("absent", "must be longer than 0, and has neither `for` nor `recover`")
+        self._check_sizes()
         if self.least is not None and (self.absent is not None or self.least != round(self.least, BASE_DECIMALS)):
             raise ConfigError("least", f"must have at most {BASE_DECIMALS} decimals, and not be with `absent`")
         object.__setattr__(self, "recover", self._recovery())
@@ -118,6 +124,12 @@ class Rule:
         """The number of the condition."""
         return Decimal(getattr(self, self.condition))
 
+    def _check_sizes(self) -> None:
+        for name in ("above", "below", "least"):
+            number = getattr(self, name)
+            if number is not None and abs(number) >= _MAX_NUMBER:
+                raise ConfigError(name, f"must be less than 10^20, not {number}")
+
     def _recovery(self) -> Decimal | None:
         if self.recover is None or self.absent is not None:
             return None
@@ -126,7 +138,10 @@ class Rule:
                 return parse_share(self.recover)
             except ValueError as error:
                 raise ConfigError("recover", str(error)) from None
-        return load_config(_Number, {"recover": self.recover}).recover
+        number = load_config(_Number, {"recover": self.recover}).recover
+        if abs(number) >= _MAX_NUMBER:
+            raise ConfigError("recover", f"must be less than 10^20, not {number}")
+        return number
 
     def _check_recovery(self) -> None:
         for name in ("above", "below"):

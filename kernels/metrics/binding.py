@@ -10,6 +10,7 @@ from typing import Final
 import polars as pl
 
 from ecompulse.kernels.config import ConfigError
+from ecompulse.kernels.durations import LONGEST_MS
 from ecompulse.kernels.metrics.definition import Metric, MetricSet
 from ecompulse.kernels.metrics.expressions import Expression, event_types, names, tells_types_only
 from ecompulse.kernels.metrics.measures.base import Aggregate, Part
@@ -21,6 +22,7 @@ AMOUNTS: Final = ("price", "discount", "amount", "tax", "shipping")
 """Fields of money; `<field>_base` is the same in the base currency."""
 
 DEFAULT_FILL: Final = 10
+_LONGEST_FILL: Final = 10 * LONGEST_MS  # times beyond the year 200,000 are none
 _VISITOR: Final = "visitor"
 
 
@@ -102,11 +104,13 @@ def _bind(name: str, metric: Metric, columns: Columns, base_currency: str | None
         currency = _currency(metric, columns, base_currency)
     except ConfigError as error:
         raise ConfigError(f"metrics.{name}.{error.path}", error.message) from None
-    measure = metric.measure
+    measure, filled = metric.measure, fill if metric.fill is None else metric.fill
+    if filled * max(window.slide for window in metric.windows) > _LONGEST_FILL:
+        raise ConfigError(f"metrics.{name}.fill", f"{filled} windows of these are longer than 1,000 years; give fewer")
     spec = Spec(
         name, _mark(metric, base_currency, timezone), measure.bare, tuple(part.measure for part in parts),
         tuple((part.by or part).scale for part in parts), metric.slice_ms(timezone), metric.windows, metric.lag,
-        fill if metric.fill is None else metric.fill, metric.early, tuple(dimensions), _item(metric),
+        filled, metric.early, tuple(dimensions), _item(metric),
     )  # fmt: skip
     read = {columns.instead[n].meta.root_names()[0] if n in columns.instead else n for n in _named(metric)}
     read |= {"user_id", "anonymous_id"} if _VISITOR in _named(metric) and _VISITOR in columns.instead else set()

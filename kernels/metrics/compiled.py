@@ -7,8 +7,10 @@ from typing import Any, Final
 
 import polars as pl
 
-from ecompulse.kernels.metrics.terms import WORDS, alike, in_units, literal, member, number, shown
+from ecompulse.kernels.metrics.terms import WORDS, alike, holds, in_units, literal, member, number, shown
 from ecompulse.kernels.metrics.typed import NUMBERS, Columns, Type, Typed, bounded
+
+_MAX_STEPS: Final = 100  # of a path; the pattern grows with them
 
 
 def compile_tree(node: ast.AST, columns: Columns) -> Typed:
@@ -57,8 +59,8 @@ def _unary(node: ast.UnaryOp, columns: Columns) -> Typed:
 
 def _expect(node: ast.expr, columns: Columns, wanted: Type) -> pl.Expr:
     found = compile_tree(node, columns)
-    if found.type is Type.PROPERTY and wanted is Type.BOOLEAN:
-        return found.expr == "true"
+    if wanted is Type.BOOLEAN:
+        found = holds(found)
     if found.type is not wanted:
         raise ValueError(f"{shown(node)!r} is {found.type.value}, not {wanted.value}")
     return found.expr
@@ -148,6 +150,8 @@ def _unified(found: list[Typed], node: ast.AST) -> tuple[Any, ...]:
         numbers = [item if item.type is Type.NULL else _number(item, node) for item in found]
         kind = Type.AMOUNT if Type.AMOUNT in {item.type for item in numbers} else Type.INTEGER
         return (*(in_units(item, kind) for item in numbers), kind)
+    if kinds == {Type.TEXT, Type.PROPERTY}:
+        kinds = {Type.TEXT}
     if len(kinds) > 1:
         raise ValueError(f"{shown(node)!r} mixes {' and '.join(sorted(k.value for k in kinds))}")
     return (*(item.expr for item in found), kinds.pop() if kinds else Type.NULL)
@@ -180,8 +184,8 @@ def _lower(node: ast.Call, columns: Columns) -> Typed:
 
 def _path(node: ast.Call, columns: Columns) -> Typed:
     depth = node.args[1].value if len(node.args) == 2 and isinstance(node.args[1], ast.Constant) else None  # noqa: PLR2004
-    if not isinstance(depth, int) or depth < 1:
-        raise ValueError("path() takes a text and a number of steps, from 1")
+    if not isinstance(depth, int) or isinstance(depth, bool) or not 1 <= depth <= _MAX_STEPS:
+        raise ValueError(f"path() takes a text and a number of steps, from 1 to {_MAX_STEPS}")
     text = _text(node.args[0], columns)
     return Typed(text.str.extract(rf"^((?:[^.]*\.){{0,{depth - 1}}}[^.]*)", 1), Type.TEXT)  # of fewer steps all
 
@@ -196,6 +200,7 @@ _RULES: Final[dict[type, Callable[[Any, Columns], Typed]]] = {
     ast.Constant: _constant,
     ast.Name: _name,
     ast.Attribute: member,
+    ast.Subscript: member,
     ast.BoolOp: _boolean,
     ast.UnaryOp: _unary,
     ast.BinOp: _arithmetic,

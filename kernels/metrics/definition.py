@@ -13,6 +13,9 @@ from ecompulse.kernels.metrics.expressions import Expression
 from ecompulse.kernels.metrics.measures.base import Measure, as_expression
 from ecompulse.kernels.metrics.measures.registry import parse_measure
 
+MAX_FILL: Final = 10_000
+"""Windows without data that may be shown."""
+
 DAY_MS: Final = 86_400_000
 Formula = Annotated[Expression, as_expression]
 
@@ -110,8 +113,8 @@ class Metric:
             raise ConfigError("windows", "give at least one")
         if len(set(self.windows)) < len(self.windows):
             raise ConfigError("windows", "one is given twice")
-        if self.fill is not None and self.fill < 0:
-            raise ConfigError("fill", f"must be 0 or more, not {self.fill}")
+        if self.fill is not None and not 0 <= self.fill <= MAX_FILL:
+            raise ConfigError("fill", f"must be 0 or more, and at most {MAX_FILL}, not {self.fill}")
         taken = self.measure.dimension
         if taken in self.dimensions:
             raise ConfigError(f"dimensions.{taken}", "the measure adds a dimension of this name; choose another")
@@ -131,6 +134,8 @@ class MetricSet:
     metrics: Mapping[str, Metric]
 
     def __post_init__(self) -> None:
+        if not self.metrics:
+            raise ConfigError("metrics", "give at least one")
         for name in self.metrics:
             if not _NAME.fullmatch(name):
                 raise ConfigError(f"metrics.{name}", "a name has small letters, digits and _, a letter first")

@@ -1,6 +1,7 @@
 """A small typed language of filters and amounts, compiled to Polars expressions; nothing is ever evaluated.
 
-The grammar is a part of Python's, read by `ast`: names of columns, `properties.x`, numbers, texts, `null`,
+The grammar is a part of Python's, read by `ast`: names of columns, `properties.x`
+(`properties['x']` for a name that is none), numbers, texts, `null`,
 `true`, `false`, `== != < <= > >=`, `in`/`not in` a list of constants, `is null`, `is not null`, `and or not`,
 `+ - *`, `a if condition else b`, `coalesce(a, b, ...)`, `lower(text)`, `path(text, n)` (the first n steps of
 a dotted path). Nulls are SQL's: a comparison with null is null, and a filter that is null does not hold.
@@ -8,6 +9,8 @@ a dotted path). Nulls are SQL's: a comparison with null is null, and a filter th
 """
 
 import ast
+import keyword
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +18,7 @@ import polars as pl
 
 from ecompulse.kernels.config import nearest
 from ecompulse.kernels.metrics.compiled import FUNCTIONS, compile_tree
-from ecompulse.kernels.metrics.terms import WORDS
+from ecompulse.kernels.metrics.terms import WORDS, holds
 from ecompulse.kernels.metrics.typed import Columns, Type, Typed
 
 _MAX_LENGTH: Final = 2_000
@@ -26,8 +29,10 @@ _TOO_DEEP: Final = f"an expression is nested at most {_MAX_DEPTH} deep, which is
 _ALLOWED: Final = (
     ast.Constant, ast.Name, ast.Attribute, ast.Load, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub,
     ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Compare, ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In,
-    ast.NotIn, ast.Is, ast.IsNot, ast.IfExp, ast.Call, ast.Tuple, ast.List, ast.Set,
+    ast.NotIn, ast.Is, ast.IsNot, ast.IfExp, ast.Call, ast.Tuple, ast.List, ast.Set, ast.Subscript,
 )  # fmt: skip
+
+_KEYWORD: Final = re.compile(rf"\bproperties(?:\.\w+)*?\.({'|'.join(keyword.kwlist)})\b")
 
 
 @dataclass(frozen=True)
@@ -51,11 +56,13 @@ class Expression:
         if len(self.text) > _MAX_LENGTH:
             raise ValueError(f"an expression has at most {_MAX_LENGTH} characters")
         try:
-            return ast.parse(self.text.strip(), mode="eval").body
+            return _parsed(self.text.strip())
         except (RecursionError, MemoryError):
             raise ValueError(_TOO_DEEP) from None
         except (SyntaxError, ValueError) as error:
-            hint = "; compare with ==" if " = " in self.text else ""
+            word = _KEYWORD.search(self.text)
+            hint = f"; {word[1]} is a keyword, write properties['{word[1]}']" if word else ""
+            hint = "; compare with ==" if " = " in self.text else hint
             raise ValueError(f"{self.text!r} is no expression ({getattr(error, 'msg', error)}){hint}") from None
 
     def compile(self, columns: "Columns") -> Typed:
@@ -71,10 +78,21 @@ class Expression:
 
     def condition(self, columns: "Columns") -> pl.Expr:
         """The same, which must be a condition."""
-        found = self.compile(columns)
+        found = holds(self.compile(columns))
         if found.type is not Type.BOOLEAN:
             raise ValueError(f"{self.text!r} is {found.type.value}, not a condition")
         return found.expr
+
+
+def _parsed(text: str) -> ast.expr:
+    """The tree of a text, which may have several lines."""
+    try:
+        return ast.parse(text, mode="eval").body
+    except SyntaxError:
+        if "\n" not in text:
+            raise
+        ast.parse(f"[{text}\n]", mode="eval")  # so it closes no bracket that it has not opened
+        return ast.parse(f"({text}\n)", mode="eval").body
 
 
 def _check_size(tree: ast.expr) -> None:
@@ -111,8 +129,8 @@ def names(tree: ast.AST) -> frozenset[str]:
         ValueError: names the part.
     """
     for node in ast.walk(tree):
-        if not isinstance(node, _ALLOWED):
-            raise ValueError(  # noqa: TRY004  # a user's text, not a programmer's type
+        if not isinstance(node, _ALLOWED) or (isinstance(node, ast.Subscript) and not _is_text(node.slice)):
+            raise ValueError(  # a user's text, not a programmer's type
                 f"{type(node).__name__} is not part of the language of expressions"
             )
         if isinstance(node, ast.Call) and (
@@ -123,6 +141,10 @@ def names(tree: ast.AST) -> frozenset[str]:
     called_names = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     found = (n for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in called_names)
     return frozenset(n.id for n in found if n.id not in WORDS)
+
+
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 def event_types(tree: ast.expr) -> frozenset[str] | None:

@@ -2,6 +2,7 @@
 
 import ast
 from decimal import Decimal
+from math import isfinite
 from typing import Final
 
 import polars as pl
@@ -39,6 +40,8 @@ def literal(value: object) -> Typed:
             raise ValueError(f"{value} is too large")
         return Typed(pl.lit(value, pl.Int64), Type.INTEGER)
     if isinstance(value, float):
+        if not isfinite(value):
+            raise ValueError(f"a number is less than {LIMIT // UNIT}")
         units = Decimal(str(value)) * UNIT
         if units != int(units) or abs(units) >= LIMIT:
             raise ValueError(f"{value} has more than {SCALE} decimals, or is too large")
@@ -46,7 +49,7 @@ def literal(value: object) -> Typed:
     raise ValueError(f"{value!r} is no constant of the language")
 
 
-def member(node: ast.Attribute, columns: Columns) -> Typed:
+def member(node: ast.Attribute | ast.Subscript, columns: Columns) -> Typed:
     """A property, as text.
 
     Raises:
@@ -54,8 +57,8 @@ def member(node: ast.Attribute, columns: Columns) -> Typed:
     """
     steps: list[str] = []
     inner: ast.expr = node
-    while isinstance(inner, ast.Attribute):
-        steps.insert(0, inner.attr)
+    while isinstance(inner, ast.Attribute | ast.Subscript):
+        steps.insert(0, inner.attr if isinstance(inner, ast.Attribute) else _key(inner))
         inner = inner.value
     if not isinstance(inner, ast.Name) or inner.id != "properties":
         raise ValueError(f"{shown(node)!r}: only `properties` has members")
@@ -63,6 +66,19 @@ def member(node: ast.Attribute, columns: Columns) -> Typed:
     path = "$" + "".join(f'["{step}"]' for step in steps)
     value = pl.col("properties").str.json_path_match(path)
     return Typed(pl.when(value != "null").then(value), Type.PROPERTY)  # JSON null comes as text
+
+
+def _key(node: ast.Subscript) -> str:
+    """Of `properties['from']`, for names that Python keeps for itself."""
+    key = node.slice.value if isinstance(node.slice, ast.Constant) else None
+    if not isinstance(key, str) or not key or {'"', "\\"} & set(key):
+        raise ValueError(f"{shown(node)!r}: a member is a text without quotes and backslashes")
+    return key
+
+
+def holds(found: Typed) -> Typed:
+    """A property as a condition; all else as it is."""
+    return Typed(found.expr == "true", Type.BOOLEAN) if found.type is Type.PROPERTY else found
 
 
 def number(found: Typed, text: str) -> Typed:

@@ -37,6 +37,14 @@ def test_what_is_none_is_refused_everywhere(text):
             read(text)
 
 
+@pytest.mark.parametrize("text", ["36501d", "876001h", "100000000d"])
+def test_what_is_longer_than_a_hundred_years_is_refused_everywhere(text):
+    assert parse_duration("36500d") == 36_500 * 86_400_000
+    for read in (parse_duration, duration, by_yaml, by_metric, milliseconds, parse_window):
+        with pytest.raises(ValueError, match="is longer than 100 years"):
+            read(text)
+
+
 def test_a_window_of_features_says_why_it_is_too_short():
     with pytest.raises(ValueError, match="'500ms' is too short: a window of history has a second or more"):
         parse_window("500ms")

@@ -13,6 +13,8 @@ import duckdb
 import polars as pl
 import pytest
 
+from ecompulse.cli.flags import flags_of, parse
+from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.steps import Step, observe
 from ecompulse.simulator.episodes import CheckoutOutage
 from ecompulse.simulator.settings import Settings
@@ -109,6 +111,11 @@ def test_an_incident_fires_once_and_recovers_once_with_crashes_in_between(tmp_pa
     fired, recovered = during["epoch"].to_list()
     assert [at for at in crashed if fired < at <= recovered], f"no crash between epochs {fired} and {recovered}"
     assert alerts["id"].is_unique().all()
+
+
+def test_more_windows_to_fill_than_can_be_is_said():
+    with pytest.raises(UserError, match=r"^--fill: must be at most 10000, not 10001$"):
+        parse("p", "", flags_of(realtime_metrics.MetricSettings), ["--fill=10001"])
 
 
 def line(moment: int, number: int) -> str:

@@ -65,8 +65,14 @@ def narrowed(part: Part, where: Expression | None) -> Part:
     """A part of the rows for which a further condition holds."""
     if where is None:
         return part
-    both = where if part.where is None else Expression(f"({where.text}) and ({part.where.text})")
+    both = where if part.where is None else Expression(f"{_enclosed(where)} and {_enclosed(part.where)}")
     return Part(part.measure, part.of, both)
+
+
+def _enclosed(expression: Expression) -> str:
+    """In parentheses, the last of which no comment hides."""
+    end = "\n)" if "#" in expression.text else ")"
+    return f"({expression.text}{end}"
 
 
 def _only_one(value: Mapping[Any, Any]) -> type[Measure]:

@@ -43,6 +43,11 @@ COLUMNS = Columns(ROWS.schema, {})
         ("properties.b == true", [True, None, None]),
         ("properties.in_ is null", [True, True, True]),
         ("path(category, 2)", ["a.b", "a", None]),
+        ("path(category, 100)", ["a.b.c", "a", None]),
+        ("coalesce(properties.in.ner, 'none')".replace(".in", "['in']"), ["none", "none", "y"]),
+        ("coalesce(properties.x, 'none')", ["0.25", "none", "none"]),
+        ("properties['results'] == 0", [True, None, None]),
+        ("event_type == 'purchase'\n  and price > 1  # dear\n", [True, False, None]),
         ("lower('ABC')", ["abc"]),
         ("-price if event_type == 'purchase' else quantity", [-15_000, None, 30_000]),
         (f"quantity * {LIMIT // 2}", [None, None, None]),  # beyond what an amount can be
@@ -71,7 +76,16 @@ def test_expressions(text, values):
         ("price and true", "is an amount, not a condition"),
         ("event_type in category", "a list of constants"),
         ("price > 0.123456", "more than 4 decimals"),
-        ("path(category, 0)", "a number of steps, from 1"),
+        ("path(category, 0)", "a number of steps, from 1 to 100"),
+        ("path(category, True)", "a number of steps, from 1 to 100"),
+        ("path(category, 1000000)", "a number of steps, from 1 to 100"),
+        ("price > 1e999", "a number is less than"),
+        ("properties.from == 3", "from is a keyword, write properties['from']"),
+        ("category['x'] == 1", "only `properties` has members"),
+        ("properties['a\"b'] == 1", "a text without quotes"),
+        ("price > 1)\n or (price < 3", "is no expression"),
+        ("price > 1] or\n [price < 3", "is no expression"),
+        ("price > 1\n price < 3", "is no expression"),
         ("(" * 5_000, "at most 2000 characters"),
         ("(" * 199 + "1" + ")" * 199 + " +", "is no expression"),
         ("(" * 999 + "1" + ")" * 999, "is no expression"),
@@ -146,6 +160,14 @@ def test_windows():
             "metrics.a.measure.sum: an expression is nested at most 250 deep",
         ),
         ("{measure: count, windows: [tumbling 1m], fill: -1}", "metrics.a.fill: must be 0 or more"),
+        ("{measure: count, windows: [tumbling 1m], fill: 1000000}", "metrics.a.fill: must be 0 or more, and at most"),
+        ("{measure: count, windows: [tumbling 36500d], fill: 11}", "metrics.a.fill: 11 windows of these are longer"),
+        ("{measure: count, windows: [tumbling 36501d]}", "metrics.a.windows[0]: '36501d' is longer than 100 years"),
+        (
+            "{measure: {quantiles: price, at: [.nan]}, windows: [tumbling 1m]}",
+            "metrics.a.measure.at[0]: expected a",
+        ),
+        ("{measure: count, windows: [tumbling 1m], filter: price > 1e999}", "metrics.a.filter: a number is less"),
         ("{measure: count, windows: [tumbling 1m], early: 1}", "metrics.a.early: expected true or false"),
     ],
 )
@@ -154,6 +176,25 @@ def test_a_wrong_metric_is_one_line_with_its_path(metric, message):
         bind(parse_metrics(f"metrics:\n  a: {metric}", "m.yaml"), FRAME_SCHEMA)
     assert str(error.value).removeprefix("m.yaml: ").startswith(message)
     assert "\n" not in str(error.value)
+
+
+def test_a_set_without_metrics_is_refused():
+    with pytest.raises(ConfigError, match=r"^m\.yaml: metrics: give at least one"):
+        parse_metrics("metrics: {}", "m.yaml")
+
+
+def test_a_property_alone_is_the_condition_that_it_is_beside_another():
+    alone, beside = (Expression(text).condition(COLUMNS) for text in ("properties.b", "properties.b and true"))
+    assert ROWS.select(alone=alone)["alone"].to_list() == ROWS.select(beside=beside)["beside"].to_list() == [
+        True, None, None,
+    ]  # fmt: skip
+
+
+def test_conditions_with_comments_are_joined():
+    ratio = "{ratio: [{count: price, where: 'price > 1 # c'}, count], where: 'quantity > 0 # d'}"
+    plan = bind(parse_metrics(f"metrics: {{a: {{measure: {ratio}, windows: [tumbling 1m]}}}}"), ROWS.schema)
+    condition = plan.metrics[0].parts[0].condition
+    assert ROWS.select(both=condition)["both"].to_list() == [True, None, None]
 
 
 def test_a_name_that_no_table_could_have_is_refused():
