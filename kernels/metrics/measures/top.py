@@ -24,7 +24,7 @@ from ecompulse.kernels.metrics.measures.base import (
 )
 from ecompulse.kernels.metrics.measures.parse import parse_part
 from ecompulse.kernels.metrics.ranges import Ranges, SliceIndex, flat_rows
-from ecompulse.kernels.metrics.typed import SCALE, Typed
+from ecompulse.kernels.metrics.typed import SCALE, Type, Typed
 
 OTHER: Final = "__other__"
 """Stands for all items, or all dimensions, beyond `--max_series`."""
@@ -78,8 +78,10 @@ class Top(Measure):
         ranked, by = made
         return (replace(ranked, scale=0, label=(*ranked.label, *by.label), by=by),)
 
-    def column(self, found: Typed, text: str) -> tuple[pl.Expr, int]:  # noqa: ARG002
-        """Text."""
+    def column(self, found: Typed, text: str) -> tuple[pl.Expr, int]:
+        """Text; ValueError for an amount, which is units without a currency."""
+        if found.type is Type.AMOUNT:
+            raise ValueError(f"{text!r}: {found.type.value} is no item to rank; rank by it, with `by`")
         return found.expr.cast(pl.String), 0
 
     def partial(self, rows: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:

@@ -147,6 +147,8 @@ def test_windows():
         ),
         ("{measure: {sum: price, k: 3}, windows: [tumbling 1m]}", "metrics.a.measure.k: belongs to `top`"),
         ("{measure: {top: brand, k: 0}, windows: [tumbling 1m]}", "metrics.a.measure.k: must be 1 to"),
+        ("{measure: {top: price}, windows: [tumbling 1m]}", "metrics.a.measure[0].top: 'price': an amount is no item"),
+        ("{measure: {top: 0.5}, windows: [tumbling 1m]}", "metrics.a.measure.top: expected an expression"),
         ("{measure: {quantiles: price, at: [2]}, windows: [tumbling 1m]}", "metrics.a.measure.at: give prob"),
         ("{measure: {sum: price, count: price}, windows: [tumbling 1m]}", "metrics.a.measure: give exactly one"),
         ("{measure: {rate: {max: price}}, windows: [tumbling 1m]}", "metrics.a.measure.rate: max cannot stand"),
