@@ -64,8 +64,7 @@ def member(node: ast.Attribute | ast.Subscript, columns: Columns) -> Typed:
         raise ValueError(f"{shown(node)!r}: only `properties` has members")
     columns.typed("properties")
     path = "$" + "".join(f'["{step}"]' for step in steps)
-    value = pl.col("properties").str.json_path_match(path)
-    return Typed(pl.when(value != "null").then(value), Type.PROPERTY)  # JSON null comes as text
+    return Typed(pl.col("properties").str.json_path_match(path), Type.PROPERTY)  # JSON null is null, and "null" a text
 
 
 def _key(node: ast.Subscript) -> str:

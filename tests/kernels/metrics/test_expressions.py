@@ -44,6 +44,31 @@ TREES = st.recursive(
 )
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('{"x":"null"}', "null"), ('{"x":null}', None), ('{"x":"\\u006eull"}', "null"), ("{}", None),
+        ("null", None), (None, None),
+        ('{"x":"a"}', "a"), ('{"x":{"x":"null"}}', '{"x":"null"}'), ('{"y":"null","x":null}', None),
+        ('[{"x":"null"}]', None),
+        ('{"x":["null"]}', '["null"]'), ("broken", None), ('{"x":null,"x":"null"}', "null"),
+    ],
+)  # fmt: skip
+def test_the_text_null_of_a_property_is_not_null(text, found):
+    rows = pl.DataFrame({"properties": [text, None]}, schema={"properties": pl.String})
+    columns = Columns(rows.schema, {})
+    said = Expression("properties.x").compile(columns).expr
+    assert rows.select(said=said)["said"].to_list() == [found, None]
+    assert rows.select(there=Expression("properties.x is not null").condition(columns))["there"][0] is (
+        found is not None
+    )
+    deep = rows.select(
+        properties=pl.concat_str(pl.lit('{"a":{"b c":'), pl.coalesce("properties", pl.lit("{}")), pl.lit("}}"))
+    )
+    said = Expression("properties.a['b c'].x").compile(columns).expr
+    assert deep.select(said=said)["said"][0] == found
+
+
 def text_of(tree):
     if isinstance(tree, str):
         return tree
