@@ -29,6 +29,9 @@ from ecompulse.kernels.metrics.typed import SCALE, Type, Typed
 OTHER: Final = "__other__"
 """Stands for all items, or all dimensions, beyond `--max_series`."""
 
+_MARK: Final = "\0"
+"""Before an item that is called `__other__` itself, so that slices and state tell it from the sum of others."""
+
 _MAX_K: Final = 1_000
 
 
@@ -88,7 +91,7 @@ class Top(Measure):
         """A row per slice, and one per item (`item`, `total`, `count`)."""
         total = pl.col("by").cast(pl.Int128).sum() if "by" in rows.columns else pl.len().cast(pl.Int128)
         known = rows.filter(pl.col("value").is_not_null()).group_by(*keys, item="value")
-        items = known.agg(total.alias("total"), count_of_rows())
+        items = known.agg(total.alias("total"), count_of_rows()).with_columns(_marked())
         return pl.concat([rows.group_by(keys).agg(count_of_rows()), items], how="diagonal")
 
     def merge(self, held: pl.DataFrame, fresh: pl.DataFrame) -> pl.DataFrame:
@@ -124,8 +127,21 @@ class Top(Measure):
         return pl.concat(frames)
 
 
+def _called_other() -> pl.Expr:
+    """An item `__other__`, with marks or none."""
+    return pl.col("item").str.strip_chars_start(_MARK) == OTHER
+
+
+def _marked() -> pl.Expr:
+    return pl.when(_called_other()).then(pl.lit(_MARK) + pl.col("item")).otherwise("item").alias("item")
+
+
+def _unmarked() -> pl.Expr:
+    return pl.when(_called_other()).then(pl.col("item").str.slice(1)).otherwise("item").alias("item")
+
+
 def rank_items(sketches: pl.DataFrame, windows: Ranges, k: int) -> pl.DataFrame:
-    """The k items with the greatest total per window; ties by the item's text, `__other__` is no item.
+    """The k items with the greatest total per window; ties by the item's text, `__other__` without a mark is no item.
 
     Args:
         sketches: `items` and `totals`, sorted by series and slice.
@@ -143,7 +159,11 @@ def rank_items(sketches: pl.DataFrame, windows: Ranges, k: int) -> pl.DataFrame:
     sums = pairs.explode("items", "totals").drop_nulls()
     sums = sums.group_by("window", item="items").agg(pl.col("totals").sum().alias("total"))
     folded = sums.filter(pl.col("item") == OTHER).select("window", other="total")
-    ranked = sums.filter(pl.col("item") != OTHER).sort("window", "total", "item", descending=[False, True, False])
+    ranked = (
+        sums.filter(pl.col("item") != OTHER)
+        .with_columns(_unmarked())
+        .sort("window", "total", "item", descending=[False, True, False])
+    )
     ranked = ranked.with_columns(rank=pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over("window"))
     ranked = ranked.filter(pl.col("rank") <= k).join(folded, on="window", how="left", maintain_order="left")
     return ranked.select("window", "rank", "item", "total", pl.col("other").fill_null(0))

@@ -1,5 +1,6 @@
 """The bound on series: who is admitted depends on the data alone."""
 
+import json
 from collections import defaultdict
 
 import polars as pl
@@ -11,6 +12,7 @@ from ecompulse.kernels.event import FRAME_SCHEMA
 from ecompulse.kernels.metrics.binding import bind
 from ecompulse.kernels.metrics.cardinality import LimitSeries, bounded, unbounded
 from ecompulse.kernels.metrics.definition import parse_metrics
+from ecompulse.kernels.metrics.kernel import CombineSlices
 from ecompulse.kernels.metrics.slices import to_slices
 from ecompulse.kernels.step import END_OF_TIME, Clock
 from support.examples import examples
@@ -108,6 +110,26 @@ def test_metrics_without_dimensions_need_no_admission():
     slices = to_slices(events, PLAN)
     assert unbounded(slices, PLAN.specs).height == 1
     assert bounded(slices, PLAN.specs).height >= 2
+
+
+@pytest.mark.parametrize(("limit", "ranked"), [(100, [("__other__", 3, 0), ("b", 2, 0), ("a", 1, 0)]), (2, None)])
+def test_an_item_called_other_is_not_the_sum_of_others(limit, ranked):
+    rows = [
+        {**dict.fromkeys(FRAME_SCHEMA), "event_type": "x", "event_time": at, "product_id": product}
+        for at, product in enumerate(["__other__", "a", "b", "__other__", "b", "__other__"])
+    ]
+    events = pl.DataFrame(rows, schema={**FRAME_SCHEMA, "event_time": pl.Int64}).cast(dict(FRAME_SCHEMA))
+    slices, _ = admit([(events, -1)], limit=limit)
+    metrics = Shards(CombineSlices.of(PLAN)).step(slices, Clock(1, END_OF_TIME, 0))["metrics"]
+    best = metrics.filter(metric="best", window_start=events["event_time"].dt.truncate("10m")[0]).sort("dimensions")
+    told = [
+        (json.loads(row["dimensions"])["product_id"], int(row["value"]), int(row["error_bound"]))
+        for row in best.sort("value", descending=True).to_dicts()
+    ]
+    if ranked:
+        assert told == ranked
+    else:  # one of them has a place, the others are its error
+        assert [value + error for _, value, error in told] == [events.height]
 
 
 def test_a_limit_below_one_is_refused():

@@ -33,7 +33,7 @@ FIELDS = {
     "event_type": st.just("purchase"),
     "user_id": st.sampled_from([None, *"uvwxyz"]),
     "anonymous_id": st.sampled_from(["a", "b"]),
-    "product_id": st.sampled_from([None, "p", "q", 'r"', "s"]),
+    "product_id": st.sampled_from([None, "p", "__other__", 'r"', "\0__other__"]),
     "brand": st.sampled_from([None, "k"]),
     "quantity": st.none() | st.integers(0, 9),
     "price": st.none() | st.decimals(-5, 10**6, places=4),
