@@ -116,7 +116,7 @@ def _replay(options: Any) -> None:
     settings = read_meta(store)["settings"]
     if options.job not in (None, settings["job"]):
         raise UserError(f"--job: {store.root} is a checkpoint of {settings['job']}")
-    rows = chosen_rows(own_letters(store, options.lake, options.s3_endpoint), options)
+    rows = chosen_rows(own_letters(store, options.lake and absolute(options.lake), options.s3_endpoint), options)
     last = last_commit(store)
     files = {name: mark for known in positions_after(store, last) for name, mark in known.items()} if last else {}
     chosen = choose(rows, settings, files)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
@@ -53,7 +52,8 @@ class Chosen:
 def own_letters(store: Store, place: str | None, endpoint: str | None) -> DeltaTable:
     """The table with a checkpoint's dead letters: in the lake at `place`, or else in the one that it writes to.
 
-    UserError, naming `--lake`, where that is not one lake, or holds another checkpoint's rows of the same job.
+    `place` is absolute. UserError, naming `--lake`, where that is not one lake, or holds another checkpoint's rows of
+    the same job.
     """
     meta = read_meta(store)
     if place is None:
@@ -62,7 +62,7 @@ def own_letters(store: Store, place: str | None, endpoint: str | None) -> DeltaT
             what = f"has written to {len(lakes)} lakes" if lakes else "has written to no lake"
             raise UserError(f"--lake: {store.root} {what}; give the one with its dead letters")
         [place] = lakes
-    lake = Lake((place if "://" in place else str(Path(place).absolute())).rstrip("/"), endpoint)
+    lake = Lake(place.rstrip("/"), endpoint)
     table, settings = lake.table(TABLE), meta["settings"]
     owner = Owner(settings["job"], meta["id"], settings.get("instance"), tuple(meta.get("succeeds", ())))
     other = other_owner(table, owner)

@@ -69,8 +69,7 @@ class AvroSchema:
 
     def check(self) -> None:
         """Raise whatever is wrong with the schema."""
-        fastavro.parse_schema(paired(self.parsed))
-        _ = self._container
+        _ = self._judge, self._container  # which are kept
 
     def messages(self, bodies: Sequence[bytes]) -> Messages:
         """What messages hold; what one comes out as does not depend on the others."""
@@ -78,33 +77,33 @@ class AvroSchema:
         columns = self.read(bodies)
         if columns is not None:
             return Messages(everything, columns)
-        found = Messages()
+        outcome = Messages()
         rest: Sequence[int] = everything
         if self._container:
             sound = [place for place in everything if self._is_sound(bodies[place])]
             parts = self._in_columns(bodies, sound)
             if parts:
-                found.places = [place for places, _ in parts for place in places]
-                found.columns = pl.concat([frame for _, frame in parts])
-            rest = sorted(set(everything) - set(found.places))
+                outcome.places = [place for places, _ in parts for place in places]
+                outcome.columns = pl.concat([frame for _, frame in parts])
+            rest = sorted(set(everything) - set(outcome.places))
         values = {}
         for place in rest:
             try:
                 values[place] = self.read_one(bodies[place])
             except BrokenMessage as broken:
-                found.broken[place] = str(broken)
-        found.lines = dict(zip(values, self._lines(list(values.values())), strict=True))
-        return found
+                outcome.broken[place] = str(broken)
+        outcome.lines = dict(zip(values, self._lines(list(values.values())), strict=True))
+        return outcome
 
     def read_one(self, body: bytes) -> Any:
         """One message in the shape of columns: a map is a list of pairs; BrokenMessage when it is none."""
-        found = _read(body, self._judge)
+        value = _read(body, self._judge)
         for name in self._of_bytes:
             try:
-                (found[name] or b"").decode()
+                (value[name] or b"").decode()
             except UnicodeDecodeError:
                 raise BrokenMessage(f"{name}: the bytes are not UTF-8") from None
-        return found
+        return value
 
     def read(self, bodies: Sequence[bytes]) -> pl.DataFrame | None:
         """Messages as columns, a field each; None when they do not come out as they should."""
@@ -187,12 +186,12 @@ class AvroSchema:
 def _read(body: bytes, schema: Any) -> Any:
     handle = io.BytesIO(body)
     try:
-        found = fastavro.schemaless_reader(handle, schema, None)
+        value = fastavro.schemaless_reader(handle, schema, None)
     except Exception as error:  # noqa: BLE001  # fastavro raises whatever it trips over
         raise BrokenMessage(str(error) or type(error).__name__) from None
     if handle.tell() != len(body):
         raise BrokenMessage(f"{len(body) - handle.tell()} bytes follow its end")
-    return found
+    return value
 
 
 def _decoded(bodies: Sequence[bytes], container: bytes, whole: Any) -> pl.DataFrame | None:

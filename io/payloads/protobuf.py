@@ -50,10 +50,10 @@ def _reader(files: Sequence[tuple[str, str]]) -> Callable[[bytes], Any]:
         places, rest = _indexes(body)
         types = list(file.message_types_by_name.values())
         try:
-            found = types[places[0]]
+            type_ = types[places[0]]
             for place in places[1:]:
-                found = found.nested_types[place]
-            message = message_factory.GetMessageClass(found)()
+                type_ = type_.nested_types[place]
+            message = message_factory.GetMessageClass(type_)()
             message.ParseFromString(rest)
             return _plain(message)
         except (IndexError, DecodeError, json_format.Error, *_UNFIT) as error:
@@ -67,13 +67,13 @@ _UNFIT = (ValueError, TypeError, RecursionError, OverflowError)
 
 
 def _descriptor(name: str, text: str) -> descriptor_pb2.FileDescriptorProto:
-    found = descriptor_pb2.FileDescriptorProto()
+    file = descriptor_pb2.FileDescriptorProto()
     try:
-        found.ParseFromString(base64.b64decode(text, validate=True))
+        file.ParseFromString(base64.b64decode(text, validate=True))
     except (binascii.Error, DecodeError):
         raise UnknownSchema("the registry gives no descriptor of it (format=serialized)") from None
-    found.name = name or found.name or "default"
-    return found
+    file.name = name or file.name or "default"
+    return file
 
 
 def _add(pool: descriptor_pool.DescriptorPool, file: descriptor_pb2.FileDescriptorProto, known: set[str]) -> str:
@@ -99,15 +99,14 @@ def _well_known(name: str) -> descriptor_pb2.FileDescriptorProto | None:
     if not name.startswith(_WELL_KNOWN.replace(".", "/")):
         return None
     try:
-        importlib.import_module(
-            f"{name.removesuffix('.proto').replace('/', '.')}_pb2"
-        )  # adds itself to the default pool
-        file = descriptor_pool.Default().FindFileByName(name)
+        module = name.removesuffix(".proto").replace("/", ".")
+        importlib.import_module(f"{module}_pb2")  # adds itself to the default pool
+        there = descriptor_pool.Default().FindFileByName(name)
     except (ImportError, KeyError):
         return None
-    found = descriptor_pb2.FileDescriptorProto()
-    file.CopyToProto(found)
-    return found
+    file = descriptor_pb2.FileDescriptorProto()
+    there.CopyToProto(file)
+    return file
 
 
 def _plain(message: Message) -> Any:

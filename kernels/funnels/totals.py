@@ -8,8 +8,8 @@ import polars as pl
 
 from ecompulse.kernels.event import TIME
 from ecompulse.kernels.funnels.buckets import at_rank, condensed
+from ecompulse.kernels.funnels.counts import PART_SCHEMA
 from ecompulse.kernels.funnels.definition import Funnel, default_funnel
-from ecompulse.kernels.funnels.track import PART_SCHEMA
 from ecompulse.kernels.hashing import row_id
 from ecompulse.kernels.step import Clock, StateView, Step, Table
 from ecompulse.kernels.window_totals import COUNTS, add_up, counts_table, key_of

@@ -1,14 +1,12 @@
-"""Walks through a funnel, per session and per visitor, and what they add to its counts."""
+"""Walks through a funnel, per session and per visitor, until they are over and counted."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import polars as pl
-import polars_hash as _plh  # noqa: F401  # registers the `nchash` namespace of expressions
 
-from ecompulse.kernels.event import TIME
-from ecompulse.kernels.funnels.buckets import bucket
+from ecompulse.kernels.funnels.counts import PART_SCHEMA, partial_counts
 from ecompulse.kernels.funnels.definition import Funnel, default_funnel
 from ecompulse.kernels.funnels.walk import advance, reached
 from ecompulse.kernels.rows import no_rows
@@ -17,29 +15,9 @@ from ecompulse.kernels.sessions.schemas import DIMENSIONS
 from ecompulse.kernels.step import Change, Clock, StateView, Step, Table
 
 WALKS: Final = "walks"
-NOT_SET: Final = "(not set)"
-ALL: Final = "all"
 
 _KEYS: Final = {"session": ["session"], "visitor": ["visitor", "window"]}
 _NUMBER: Final = {"session": "_session", "visitor": "_who"}
-
-PART_SCHEMA: Final = pl.Schema(
-    {
-        "funnel": pl.String(),
-        "mode": pl.String(),
-        "scope": pl.String(),
-        "window_start": TIME,
-        "segment": pl.String(),
-        "stage_index": pl.Int64(),
-        "entered": pl.Int64(),
-        "converted": pl.Int64(),
-        "buckets": pl.List(pl.Int64()),
-        "counts": pl.List(pl.Int64()),
-    }
-)
-"""Counts of one step and shard, to be added up. `converted` counts those of `entered` that reached the stage just
-before this one. `buckets` are of the ms since the stage before (see `bucket`), in any order and perhaps repeated, and
-`counts` how many of `entered` are in each; both are empty for the first stage."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +95,7 @@ class TrackFunnels:
         walks = advance(walks, events, self.funnel).drop("_position", "_limit")
         walks = pl.concat([walks, held.filter("counted")])
         walks = self._over(walks, journey, clock)
-        parts = self._parts(walks.filter("_over", ~pl.col("counted")))
+        parts = partial_counts(walks.filter("_over", ~pl.col("counted")), self.funnel)
         kept = walks.with_columns(counted=pl.col("counted") | pl.col("_over")).filter("_kept")
         kept = kept.select(held.columns)
         keys = pl.concat([held["visitor"], kept["visitor"]]).unique()
@@ -186,58 +164,12 @@ class TrackFunnels:
         kept = pl.when(in_session).then(~closed).otherwise(~pl.col("_over") | (forget > clock.watermark))
         return walks.with_columns(_kept=kept, due=pl.when("_over").then(mark).otherwise(last))
 
-    def _parts(self, walks: pl.DataFrame) -> pl.DataFrame:
-        """Counts by stage, segment and time since the stage before."""
-        # Groups are found by whole numbers: several times faster than by text.
-        modes, scopes = pl.Enum(self.funnel.modes), pl.Enum(self.funnel.scopes)
-        walks = walks.with_columns(
-            pl.col("mode").cast(modes), pl.col("scope").cast(scopes), *[_code(name) for name in self.funnel.segments]
-        )
-        steps = pl.concat([_steps(walks, number) for number in range(len(self.funnel.stages))])
-        found = []
-        for name in (ALL, *self.funnel.segments):
-            value = pl.lit(ALL) if name == ALL else pl.lit(f"{name}=") + pl.col(name).first().fill_null(NOT_SET)
-            groups = ["mode", "scope", "window", "stage_index", *([] if name == ALL else [f"_{name}"])]
-            counts = (pl.len().cast(pl.Int64).alias("entered"), pl.col("converted").sum().cast(pl.Int64))
-            buckets = pl.col("bucket").drop_nulls()
-            histogram = {"buckets": buckets, "counts": pl.lit(1, pl.Int64).repeat_by(buckets.len())}
-            parts = steps.group_by(groups, maintain_order=True).agg(*counts, **histogram, segment=value)
-            found.append(parts.with_columns(pl.col("mode", "scope").cast(pl.String)))
-        return (
-            pl.concat(found, how="diagonal")
-            .select(
-                funnel=pl.lit(self.funnel.name),
-                window_start=pl.col("window").cast(TIME),
-                **{name: name for name in PART_SCHEMA if name not in ("funnel", "window_start")},
-            )
-            .select(PART_SCHEMA.names())
-        )
-
-
-def _code(name: str) -> pl.Expr:
-    """A number for each value of a dimension."""
-    hashed: pl.Expr = pl.col(name).nchash.xxh3_64(seed=0)  # type: ignore[attr-defined]
-    return hashed.alias(f"_{name}")
-
 
 def _spans(events: pl.DataFrame, key: str) -> pl.DataFrame:
     """First position and exclusive end of each session's or visitor's events, which stand together."""
     position = pl.col("_position")
     return events.group_by(_NUMBER[key], maintain_order=True).agg(
         pl.col(key).first(), position.first().alias("_first"), (position.last() + 1).alias("_limit")
-    )
-
-
-def _steps(walks: pl.DataFrame, stage: int) -> pl.DataFrame:
-    """Walks that reached a stage: the time since the one before, and whether that was the very one before."""
-    before = [reached(number) for number in range(stage - 1, -1, -1)]
-    since = bucket(pl.col(reached(stage)) - pl.coalesce(before)) if before else pl.lit(None, pl.Int64)
-    straight = pl.col(before[0]).is_not_null() if before else pl.lit(value=False)
-    return walks.filter(pl.col(reached(stage)).is_not_null()).select(
-        pl.col("mode", "scope", "window", *DIMENSIONS, "^_(?:" + "|".join(DIMENSIONS) + ")$"),
-        stage_index=pl.lit(stage, pl.Int64),
-        bucket=since,
-        converted=straight,
     )
 
 

@@ -88,21 +88,28 @@ def test_more_keys_than_a_request_takes_and_items_too_large_for_one_answer(clien
     assert len(large) == 60
 
 
-def test_a_text_that_is_no_unicode_spoils_no_other_item(client, moto):
-    store = opened(moto, make(client))
+def answering(store, answer):
+    """A store whose requests for items are answered otherwise."""
     real = store._connected()
 
-    class Careless:
+    class Client:
         describe_table = real.describe_table
 
         @staticmethod
         def batch_get_item(RequestItems: dict) -> dict:  # noqa: N803  # boto3's name
-            [table] = RequestItems
-            texts = {"good": "gold", "bad": "\ud800"}
-            items = [{"user_id": {"S": key}, "tier": {"S": text}} for key, text in texts.items()]
-            return {"Responses": {table: items}}
+            return answer(RequestItems)
 
-    store._client = Careless()
+    store._client = Client()
+    return store
+
+
+def test_a_text_that_is_no_unicode_spoils_no_other_item(client, moto):
+    def careless(asked: dict) -> dict:
+        [table] = asked
+        texts = {"good": "gold", "bad": "\ud800"}
+        return {"Responses": {table: [{"user_id": {"S": key}, "tier": {"S": text}} for key, text in texts.items()]}}
+
+    store = answering(opened(moto, make(client)), careless)
     assert found(store, "good", "bad") == {
         "good": ("gold", None, None, None, "ok"),
         "bad": (None, None, None, None, "malformed"),
@@ -111,17 +118,7 @@ def test_a_text_that_is_no_unicode_spoils_no_other_item(client, moto):
 
 def test_a_table_that_stays_throttled_is_a_failed_look_up(client, moto, monkeypatch):
     monkeypatch.setattr("ecompulse.io.lookups.dynamodb.ATTEMPTS", 2)
-    store = opened(moto, make(client))
-    real = store._connected()
-
-    class Throttled:
-        describe_table = real.describe_table
-
-        @staticmethod
-        def batch_get_item(RequestItems: dict) -> dict:  # noqa: N803  # boto3's name
-            return {"Responses": {}, "UnprocessedKeys": RequestItems}
-
-    store._client = Throttled()
+    store = answering(opened(moto, make(client)), lambda asked: {"Responses": {}, "UnprocessedKeys": asked})
     with pytest.raises(LookupFailed, match="left unprocessed: the table is throttled"):
         store.fetch(pl.Series(["1"]))
 

@@ -14,7 +14,6 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, ti
 
 from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.io.kafka.settings import ClientSettings, load_settings
-from ecompulse.io.payloads import registry as registries
 from ecompulse.io.payloads.framing import HEADER
 from ecompulse.io.payloads.payload import Payload
 from ecompulse.io.payloads.registry import Registry, UnknownSchema
@@ -43,17 +42,6 @@ OTHER = {
     "name": "E",
     "fields": [{"name": "id", "type": "string"}, {"name": "price", "type": "string"}],
 }
-
-
-@pytest.fixture(autouse=True)
-def _fresh():
-    registries.forget()
-
-
-@pytest.fixture
-def stub():
-    with StubRegistry() as found:
-        yield found
 
 
 def event(number):

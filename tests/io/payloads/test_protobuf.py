@@ -17,12 +17,10 @@ from google.protobuf import (
     wrappers_pb2,
 )
 
-from ecompulse.io.payloads import registry as registries
 from ecompulse.io.payloads.payload import Payload
 from ecompulse.io.payloads.protobuf import reader_of
 from ecompulse.io.payloads.registry import Registry, UnknownSchema
 from ecompulse.kernels.event import PAYLOAD_FAULT, RAW_SCHEMA
-from services.registry import StubRegistry
 
 KIND = descriptor_pb2.FieldDescriptorProto
 SHARED = (timestamp_pb2, struct_pb2, wrappers_pb2, field_mask_pb2, any_pb2)
@@ -33,17 +31,6 @@ FIELDS = {
     "value": (KIND.TYPE_MESSAGE, ".google.protobuf.Value"), "count": (KIND.TYPE_MESSAGE, ".google.protobuf.Int64Value"),
     "mask": (KIND.TYPE_MESSAGE, ".google.protobuf.FieldMask"), "self": (KIND.TYPE_MESSAGE, ".shop.Order"),
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _fresh():
-    registries.forget()
-
-
-@pytest.fixture
-def stub():
-    with StubRegistry() as found:
-        yield found
 
 
 def order_file():
