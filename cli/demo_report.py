@@ -11,6 +11,7 @@ import polars as pl
 from ecompulse.cli.show import ask
 from ecompulse.io.delta.lake import Lake
 from ecompulse.ui.report import Listing, Plot, Report
+from ecompulse.ui.words import Amount
 
 NAME: Final = "report.html"
 
@@ -22,17 +23,16 @@ _KPI: Final = """SELECT strftime(date_trunc('hour', window_start), '%H:%M') AS h
     FROM metrics_latest WHERE metric = '{}' AND window_size = '1m' AND dimensions = '{{}}' GROUP BY 1 ORDER BY 1"""
 _COUNTRIES: Final = """SELECT coalesce(json_extract_string(dimensions, '$.country'), 'unknown') AS country,
     sum(value)::DECIMAL(18, 2) AS revenue, any_value(currency) AS currency FROM metrics_latest
-    WHERE metric = 'revenue_by_country' GROUP BY 1 ORDER BY 2 DESC LIMIT 10"""
+    WHERE metric = 'revenue_by_country' GROUP BY 1 ORDER BY 2 DESC"""
 _INCIDENTS: Final = """SELECT rule AS what, severity, min(since) AS since, max(until) AS until FROM metric_alerts_latest
     GROUP BY incident_id, rule, severity
     UNION ALL SELECT concat(kind, ' of ', metric), max(severity), min(since),
     max(window_end) FILTER (state = 'recovered') FROM anomaly_alerts_latest GROUP BY incident_id, kind, metric
     ORDER BY since"""
-_DEAD: Final = (
-    "SELECT rule, count(*) AS rows, any_value(message) AS example FROM dead_letters GROUP BY 1 ORDER BY 2 DESC"
-)
+_DEAD: Final = """SELECT rule, count(DISTINCT (source, source_partition, source_offset)) AS lines,
+    any_value(message) AS example FROM dead_letters GROUP BY 1 ORDER BY 2 DESC, 1"""
 _AFTER: Final = timedelta(minutes=30)
-_MOST: Final = 40  # incidents in a list
+_MOST: Final = 50  # rows in a list
 
 
 def write_report(out: Path, jobs: Mapping[str, Sequence[Mapping[str, Any]]], lines: int) -> Path:
@@ -132,14 +132,16 @@ def _fraud(lake: Lake, out: Path) -> Listing:
 
 
 def _lists(lake: Lake) -> list[Listing]:
-    countries = ask(lake, _COUNTRIES, 10)
+    countries = [
+        (country, Amount(revenue), currency) for country, revenue, currency in ask(lake, _COUNTRIES, _MOST).rows()
+    ]
     incidents = ask(lake, _INCIDENTS, _MOST)
     fired = [(what, how, _moment(since), _moment(until)) for what, how, since, until in incidents.rows()]
-    dead = ask(lake, _DEAD, 50)
+    dead = ask(lake, _DEAD, _MOST)
     return [
-        Listing("Revenue by country", ("country", "revenue", "currency"), countries.rows()),
+        Listing("Revenue by country", ("country", "revenue", "currency"), countries),
         Listing("Incidents", ("what", "severity", "since", "until"), fired),
-        Listing("Dead letters by rule", ("rule", "rows", "example"), dead.rows()),
+        Listing("Dead letters by rule, each line once", ("rule", "lines", "example"), dead.rows()),
     ]  # fmt: skip
 
 

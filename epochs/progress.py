@@ -85,7 +85,7 @@ def progress_of(
             if source.role != REPLAY or any(split["source"] == index for split in seal.ranges)
         ],
         "backlog": seal.backlog
-        + sum(sum(notes.get(kind, {}).values()) for notes in seal.notes for kind in ("blocked", WAITING)),
+        + sum(sum(notes.get("blocked", {}).values()) + len(notes.get(WAITING, {})) for notes in seal.notes),
         "sink": {
             "description": ", ".join(sink.name for sink in sinks) or "none",
             "numOutputRows": sum(file["rows"] for files in seal.files.values() for file in files),

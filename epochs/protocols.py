@@ -88,7 +88,7 @@ class Backlog:
         positions: the source's positions after these splits, by name (merged into the earlier ones).
         ended: partitions that these splits read to the end, as of now.
         partitions: all partitions of the source.
-        left: rows or bytes known to remain after these splits, for progress; 0 when none.
+        left: rows that remain after these splits, of files an estimate; 0 when none.
         notes: further facts about the source for the progress: lag by partition, lost offsets, WAITING.
         written: last write time of the data in the splits (UTC ms), by the file system's clock; None if unknown.
     """

@@ -32,7 +32,7 @@ from ecompulse.ui.letters import read_letters
 from ecompulse.ui.scores import read_scores
 from ecompulse.ui.shop import read_shop
 from ecompulse.ui.view import BY, SPANS, View, parse_view
-from ecompulse.ui.words import duration, moment, number, size
+from ecompulse.ui.words import duration, largest_unit, moment, number, size
 
 HERE: Final = Path(__file__).parent
 COOKIE: Final = "ecompulse_token"
@@ -158,12 +158,13 @@ def job_charts(job: Job) -> Sequence[Any]:
     phases = list(job.durations)
     spent = {phase: [epoch["durationMs"].get(phase, 0) for epoch in epochs] for phase in phases}
     backlog = {"backlog": [epoch["backlog"] for epoch in epochs]}
-    gaps = {"minutes": [None if gap is None else gap / 60_000 for gap in job.gaps]}
+    size, unit = largest_unit(max((gap for gap in job.gaps if gap is not None), default=0))
+    gaps = {unit: [None if gap is None else gap / size for gap in job.gaps]}
     return (
         line_chart("Rows per epoch", labels, rows),
         stacked_chart("Duration by phase, ms", labels, spent),
-        line_chart("Backlog after each epoch", labels, backlog),
-        line_chart("Watermark behind the clock, minutes", labels, gaps),
+        line_chart("Backlog after each epoch, rows", labels, backlog),
+        line_chart(f"Watermark behind the clock, {unit}", labels, gaps),
     )
 
 

@@ -70,7 +70,7 @@ class Job:
 
     @property
     def backlog(self) -> int:
-        """Rows, offsets or bytes that wait, as far as the sources say."""
+        """Rows that wait, as far as the sources say; of files an estimate."""
         return int(self.last.get("backlog", 0))
 
     @property

@@ -21,7 +21,7 @@ def read_quality(connection: sa.Connection, view: View) -> tuple[Sequence[str], 
     """What each check found in the input of a job, of the rows, or values of fields, that the job read.
 
     The last days are those with good rows: a row without a time counts in the hour in which it was read, which says
-    nothing of the input's days.
+    nothing of the input's days. On a day without good rows nobody knows of how many the others are.
     """
     columns = QUALITY.c
     here = within(connection, columns.window_start, view)
@@ -52,6 +52,7 @@ def read_quality(connection: sa.Connection, view: View) -> tuple[Sequence[str], 
     for key, count in sorted(found.items()):
         of = values[key] if key[2] in _OF_FIELDS else rows[key[:2]].total()
         if count:
-            told.append((*key, count, of, f"{count / of:.2%}" if of else None))
+            known = of and (*key[:2], Check.NULL_RATE) in found
+            told.append((*key, count, *((of, f"{count / of:.2%}") if known else (None, None))))
     told.sort(key=lambda row: row[0], reverse=True)  # days backwards, jobs and checks by name
     return ("day", "job", "check", "found", "looked at", "share"), told

@@ -23,6 +23,7 @@ from ecompulse.ui.kpis import (
 from ecompulse.ui.quality import read_quality
 from ecompulse.ui.rows import ROWS, Row, as_stored, as_time, shown_rows, table_of, within
 from ecompulse.ui.view import View
+from ecompulse.ui.words import Amount
 
 _TURNS: Final = 4  # rows of an incident that are looked through, for each that is shown
 
@@ -115,7 +116,7 @@ def _anomalies(connection: sa.Connection, view: View) -> tuple[Sequence[str], Se
     )
     found = shown_rows(_latest(connection, view, ANOMALIES, "window_end", shown))
     names = ("window end", "metric", "dimensions", "kind", "severity", "state", "value", "expected from", "to")
-    return names, [tuple(_decimal(cell) for cell in row) for row in found]
+    return names, [(end, metric, _told_dimensions(of), *map(_decimal, rest)) for end, metric, of, *rest in found]
 
 
 def _latest(connection: sa.Connection, view: View, table: Any, time: str, shown: Sequence[str]) -> Sequence[Row]:
@@ -131,6 +132,12 @@ def _latest(connection: sa.Connection, view: View, table: Any, time: str, shown:
     for incident, *row in connection.execute(asked):
         found.setdefault(incident, row)
     return list(found.values())[:ROWS]
+
+
+def _told_dimensions(dimensions: str) -> str:
+    """Dimensions in words, from their JSON text."""
+    told = json.loads(dimensions)
+    return ", ".join(f"{name} {'unknown' if value is None else value}" for name, value in told.items()) or "all"
 
 
 def _decimal(value: Any) -> Any:
@@ -158,7 +165,7 @@ def _revenue_by(connection: sa.Connection, view: View, last: datetime | None) ->
     found = connection.execute(asked).all()
     whole = {currency: sum(float(row[2]) for row in found if row[1] == currency) for _, currency, _ in found}
     rows = [
-        (json.loads(dimensions).get(view.by) or "unknown", currency, f"{float(total):,.2f}",
+        (json.loads(dimensions).get(view.by) or "unknown", currency, Amount(total),
          f"{float(total) / whole[currency]:.1%}" if whole[currency] else None)
         for dimensions, currency, total in found
     ]  # fmt: skip
@@ -190,7 +197,8 @@ def _carts(connection: sa.Connection, view: View) -> tuple[Sequence[str], Sequen
     shown = (columns.abandoned_at, columns.kind, columns.status, columns.user_id, columns.visitor, columns.value_base)
     asked = sa.select(*shown).where(within(connection, columns.abandoned_at, view))
     found = connection.execute(asked.order_by(columns.abandoned_at.desc()).limit(ROWS))
-    return ("abandoned_at", "kind", "status", "user_id", "visitor", "value_base"), shown_rows(found)
+    rows = [(*row, _amount(value)) for *row, value in shown_rows(found)]
+    return ("abandoned_at", "kind", "status", "user_id", "visitor", "value_base"), rows
 
 
 def _fraud(connection: sa.Connection, view: View) -> tuple[Sequence[str], Sequence[Row]]:
@@ -199,8 +207,13 @@ def _fraud(connection: sa.Connection, view: View) -> tuple[Sequence[str], Sequen
              columns.decision, columns.reasons)  # fmt: skip
     asked = sa.select(*shown).where(within(connection, columns.event_time, view))
     found = connection.execute(asked.order_by(columns.event_time.desc()).limit(ROWS))
-    rows = [(*row[:-1], reasons_of(row[-1])) for row in shown_rows(found)]
+    rows = [(*row, _amount(amount), score, decision, reasons_of(why))
+            for *row, amount, score, decision, why in shown_rows(found)]  # fmt: skip
     return ("event_time", "transaction_id", "visitor", "amount_base", "score", "decision", "reasons"), rows
+
+
+def _amount(value: Any) -> Amount | None:
+    return None if value is None else Amount(value)
 
 
 def reasons_of(reasons: Any) -> str:

@@ -6,6 +6,7 @@ from typing import Final
 UNKNOWN: Final = "unknown"
 _KILO: Final = 1000
 _STEPS: Final = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (_KILO, "s"))
+_NAMES: Final = {"d": "days", "h": "hours", "min": "minutes", "s": "seconds"}
 
 
 def duration(ms: float | None) -> str:
@@ -22,15 +23,27 @@ def duration(ms: float | None) -> str:
     return sign + " ".join(words[:2])
 
 
+def largest_unit(ms: float) -> tuple[int, str]:
+    """The unit (in ms, and its name) in which a time is at least two; else the second."""
+    size, unit = next((step for step in _STEPS if ms >= 2 * step[0]), _STEPS[-1])
+    return size, _NAMES[unit]
+
+
 def moment(ms: int | None) -> str:
     """2025-03-01 10:00:00, in UTC, the zone of every time on the page."""
     return UNKNOWN if ms is None else datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
+class Amount(float):
+    """Money, which is shown with two decimals."""
+
+
 def number(value: object) -> str:
-    """1,234 or 0.123; text stays as it is."""
+    """1,234 or 0.123, 1,234.50 for an Amount; text stays as it is."""
     if value is None:
         return UNKNOWN
+    if isinstance(value, Amount):
+        return f"{value:,.2f}"
     if isinstance(value, bool | str):
         return str(value)
     return f"{value:,}" if isinstance(value, int) else f"{float(str(value)):,.6g}"

@@ -119,7 +119,7 @@ class DeltaSource:
             at = cursor
             while at.file < len(files):
                 if taking.full:
-                    left = sum(max(file.rows, 1) for file in files[at.file :])
+                    left = max(sum(max(file.rows, 1) for file in files[at.file :]) - at.row, 1)
                     return self._backlog(taking, positions, at, left)
                 row = taking.take(files[at.file], at.row)
                 done = row == taking.rows

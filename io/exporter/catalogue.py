@@ -51,7 +51,7 @@ METRICS: Final[dict[str, Exported]] = {
         "counter", "Rows written, by table; those of dead_letters are rows that were no events.", ("table",)
     ),
     "backlog_rows": Exported(
-        "gauge", "What is known to wait in the sources after the last epoch: rows of Kafka and tables, bytes of files."
+        "gauge", "Rows known to wait in the sources after the last epoch; of files an estimate, by the size of a row."
     ),
     "state_rows": Exported("gauge", "Rows of keyed state; open sessions, windows, carts.", ("operator",)),
     "state_bytes": Exported("gauge", "Size of keyed state as it is stored.", ("operator",)),

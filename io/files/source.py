@@ -18,6 +18,7 @@ from ecompulse.io.files.parquet import count_rows, read_rows
 from ecompulse.io.files.quarantine import BAD, bad_mark, check_continued, is_set_aside, letter_of, set_aside
 from ecompulse.io.files.reader import FileReader
 from ecompulse.io.files.records import scan
+from ecompulse.io.files.remaining import ROW_BYTES, Remaining
 from ecompulse.io.files.streams import OpenFile, UnreadableFile
 from ecompulse.kernels.decode.csv_rows import column_names
 from ecompulse.kernels.foreign.dialect import PLAIN, Dialect
@@ -59,6 +60,7 @@ class FileSource:
     _tried: dict[str, tuple[int, int]] = field(default_factory=dict)  # ranges of rows planned last, by file
     _aside: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # files set aside since the last epoch
     _open: dict[tuple[str, str], OpenFile] = field(default_factory=dict)
+    _row_bytes: float = ROW_BYTES
 
     def _files(self) -> list[Listed]:
         return list_files(self.uri, self.order, self.dialect)
@@ -100,7 +102,7 @@ class FileSource:
         files = self._files()
         remembered, changed = self._remembered(files, positions)
         splits: list[Split] = []
-        left = begun = 0
+        begun, remaining = 0, Remaining(self._row_bytes)
         for file in files:
             known = remembered.get(file.path, _UNKNOWN)
             if is_set_aside(file, known) or (BAD in known and is_set_aside(file, self._aside.get(file.path, {}))):
@@ -110,12 +112,12 @@ class FileSource:
             ):
                 continue
             if max_rows <= 0 or begun >= self.max_files:
-                left += file.size - max(known["size"], 0)
+                remaining.leave(file.size - known["at"])
                 continue
             taken: list[Split] = []
             try:
                 check_continued(file, known)
-                at, complete, said = self._take(file, known["at"], max_rows, taken, whole=whole)
+                at, stored, complete, said = self._take(file, known["at"], max_rows, taken, whole=whole)
             except UnreadableFile as error:
                 if self.on_bad_file == "stop":
                     raise
@@ -127,14 +129,18 @@ class FileSource:
                 max_rows -= sum(split.rows for split in taken) + 1
                 continue
             begun += bool(taken)  # of files without rows there may be any number: an epoch of nothing would be the last
-            max_rows -= sum(split.rows for split in taken)
+            rows = sum(split.rows for split in taken)
+            max_rows -= rows
             splits += taken
             size = file.size if complete else known["size"]
-            left += 0 if complete else file.size
+            remaining.read(stored * (at - known["at"]) / max(at, 1), rows)
+            if not complete:
+                remaining.leave(file.size - stored)
             closed = self._is_closed(file.path, said)
             mark = {"at": at, "size": size, **said, **identity(file, file.size if closed else at)}
             changed[file.path] = {**mark, **({"whole": True} if whole and complete else {})}
         changed = {path: mark for path, mark in changed.items() if positions.get(path) != mark}
+        left, self._row_bytes = remaining.rows, remaining.row_bytes
         ended = frozenset({0} if not left else ())
         read = {split.uri for split in splits}
         written = max((round(file.modified * 1000) for file in files if file.path in read), default=None)
@@ -146,10 +152,11 @@ class FileSource:
 
     def _take(
         self, file: Listed, at: int, max_rows: int, taken: list[Split], *, whole: bool
-    ) -> tuple[int, bool, dict[str, Any]]:
-        """Add ranges of one file; the position after them, whether all that is complete was taken, what is to be known.
+    ) -> tuple[int, float, bool, dict[str, Any]]:
+        """Add ranges of one file; UnreadableFile, with what is good before added, when the file is damaged there.
 
-        UnreadableFile, with what is good before added, when the file is damaged there.
+        Returns the position after them, how many bytes of the file as it is stored lead there, whether all that is
+        complete was taken, and what is to be known.
         """
         if self._is_closed(file.path) and not file.size:
             raise UnreadableFile(f"{file.path}: is empty")
@@ -159,7 +166,7 @@ class FileSource:
         whole = whole or self._is_closed(file.path)
         head = head_of(file.path, whole=whole, dialect=self.dialect)
         if not head.ready:
-            return 0, True, {}
+            return 0, 0, True, {}
         said: dict[str, Any] = {HEADER: head.header} if head.header and self.dialect != PLAIN else {}
         if head.rows is not None:
             said, whole = {**said, DOCUMENT: True}, True
@@ -172,13 +179,14 @@ class FileSource:
                 taken.append(Split(self.index, 0, file.path, start, end, records))
             at, lines = end, lines + records + blank
         complete = lines < max_rows or not handle.read(at, 1)
+        stored = handle.stored(at)
         if complete:
             handle.close()
         else:
             self._open[file.path, file.inode] = handle  # a decoder goes on where it stopped
-        return at, complete, said
+        return at, stored, complete, said
 
-    def _take_rows(self, file: Listed, at: int, max_rows: int, taken: list[Split]) -> tuple[int, bool]:
+    def _take_rows(self, file: Listed, at: int, max_rows: int, taken: list[Split]) -> tuple[int, float, bool]:
         total = count_rows(file.path)
         end = min(total, at + max_rows)
         again = self._tried.get(file.path) == (file.mtime, at)  # the run has failed: perhaps by this file
@@ -189,7 +197,7 @@ class FileSource:
             if again:
                 read_rows(file.path, start, stop)
             taken.append(Split(self.index, 0, file.path, start, stop, stop - start))
-        return end, end == total
+        return end, file.size * end / max(total, 1), end == total
 
     def _remembered(
         self, files: list[Listed], positions: Mapping[str, Any]

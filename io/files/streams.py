@@ -117,6 +117,10 @@ class OpenFile:
                 break
             self.position += len(data)
 
+    def stored(self, position: int) -> float:
+        """How many bytes of the file as it is stored lead to a position before the last read, about."""
+        return position * (self._file.tell() / max(self.position, 1) if self._through else 1)
+
     def close(self) -> None:
         """Close the file."""
         if self._handle is not self._file:

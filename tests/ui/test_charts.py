@@ -1,6 +1,9 @@
 from xml.etree import ElementTree as ET
 
+import pytest
+
 from ecompulse.ui.charts import line_chart, short, stacked_chart
+from ecompulse.ui.words import largest_unit
 
 
 def picture(chart):
@@ -24,6 +27,14 @@ def test_parts_add_up_to_the_greatest_height():
     heights = [float(bar.get("height")) for bar in chart.iter("rect")]
     assert abs(heights[0] - heights[1] / 3) < 0.1
     assert abs(heights[1] + heights[3] - 4 * heights[0]) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("ms", "unit"),
+    [(0, "seconds"), (119_999, "seconds"), (120_000, "minutes"), (3 * 3_600_000, "hours"), (9e10, "days")],
+)
+def test_a_gap_is_drawn_in_a_unit_that_suits_it(ms, unit):
+    assert largest_unit(ms)[1] == unit
 
 
 def test_nothing_to_draw_is_nothing():

@@ -1,4 +1,5 @@
 import gzip
+import json
 import os
 
 import polars as pl
@@ -94,6 +95,31 @@ def test_new_files_of_a_folder_are_picked_up_in_order_and_limited(tmp_path):
     assert not backlog.left
     (tmp_path / "aa.jsonl").write_text("aa\n")
     assert consume(source, positions=at)[0] == [b"aa"]
+
+
+def test_what_waits_is_told_in_rows_whatever_the_format(tmp_path):
+    rows = [json.dumps({"n": n, "name": f"a product, the {n * n}th", "ids": [n, n + 1]}) for n in range(60_000)]
+    frame = pl.DataFrame({"row": rows})
+    text = "\n".join(rows).encode() + b"\n"
+    for name, data in (("plain.jsonl", text), ("packed.jsonl.gz", gzip.compress(text))):
+        (tmp_path / name).write_bytes(data)
+    frame.write_parquet(tmp_path / "columns.parquet", row_group_size=5_000)
+    for name in ("plain.jsonl", "packed.jsonl.gz", "columns.parquet"):
+        source = FileSource(str(tmp_path / name), 0)
+        at = {}
+        for read in (20_000, 40_000):
+            backlog = source.plan(at, 20_000, {}, whole=False)
+            at = {**at, **backlog.positions}
+            assert backlog.left == pytest.approx(60_000 - read, rel=0.15), name
+        backlog = source.plan(at, 20_000, {}, whole=False)
+        assert backlog.left == 0
+
+
+def test_files_not_begun_wait_too(tmp_path):
+    for number in range(10):
+        (tmp_path / f"{number}.jsonl").write_text("".join(f'{{"n": {n}}}\n' for n in range(1000, 2000)))
+    source = FileSource(str(tmp_path), 0)
+    assert source.plan({}, 500, {}, whole=False).left == 9_500
 
 
 def test_order_by_time(tmp_path):
