@@ -13,6 +13,7 @@ from ecompulse.io.files.kinds import is_closed, kind_of
 from ecompulse.io.files.layout import Head, head_of
 from ecompulse.io.files.parquet import read_rows
 from ecompulse.io.files.quarantine import letter_row
+from ecompulse.io.files.read_ahead import READ_AHEAD, Records
 from ecompulse.io.files.records import CHUNK, to_rows
 from ecompulse.io.files.streams import OpenFile
 from ecompulse.kernels.event import LENGTH, MAX_ROW_BYTES, POSITION_SCHEMA
@@ -68,9 +69,18 @@ def positioned(frame: pl.DataFrame, split: Split, offset: pl.Series) -> pl.DataF
 
 
 def _lines(split: Split, head: Head, dialect: Dialect) -> pl.DataFrame:
-    data = _read(split.uri, split.start, split.end - split.start, head, dialect)
-    raw, offset = to_rows(data, split.start, head.layout)
+    raw, offset = to_rows(_records(split, head, dialect), split.start, head.layout)
     return positioned(pl.DataFrame({"raw": raw}), split, offset)
+
+
+def _records(split: Split, head: Head, dialect: Dialect) -> Records:
+    """As the plan has read them, if it was made in this process."""
+    size = split.end - split.start
+    ahead = READ_AHEAD.take((split.uri, dialect), split.start, size)
+    if ahead:
+        return ahead
+    data = _read(split.uri, split.start, size, head, dialect)
+    return Records(data, head.layout.ends(data, ended=True))
 
 
 def _huge(split: Split, head: Head, dialect: Dialect) -> pl.DataFrame:

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
 from ecompulse.io.files.quoting import DELIMITER, QUOTE, Positions, outside_quotes
+from ecompulse.io.files.read_ahead import Records
 from ecompulse.io.files.streams import OpenFile
 
 CHUNK: Final = 24 * 1024 * 1024  # bytes read at a time: some 50,000 events, where decoding is at its fastest
@@ -60,10 +61,26 @@ class Layout:
         return int(np.count_nonzero(alone | ((lengths == _SHORT) & (first == RETURN) & (last == NEWLINE))))
 
 
-def scan(
-    handle: OpenFile, start: int, max_records: int, layout: Layout, *, whole: bool
-) -> Iterator[tuple[int, int, int, int]]:
-    """Ranges (start, end, records, blank lines) of complete records from `start`, each within `CHUNK` bytes.
+class Range(NamedTuple):
+    """A range of a file.
+
+    Attributes:
+        start: where it begins.
+        end: where the next one begins.
+        rows: records in it.
+        blank: blank lines in it.
+        read: the records, if they have been held.
+    """
+
+    start: int
+    end: int
+    rows: int
+    blank: int
+    read: Records | None = None
+
+
+def scan(handle: OpenFile, start: int, max_records: int, layout: Layout, *, whole: bool) -> Iterator[Range]:
+    """Ranges of complete records from `start`, each within `CHUNK` bytes.
 
     A record that has no end within so many bytes is a range of its own, which is larger: nobody holds it. Blank lines
     are no records, and count towards `max_records` all the same. A megabyte of them is a range of its own, which counts
@@ -75,23 +92,23 @@ def scan(
         last = len(data) < CHUNK
         nothing = _blank_lines(data, layout)
         if nothing:
-            yield start, start + nothing, 0, 0
+            yield Range(start, start + nothing, 0, 0)
             start += nothing
             continue
         ends = layout.ends(data, ended=last and whole)[:max_records]
         if len(ends):
             end, blank = int(ends[-1]), layout.blank(data, ends)
-            yield start, start + end, len(ends) - blank, blank
+            yield Range(start, start + end, len(ends) - blank, blank, Records(data, ends))
             max_records -= len(ends)
             start += end
         elif not last and (cut := _first_end(data, layout)):
-            yield start, start + cut, 1, 0
+            yield Range(start, start + cut, 1, 0)
             max_records -= 1
             start += cut
         elif last or not (after := _next_line(handle, start + len(data), layout.newline, whole=whole)):
             return
         else:
-            yield start, after, 1, 0
+            yield Range(start, after, 1, 0)
             max_records -= 1
             start = after
 
@@ -126,19 +143,16 @@ def _next_line(handle: OpenFile, at: int, newline: int, *, whole: bool) -> int |
     return at if whole else None
 
 
-def to_rows(data: bytes, start: int, layout: Layout) -> tuple[pl.Series, pl.Series]:
+def to_rows(records: Records, start: int, layout: Layout) -> tuple[pl.Series, pl.Series]:
     """The records of a range as (raw Binary without line end, position Int64); blank lines are no records."""
-    ends = layout.ends(data, ended=True)
+    data, ends = np.frombuffer(records.data, dtype=np.uint8), records.ends
     offsets = np.concatenate([np.zeros(1, dtype=np.int64), ends])
-    array = pa.LargeBinaryArray.from_buffers(
-        pa.large_binary(), len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(data)]
-    )
-    frame = pl.DataFrame({"raw": pl.Series(values=array), "source_offset": offsets[:-1] + start})
-    for ending in (bytes((layout.newline,)), b"\r"):
-        frame = frame.with_columns(
-            raw=pl.when(pl.col("raw").bin.ends_with(ending))
-            .then(pl.col("raw").bin.slice(0, pl.col("raw").bin.size() - 1))
-            .otherwise("raw")
-        )
-    frame = frame.filter(pl.col("raw").bin.size() > 0)
+    starts = offsets[:-1]
+    sizes = np.diff(offsets)
+    for ending in (layout.newline, RETURN):
+        sizes -= (sizes > 0) & (data[starts + sizes - 1] == ending)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(records.data)]
+    array = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(ends), buffers)
+    frame = pl.DataFrame({"raw": pl.Series(values=array), "size": sizes, "source_offset": starts + start})
+    frame = frame.filter(pl.col("size") > 0).with_columns(pl.col("raw").bin.slice(0, pl.col("size")))
     return frame["raw"], frame["source_offset"]

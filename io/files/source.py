@@ -16,6 +16,7 @@ from ecompulse.io.files.listing import Listed, list_files, passed_over
 from ecompulse.io.files.parquet import UNREADABLE as DAMAGED
 from ecompulse.io.files.parquet import count_rows, read_rows
 from ecompulse.io.files.quarantine import BAD, bad_mark, check_continued, is_set_aside, letter_of, set_aside
+from ecompulse.io.files.read_ahead import READ_AHEAD
 from ecompulse.io.files.reader import FileReader
 from ecompulse.io.files.records import scan
 from ecompulse.io.files.remaining import ROW_BYTES, Remaining
@@ -103,6 +104,7 @@ class FileSource:
         remembered, changed = self._remembered(files, positions)
         splits: list[Split] = []
         begun, remaining = 0, Remaining(self._row_bytes)
+        READ_AHEAD.forget(self.uri)
         for file in files:
             known = remembered.get(file.path, _UNKNOWN)
             if is_set_aside(file, known) or (BAD in known and is_set_aside(file, self._aside.get(file.path, {}))):
@@ -173,11 +175,12 @@ class FileSource:
         at = at or head.start
         handle = self._open.pop((file.path, file.inode), None)
         handle = handle or OpenFile(file.path, self.dialect.encoding, head.rows)
-        ranges = scan(handle, at, max_rows, head.layout, whole=whole)
-        for start, end, records, blank in ranges:
-            if records or blank:
-                taken.append(Split(self.index, 0, file.path, start, end, records))
-            at, lines = end, lines + records + blank
+        for found in scan(handle, at, max_rows, head.layout, whole=whole):
+            if found.rows or found.blank:
+                taken.append(Split(self.index, 0, file.path, found.start, found.end, found.rows))
+            if found.read and handle.decodes:
+                READ_AHEAD.keep(self.uri, (file.path, self.dialect), found.start, found.read)
+            at, lines = found.end, lines + found.rows + found.blank
         complete = lines < max_rows or not handle.read(at, 1)
         stored = handle.stored(at)
         if complete:

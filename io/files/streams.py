@@ -40,11 +40,14 @@ class OpenFile:
     """
 
     def __init__(self, path: str, encoding: str = "utf-8", rows: str | None = None) -> None:
-        """Open; JobError when it cannot be. `rows`: of a JSON document, where its rows are; empty for an array."""
+        """Open; JobError when it cannot be. `rows`: of a JSON document, where its rows are; empty for an array.
+
+        `decodes` says whether it is read through a decoder, which costs many times what a plain file does.
+        """
         self.path = path
         self._encoding, self._rows = encoding, rows
         plain = encoding in {"utf-8", "utf-8-sig", "ascii"}
-        self._through = bool(compression_of(path)) or not plain or rows is not None
+        self.decodes = bool(compression_of(path)) or not plain or rows is not None
         self._file: IO[bytes]
         self._handle: Any
         self._begin()
@@ -86,16 +89,16 @@ class OpenFile:
         except _DAMAGED as error:
             raise UnreadableFile(f"{self.path}: damaged or incomplete: {_reason(error)}") from None
         except OSError as error:
-            if self._through and error.errno is None:  # a decompressor's
+            if self.decodes and error.errno is None:  # a decompressor's
                 raise UnreadableFile(f"{self.path}: damaged or incomplete: {error}") from None
             raise JobError(f"{self.path}: cannot be read: {error.strerror or error}") from None
         self.position = start + len(data)
-        self._kept = data if self._through else b""
+        self._kept = data if self.decodes else b""
         return data
 
     def _take(self, size: int) -> bytes:
         data: bytes = self._handle.read(size)
-        if not self._through or len(data) == size:
+        if not self.decodes or len(data) == size:
             return data
         parts = [data]
         while data and (size := size - len(data)) > 0:  # a decoder may give less than it is asked for
@@ -104,7 +107,7 @@ class OpenFile:
         return b"".join(parts)
 
     def _seek(self, start: int) -> None:
-        if not self._through or isinstance(self._handle, gzip.GzipFile):
+        if not self.decodes or isinstance(self._handle, gzip.GzipFile):
             self._handle.seek(start)
             return
         if start < self.position:
@@ -119,7 +122,7 @@ class OpenFile:
 
     def stored(self, position: int) -> float:
         """How many bytes of the file as it is stored lead to a position before the last read, about."""
-        return position * (self._file.tell() / max(self.position, 1) if self._through else 1)
+        return position * (self._file.tell() / max(self.position, 1) if self.decodes else 1)
 
     def close(self) -> None:
         """Close the file."""

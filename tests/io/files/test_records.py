@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from ecompulse.epochs.errors import JobError
 from ecompulse.io.files.layout import head_of
+from ecompulse.io.files.read_ahead import ReadAhead, Records
 from ecompulse.io.files.records import RETURN, Layout, scan, to_rows
 from ecompulse.io.files.source import FileSource
 from ecompulse.io.files.streams import OpenFile
@@ -24,6 +25,10 @@ from support.examples import examples
 CSV = Layout(quoted=True)
 NOW = 1_900_000_000_000
 HEADER = "event_id,event_type,event_time,user_id,query"
+
+
+def rows_in(data, start, layout):
+    return to_rows(Records(data, layout.ends(data, ended=True)), start, layout)
 
 
 def rows_of(path: Path, max_rows: int = 10**6, *, whole: bool = True) -> pl.DataFrame:
@@ -50,7 +55,7 @@ def test_well_formed_csv_is_split_as_python_splits_it(table, quoting, ending):
     text = io.StringIO(newline="")
     csv.writer(text, quoting=quoting, lineterminator=ending).writerows(table)
     data = text.getvalue().encode()
-    raw, _ = to_rows(data, 0, CSV)
+    raw, _ = rows_in(data, 0, CSV)
     assert [next(csv.reader([row.decode()])) for row in raw] == table
 
 
@@ -69,10 +74,11 @@ def test_a_plan_counts_the_records_that_are_read_for_any_chunk_and_cut(data, cho
         path = Path(folder, "a.csv")
         path.write_bytes(data)
         while ranges := list(scan(OpenFile(str(path)), at, rows, layout, whole=True)):
-            for start, end, records, blank in ranges:
+            for start, end, records, blank, read in ranges:
                 assert (start, at) == (at, start), "ranges follow each other"
-                found = [data[start:end]] if end - start > chunk else to_rows(data[start:end], start, layout)[0]
+                found = [data[start:end]] if end - start > chunk else rows_in(data[start:end], start, layout)[0]
                 assert len(found) == records
+                assert read is None or to_rows(read, start, layout)[0].to_list() == list(found)
                 assert records + blank <= rows
                 at = end
     assert at == len(data)
@@ -220,10 +226,38 @@ def test_a_header_without_end_is_said(tmp_path):
 def test_scan_stops_at_the_limit(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_bytes(b"a\n" * 10)
-    assert list(scan(OpenFile(str(path)), 4, 3, Layout(), whole=False)) == [(4, 10, 3, 0)]
+    [found] = scan(OpenFile(str(path)), 4, 3, Layout(), whole=False)
+    assert found[:4] == (4, 10, 3, 0)
 
 
 def test_rows_know_their_position():
-    raw, offset = to_rows(b"aa\n\nb\r\n", 100, Layout())
+    raw, offset = rows_in(b"aa\n\nb\r\n", 100, Layout())
     assert raw.to_list() == [b"aa", b"b"]
     assert offset.to_list() == [100, 104]
+
+
+def test_what_a_plan_has_decompressed_is_not_read_again_and_what_it_dropped_is(tmp_path):
+    path = tmp_path / "a.jsonl.gz"
+    path.write_bytes(gzip.compress(b"".join(b'{"n": %d}\r\n\n' % n for n in range(1000))))
+    source = FileSource(str(path), 0)
+    [split] = source.plan({}, 5000, {}, whole=True).splits
+    with mock.patch("ecompulse.io.files.reader.OpenFile", side_effect=AssertionError("is read again")):
+        [ahead] = source.reader().read(split)
+    [again] = source.reader().read(split)  # what was kept is for one reader
+    assert again.equals(ahead)
+    assert again.height == 1000
+    [split] = source.plan({}, 5000, {}, whole=True).splits
+    source.plan({}, 10, {}, whole=True)  # another plan: what the one before it kept would wait for nobody
+    [again] = source.reader().read(split)
+    assert again.equals(ahead)
+
+
+def test_no_more_is_read_ahead_than_there_is_room_for():
+    ahead, records = ReadAhead(most_bytes=10), Records(b"aaa\nbb\n", Layout().ends(b"aaa\nbb\n", ended=True))
+    ahead.keep("s", "f", 0, records)
+    ahead.keep("s", "f", 7, records)
+    assert ahead.take("f", 7, 7) is None
+    assert ahead.take("f", 0, 4) is None, "another range"
+    ahead.keep("s", "f", 0, records)
+    assert ahead.take("f", 0, 7) is records
+    assert ahead.take("f", 0, 7) is None
