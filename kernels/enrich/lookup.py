@@ -114,15 +114,20 @@ class LookupStep(Step):
         return opened[LOOKUP].columns if LOOKUP in opened else pl.Schema(declared)
 
     def check(self, columns: pl.Schema, opened: Opened) -> None:
-        """Refuse a look-up whose prefixed columns are already taken by the event or another step."""
+        """Refuse a look-up whose prefixed columns are already taken: by the event, another step, or one of its own.
+
+        Tables tell columns apart without regard to case.
+        """
+        taken = {name.lower(): f"{name} of the event" for name in (*columns, status_column(self.name))}
         for name in self.given(opened):
             shown = _prefix(name, f"{self.name}_")
-            if shown in columns or shown == status_column(self.name):
+            if shown.lower() in taken:
                 raise ConfigError(
-                    LOOKUP,
-                    f"its column {name} would become {shown}, which the event already has; "
+                    LOOKUP if LOOKUP in opened else "columns",
+                    f"its column {name} would become {shown}, beside {taken[shown.lower()]}; "
                     f"rename it, or choose others with columns=a,b",
                 )
+            taken[shown.lower()] = f"its column {name}"
 
     def apply(self, events: pl.DataFrame, opened: Opened) -> pl.DataFrame:
         """Without a store the status is `off`."""

@@ -35,6 +35,15 @@ def test_without_a_store_the_status_is_off(events):
     assert found["product_status"].to_list() == ["off"]
 
 
+@pytest.mark.parametrize(
+    "columns", [("tier", "user_tier"), ("user_tier", "tier"), ("tier", "Tier"), ("ID",), ("Status",)]
+)
+def test_columns_that_would_be_one_in_the_output_are_refused(columns):
+    declared = UserStep(declared=dict.fromkeys(columns, "text"))
+    with pytest.raises(ConfigError, match=rf"^columns: its column {columns[-1]} would become .*, beside "):
+        declared.check(FRAME_SCHEMA, {})
+
+
 def test_a_column_that_is_taken_is_refused():
     with pytest.raises(ConfigError, match=r"^lookup: its column id would become product_id"):
         ProductStep().check(FRAME_SCHEMA, {"lookup": SimpleNamespace(columns=pl.Schema({"id": pl.Int64()}))})
