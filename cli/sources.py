@@ -13,6 +13,7 @@ from ecompulse.cli.topics import reading_of
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import EVENTS, Source
 from ecompulse.io.files import FileSource
+from ecompulse.io.files.streams import UnreadableFile
 from ecompulse.io.sources import SourceContext, open_source
 from ecompulse.kernels.foreign.dialect import PLAIN
 from ecompulse.kernels.mapping import Mapping
@@ -88,7 +89,17 @@ def flag_of(role: str) -> str:
 
 
 def first_rows(source: Source, most: int = ROWS) -> pl.DataFrame | None:
-    """At most so many rows as read, of one file, since files may differ in their columns; None when there is none."""
+    """At most so many rows as read, of one file, since files may differ in their columns; None when there is none.
+
+    Of a file that turns out to be damaged it is the row that stands for it, unless such a file is to end the job.
+    """
+    try:
+        return _first_batch(source, most)
+    except UnreadableFile:  # a second plan from the same place looks into the file, and sets it aside
+        return _first_batch(source, most)
+
+
+def _first_batch(source: Source, most: int) -> pl.DataFrame | None:
     splits = source.plan({}, most, {}, whole=True).splits
     reader = source.reader()
     found = (batch for split in splits for batch in reader.read(split) if batch.height)

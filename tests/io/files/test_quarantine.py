@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from ecompulse.cli import audit
+from ecompulse.cli.sources import first_rows
 from ecompulse.epochs.errors import JobError
 from ecompulse.io.files.source import FileSource
 from ecompulse.kernels.decode import decode
@@ -96,14 +97,39 @@ def test_a_letter_whose_run_failed_is_planned_again(tmp_path):
         assert [bool(split.fault) for split in source.plan({}, 10, {}, whole=True).splits] == [True]
 
 
+def harmed(path: Path) -> bytes:
+    """A file of Parquet whose footer is whole: only who reads its rows sees it."""
+    good = parquet(path)
+    return good[:8] + bytes(800) + good[808:]
+
+
+def test_the_first_rows_of_a_damaged_file_are_its_letter(tmp_path):
+    (tmp_path / "1.parquet").write_bytes(harmed(tmp_path / "made.parquet"))
+    (tmp_path / "2.jsonl").write_bytes(b"".join(ROWS[:3]))
+    found = first_rows(FileSource(str(tmp_path), 0))
+    assert decode(found, 1_800_000_000_000).dead["rule"].to_list() == ["unreadable_file"]
+    with pytest.raises(JobError, match=r"1\.parquet"):
+        first_rows(FileSource(str(tmp_path), 0, on_bad_file="stop"))
+
+
+@pytest.mark.slow
+def test_a_job_whose_first_file_is_damaged_reads_the_others(tmp_path):
+    made = Shop(tmp_path / "shop", tmp_path / "input", ("--num_shards=2", "--progress=none", "--drain"))
+    made.source.mkdir()
+    (made.source / "1.parquet").write_bytes(harmed(made.source / "made.parquet"))
+    (made.source / "2.jsonl").write_bytes(b"".join(ROWS[:20]))
+    status, said = made.run_here()
+    assert (status, said.count("it is tried again when it changes")) == (0, 1), said
+    assert made.tables()["lake enriched_events"].height == 20
+    assert made.tables()["lake dead_letters"]["rule"].to_list() == ["unreadable_file"]
+
+
 @pytest.mark.slow
 def test_a_job_goes_on_and_accounts_for_everything(tmp_path, capsys):
     made = Shop(tmp_path / "shop", tmp_path / "input", ("--num_shards=2", "--progress=none", "--drain"))
     made.source.mkdir()
     (made.source / "1.jsonl").write_bytes(b"".join(ROWS[:100]))
-    good = parquet(made.source / "made.parquet")
-    harmed = good[:8] + bytes(800) + good[808:]  # its footer is whole: only a worker sees it
-    for name, data in (("2.jsonl.gz", WHOLE[:500]), ("3.parquet", harmed)):
+    for name, data in (("2.jsonl.gz", WHOLE[:500]), ("3.parquet", harmed(made.source / "made.parquet"))):
         (made.source / name).write_bytes(data)
     status, said = made.run_here("--max_dead_ratio=1")
     assert status == 0
