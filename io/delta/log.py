@@ -16,6 +16,7 @@ from ecompulse.io.delta.partitions import in_log
 NO_STATS: Final = -1
 """Rows of a file that the log does not count."""
 _PARTITION: Final = "partition."
+_MODE: Final = "delta.columnMapping.mode"
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,11 @@ class Added:
     path: str
     rows: int
     values: Mapping[str, str | None] = field(default_factory=dict)
+
+
+def is_mapped(table: DeltaTable) -> bool:
+    """Whether its files name columns otherwise; tables that are older than features do not say so there."""
+    return bool(table.metadata().configuration.get(_MODE, "none") != "none")
 
 
 def snapshot(table: DeltaTable) -> list[Added]:
@@ -60,9 +66,7 @@ def added_by(store: Store, version: int, place: str) -> list[Added]:
     try:
         commit = store.get(f"_delta_log/{version:020d}.json")
     except FileNotFoundError:
-        raise UserError(
-            f"--source: {place}: the log of version {version} was removed before it was read; start a new checkpoint"
-        ) from None
+        raise log_is_gone(version, place) from None
     actions = [json.loads(line) for line in commit.splitlines() if line.strip()]
     if any(action["remove"].get("dataChange", True) for action in actions if "remove" in action):
         raise UserError(
@@ -75,6 +79,13 @@ def added_by(store: Store, version: int, place: str) -> list[Added]:
         for add in adds
         if add.get("dataChange", True)
     ]
+
+
+def log_is_gone(version: int, place: str) -> UserError:
+    """A version was not read, and what it added cannot be known any more."""
+    return UserError(
+        f"--source: {place}: the log of version {version} was removed before it was read; start a new checkpoint"
+    )
 
 
 def _records(add: Mapping[str, Any]) -> int:

@@ -12,7 +12,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.epochs.protocols import EVENTS, UNREADABLE, Backlog, Split
 from ecompulse.io.delta.lake import check_place
-from ecompulse.io.delta.log import Added, added_by, snapshot
+from ecompulse.io.delta.log import Added, added_by, is_mapped, log_is_gone, snapshot
 from ecompulse.io.delta.partitions import columns, kinds_of
 from ecompulse.io.delta.quarantine import DataFiles, pending, progress
 from ecompulse.io.files.parquet import read_rows
@@ -26,7 +26,8 @@ TABLE: Final = "table"
 """Name of the one position."""
 
 _SPLIT_ROWS: Final = 50_000
-_NOT_READ: Final = {"deletionVectors", "columnMapping"}
+_MAPPED: Final = "columnMapping"
+_NOT_READ: Final = {"deletionVectors", _MAPPED}
 """Features of tables whose files do not hold the rows, or the columns, as they are."""
 
 
@@ -37,11 +38,11 @@ def is_table(uri: str) -> bool:
 
 @dataclass(frozen=True)
 class Cursor:
-    """Where reading goes on.
+    """Where reading goes on: of a version that is read whole nothing is asked again, since its log may be cleaned up.
 
     Attributes:
         table: id of the table.
-        version: that the files are of.
+        version: that the files are of; it need not be there yet.
         base: whether they are all files of the version, with which reading began, or those that it added.
         file: index of the next file.
         row: of that file.
@@ -86,11 +87,12 @@ class DeltaSource:
             check_place(self.uri)
             if isinstance(store, S3Store):
                 store.check(writable=False)
-            features = set(self._table().protocol().reader_features or ())
+            table = self._table()
+            features = {*(table.protocol().reader_features or ()), *({_MAPPED} if is_mapped(table) else ())}
         except (StoreError, JobError, UserError) as error:
             raise UserError(f"--source: {str(error).removeprefix('--source: ')}") from None
         if features & _NOT_READ:
-            raise UserError(f"--source: {self.uri}: a table with {', '.join(features & _NOT_READ)} cannot be followed")
+            raise self._other_files(*sorted(features & _NOT_READ))
 
     def reads(self) -> frozenset[str]:
         """The table, by its id."""
@@ -109,6 +111,8 @@ class DeltaSource:
         """The next rows, version by version, file by file."""
         del tops, whole  # one partition, and what is committed is complete
         table = self._table()
+        if is_mapped(table):
+            raise self._other_files(_MAPPED)
         at = self._cursor(table, positions)
         taking = _Taking(self, max_rows, thoroughly=self._tried == positions)
         for file, known in pending(positions, taking.files):
@@ -124,6 +128,7 @@ class DeltaSource:
                 row = taking.take(files[at.file], at.row)
                 done = row == taking.rows
                 at = Cursor(at.table, at.version, at.base, at.file + done, 0 if done else row)
+            at = Cursor(at.table, at.version + 1)
         return self._backlog(taking, positions, at, 0)
 
     def _backlog(self, taking: "_Taking", positions: Mapping[str, Any], at: Cursor, left: int) -> Backlog:
@@ -139,7 +144,7 @@ class DeltaSource:
         if TABLE not in positions:
             return Cursor(identity, table.version(), base=True)
         known = Cursor(**positions[TABLE])
-        if known.table != identity or known.version > table.version():
+        if known.table != identity or known.version > table.version() + 1:
             raise UserError(
                 f"--source: {self.uri} was made again, or set back, after it was read; start a new checkpoint"
             )
@@ -147,21 +152,27 @@ class DeltaSource:
 
     def _versions(self, table: DeltaTable, at: Cursor) -> Iterator[tuple[Cursor, list[Added]]]:
         """From the cursor on, each version with its files."""
-        store = open_store(self.uri, self.endpoint)
+        store, first = open_store(self.uri, self.endpoint), at.version
         if at.base:
-            yield at, snapshot(DeltaTable(self.uri, version=at.version, storage_options=self._options))
-        else:
-            yield at, added_by(store, at.version, self.uri)
-        for version in range(at.version + 1, table.version() + 1):
-            yield Cursor(at.table, version), added_by(store, version, self.uri)
+            yield at, snapshot(self._table(at.version))
+            first += 1
+        for version in range(first, table.version() + 1):
+            yield at if version == at.version else Cursor(at.table, version), added_by(store, version, self.uri)
 
-    def _table(self) -> DeltaTable:
+    def _table(self, version: int | None = None) -> DeltaTable:
+        """As it stands, or stood; JobError when there is none, UserError when its log does not say any more."""
         try:
-            return DeltaTable(self.uri, storage_options=self._options)
+            return DeltaTable(self.uri, version=version, storage_options=self._options)
         except TableNotFoundError:
+            if version is not None:
+                raise log_is_gone(version, self.uri) from None
             raise JobError(f"--source: {self.uri}: there is no Delta table") from None
         except (DeltaError, OSError) as error:
-            raise JobError(f"--source: {self.uri}: {' '.join(str(error).split())[:200]}") from error
+            then = "" if version is None else f" as of version {version}"
+            raise JobError(f"--source: {self.uri}{then}: {' '.join(str(error).split())[:200]}") from error
+
+    def _other_files(self, *features: str) -> UserError:
+        return UserError(f"--source: {self.uri}: a table with {', '.join(features)} cannot be followed")
 
     @property
     def _address(self) -> dict[str, str] | None:

@@ -1,5 +1,6 @@
 """Reading a Delta table: every row once for any cut, later appends, and a word for what cannot be followed."""
 
+import json
 import shutil
 import uuid
 from pathlib import Path
@@ -118,6 +119,60 @@ def test_a_table_made_again_and_a_log_that_is_gone_are_said(tmp_path):
     append(tmp_path / "t", range(3))
     with pytest.raises(UserError, match="was made again"):
         source.plan(positions, 100, {}, whole=False)
+
+
+def clean_up(place, *versions: int) -> None:
+    """As Delta does once versions are old enough."""
+    DeltaTable(str(place)).create_checkpoint()
+    for version in versions:
+        (place / "_delta_log" / f"{version:020d}.json").unlink()
+
+
+@pytest.mark.parametrize("most", [2, 100])
+def test_a_log_that_is_cleaned_up_after_it_was_read_is_not_missed(tmp_path, most):
+    append(tmp_path / "t", range(4))
+    source, positions, found = DeltaSource(str(tmp_path / "t"), 0), {}, []
+    for number in range(4, 7):
+        found += read(source, positions, most)
+        append(tmp_path / "t", [number])
+        clean_up(tmp_path / "t", number - 4)
+    found += read(DeltaSource(str(tmp_path / "t"), 0), positions, most)
+    assert pl.concat(found)["n"].to_list() == list(range(7))
+
+
+def test_a_log_that_is_cleaned_up_while_the_table_is_read_is_said(tmp_path):
+    append(tmp_path / "t", range(4))
+    source, positions = DeltaSource(str(tmp_path / "t"), 0), {}
+    read(source, positions, 2, epochs=1)
+    for _ in range(2):
+        append(tmp_path / "t", [4])
+    clean_up(tmp_path / "t", 0, 1)
+    with pytest.raises(UserError, match="log of version 0 was removed before it was read"):
+        source.plan(positions, 2, {}, whole=False)
+
+
+def commit(place, version: int, *actions: dict[str, Any]) -> None:
+    """A version by another writer than ours."""
+    (place / "_delta_log" / f"{version:020d}.json").write_text("\n".join(map(json.dumps, actions)))
+
+
+def test_columns_that_files_name_otherwise_are_refused_whenever_that_begins(tmp_path):
+    append(tmp_path / "t", range(3))
+    source, positions = DeltaSource(str(tmp_path / "t"), 0), {}
+    source.check()
+    read(source, positions, 100)
+    first = (tmp_path / "t" / "_delta_log" / f"{0:020d}.json").read_text().splitlines()
+    [known] = [action["metaData"] for action in map(json.loads, first) if "metaData" in action]
+    schema = json.loads(known["schemaString"])
+    for number, field in enumerate(schema["fields"]):
+        field["metadata"] = {"delta.columnMapping.id": number, "delta.columnMapping.physicalName": field["name"]}
+    schema["fields"][0]["name"] = "renamed"
+    by_name = {"delta.columnMapping.mode": "name", "delta.columnMapping.maxColumnId": "1"}
+    renamed = {"metaData": {**known, "configuration": by_name, "schemaString": json.dumps(schema)}}
+    commit(tmp_path / "t", 1, {"protocol": {"minReaderVersion": 2, "minWriterVersion": 5}}, renamed)
+    for look in (source.check, lambda: source.plan(positions, 100, {}, whole=False)):
+        with pytest.raises(UserError, match="a table with columnMapping cannot be followed"):
+            look()
 
 
 def test_a_file_that_was_vacuumed_is_said(tmp_path):
