@@ -1,5 +1,6 @@
 """Reading the ranges of a plan, on workers."""
 
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -59,9 +60,10 @@ class FileReader:
 
 
 def positioned(frame: pl.DataFrame, split: Split, offset: pl.Series) -> pl.DataFrame:
-    """Rows with where they were read."""
+    """Rows with where they were read; bytes of a file's name that are no text as escapes."""
+    source = os.fsencode(split.uri).decode(errors="backslashreplace")
     position: dict[str, Any] = {
-        "source": pl.lit(split.uri, POSITION_SCHEMA["source"]),
+        "source": pl.lit(source, POSITION_SCHEMA["source"]),
         "source_partition": pl.lit(split.source, POSITION_SCHEMA["source_partition"]),
         "source_offset": offset.cast(POSITION_SCHEMA["source_offset"]),
     }

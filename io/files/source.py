@@ -160,6 +160,8 @@ class FileSource:
         Returns the position after them, how many bytes of the file as it is stored lead there, whether all that is
         complete was taken, and what is to be known.
         """
+        if os.fsencode(file.path).decode(errors="replace") != file.path:
+            raise UnreadableFile(f"{file.path}: its name is not UTF-8; give it another")
         if self._is_closed(file.path) and not file.size:
             raise UnreadableFile(f"{file.path}: is empty")
         if kind_of(file.path, self.dialect) == "parquet":
@@ -252,5 +254,5 @@ def columns_of(path: str, dialect: Dialect = PLAIN) -> list[str]:
             return parquet.column_names(path)
         head = head_of(path, whole=False, dialect=dialect) if kind == "csv" else None
         return column_names(head.header) if head and head.ready else []
-    except (*DAMAGED, JobError):  # whatever is wrong is said when it is read
+    except (*DAMAGED, JobError, UnicodeEncodeError):  # whatever is wrong is said when it is read
         return []

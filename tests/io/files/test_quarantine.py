@@ -90,6 +90,20 @@ def test_another_file_in_the_place_of_a_begun_one_is_not_read(tmp_path, monkeypa
     assert "is another file" in again.notes["unreadable"][str(path)]
 
 
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_a_file_whose_name_is_no_text_is_a_dead_letter_until_it_has_another(tmp_path, suffix):
+    odd, good = tmp_path / f"a\udcff{suffix}", tmp_path / f"b{suffix}"
+    odd.write_bytes(parquet(tmp_path / "made.parquet") if suffix == ".parquet" else b"".join(ROWS[:3]))
+    source = FileSource(str(tmp_path), 0)
+    list(source.columns(9))
+    first = source.plan({}, 10_000, {}, whole=True)
+    letters = read(source, first).select("source", "message").rows()
+    assert letters == [(str(tmp_path / rf"a\xff{suffix}"), "its name is not UTF-8; give it another")]
+    odd.rename(good)
+    again = source.plan(first.positions, 10_000, {}, whole=True)
+    assert {(split.uri, split.fault) for split in again.splits} == {(str(good), "")}
+
+
 def test_a_letter_whose_run_failed_is_planned_again(tmp_path):
     (tmp_path / "a.jsonl.gz").write_bytes(WHOLE[:100])
     source = FileSource(str(tmp_path), 0)
