@@ -122,15 +122,19 @@ class DynamoStore:
         return found
 
 
+class Throttled(LookupFailed):
+    """A part of a batch was left again and again; later it may not be."""
+
+
 class Unprocessed(Exception):  # noqa: N818  # a reason to ask again
     """A part of a batch was left for later."""
 
 
 def patient(complaint: str) -> tenacity.Retrying:
-    """Attempts with growing, random pauses while a part is `Unprocessed`; LookupFailed when that does not end."""
+    """Attempts with growing, random pauses while a part is `Unprocessed`; Throttled when that does not end."""
 
     def give_up(_state: tenacity.RetryCallState) -> None:
-        raise LookupFailed(complaint)
+        raise Throttled(complaint)
 
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(Unprocessed),

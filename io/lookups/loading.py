@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import polars as pl
 
-from ecompulse.epochs.errors import JobError
+from ecompulse.epochs.errors import JobError, UserError
+from ecompulse.io.aws import may_pass
 from ecompulse.io.lookups.store import LookupFailed, LookupSpec, flat_type
 from ecompulse.io.tabular import read_table
 
@@ -69,10 +70,11 @@ def load_redis(rows: pl.DataFrame, spec: LookupSpec, key: str) -> int:
 
     Raises:
         JobError: the server failed; what was written stays, and a second run writes it again.
+        UserError: the server refused: no access, no such table, a value that it cannot hold.
     """
     import redis  # noqa: PLC0415  # an extra
 
-    from ecompulse.io.lookups.redis import RedisStore, failure  # noqa: PLC0415
+    from ecompulse.io.lookups.redis import RedisStore, failure, may_pass  # noqa: PLC0415
     from ecompulse.io.lookups.redis_connections import Wires, connect, connection_settings  # noqa: PLC0415
 
     RedisStore(replace(spec, declared={key: pl.String()}, options={**spec.options, "columns": key}))  # checks the rest
@@ -91,7 +93,8 @@ def load_redis(rows: pl.DataFrame, spec: LookupSpec, key: str) -> int:
             try:
                 pipeline.execute()
             except redis.RedisError as error:
-                raise JobError(f"{spec}: {failure(error)}; {done:,} rows were written") from None
+                wrong = JobError if may_pass(error) else UserError
+                raise wrong(f"{spec}: {failure(error)}; {done:,} rows were written") from None
             done += len(batch)
     return done
 
@@ -103,8 +106,15 @@ def load_dynamodb(rows: pl.DataFrame, spec: LookupSpec, key: str, *, create: boo
 
     Raises:
         JobError: the server failed; what was written stays, and a second run writes it again.
+        UserError: the server refused: no access, no such table, a value that it cannot hold.
     """
-    from ecompulse.io.lookups.dynamodb import FAILURES, connect, key_kind, table_name  # noqa: PLC0415  # an extra
+    from ecompulse.io.lookups.dynamodb import (  # noqa: PLC0415  # an extra
+        FAILURES,
+        Throttled,
+        connect,
+        key_kind,
+        table_name,
+    )
 
     table, done = table_name(spec), 0
     try:
@@ -117,7 +127,8 @@ def load_dynamodb(rows: pl.DataFrame, spec: LookupSpec, key: str, *, create: boo
             _put(client, table, items)
             done += len(batch)
     except (*FAILURES, LookupFailed) as error:
-        raise JobError(f"{spec}: {' '.join(str(error).split())}; {done:,} rows were written") from None
+        wrong = JobError if isinstance(error, Throttled) or may_pass(error) else UserError
+        raise wrong(f"{spec}: {' '.join(str(error).split())}; {done:,} rows were written") from None
     return done
 
 
@@ -153,7 +164,7 @@ def _typed(name: str, value: Any) -> dict[str, Any]:
     if isinstance(value, bool):
         return {"BOOL": value}
     if isinstance(value, float) and not math.isfinite(value):
-        raise JobError(f"column {name} holds {value}, which DynamoDB cannot")
+        raise UserError(f"column {name} holds {value}, which DynamoDB cannot")
     return {"N" if isinstance(value, int | float | Decimal) else "S": _plain(value)}
 
 

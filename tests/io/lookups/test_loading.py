@@ -94,11 +94,49 @@ def test_a_file_in_dynamodb_is_what_a_look_up_reads(moto, parquet, monkeypatch):
     path = parquet.with_name("few.parquet")
     USERS.head(60).write_parquet(path)
     flags = (f"--dynamodb_endpoint={moto.facts['url']}", "--create")
-    assert "ResourceNotFoundException" in load(path, "dynamodb://loaded", flags[0], status=1)
+    assert "ResourceNotFoundException" in load(path, "dynamodb://loaded", flags[0], status=2)
     load(path, "dynamodb://loaded", *flags)
     load(path, "dynamodb://loaded", *flags)
     found = read(f"dynamodb://loaded?key=user_id&endpoint={moto.facts['url']}")
     assert found.equals(EXPECTED.filter(pl.col("key").is_in(USERS["user_id"].head(60).implode())))
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ({"user_id": ["x" * 3000]}, "ValidationException"),
+        ({"user_id": ["a"], "n": [float("nan")]}, "column n holds nan, which DynamoDB cannot"),
+        ({"user_id": ["a"], "n": [1e300]}, "Number overflow"),
+    ],
+)
+def test_what_dynamodb_can_never_take_is_wrong_use(moto, tmp_path, monkeypatch, rows, message):
+    for name, value in s3.ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    pl.DataFrame(rows).write_parquet(tmp_path / "rows.parquet")
+    said = load(
+        tmp_path / "rows.parquet",
+        "dynamodb://refused",
+        f"--dynamodb_endpoint={moto.facts['url']}",
+        "--create",
+        status=2,
+    )
+    assert message in said
+
+
+def test_a_server_that_does_not_answer_may_be_tried_again(parquet, monkeypatch):
+    for name, value in s3.ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    load(parquet, "dynamodb://table", "--dynamodb_endpoint=http://127.0.0.1:1", status=1)
+    load(parquet, "redis://127.0.0.1:1/0?pattern={key}", status=1)
+
+
+def test_a_password_that_redis_does_not_know_is_wrong_use(rows, parquet, monkeypatch):
+    monkeypatch.setenv("REDIS_WORD", "wrong")
+    load(
+        parquet,
+        f"redis://127.0.0.1:{rows.server.port}/0?pattern=x:{{key}}&user=nobody&password=env:REDIS_WORD",
+        status=2,
+    )
 
 
 def test_what_a_busy_table_leaves_is_written_again(monkeypatch):
