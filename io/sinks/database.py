@@ -31,8 +31,9 @@ TRANSACTION_SECONDS: Final = 300.0
 
 _CONNECT_SECONDS: Final = 10
 _NOISE: Final = re.compile(r"^(connection failed: )?(connection to server at .*? failed: )?((FATAL|ERROR): +)?")
-_LASTING_STATES: Final = ("28", "3D000", "3F000", "42501", "53100")
-"""Of PostgreSQL: no login, no such database or schema, no permission, disk full."""
+_LASTING_STATES: Final = ("22", "23502", "28", "3D000", "3F000", "42501", "42804", "42809", "428C9", "42P10", "53100")
+"""Of PostgreSQL: a value or column that is not of its type, no login, no such database or schema, no permission, a
+relation of another kind, no key, disk full."""
 
 _LASTING_WORDS: Final = (
     "unable to open", "readonly database", "is full", "disk I/O error", "not a database", "is malformed",

@@ -29,7 +29,7 @@ from ecompulse.io.sinks.database import (
     shown_name,
 )
 from ecompulse.io.sinks.warehouse_rows import inserted, stage, standing, upsert_rows, upsert_staged
-from ecompulse.io.sinks.warehouse_schema import LEDGER, LEDGER_TABLE, ensure, lock, migrate, table_of, versioned
+from ecompulse.io.sinks.warehouse_schema import LEDGER, LEDGER_TABLE, ensure, lock, migrate, table_of, unlike, versioned
 
 _RIGHTS: Final = ("SELECT", "INSERT", "UPDATE")  # DELETE is needed to replace only
 
@@ -81,9 +81,12 @@ class WarehouseSink:
                 if versioned(connection):
                     for table in tables:
                         self._foreign(connection, table.name)
+                found = _unlike(connection, [table for table in tables if table.warehouse])
         except SQLAlchemyError as error:
             wrong = JobError if may_pass(error) else UserError
             raise wrong(f"--warehouse: {self.name}: {reason(error)}") from None
+        if found:
+            raise UserError(f"--warehouse: {self.name}: {found}")
 
     def _foreign(self, connection: sa.Connection, table: str) -> list[str]:
         """Checkpoints whose rows of our job and instance are there and are to be replaced.
@@ -109,15 +112,20 @@ class WarehouseSink:
         return foreign
 
     def check(self, tables: Sequence[TableSpec]) -> None:
-        """UserError when a database does not let us in or write, JobError when it does not answer; writes nothing."""
+        """UserError when a database does not let us in or write, JobError when it does not answer; writes nothing.
+
+        UserError, too, when something else has the name of a table; in SQLite only `open` looks, since this locks it.
+        """
         if self._engine.dialect.name != POSTGRESQL:
             path = file_of(self._engine)
             if path is not None:
                 check_file(path)
             return
+        written = [table for table in tables if table.warehouse]
         try:
             with self._engine.connect() as connection, bounded(connection, 30):
-                lacking = _lacking(connection, [LEDGER, *(table.name for table in tables if table.warehouse)])
+                lacking = _lacking(connection, [LEDGER, *(table.name for table in written)])
+                lacking = lacking or _unlike(connection, written)
         except SQLAlchemyError as error:
             wrong = JobError if may_pass(error) else UserError
             raise wrong(f"--warehouse: {self.name}: {reason(error)}") from None
@@ -214,6 +222,15 @@ class WarehouseSink:
         connection.execute(sa.delete(target).where(mine))
         theirs = sa.and_(ledger.table_name == target.name, ledger.checkpoint.in_(foreign))
         connection.execute(sa.update(LEDGER_TABLE).where(theirs).values(replaced_by=owner.checkpoint))
+
+
+def _unlike(connection: sa.Connection, tables: Sequence[TableSpec]) -> str | None:
+    """What of the tables that are there is not as ours, in words; None when all is well."""
+    for table in tables:
+        found = unlike(connection, table_of(table))
+        if found:
+            return f"table {table.name} is not one of ours: it {found}; give another database or schema, or rename it"
+    return None
 
 
 def _lacking(connection: sa.Connection, tables: Sequence[str]) -> str | None:

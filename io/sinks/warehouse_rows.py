@@ -34,8 +34,14 @@ def stage(connection: sa.Connection, target: sa.Table, frame: pl.DataFrame) -> N
         f"SELECT {columns} FROM {quote(target.name)} WITH NO DATA"
     )
     driver: Any = connection.connection.driver_connection
-    with driver.cursor() as cursor, cursor.copy(f"COPY {INCOMING} ({columns}) FROM STDIN (FORMAT csv)") as copy:
-        copy.write(csv_of(frame))
+    statement = f"COPY {INCOMING} ({columns}) FROM STDIN (FORMAT csv)"
+    try:
+        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.write(csv_of(frame))
+    except (
+        connection.dialect.loaded_dbapi.Error
+    ) as error:  # what SQLAlchemy would make of it, had it gone through there
+        raise sa.exc.DBAPIError(statement, None, error) from error
 
 
 def csv_of(frame: pl.DataFrame) -> bytes:

@@ -1,6 +1,6 @@
 """Tables of a warehouse: types of columns, and versioned migrations of the tables that are ours alone."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import polars as pl
@@ -21,6 +21,9 @@ LATEST: Final = "_latest"
 """End of the name of the view that shows a table's rows as they stand."""
 
 FINAL: Final = "final"
+
+_WIDER: Final[Mapping[str, Sequence[str]]] = {"TEXT": ("VARCHAR",), "JSONB": ("JSON", "TEXT")}
+"""Types of PostgreSQL that hold all that another does."""
 
 LEDGER: Final = "ecompulse_ledger"
 SCHEMA: Final = "ecompulse_schema"
@@ -115,6 +118,36 @@ def ensure(connection: sa.Connection, table: sa.Table) -> None:
     for index in table.indexes:
         index.create(connection, checkfirst=True)
     show_latest(connection, table)
+
+
+def unlike(connection: sa.Connection, table: sa.Table) -> str | None:
+    """Why rows cannot go into what has the table's name, in words; None where they can, or nothing has it.
+
+    Columns of PostgreSQL have the types that we give them, or wider ones; those of SQLite take what they get.
+    """
+    inspector = sa.inspect(connection)
+    if not inspector.has_table(table.name):
+        return None
+    if table.name in inspector.get_view_names():
+        return "is a view"
+    keys: list[set[str | None]] = [set(inspector.get_pk_constraint(table.name)["constrained_columns"])]
+    keys += [set(index["column_names"]) for index in inspector.get_indexes(table.name) if index["unique"]]
+    if set(KEY) not in keys:
+        return f"has no key of {' and '.join(KEY)}"
+    there = {column["name"]: column for column in inspector.get_columns(table.name)}
+    for name, column in there.items():
+        if name not in table.columns and not column["nullable"] and column["default"] is None:
+            return f"wants a value of {name}, which we do not have"
+    wrong = (_another_type(connection, there[column.name], column) for column in table.columns if column.name in there)
+    return next(filter(None, wrong), None) if connection.dialect.name == POSTGRESQL else None
+
+
+def _another_type(connection: sa.Connection, there: Any, column: sa.Column[Any]) -> str | None:
+    if there.get("computed") or there.get("identity"):
+        return f"makes {column.name} itself"
+    found, wanted = (kind.compile(connection.dialect) for kind in (there["type"], column.type))
+    plain = wanted.partition("(")[0]
+    return None if found in {wanted, plain, *_WIDER.get(plain, ())} else f"has {column.name} as {found}, not {wanted}"
 
 
 def show_latest(connection: sa.Connection, table: sa.Table) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from ecompulse.epochs.errors import JobError, UserError
+from ecompulse.epochs.errors import JobError, Unusable, UserError
 from ecompulse.epochs.sinks import Owner
 from ecompulse.epochs.steps import Step, observe
 from ecompulse.io.sinks import database
@@ -101,6 +101,39 @@ def test_a_user_who_may_not_write_is_refused_at_the_start(in_postgres, postgres,
     in_postgres.execute("grant select, insert on orders to reader")
     with pytest.raises(UserError, match="permission denied: UPDATE on table orders"):
         sink.open([TABLE], Owner("test", "cp1"))
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        ("money numeric(38, 1)", r"has money as NUMERIC\(38, 1\), not NUMERIC\(38, 4\)"),
+        ("money real", "has money as REAL"),
+        ("at timestamp", "has at as TIMESTAMP WITHOUT TIME ZONE, not TIMESTAMP WITH TIME ZONE"),
+        ("text varchar(5)", r"has text as VARCHAR\(5\), not TEXT"),
+        ("revision bigint generated always as (1) stored", "makes revision itself"),
+    ],
+)
+def test_a_column_that_would_change_what_is_written_is_refused_at_the_start(in_postgres, column, said):
+    in_postgres.execute(f"create table orders (id text, job text, {column}, primary key (id, job))")
+    with pytest.raises(UserError, match=f"table orders is not one of ours: it {said}"):
+        in_postgres.sink()
+
+
+def test_wider_columns_are_written(in_postgres):
+    columns = "id varchar, job text, money numeric, lines json, text varchar"
+    in_postgres.execute(f"create table orders ({columns}, primary key (id, job))")
+    in_postgres.sink().publish(TABLE, 1, in_postgres.write({"money": Decimal("1.2345"), "lines": [{"n": 1, "t": "x"}]}))
+    assert in_postgres.read("select money, lines from orders") == [(Decimal("1.2345"), [{"n": 1, "t": "x"}])]
+    in_postgres.sink()
+
+
+def test_a_column_that_is_changed_under_the_job_stops_it_at_once(in_postgres):
+    sink = in_postgres.sink()
+    sink.publish(TABLE, 1, in_postgres.write({}))
+    in_postgres.execute("drop view orders_latest")
+    in_postgres.execute("alter table orders alter text type varchar(3)")
+    with pytest.raises(Unusable, match="table orders: value too long"):
+        sink.publish(TABLE, 2, in_postgres.write({"text": "long"}))
 
 
 def test_jobs_that_start_at_once_make_the_tables_once(in_postgres):

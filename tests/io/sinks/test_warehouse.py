@@ -147,6 +147,31 @@ def test_a_new_column_is_added(warehouse):
     assert [money and int(money) for (money,) in warehouse.read("select money from orders order by id")] == [None, 2]
 
 
+KEYED = "id text, job text, primary key (id, job)"
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ("create table orders (a int)", "has no key of id and job"),
+        ("create table orders (id text primary key, job text)", "has no key of id and job"),
+        ("create view orders as select 'a' as id, 'b' as job", "is a view"),
+        (f"create table orders (must int not null, {KEYED})", "wants a value of must"),
+    ],
+)
+def test_another_table_of_the_name_is_refused_at_the_start(warehouse, made, said):
+    warehouse.execute(made)
+    with pytest.raises(UserError, match=f"table orders is not one of ours: it {said}"):
+        warehouse.sink()
+
+
+def test_a_table_that_was_given_more_columns_and_another_key_is_written(warehouse):
+    warehouse.execute("create table orders (id text not null, job text not null, mine text, must int default 1)")
+    warehouse.execute("create unique index mine on orders (job, id)")
+    warehouse.sink().publish(TABLE, 1, warehouse.write({"id": "a"}))
+    assert warehouse.read("select id, must from orders") == [("a", 1)]
+
+
 def test_a_table_has_an_index_by_time_and_gets_it_when_it_lacks_it(warehouse):
     warehouse.sink().publish(TABLE, 1, warehouse.write({"money": Decimal(1)}))
     warehouse.execute("drop index orders_by_time")
