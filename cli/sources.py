@@ -14,6 +14,8 @@ from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import EVENTS, Source
 from ecompulse.io.files import FileSource
 from ecompulse.io.files.streams import UnreadableFile
+from ecompulse.io.kafka.source import KafkaSource
+from ecompulse.io.kafka.start import refuse_topics
 from ecompulse.io.sources import SourceContext, open_source
 from ecompulse.kernels.foreign.dialect import PLAIN
 from ecompulse.kernels.mapping import Mapping
@@ -45,6 +47,8 @@ def open_sources(settings: Settings[JobSettings], mapping: Mapping | None = None
             raise UserError(str(error).replace("--source:", f"--{flag_of(role)}:", 1)) from None
 
     sources = [opened(index, role, uri) for index, (role, uri) in enumerate(wanted)]
+    topics = [topic for source in sources if isinstance(source, KafkaSource) for topic in source.address.topics]
+    refuse_topics(context.reading.start, topics)
     _refuse_twice(sources)
     return sources
 

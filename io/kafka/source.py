@@ -12,7 +12,7 @@ from ecompulse.io.kafka.address import Address, parse_address
 from ecompulse.io.kafka.positions import FAIL, Known, Part, allocate, describe_loss, name_of
 from ecompulse.io.kafka.reader import KafkaReader, close_idle, default_client, open_client, source_name
 from ecompulse.io.kafka.settings import ClientSettings
-from ecompulse.io.kafka.start import LATEST, Start
+from ecompulse.io.kafka.start import LATEST, Start, refuse_places
 from ecompulse.io.payloads.payload import Payload
 from ecompulse.io.terminal import say
 
@@ -236,6 +236,7 @@ class KafkaSource:
         begun = begun | {topic for topic, _ in self._started}
         late = [part for part in fresh if part not in self._started]
         first = [part for part in late if part[0] not in begun]  # else the topic has grown: read it all
+        refuse_places(self.reading.start, first, offsets)
         times = self._cluster.offsets_at(first, self.reading.start.at) if isinstance(self.reading.start.at, int) else {}
         for part in late:
             at = offsets[part].first

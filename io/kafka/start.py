@@ -1,10 +1,16 @@
 """`--start`: where a job begins that has not read a topic before."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from ecompulse.epochs.errors import UserError
+from ecompulse.kernels.config import nearest
+
+if TYPE_CHECKING:
+    from ecompulse.io.kafka.cluster import Offsets
 
 EARLIEST: Final = "earliest"
 LATEST: Final = "latest"
@@ -22,6 +28,30 @@ class Start:
 
     at: str | int = EARLIEST
     offsets: Mapping[tuple[str, int], int] = field(default_factory=dict)
+
+
+def refuse_topics(start: Start, known: Collection[str]) -> None:
+    """UserError when a place is of a topic that no source reads."""
+    for topic, _ in start.offsets:
+        if topic not in known:
+            raise UserError(f"--start: {topic} is no topic of --source{nearest(topic, known)}")
+
+
+def refuse_places(start: Start, first: Sequence[tuple[str, int]], offsets: Mapping[tuple[str, int], "Offsets"]) -> None:
+    """UserError when a place is not there: no such partition, or it ends before.
+
+    Args:
+        start: as given.
+        first: partitions of topics that are begun now; of others it says nothing.
+        offsets: of all partitions that there are.
+    """
+    begun = {topic for topic, _ in first}
+    for (topic, partition), at in start.offsets.items():
+        there = offsets.get((topic, partition))
+        if topic in begun and there is None:
+            raise UserError(f"--start: {topic} has no partition {partition}")
+        if (topic, partition) in first and there is not None and at > there.stable:
+            raise UserError(f"--start: {topic}/{partition} ends at offset {there.stable}, before {at}")
 
 
 def parse_start(text: str) -> Start:

@@ -204,6 +204,7 @@ def test_wrong_settings_are_one_line_at_start_without_a_secret(
         (("--sink=kafka://{0}", "--topic_prefix=a/b"), "--topic_prefix: 'a/b' is no name of a topic"),
         (("--sink=kafka://{0}", "--sink_units=0"), "--sink_units: "),
         (("--start=yesterday",), "--start: 'yesterday': wants earliest, latest, a time with its zone"),
+        (("--start=nowhere/0=3",), "--start: nowhere is no topic of --source"),
         (("--kafka_config=/nowhere.yaml",), "--kafka_config: /nowhere.yaml: No such file or directory"),
     ],
 )

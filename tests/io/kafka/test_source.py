@@ -1,5 +1,6 @@
 """The source against a real broker: every stable record once, and a word for each that is lost."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import polars as pl
@@ -205,6 +206,22 @@ def test_starts_at_given_offsets_and_earliest_elsewhere(topics: Topics) -> None:
     reader.epoch()
     assert sorted(reader.rows)[5:] == [(name, 1, 3, b"103"), (name, 1, 4, b"104")]
     assert len(reader.rows) == 7
+
+
+@pytest.mark.parametrize(
+    ("place", "said"), [("2=0", "has no partition 2"), ("1=6", "/1 ends at offset 5, before 6"), ("1=5", "")]
+)
+def test_a_place_to_start_at_that_is_not_there_is_refused(topics: Topics, place: str, said: str) -> None:
+    name = topics.make(2)
+    topics.send(name, numbered(5), 1)
+    reader = Reader(topics, name, start=parse_start(f"{name}/{place}"))
+    with pytest.raises(UserError, match=f"--start: {name} ?{said}") if said else nullcontext():
+        reader.epoch()
+    again = Reader(topics, name)
+    again.epoch()
+    again.reading = reader.reading
+    again.restart()
+    again.epoch()  # of a topic that was begun it says nothing
 
 
 def test_bounded_source_ends_though_records_keep_coming(topics: Topics) -> None:
