@@ -51,12 +51,32 @@ def describe_loss(part: Part, mark: Known, topic_id: str, offsets: "Offsets") ->
     """Which offsets can no longer be read, in words; None when none is lost."""
     name = name_of(part)
     if mark.topic_id and topic_id and mark.topic_id != topic_id:
-        return f"{name}: the topic was made anew; what the old one held at and after offset {mark.at} is lost"
+        return _describe_anew(name, mark)
     if mark.at < offsets.first:
         return f"{name}: offsets {mark.at} to {offsets.first - 1} were deleted before they were read"
     if mark.at > offsets.stable:
         return f"{name}: the log was cut: it ends at offset {offsets.stable}, we had come to {mark.at}"
     return None
+
+
+def vanished(positions: Mapping[str, Any], ids: Mapping[Part, str]) -> dict[str, tuple[str, Known]]:
+    """Partitions that a topic which was made anew no longer has: what is lost, and where they begin if they come back.
+
+    Args:
+        positions: what is remembered, by name.
+        ids: partitions that there are, with the ids of their topics.
+    """
+    now, there = {topic: topic_id for (topic, _), topic_id in ids.items()}, {name_of(part) for part in ids}
+    found = {}
+    for name in sorted(positions.keys() - there):
+        mark, topic_id = Known(**positions[name]), now.get(name.rpartition("/")[0])
+        if topic_id and mark.topic_id != topic_id:
+            found[name] = _describe_anew(name, mark), Known(mark.number, 0, topic_id, mark.again + 1)
+    return found
+
+
+def _describe_anew(name: str, mark: Known) -> str:
+    return f"{name}: the topic was made anew; what the old one held at and after offset {mark.at} is lost"
 
 
 def allocate(waiting: Mapping[int, int], tops: Mapping[int, int], budget: int) -> dict[int, int]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ecompulse.epochs.errors import StateDamaged, UserError
 from ecompulse.epochs.protocols import EVENTS, Backlog, Split
 from ecompulse.io.kafka.address import Address, parse_address
-from ecompulse.io.kafka.positions import FAIL, Known, Part, allocate, describe_loss, name_of
+from ecompulse.io.kafka.positions import FAIL, Known, Part, allocate, describe_loss, name_of, vanished
 from ecompulse.io.kafka.reader import KafkaReader, close_idle, default_client, open_client, source_name
 from ecompulse.io.kafka.settings import ClientSettings
 from ecompulse.io.kafka.start import LATEST, Start, refuse_places
@@ -137,6 +137,9 @@ class KafkaSource:
         taken = allocate(waiting, tops, max_rows)
         splits = []
         after: dict[str, Any] = {}
+        for name, (loss, mark) in vanished(positions, ids).items():
+            self._lose(loss)
+            lost[name], after[name] = loss, mark.dump()
         for part, mark in sorted(known.items(), key=lambda item: item[1].number):
             rows = taken[mark.number]
             if rows:

@@ -283,6 +283,27 @@ def test_topic_made_anew_is_an_error_even_when_it_is_longer_than_before(topics: 
     assert reader.values == numbered(3) + numbered(8, 50)
 
 
+def test_partitions_that_a_topic_made_anew_lacks_are_lost_once_and_read_whole_when_they_come(topics: Topics) -> None:
+    name = topics.make(2)
+    for partition in range(2):
+        topics.send(name, numbered(3), partition)
+    reader = Reader(topics, name, on_lost="continue")
+    reader.epoch()
+    topics.delete(name)
+    topics.make(name=name)
+    lost = "the topic was made anew; what the old one held at and after offset 3 is lost"
+    assert reader.epoch().notes["lost"] == {f"{name}/{number}": f"{name}/{number}: {lost}" for number in range(2)}
+    reader.reading = Reading()
+    reader.restart()
+    assert "lost" not in reader.epoch().notes
+    topics.grow(name, 2)
+    topics.send(name, numbered(4, 10), 1)
+    reader.epoch()
+    assert [row for row in reader.rows if row[1] == 1][3:] == [
+        (f"{name}#2", 1, offset, f"{10 + offset}".encode()) for offset in range(4)
+    ]
+
+
 def test_equal_records_of_a_topic_made_anew_are_other_rows(topics: Topics, client: str) -> None:
     """Bad ones at equal offsets too, after restarts and a third beginning."""
     name = topics.make()
