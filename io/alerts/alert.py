@@ -59,8 +59,8 @@ def alerts_of(table: str, rows: pl.DataFrame) -> list[Alert]:
     return [read(row) for row in rows.iter_rows(named=True)] if read else []
 
 
-def _labels(table: str, row: Row, **more: Any) -> dict[str, str]:
-    """Labels of an incident: without what is null, names as Prometheus wants them."""
+def _labels(table: str, row: Row, /, **more: Any) -> dict[str, str]:
+    """Labels of an incident, a dimension may have any name: without what is null, names as Prometheus wants them."""
     own = {"alertname": more.pop("alertname"), "severity": more.pop("severity"), "table": table,
            "job": row.get("job"), "instance": row.get("instance"), **more}  # fmt: skip
     return {_label(name): str(value) for name, value in own.items() if value not in (None, "")}

@@ -46,6 +46,7 @@ def test_the_turn_that_ends_an_incident_has_its_labels_and_another_key(table):
         ("{}", {}),
         ('{"utm-source":"a b","plan":null}', {"utm_source": "a b"}),
         ('{"1st":"x","severity":"low"}', {"_1st": "x", "dimension_severity": "low"}),
+        ('{"row":"7"}', {"row": "7"}),
     ],
 )
 def test_dimensions_are_labels_with_names_that_prometheus_takes(dimensions, labels):
