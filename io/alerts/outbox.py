@@ -217,10 +217,11 @@ class Outbox:
         """What has waited too long, or is too much, becomes letters."""
         oldest = self.clock() - int(self.keep * 1000)
         over = max(0, len(line.waiting) - MOST)
-        gone = [each for at, each in enumerate(line.waiting) if at < over or each[1].since < oldest]
-        if not gone:
+        kept = [each for each in line.waiting[over:] if each[1].since >= oldest]
+        if len(kept) == len(line.waiting):
             return
-        line.waiting = [each for each in line.waiting if each not in gone]
+        gone = [*line.waiting[:over], *(each for each in line.waiting[over:] if each[1].since < oldest)]
+        line.waiting = kept
         self._letters([each for _, each in gone], f"waited too long, or behind {MOST} others")
         touched |= {file for file, _ in gone}
 
