@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from argparse import Namespace
 from collections.abc import Sequence
 from typing import Any, Final
@@ -81,10 +82,11 @@ def _read(store: Store, name: str) -> list[dict[str, Any]]:
 
 
 def _retry(store: Store) -> int:
+    """They wait from now on: those that have waited for `--alert_keep` would at once be letters again."""
     names = store.list(LETTERS)
     count = 0
     for name in names:
-        entries = [{**each, "tries": 0} for each in _read(store, name)]
+        entries = [{**each, "since": time.time_ns() // 1_000_000, "tries": 0} for each in _read(store, name)]
         count += len(entries)
         moved = f"{PENDING}/{name.rpartition('/')[2]}"
         store.put(moved, json.dumps(entries).encode())  # first there, then gone here: told twice, never lost

@@ -122,7 +122,7 @@ class Outbox:
                 line.alone = max(0, line.alone - 1)
                 if self._offer(name, line, [each for _, each in batch], done):
                     del line.waiting[: len(batch)]
-                    touched |= {file for file, _ in batch}
+                touched |= {file for file, _ in batch}  # of those not taken too: `alerts pending` shows their tries
         reach(Step.ALERTS_SENT)
         self._store(touched)
         if done:

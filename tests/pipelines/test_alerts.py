@@ -3,13 +3,17 @@
 import json
 import shutil
 import signal
+import time
 
 import pytest
 
 from ecompulse.cli import alerts, checkpoint
 from ecompulse.epochs.steps import Step
 from ecompulse.io.alerts import outbox
+from ecompulse.io.alerts.targets import NotNowError
 from pipelines import session_analytics
+from support.alert_place import SPEC, Toy, named
+from support.alert_place import Place as Outboxes
 from support.marks import nightly
 from support.place import Place, printed
 from support.process import Shop
@@ -60,6 +64,23 @@ def test_what_is_refused_is_a_letter_that_can_be_given_back(place, capsys, monke
         assert len(server.keys) == count
     assert printed(capsys, alerts, "letters", str(place.checkpoint)) == "none\n"
     assert printed(capsys, alerts, "pending", str(place.checkpoint)) == "none\n"
+
+
+def test_a_letter_that_waited_too_long_is_told_when_it_is_given_back(tmp_path, capsys):
+    down, up = Toy([NotNowError("HTTP 503")] * 2), Toy()
+    place = Outboxes(tmp_path, now=time.time() - 100_000)
+    (tmp_path / "checkpoint" / "meta.json").parent.mkdir(exist_ok=True)
+    (tmp_path / "checkpoint" / "meta.json").write_text("{}")
+    box = place.box(toy=down)
+    box.take(1, [(SPEC, [place.files(*named("a"))])])
+    [waits] = [json.loads(printed(capsys, alerts, "pending", str(tmp_path / "checkpoint"), "--format=json"))]
+    assert (waits["tries"], waits["said"]) == (1, "HTTP 503")
+    place.now += box.keep + 1
+    box.deliver()
+    assert "1 alerts wait again" in printed(capsys, alerts, "retry", str(tmp_path / "checkpoint"))
+    place.now = time.time()
+    place.box(toy=up).deliver()
+    assert up.took == ["a"]
 
 
 def test_what_waits_when_a_checkpoint_is_lost_comes_back_with_its_backup(place, tmp_path, monkeypatch, capsys):
