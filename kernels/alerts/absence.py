@@ -17,13 +17,16 @@ def watch_silence(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Turns (TURN_SCHEMA) of rules of absence, and what is known of their series afterwards (the columns of `held`).
 
-    A series is known from its first data on, and stays known while its rule is there.
+    A series is known from its first data on, and stays known while its rule is there. A late revision of a window is
+    data, so it puts off an incident; it ends none, since an incident begins with the last window and ends with a later.
     """
     if readings.is_empty() and held.is_empty():
         return no_rows(TURN_SCHEMA), held
     absent = {watch.name: watch.rule.absent for watch in watches if watch.rule.absent}
     data = readings.filter(pl.col("series").is_not_null(), (pl.col("value") != 0).fill_null(value=False))
-    data = data.group_by(_KEY).agg(pl.col("rule").first(), pl.col("end").min().alias("first"), pl.col("end").max())
+    data = data.join(held.select(*_KEY, was_last="last"), on=_KEY, how="left", maintain_order="left")
+    later = pl.col("end").filter((pl.col("end") > pl.col("was_last")).fill_null(value=True))
+    data = data.group_by(_KEY).agg(pl.col("rule").first(), later.min().alias("first"), pl.col("end").max())
     both = held.select(*_KEY, was_rule="rule", was_last="last", since="since", was_heard="heard")
     both = both.join(data, on=_KEY, how="full", coalesce=True)
     came = pl.col("end").is_not_null()
@@ -35,7 +38,7 @@ def watch_silence(
     limit = pl.col("rule").replace_strict(absent, default=NEVER, return_dtype=pl.Int64)
     firing = pl.col("since").is_not_null()
     fires = ~firing & (clock.now - pl.col("heard") >= limit)
-    recovers = firing & came
+    recovers = firing & pl.col("first").is_not_null()
     both = both.with_columns(fires=fires, recovers=recovers)
     turns = both.filter(pl.col("fires") | pl.col("recovers")).select(
         "rule",

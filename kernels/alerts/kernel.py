@@ -64,7 +64,7 @@ class RaiseAlerts:
     same in every run, and what is fired or recovered twice after a crash has the same `id`.
 
     Absence goes by processing time: it fires when `now` is `absent` after the step in which the series last had
-    data (`since`: end of its last window with data), and recovers with the next data. It needs a `tick`
+    data (`since`: end of its last window with data), and recovers with a later one. It needs a `tick`
     per epoch; only these incidents depend on the cut into epochs.
 
     Keying: rule and series; rules of absence by rule alone. State: `watched`, one row of about 100 bytes per rule and

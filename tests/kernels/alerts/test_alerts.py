@@ -201,6 +201,28 @@ def test_silence_fires_by_now_and_recovers_with_data():
     assert told == [("firing", MINUTE, None), ("recovered", MINUTE, 5 * MINUTE)]
 
 
+def test_a_late_revision_puts_silence_off_and_does_not_end_it():
+    rules = parse_rules("rules: {quiet: {metric: m, window: 1m, absent: 5m}}").bind(METRICS)
+    nothing = rows_of({})
+    epochs = [
+        (rows_of({0: 3, 1: 4}), BASE, 1_000_000),
+        (rows_of({0: 5}, revision=2), BASE, 1_200_000),
+        (nothing, BASE, 1_499_999),
+        (nothing, BASE, 1_500_000),
+        (rows_of({0: 6, 1: 5}, revision=3), BASE, 1_600_000),
+        (nothing, BASE, 2_000_000),
+        (pl.concat([rows_of({1: 7}, revision=4), rows_of({3: 1, 4: 1})]), BASE, 2_100_000),
+        (nothing, BASE, 2_400_000),
+    ]
+    alerts = raise_alerts(rules, epochs, ticks=True)
+    told = [(r["state"], ms(r["since"]) - BASE, r["until"] and ms(r["until"]) - BASE) for r in alerts.to_dicts()]
+    assert told == [
+        ("firing", 2 * MINUTE, None),
+        ("recovered", 2 * MINUTE, 4 * MINUTE),
+        ("firing", 5 * MINUTE, None),
+    ]
+
+
 def test_early_rows_and_other_windows_are_not_judged():
     early = rows_of({0: 99, 1: 99, 2: 99, 3: 99}).with_columns(final=pl.lit(value=False))
     other = rows_of({0: 99, 1: 99, 2: 99, 3: 99}).with_columns(window_size=pl.lit("10m/1m"))
