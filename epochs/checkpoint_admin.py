@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from ecompulse.epochs.backup import ALERTS
 from ecompulse.epochs.checkpoint import FORMAT, SINKS, last_commit, positions_after, read_meta, used_sinks
 from ecompulse.epochs.errors import StateDamaged, UserError
 from ecompulse.epochs.ordered_lists import Chunk
@@ -102,6 +103,8 @@ def reshard(source: Store, target: Store, num_shards: int) -> str:
     avoided = meta.get("other_than", [])
     target.put(SINKS, json.dumps(used_sinks(source)).encode())
     _copy_letters(source, target, set(source.list(REPLAYED)))
+    for name in source.list(ALERTS):  # alerts that wait for their receivers are the new one's to tell
+        target.create(name, source.get(name))
     succeeds = [meta["id"], *meta.get("succeeds", [])]
     whole, positions = replace(seal, state=state), positions_after(source, epoch)
     return _plant(target, settings, whole, positions, other_than=avoided, succeeds=succeeds)

@@ -99,6 +99,20 @@ def test_what_waits_when_a_checkpoint_is_lost_comes_back_with_its_backup(place, 
     assert not list((tmp_path / "backup" / "alerts" / "pending").glob("*"))
 
 
+def test_what_waits_goes_with_a_checkpoint_to_other_shards(place, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(outbox, "LAST_PATIENCE", 0.0)
+    with receiver([503] * 10_000) as server:
+        assert place.run(f"--alert=hook={server.url}/hook") == 0
+    waiting = json_lines(capsys, "pending", place)
+    assert len(waiting) > 3
+    other = tmp_path / "resharded"
+    assert checkpoint.main(["reshard", str(place.checkpoint), f"--to={other}", "--num_shards=3"]) == 0
+    monkeypatch.undo()
+    with receiver() as server:
+        assert place.run(f"--alert=hook={server.url}/hook", f"--checkpoint={other}", "--num_shards=3") == 0
+        assert len(server.keys) == len(set(server.keys)) == len(waiting)
+
+
 def json_lines(capsys, verb, place):
     """What the tool has to say."""
     capsys.readouterr()
