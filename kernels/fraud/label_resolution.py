@@ -86,12 +86,13 @@ def fitting(known: pl.DataFrame, told: Labels) -> tuple[Labels, Ints]:
 
 
 def stand(told: Labels, label: Ints, blank: Flags, rank: Ints) -> ResolvedLabels:
-    """Of labels those that stand: a later one overrides, unless its source ranks lower.
+    """Of labels those that stand: a later one overrides, unless its source ranks lower; of one time, the strongest.
 
     `label`, `blank` (it has none) and `rank` are the transactions' own, by number.
     """
     line = told[np.lexsort((told.label, told.rank, told.counts, told.of))]
     line = line[line.rank >= np.maximum(rank[line.of], _highest_before(line))]
+    line = line[np.roll(changes(line.of, line.counts), -1)]  # of equal times, ordered by rank and label, the last
     first = changes(line.of)
     before = np.where(first, label[line.of], np.roll(line.label, 1))
     none = first & blank[line.of]

@@ -56,8 +56,9 @@ def expected(transactions: list[dict], labels: list[dict]) -> list[tuple]:
     for name, at in first.items():
         line = [(row["at"] + WAIT, row["rank"], row["label"]) for row in labels if row["id"] == name]
         line = [told for told in line if at <= told[0] < at + 2 * HORIZON + WAIT]
+        strongest = {told[0]: told for told in sorted([*line, (at + HORIZON, -1, 0)])}  # one of each time
         best, now = -2, None
-        for counts, rank, label in sorted([*line, (at + HORIZON, -1, 0)]):
+        for counts, rank, label in strongest.values():
             if rank < best:
                 continue
             known, frauds = int(now is None), label - (now or 0)
@@ -100,6 +101,13 @@ def test_lines_of_an_order_are_added_up():
     found = run_kernel(kernel, rows)
     assert found["transactions"].filter(pl.col("transaction_id") == "o")["minor"].to_list() == [15_000]
     assert found["quality"].is_empty()
+
+
+@pytest.mark.parametrize("labels", [[(0, 0), (1, 1)], [(1, 1), (0, 0)], [(0, 1), (1, 1), (1, 0)]])
+def test_of_labels_with_one_time_the_strongest_is_the_only_one(labels):
+    said = [{"id": "a", "at": HOUR, "label": label, "rank": rank} for label, rank in labels]
+    marks = run_kernel(KERNEL, frame([{"id": "a", "at": 0}], said))["marks"]
+    assert marks.select("transaction_id", "known", "frauds", "label").rows() == [("a", 1, 1, 1)]
 
 
 def test_a_label_of_no_transaction_is_counted():
