@@ -12,6 +12,7 @@ from ecompulse.kernels.config import Duration
 from ecompulse.kernels.enrich.status import NO_AMOUNT, NO_CURRENCY, NO_RATE, OFF, OK, OVERFLOW, STALE
 from ecompulse.kernels.enrich.step import Need, Opened, Step, TableFile, all_null, status_column, untouched
 from ecompulse.kernels.event import MONEY
+from ecompulse.kernels.mapping import CURRENCY
 
 AMOUNTS: Final = ("price", "discount", "amount", "tax", "shipping")
 COLUMNS: Final = pl.Schema({f"{name}_base": MONEY for name in AMOUNTS})
@@ -107,10 +108,11 @@ def check_rates(rates: pl.DataFrame, base: str) -> pl.DataFrame:
     missing = [name for name in RATES if name not in rates.columns]
     if missing:
         raise ValueError(f"has no column {missing[0]}; date, currency, rate are needed")
+    code = pl.col("currency").cast(pl.String).str.strip_chars()  # and in capitals, like that of an event
     try:
         table = rates.select(
-            pl.col("date").cast(pl.String).str.slice(0, 10).str.to_date("%Y-%m-%d"),
-            pl.col("currency").cast(pl.String),
+            pl.col("date").cast(pl.String).str.replace("[T ].*$", "").str.to_date("%Y-%m-%d"),
+            pl.when(code.str.contains(f"^{CURRENCY}$")).then(code.str.to_uppercase()).otherwise(code),
             pl.col("rate").cast(pl.String).str.strip_chars().cast(RATE),
         )
     except pl.exceptions.PolarsError as error:

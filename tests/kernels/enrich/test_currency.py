@@ -86,6 +86,9 @@ def test_ties_go_to_the_even_neighbour(events):
     [
         ({"date": ["2024-01-01"], "rate": ["1"]}, "has no column currency"),
         ({"date": ["1.1.24"], "currency": ["EUR"], "rate": ["1"]}, "has a date that is not YYYY-MM-DD"),
+        ({"date": ["2024-01-011"], "currency": ["EUR"], "rate": ["1"]}, "has a date that is not YYYY-MM-DD"),
+        ({"date": ["2024-01-01"], "currency": ["usd"], "rate": ["1.1"]}, "base currency itself"),
+        ({"date": ["2024-01-01"] * 2, "currency": ["EUR", "eur"], "rate": ["1", "1"]}, "EUR on 2024-01-01 twice"),
         ({"date": ["2024-01-01"], "currency": ["EUR"], "rate": ["x"]}, "or a rate that is no number"),
         ({"date": ["2024-01-01"], "currency": ["EUR"], "rate": ["0"]}, "outside 0 to 10"),
         ({"date": ["2024-01-01"], "currency": ["USD"], "rate": ["1.1"]}, "base currency itself"),
@@ -96,3 +99,12 @@ def test_a_wrong_table_is_one_line(columns, message):
     with pytest.raises(ValueError, match=message) as caught:
         check_rates(pl.DataFrame(columns), "USD")
     assert "\n" not in str(caught.value)
+
+
+def test_a_code_is_read_as_that_of_an_event_and_of_a_time_its_day():
+    columns = {"date": ["2024-01-01T23:30:00", "2024-01-02"], "currency": [" eur", "USDT"], "rate": ["1.1", "0.9"]}
+    table = check_rates(pl.DataFrame(columns), "USD")
+    assert table.select(pl.col("date").cast(pl.String), "currency").rows() == [
+        ("2024-01-01", "EUR"),
+        ("2024-01-02", "USDT"),
+    ]
