@@ -128,9 +128,8 @@ def assemble(
 
 def _owner(job: str, checkpoint: Checkpoint, settings: Settings[JobSettings]) -> Owner:
     """Whose rows they are; old ones can be replaced as long as there are none of the job's own."""
-    fresh = checkpoint.last_commit() == 0
-    replaces = settings.outputs.replace and fresh
-    return Owner(job, checkpoint.id, settings.places.instance, checkpoint.succeeds, replaces)
+    replaces = settings.outputs.replace and checkpoint.last_commit() == 0
+    return Owner(job, checkpoint.id, settings.places.instance, checkpoint.succeeds, replaces, checkpoint.last_seal())
 
 
 def _close(parts: Sequence[object]) -> None:

@@ -9,7 +9,15 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from ecompulse.epochs.checkpoint import OUTPUTS, SINKS, Checkpoint, last_commit, newest_fencing_token, read_meta
+from ecompulse.epochs.checkpoint import (
+    OUTPUTS,
+    SINKS,
+    Checkpoint,
+    last_commit,
+    last_seal,
+    newest_fencing_token,
+    read_meta,
+)
 from ecompulse.epochs.errors import JobError, StateDamaged, Superseded, UserError
 from ecompulse.epochs.garbage_collection import collect
 from ecompulse.epochs.protocols import Store
@@ -40,7 +48,8 @@ class Backup:
     def open(self) -> None:
         """Register this driver, and copy what the checkpoint already has; safe to repeat.
 
-        UserError when the backup belongs to another checkpoint, Superseded when a newer driver writes to it.
+        UserError when the backup belongs to another checkpoint, or the checkpoint is an older copy of what is there;
+        Superseded when a newer driver writes to it.
         """
         if not self.target.create(META, self._source.get(META)) and identity_of(self.target) != self._checkpoint.id:
             raise UserError(f"--checkpoint_backup: {self.target.root} holds the backup of another checkpoint")
@@ -51,6 +60,7 @@ class Backup:
         if SINKS in self._source.list(""):
             self.target.put(SINKS, self._source.get(SINKS))
         self._there = {name for folder in _KEPT for name in self.target.list(folder)}
+        self._check_copy()
         held = set(self._source.list("state"))
         for name in self._source.list("seals"):
             seal = self._checkpoint.seal_of(epoch_of(name))
@@ -96,6 +106,17 @@ class Backup:
         """Queued dead letters that the epoch has read: the ledger of its replays."""
         names = {str(split["uri"]) for split in seal.ranges if str(split["uri"]).startswith(f"{REPLAYED}/")}
         return {name: digest(self._source.get(name)) for name in names - self._there}
+
+    def _check_copy(self) -> None:
+        """A seal is in the checkpoint before it is here; otherwise somebody went on from a newer state than ours."""
+        mine, there = self._checkpoint.last_seal(), last_seal(self.target)
+        name = seal_name(mine)
+        if there > mine or (name in self._there and self.target.get(name) != self._source.get(name)):
+            raise UserError(
+                f"--checkpoint_backup: {self.target.root} has epoch {there} of another course of this checkpoint, "
+                f"whose last is {mine}: it is an older copy; bring the newest back with `python -m "
+                f"pipelines.checkpoint restore {self.target.root} --to PLACE`, or give another --checkpoint_backup"
+            )
 
     def _check_fencing_token(self) -> None:
         newest = newest_fencing_token(self.target)

@@ -52,6 +52,10 @@ class Checkpoint:
         """Number of the last committed epoch; 0 when there is none."""
         return last_commit(self.store)
 
+    def last_seal(self) -> int:
+        """Number of the last sealed epoch; 0 when there is none."""
+        return last_seal(self.store)
+
     def progress_of(self, epoch: int) -> dict[str, Any]:
         """The progress that an epoch was committed with."""
         return load_commit(self.store, epoch)
@@ -190,3 +194,8 @@ def newest_fencing_token(store: Store) -> int:
 def last_commit(store: Store) -> int:
     """Number of the last committed epoch; 0 when there is none."""
     return max((epoch_of(name) for name in store.list("commits")), default=0)
+
+
+def last_seal(store: Store) -> int:
+    """Number of the last sealed epoch; 0 when there is none."""
+    return max((epoch_of(name) for name in store.list("seals")), default=0)

@@ -6,6 +6,8 @@ from typing import Final, Protocol, runtime_checkable
 
 import polars as pl
 
+from ecompulse.epochs.errors import UserError
+
 
 @dataclass(frozen=True)
 class Owner:
@@ -17,6 +19,7 @@ class Owner:
         instance: name that distinguishes jobs of one kind that share tables; None for the only one.
         succeeds: ids of earlier checkpoints whose rows this one continues.
         replace: whether the rows of other checkpoints are deleted, in the transaction that writes our first rows.
+        sealed: the last epoch that the checkpoint had sealed at the start; None where that is not known.
     """
 
     job: str
@@ -24,6 +27,7 @@ class Owner:
     instance: str | None = None
     succeeds: tuple[str, ...] = ()
     replace: bool = False
+    sealed: int | None = None
 
     @property
     def name(self) -> str:
@@ -34,6 +38,18 @@ class Owner:
     def lineage(self) -> tuple[str, ...]:
         """Ids of the checkpoints whose rows count as ours."""
         return self.checkpoint, *self.succeeds
+
+    def check_copy(self, place: str, epoch: int) -> None:
+        """UserError when a place has an epoch of this checkpoint that the checkpoint has not sealed.
+
+        An older copy would seal other epochs under the numbers that are there, and nobody would take them.
+        """
+        if self.sealed is not None and epoch > self.sealed:
+            raise UserError(
+                f"{place} has epoch {epoch} of this checkpoint, and the checkpoint only {self.sealed}: it is an older "
+                "copy; bring back the newest (`python -m pipelines.checkpoint restore` from a --checkpoint_backup), or "
+                "begin again with another --checkpoint and --replace"
+            )
 
     def conflict(self, place: str, other: str) -> str:
         """Error message for rows of another checkpoint, with the remedies."""

@@ -124,10 +124,13 @@ class KafkaSink:
         self._guarded(partial(self._start, owner), "open")
 
     def _start(self, owner: Owner) -> None:
-        """Fence an earlier driver; UserError when the topics hold rows of another checkpoint: they cannot go."""
+        """Fence an earlier driver; UserError for rows of another checkpoint, which cannot go, and for later epochs."""
         self._begin([0])
         ledger = self._opened()
-        others = [] if ledger.read([0]) else ledger.others(owner, self.cluster)
+        entry = ledger.read([0]).get(0)
+        if entry:
+            owner.check_copy(f"--sink: {self.name}", entry.epoch)
+        others = [] if entry else ledger.others(owner, self.cluster)
         if others:
             raise UserError(
                 f"--sink: {self.name} has rows of {owner.name} from another checkpoint ({others[0][:12]}), and topics "

@@ -66,7 +66,8 @@ class DeltaSink:
     def open(self, tables: Sequence[TableSpec], owner: Owner) -> None:
         """Create tables that are missing and add columns that are new.
 
-        UserError when a type changed, or a table holds another checkpoint's rows that are not to be replaced.
+        UserError when a type changed, or a table holds another checkpoint's rows that are not to be replaced, or later
+        epochs than ours.
         """
         self._owner = owner
         for spec in tables:
@@ -86,6 +87,8 @@ class DeltaSink:
         except TableNotFoundError:
             table = self._create(spec, schema)
         self._is_foreign(table, spec.name)
+        published = table.transaction_version(self._application(spec.name)) or 0
+        self._owner.check_copy(f"--lake: {self._uri(spec.name)}", published)
         _evolve(table, schema, spec.name)
 
     def _is_foreign(self, delta: DeltaTable, table: str) -> bool:
@@ -114,7 +117,7 @@ class DeltaSink:
         reraise=True,
     )
     def _commit(self, table: TableSpec, epoch: int, files: Sequence[DataFile]) -> None:
-        app = f"{self._owner.job}/{self._owner.checkpoint}/{table.name}"
+        app = self._application(table.name)
         delta = self._newest(table.name)
         if (delta.transaction_version(app) or 0) >= epoch:
             return
@@ -187,6 +190,10 @@ class DeltaSink:
     def _is_there(self, table: str) -> bool:
         """Whether the table's log is there, where that can be seen at once."""
         return "://" in self.root or Path(self._uri(table), "_delta_log").is_dir()
+
+    def _application(self, table: str) -> str:
+        """Under which the ledger has our last epoch in a table."""
+        return f"{self._owner.job}/{self._owner.checkpoint}/{table}"
 
     def _uri(self, table: str) -> str:
         return f"{self.root}/{table}"

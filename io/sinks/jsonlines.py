@@ -11,6 +11,7 @@ import polars as pl
 
 from ecompulse.epochs.errors import Unusable, UserError
 from ecompulse.epochs.protocols import Store
+from ecompulse.epochs.seal import epoch_of
 from ecompulse.epochs.sinks import DataFile, Owner, TableSpec
 from ecompulse.epochs.state import read_verified
 from ecompulse.epochs.steps import Step, reach
@@ -64,13 +65,16 @@ class JsonLinesSink:
             raise UserError(f"--sink: {root}: {wrong}")
 
     def open(self, tables: Sequence[TableSpec], owner: Owner) -> None:
-        """Make the directory; UserError when that cannot be."""
-        del tables
+        """Make the directory; UserError when that cannot be, or when there are later epochs than ours."""
         self._suffix = f"-{owner.checkpoint[:8]}"
         try:
             Path(self.root).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"--sink: {self.name}: {error.strerror}") from None
+        ledgers = LocalStore(self.root, private=False)
+        for table in tables:
+            for entry in ledgers.list(f"{table.name}{self._suffix}.ledger"):
+                owner.check_copy(f"--sink: {self.name}: {table.name}", epoch_of(entry))
 
     def publish(self, table: TableSpec, epoch: int, files: Sequence[DataFile]) -> None:
         """Write the epoch's rows, once."""

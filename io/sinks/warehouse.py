@@ -69,7 +69,7 @@ class WarehouseSink:
     def open(self, tables: Sequence[TableSpec], owner: Owner) -> None:
         """Ask whether we may write, and whose rows are there; nothing is created before the first write.
 
-        UserError when a table holds another checkpoint's rows that are not to be replaced.
+        UserError when a table holds another checkpoint's rows that are not to be replaced, or later epochs than ours.
         """
         self._owner = owner
         self.check(tables)
@@ -81,6 +81,8 @@ class WarehouseSink:
                 if versioned(connection):
                     for table in tables:
                         self._foreign(connection, table.name)
+                        published = self._published(connection, table.name) or 0
+                        owner.check_copy(f"--warehouse: {self.name} table {table.name}", published)
                 found = _unlike(connection, [table for table in tables if table.warehouse])
         except SQLAlchemyError as error:
             wrong = JobError if may_pass(error) else UserError

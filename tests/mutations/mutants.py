@@ -307,6 +307,13 @@ MUTANTS: Final = (
         ("tests/pipelines/test_encrypted_checkpoint.py",),
     ),
     Mutant(
+        "an older copy of a checkpoint goes on, and no sink takes its rows",
+        "epochs/sinks.py",
+        "if self.sealed is not None and epoch > self.sealed:",
+        "if self.sealed is not None and epoch > self.sealed + 99:",
+        ("tests/pipelines/test_refusals.py",),
+    ),
+    Mutant(
         "an alert is forgotten that its receiver has not taken",
         "io/alerts/outbox.py",
         "if self._offer(name, line, [each for _, each in batch], done):",

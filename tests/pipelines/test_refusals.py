@@ -9,7 +9,7 @@ import pytest
 
 from ecompulse.cli.patience import WallClock
 from pipelines import audit, event_enrichment, session_analytics
-from support.place import Place, printed, timeless
+from support.place import Place, printed, snapshot, timeless
 
 HOUR = 3_600_000
 
@@ -221,3 +221,42 @@ def test_another_checkpoint_on_the_same_tables(shop, tmp_path, wrong, capsys):
     assert {name: frame.height for name, frame in second.tables().items()} == both
     said = wrong(event_enrichment.main, *first.arguments("--drain"))
     assert "another checkpoint" in said
+
+
+def test_an_older_copy_of_a_checkpoint_is_refused_by_every_sink_and_the_backup(shop, tmp_path, wrong):
+    """It would seal other epochs under numbers that are there already; nobody would take them."""
+    backup = f"--checkpoint_backup={tmp_path / 'backup'}"
+    lines = f"--sink=jsonl:{tmp_path / 'lines'}"
+    place = Place(tmp_path, shop.events, (lines,))
+    assert place.run(backup, "--trigger=once", "--max_records_per_epoch=300") == 0
+    shutil.copytree(place.checkpoint, tmp_path / "older")
+    assert place.run(backup, "--trigger=once", "--max_records_per_epoch=300") == 0
+    shutil.copytree(tmp_path / "older", place.checkpoint, dirs_exist_ok=True)
+    for folder in ("seals", "commits"):
+        for file in (place.checkpoint / folder).iterdir():
+            if not (tmp_path / "older" / folder / file.name).exists():
+                file.unlink()
+    before = snapshot(tmp_path / "lake")
+    only = {
+        "--lake: ": Place(tmp_path, shop.events, (lines,)).arguments(),
+        "--warehouse: ": [*Place(tmp_path, shop.events).arguments(), "--lake=none"],
+        "--sink: ": [*Place(tmp_path, shop.events, (lines,)).arguments(), "--lake=none", "--warehouse=none"],
+        "--checkpoint_backup: ": [*Place(tmp_path, shop.events).arguments(backup), "--lake=none", "--warehouse=none"],
+    }
+    for flag, arguments in only.items():
+        said = wrong(event_enrichment.main, *arguments)
+        assert said.startswith(f"event_enrichment: {flag}")
+        assert "it is an older copy" in said
+    assert snapshot(tmp_path / "lake") == before
+
+
+def test_a_copy_that_went_another_way_is_refused_by_the_backup(shop, tmp_path, wrong):
+    backup = f"--checkpoint_backup={tmp_path / 'backup'}"
+    place = Place(tmp_path, shop.events, ("--trigger=once", "--max_records_per_epoch=300", "--warehouse=none"))
+    assert place.run(backup) == 0
+    shutil.copytree(place.checkpoint, tmp_path / "copy")
+    assert place.run(backup) == 0
+    copy = f"--checkpoint={tmp_path / 'copy'}"
+    assert place.run(copy, f"--lake={tmp_path / 'other'}") == 0
+    said = wrong(event_enrichment.main, *place.arguments(backup, copy, f"--lake={tmp_path / 'other'}"))
+    assert "another course of this checkpoint" in said

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ecompulse.epochs.errors import JobError, UserError
+from ecompulse.epochs.sinks import Owner
 from ecompulse.epochs.steps import CRASH_AT, Step
 from ecompulse.io.kafka.sink import KafkaSink
 from ecompulse.io.stores import LocalStore
@@ -20,7 +21,7 @@ from support import publishing
 from support.forked import ForkedPopen
 from support.marks import nightly
 from support.process import PATIENCE
-from support.publishing import ROWS, open_sink, seal
+from support.publishing import CHECKPOINT, ROWS, open_sink, seal
 from support.topics import Topics
 
 pytestmark = pytest.mark.slow
@@ -112,6 +113,14 @@ def test_published_again_and_again_changes_nothing(topics: Topics, prefix: str, 
     publish(open_sink(topics.bootstrap, prefix, tmp_path, client=client), tmp_path, 1, 2)
     check_whole(topics, prefix, [1, 2])
     assert topics.committed(f"{prefix}empty") == []
+
+
+def test_an_older_copy_of_the_checkpoint_is_refused(topics: Topics, prefix: str, tmp_path: Path, client: str) -> None:
+    publish(open_sink(topics.bootstrap, prefix, tmp_path, client=client), tmp_path, 1, 2)
+    for sealed in (2, 3):  # an epoch that was sealed, and died before it was published, is no news
+        open_sink(topics.bootstrap, prefix, tmp_path, client=client, owner=Owner("job", CHECKPOINT, sealed=sealed))
+    with pytest.raises(UserError, match=r"^--sink: .*has epoch 2 of this checkpoint, and the checkpoint only 1"):
+        open_sink(topics.bootstrap, prefix, tmp_path, client=client, owner=Owner("job", CHECKPOINT, sealed=1))
 
 
 def test_rows_are_those_of_the_json_lines_sink_with_keys(
