@@ -26,7 +26,7 @@ def is_fresh(job: str, places: Places) -> bool:
 def check_places(job: str, places: Places) -> None:
     """UserError, naming the flag, for a place that cannot be; nothing is made, no service is asked."""
     for flag, place in places.stores_of(job):
-        _check_directory(flag, place)
+        check_directory(flag, place)
     encrypted(LocalStore(""), places.checkpoint_key)
     if places.lake != "none":
         _check_lake(absolute(places.lake))
@@ -78,7 +78,8 @@ def warehouse_of(places: Places) -> str:
         raise UserError(f"--warehouse: {error}") from None
 
 
-def _check_directory(flag: str, place: str) -> None:
+def check_directory(flag: str, place: str) -> None:
+    """UserError, naming the flag, where a place of this machine can be no directory that is written to."""
     try:
         store = open_store(place)
     except UserError as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ecompulse.cli.settings import absolute
 from ecompulse.cli.values import web_address
+from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import Store
 from ecompulse.io.encryption import encrypted
 from ecompulse.io.lock import is_held
@@ -32,7 +33,10 @@ def add_key(parser: argparse.ArgumentParser) -> None:
 
 def checkpoint_store(options: argparse.Namespace) -> Store:
     """The store of the checkpoint that a tool was given, with its `--s3_endpoint` and `--checkpoint_key`."""
-    return encrypted(open_store(absolute(options.checkpoint), options.s3_endpoint), options.checkpoint_key)
+    store = open_store(absolute(options.checkpoint), options.s3_endpoint)
+    if isinstance(store, LocalStore) and Path(store.root).is_file():
+        raise UserError(f"{store.root} is a file, not the directory of a checkpoint")
+    return encrypted(store, options.checkpoint_key)
 
 
 def key_place(text: str) -> str:

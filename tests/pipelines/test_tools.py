@@ -11,7 +11,7 @@ from deltalake import DeltaTable
 from polars.testing import assert_frame_equal
 
 from ecompulse.epochs import state
-from pipelines import checkpoint, lake
+from pipelines import alerts, audit, checkpoint, lake
 from support.place import Place, printed, snapshot, timeless
 
 pytestmark = pytest.mark.slow
@@ -155,6 +155,17 @@ def test_reshard_goes_on_with_equal_results(copy, arrive, answer, capsys, shards
     assert f"was made with num_shards {shards}, not 2" in capsys.readouterr().err
     assert copy.run("--drain", f"--checkpoint={target}", f"--num_shards={shards}") == 0
     check(told(copy), answer)
+
+
+def test_a_place_that_is_a_file_is_wrong_use(done, wrong, tmp_path):
+    file = tmp_path / "file"
+    file.write_text("x")
+    for tool, *flags in ((checkpoint, "inspect"), (checkpoint, "verify"), (alerts, "log"), (audit,)):
+        said = wrong(tool.main, *flags, str(file))
+        assert said.endswith(f": {file} is a file, not the directory of a checkpoint")
+    for verb, *flags in (("fork",), ("reshard", "--num_shards=3"), ("restore",)):
+        said = wrong(checkpoint.main, verb, str(done.checkpoint), f"--to={file}", *flags)
+        assert said == f"checkpoint: --to: {file}: {file} is a file, not a directory"
 
 
 def test_reshard_to_no_shards_is_wrong_use(done, wrong, tmp_path):
