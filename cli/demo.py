@@ -126,11 +126,14 @@ def job_flags(out: Path) -> dict[str, list[str]]:
 
 
 def _fresh(out: Path) -> Path:
-    if out.exists() and any(out.iterdir()) and not (out / MARK).exists():
-        raise UserError(f"--out: {out} is there already and was not made by the demo; choose another")
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    (out / MARK).touch()
+    try:
+        if out.exists() and any(out.iterdir()) and not (out / MARK).exists():
+            raise UserError(f"--out: {out} is there already and was not made by the demo; choose another")
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir(parents=True)
+        (out / MARK).touch()
+    except OSError as error:
+        raise UserError(f"--out: {error.filename}: {error.strerror}") from None
     return out.absolute()
 
 

@@ -10,6 +10,7 @@ from ecompulse.simulator.episode import Episode
 DAY_MS: Final = 86_400_000
 HOUR_MS: Final = 3_600_000
 MAX_PRODUCTS: Final = 2**20
+_FIRST_MS, _LAST_MS = -2_208_988_800_000, 221_845_392_000_000  # the years 1900 to 8999: room for what is around it
 _EVENTS_PER_SLICE: Final = 25_000
 _LEAST_SLICES: Final = 4
 _EVENTS_PER_SHOPPER: Final = 40
@@ -37,7 +38,10 @@ def instant(start: str | int) -> int:
         raise SettingsError(f"start '{start}' is no ISO 8601 time such as 2025-09-01T00:00:00Z") from error
     if moment.tzinfo is None:
         raise SettingsError(f"start '{start}' has no zone: add Z or an offset")
-    return round(moment.astimezone(UTC).timestamp() * 1000)
+    try:
+        return round(moment.astimezone(UTC).timestamp() * 1000)
+    except OverflowError:
+        raise SettingsError(f"start '{start}' is beyond what a calendar has") from None
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,6 @@ class Settings:
     episodes: tuple[Episode, ...] = ()
 
     def __post_init__(self) -> None:
-        instant(self.start)
         for field in fields(self):
             value = getattr(self, field.name)
             if field.type is float and not 0 <= value <= 1:
@@ -102,6 +105,8 @@ class Settings:
                 raise SettingsError(f"{name} is {value}: it must be at least 1")
         if self.products > MAX_PRODUCTS:
             raise SettingsError(f"products is {self.products}: at most {MAX_PRODUCTS}")
+        if not _FIRST_MS <= self.start_ms <= self.end_ms <= _LAST_MS:
+            raise SettingsError(f"start is {self.start}: it must be from 1900 on, and the duration end before 9000")
         if self.seed < 0:
             raise SettingsError(f"seed is {self.seed}: it must not be negative")
 

@@ -151,6 +151,12 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path, capsys):
     assert (tmp_path / "mine").exists()
 
 
+def test_a_file_in_the_place_of_the_folder_is_wrong_use(tmp_path, capsys):
+    (tmp_path / "mine").touch()
+    assert demo.main([f"--out={tmp_path / 'mine'}"]) == 2
+    assert capsys.readouterr().err == f"demo: --out: {tmp_path / 'mine'}: Not a directory\n"
+
+
 @pytest.mark.night
 def test_dbt_parses_the_sources_and_its_tests_hold_on_the_demo(made, tmp_path):
     out, _ = made
