@@ -115,7 +115,8 @@ class Outbox:
         """Tell receivers of what waits for them, for so long."""
         until, done = self.monotonic() + seconds, list[dict[str, Any]]()
         touched: set[str] = set()
-        for name, line in self._lines.items():
+        # Who has failed is asked last: the time that it takes not to answer is nobody else's.
+        for name, line in sorted(self._lines.items(), key=lambda each: each[1].pause):
             self._limit(line, touched)
             while line.waiting and line.not_before <= self.monotonic() < until:
                 batch = line.waiting[: 1 if line.alone else max(1, line.target.batch)]

@@ -172,6 +172,22 @@ def test_a_receiver_that_is_gone_leaves_letters(place):
     assert other.took == []
 
 
+def test_a_receiver_that_does_not_answer_takes_no_time_of_the_others(place):
+    class Slow(Toy):
+        def send(self, alerts):
+            place.now += module.PATIENCE
+            super().send(alerts)
+
+    slow, other = Slow([NotNowError("down")] * 99), Toy()
+    box = place.box(slow=slow, other=other)
+    box.take(1, [(SPEC, [place.files(*named("a"))])])
+    assert other.took == []  # all the time of this epoch is gone
+    place.now += 10
+    box.take(2, [(SPEC, [place.files(*named("b"))])])
+    assert other.took == ["a", "b"]
+    assert slow.calls == 2
+
+
 def test_a_receiver_that_hangs_holds_up_no_epoch_and_is_not_asked_by_a_second_thread(place, monkeypatch):
     monkeypatch.setattr(module, "DEADLINE", 0.05)
     over = threading.Event()
