@@ -117,13 +117,14 @@ class Outbox:
         touched: set[str] = set()
         # Who has failed is asked last: the time that it takes not to answer is nobody else's.
         for name, line in sorted(self._lines.items(), key=lambda each: each[1].pause):
-            self._limit(line, touched)
+            self._expire(line, touched)
             while line.waiting and line.not_before <= self.monotonic() < until:
                 batch = line.waiting[: 1 if line.alone else max(1, line.target.batch)]
                 line.alone = max(0, line.alone - 1)
                 if self._offer(name, line, [each for _, each in batch], done):
                     del line.waiting[: len(batch)]
                 touched |= {file for file, _ in batch}  # of those not taken too: `alerts pending` shows their tries
+            self._limit(line, touched)
         reach(Step.ALERTS_SENT)
         self._store(touched)
         if done:
@@ -181,8 +182,8 @@ class Outbox:
             return True
         if not line.pause:
             self.tell(f"alerts: {name} ({line.target.shown}) does not take them, they wait: {said}")
-        line.pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, line.pause * 2, pause or 0.0))
-        line.not_before = self.monotonic() + line.pause
+        line.pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, line.pause * 2))
+        line.not_before = self.monotonic() + max(line.pause, pause or 0.0)
         for at, (file, each) in enumerate(line.waiting[: len(batch)]):
             line.waiting[at] = (file, replace(each, tries=each.tries + 1, said=said))
         return False
@@ -214,16 +215,23 @@ class Outbox:
         line.hangs.join(DEADLINE)
         return found[0] if found else ("failed", f"no answer within {DEADLINE:.0f} s", None)
 
-    def _limit(self, line: _Line, touched: set[str]) -> None:
-        """What has waited too long, or is too much, becomes letters."""
+    def _expire(self, line: _Line, touched: set[str]) -> None:
+        """What has waited too long becomes letters."""
         oldest = self.clock() - int(self.keep * 1000)
-        over = max(0, len(line.waiting) - MOST)
-        kept = [each for each in line.waiting[over:] if each[1].since >= oldest]
-        if len(kept) == len(line.waiting):
-            return
-        gone = [*line.waiting[:over], *(each for each in line.waiting[over:] if each[1].since < oldest)]
-        line.waiting = kept
-        self._letters([each for _, each in gone], f"waited too long, or behind {MOST} others")
+        gone = [each for each in line.waiting if each[1].since < oldest]
+        if gone:
+            line.waiting = [each for each in line.waiting if each[1].since >= oldest]
+            self._set_aside(gone, "waited too long", touched)
+
+    def _limit(self, line: _Line, touched: set[str]) -> None:
+        """What is more than may wait becomes letters, once its receiver has been asked; the first first."""
+        gone = line.waiting[: max(0, len(line.waiting) - MOST)]
+        if gone:
+            del line.waiting[: len(gone)]
+            self._set_aside(gone, f"{MOST:,} later ones wait already", touched)
+
+    def _set_aside(self, gone: Sequence[tuple[str, Waiting]], why: str, touched: set[str]) -> None:
+        self._letters([each for _, each in gone], why)
         touched |= {file for file, _ in gone}
 
     def _letters(self, entries: Sequence[Waiting], why: str) -> None:

@@ -158,9 +158,30 @@ def test_what_can_wait_is_found_by_counting_not_by_comparing_all_with_all(place,
 
     monkeypatch.setattr(module, "MOST", 2)
     monkeypatch.setattr(mailbox.Waiting, "__eq__", compared)
+    toy = Toy([NotNowError("down")])
+    box = place.box(toy=toy)
+    box.take(1, [(SPEC, [place.files(*named("a", "b", "c", "d"))])])
+    assert box.pending == 2
+
+
+def test_a_receiver_that_takes_them_gets_however_many_an_epoch_has(place, monkeypatch):
+    monkeypatch.setattr(module, "MOST", 2)
     toy = Toy()
     place.box(toy=toy).take(1, [(SPEC, [place.files(*named("a", "b", "c", "d"))])])
-    assert toy.took == ["c", "d"]
+    assert toy.took == ["a", "b", "c", "d"]
+    assert place.store.list(LETTERS) == []
+
+
+def test_a_receiver_is_left_alone_for_as_long_as_it_asks(place):
+    toy = Toy([NotNowError("busy", 600.0)])
+    box = place.box(toy=toy)
+    box.take(1, [(SPEC, [place.files(*named("a"))])])
+    place.now += 599
+    box.deliver()
+    assert toy.took == []
+    place.now += 2
+    box.deliver()
+    assert toy.took == ["a"]
 
 
 def test_a_receiver_that_is_gone_leaves_letters(place):
