@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from ecompulse.cli.guard import guarded
-from ecompulse.cli.places import check_directory
+from ecompulse.cli.places import check_apart, check_directory
 from ecompulse.cli.settings import absolute
 from ecompulse.cli.stores import add_key, add_s3_endpoint, checkpoint_store, key_place
 from ecompulse.cli.tool import ToolParser, print_facts, print_table
@@ -160,6 +160,7 @@ def _derive(store: Store, options: object) -> int:
     values = vars(options)
     keys = values["checkpoint_key"] if values["to_key"] is None else [values["to_key"]]
     check_directory("to", absolute(values["to"]))
+    check_apart("to", values["to"], values["checkpoint"])
     plain = open_store(absolute(values["to"]), values["s3_endpoint"])
     target = encrypted(plain, [key for key in keys if key != "none"], "to_key")
     if values["verb"] == "restore":

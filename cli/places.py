@@ -27,6 +27,8 @@ def check_places(job: str, places: Places) -> None:
     """UserError, naming the flag, for a place that cannot be; nothing is made, no service is asked."""
     for flag, place in places.stores_of(job):
         check_directory(flag, place)
+    if places.checkpoint_backup:
+        check_apart("checkpoint_backup", places.checkpoint_backup, places.checkpoint_of(job))
     encrypted(LocalStore(""), places.checkpoint_key)
     if places.lake != "none":
         _check_lake(absolute(places.lake))
@@ -90,6 +92,17 @@ def check_directory(flag: str, place: str) -> None:
     wrong = f"{root} is a file, not a directory" if root.is_file() else obstacle(root)
     if wrong:
         raise UserError(f"--{flag}: {root}: {wrong}")
+
+
+def check_apart(flag: str, place: str, other: str) -> None:
+    """UserError, naming the flag, where a place is another one, or one is within the other."""
+    parts = [
+        tuple(each.rstrip("/").split("/")) if "://" in each else Path(absolute(each)).resolve().parts
+        for each in (place, other)
+    ]
+    shared = min(map(len, parts))
+    if parts[0][:shared] == parts[1][:shared]:
+        raise UserError(f"--{flag}: {place} and the checkpoint {other} must lie apart, none within the other")
 
 
 def _check_lake(place: str) -> None:

@@ -13,6 +13,7 @@ from ecompulse.cli.topics import reading_of
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import EVENTS, Source
 from ecompulse.io.files import FileSource
+from ecompulse.io.files.listing import no_files, passed_over
 from ecompulse.io.files.streams import UnreadableFile
 from ecompulse.io.kafka.source import KafkaSource
 from ecompulse.io.kafka.start import refuse_topics
@@ -67,16 +68,27 @@ def _refuse_twice(sources: Sequence[Source]) -> None:
 
 
 def passed_over_line(source: Source) -> str:
-    """What to say of files that a source leaves out for their suffix; empty where there is none."""
-    names = source.passed_over() if isinstance(source, FileSource) else []
-    if not names:
+    """What to say of files that a source leaves out, for their suffix or as no files; empty where there is none."""
+    if not isinstance(source, FileSource):
         return ""
-    below = f"{source.uri.rstrip('/')}/"
-    shown = ", ".join([name.removeprefix(below) for name in names[:_NAMED]] + ["..."] * (len(names) > _NAMED))
+    other, none = passed_over(source.uri, source.dialect), no_files(source.uri, source.dialect)
+    them = "it" if len(other) == 1 else "them"
+    lines = [
+        f"{_counted(source, other)} passed over for {'its' if len(other) == 1 else 'their'} suffix: "
+        f"{_shown(source, other)} (name {them} in a pattern to read {them})" if other else "",
+        f"{_counted(source, none)} passed over, a broken link or a pipe: {_shown(source, none)}" if none else "",
+    ]  # fmt: skip
+    return "; ".join(filter(None, lines))
+
+
+def _counted(source: FileSource, names: Sequence[str]) -> str:
     one = len(names) == 1
-    count = f"{len(names):,} file{'' if one else 's'} of {source.uri} {'is' if one else 'are'}"
-    what, them = ("its", "it") if one else ("their", "them")
-    return f"{count} passed over for {what} suffix: {shown} (name {them} in a pattern to read {them})"
+    return f"{len(names):,} file{'' if one else 's'} of {source.uri} {'is' if one else 'are'}"
+
+
+def _shown(source: FileSource, names: Sequence[str]) -> str:
+    below = f"{source.uri.rstrip('/')}/"
+    return ", ".join([name.removeprefix(below) for name in names[:_NAMED]] + ["..."] * (len(names) > _NAMED))
 
 
 def refuse_other_files(sources: Sequence[Source]) -> None:

@@ -58,8 +58,21 @@ def list_files(pattern: str, order: str, dialect: Dialect = PLAIN) -> list[Liste
 
 def passed_over(pattern: str, dialect: Dialect = PLAIN) -> list[str]:
     """Files of the folders of a pattern that `list_files` leaves out for their suffix, sorted."""
-    folders = [name for name in _matched(pattern) if Path(name).is_dir()]
-    return sorted(name for folder in folders for name in _below(folder, dialect, belonging=False))
+    return sorted(name for folder in _folders(pattern) for name in _below(folder, dialect, belonging=False))
+
+
+def no_files(pattern: str, dialect: Dialect = PLAIN) -> list[str]:
+    """What is in the folders of a pattern under the name of a file, and is none: links to nowhere, pipes, sockets."""
+    return sorted(
+        name
+        for folder in _folders(pattern)
+        for name in _below(folder, dialect)
+        if not os.path.isfile(name)  # noqa: PTH113
+    )
+
+
+def _folders(pattern: str) -> list[str]:
+    return [name for name in _matched(pattern) if Path(name).is_dir()]
 
 
 def _matched(pattern: str) -> list[str]:

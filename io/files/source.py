@@ -12,7 +12,7 @@ from ecompulse.io.files import parquet
 from ecompulse.io.files.identity import MOVED, identity, is_same, renamed
 from ecompulse.io.files.kinds import is_closed, kind_of
 from ecompulse.io.files.layout import head_of
-from ecompulse.io.files.listing import Listed, list_files, passed_over
+from ecompulse.io.files.listing import Listed, list_files
 from ecompulse.io.files.parquet import UNREADABLE as DAMAGED
 from ecompulse.io.files.parquet import count_rows, read_rows
 from ecompulse.io.files.quarantine import BAD, bad_mark, check_continued, is_set_aside, letter_of, set_aside
@@ -72,10 +72,6 @@ class FileSource:
     def first_file(self) -> str | None:
         """The file that is read first; None where there is none yet."""
         return next((file.path for file in self._files()), None)
-
-    def passed_over(self) -> list[str]:
-        """Files of its folders that are not read for their suffix."""
-        return passed_over(self.uri, self.dialect)
 
     def check(self) -> None:
         """Raise UserError when nothing is there to read."""

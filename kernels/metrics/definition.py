@@ -23,6 +23,8 @@ QUARTER_MS: Final = 900_000  # all zones in use since 1990 are whole quarters of
 
 _WINDOW: Final = re.compile(r"(tumbling|sliding)\s+(\S+?)(?:/(\S+))?")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
+_NO_LABEL: Final = re.compile(r"[^A-Za-z0-9_]")
+"""What names of labels cannot hold, in Prometheus and Alertmanager."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,13 @@ class Metric:
         taken = self.measure.dimension
         if taken in self.dimensions:
             raise ConfigError(f"dimensions.{taken}", "the measure adds a dimension of this name; choose another")
+        labels: dict[str, str] = {}
+        for name in filter(None, (*self.dimensions, taken)):
+            other = labels.setdefault(_NO_LABEL.sub("_", name), name)
+            if other != name:
+                raise ConfigError(
+                    f"dimensions.{name}", f"as a label it would be the same as {other}; choose another name"
+                )
 
     def slice_ms(self, timezone: str = "UTC") -> int:
         """Length of a slice: the longest of which all windows are made."""

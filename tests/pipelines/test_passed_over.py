@@ -1,6 +1,7 @@
 """Files of a source folder that are not read for their suffix are named: by `--check`, and once per run."""
 
 import json
+import os
 
 import pytest
 
@@ -45,6 +46,16 @@ def test_they_are_counted_and_named_once(place, capsys, names, said):
         err = capsys.readouterr().err
         assert err.startswith(f"event_enrichment: {said}")
         assert err.count("\n") == 1
+
+
+def test_what_is_no_file_is_named_and_does_not_hold_up_the_others(place, capsys):
+    (place.source / "b.jsonl").symlink_to(place.source / "nowhere")
+    os.mkfifo(place.source / "c.jsonl")
+    assert place.run("--drain") == 0
+    said = capsys.readouterr().err
+    assert said == (
+        f"event_enrichment: 2 files of {place.source} are passed over, a broken link or a pipe: b.jsonl, c.jsonl\n"
+    )
 
 
 def test_a_pattern_that_names_them_reads_them(place, capsys):

@@ -138,6 +138,8 @@ def test_a_fork_can_start_from_an_earlier_epoch_that_is_kept(done, capsys, wrong
     out = printed(capsys, checkpoint, "inspect", tmp_path / "first")
     assert next(line for line in out.splitlines() if line.startswith("committed epoch")).endswith(" 1")
     assert printed(capsys, checkpoint, "verify", tmp_path / "first")
+    within = wrong(checkpoint.main, "fork", str(done.checkpoint), f"--to={done.checkpoint / 'sub'}")
+    assert within.endswith("must lie apart, none within the other")
     never = wrong(checkpoint.main, "fork", str(done.checkpoint), f"--to={tmp_path / 'never'}", "--epoch=99")
     assert "epoch 99 is not committed, or is no longer kept" in never
     assert not (tmp_path / "never").exists()

@@ -61,6 +61,14 @@ def written(here, name, text):
         (["--source=../events.jsonl", "--warehouse=mysql://u:geheim@h/d"], "--warehouse: mysql is not supported"),
         (["--source=../events.jsonl", "--sink=kafka9:x"], "--sink: kafka9:x: no such sink"),
         (["--source=../events.jsonl", "--lake=../events.jsonl"], "is a file, not a directory"),
+        (
+            ["--source=../events.jsonl", "--checkpoint=c", "--checkpoint_backup=./c/backup"],
+            "c/backup and the checkpoint ",
+        ),
+        (
+            ["--source=../events.jsonl", "--checkpoint=s3://b/jobs/c", "--checkpoint_backup=s3://b/jobs/"],
+            "--checkpoint_backup: s3://b/jobs/ and the checkpoint s3://b/jobs/c must lie apart",
+        ),
         (["--source=../events.jsonl", "--checkpoint=ftp://x/y"], "--checkpoint: ftp://x/y: no such store"),
         (
             ["--source=../events.jsonl", "--runner=Nobody"],

@@ -152,6 +152,10 @@ def test_windows():
         ("{measure: {quantiles: price, at: [2]}, windows: [tumbling 1m]}", "metrics.a.measure.at: give prob"),
         ("{measure: {sum: price, count: price}, windows: [tumbling 1m]}", "metrics.a.measure: give exactly one"),
         ("{measure: {rate: {max: price}}, windows: [tumbling 1m]}", "metrics.a.measure.rate: max cannot stand"),
+        (
+            "{measure: count, windows: [tumbling 1m], dimensions: {a-b: brand, a_b: category}}",
+            "metrics.a.dimensions.a_b: as a label it would be the same as a-b",
+        ),
         ("{measure: count, windows: [tumbling 1m], dimensions: {x: a b}}", "metrics.a.dimensions.x: 'a b' is no"),
         (
             "{measure: count, windows: [tumbling 1m], dimensions: [event_time]}",
