@@ -48,6 +48,13 @@ STRAGGLERS: Final = 40
 """Views that a phone without a network sends the next morning: they are late for everything that is closed."""
 
 
+_OF_ONE_WAY: Final = {
+    "events": (False, 60_000), "kafka": (True, None), "kafka_config": (True, None), "rate": (True, 200.0),
+    "trigger": (True, "2s"), "for": (True, None),
+}  # fmt: skip
+"""Flags that only a live demo has, or only one that is not; and their defaults."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     return guarded("demo", lambda: demo(sys.argv[1:] if argv is None else argv))
@@ -57,15 +64,20 @@ def demo(argv: Sequence[str]) -> int:
     """Simulate, run every job there is, show what happened and what to try next."""
     parser = ToolParser(prog="python -m pipelines.demo", description="Simulate a shop and run the jobs on it.")
     parser.add_argument("--out", help="directory, made anew [./demo, with --live ./demo-live]")
-    parser.add_argument("--events", type=int, default=60_000, help="events to simulate, about [60000]")
+    parser.add_argument("--events", type=int, help="without --live: events to simulate, about [60000]")
     parser.add_argument("--seed", type=int, default=7, help="of the simulation [7]")
     parser.add_argument("--live", action="store_true", help="sell into Kafka as time passes, and follow it")
     parser.add_argument("--kafka", metavar="HOST:PORT", help="with --live: brokers")
     parser.add_argument("--kafka_config", metavar="FILE", help="with --live: YAML of client settings")
-    parser.add_argument("--rate", type=float, default=200, help="with --live: events a second [200]")
-    parser.add_argument("--trigger", default="2s", help="with --live: time between epochs [2s]")
-    parser.add_argument("--for", dest="length", metavar="DURATION", help="with --live: end after so long [at Ctrl-C]")
+    parser.add_argument("--rate", type=float, help="with --live: events a second [200]")
+    parser.add_argument("--trigger", help="with --live: time between epochs [2s]")
+    parser.add_argument("--for", metavar="DURATION", help="with --live: end after so long [at Ctrl-C]")
     options = parser.parse_args(argv)
+    for flag, (of_live, default) in _OF_ONE_WAY.items():
+        if getattr(options, flag) is None:
+            setattr(options, flag, default)
+        elif of_live != options.live:
+            raise UserError(f"--{flag}: says nothing {'without' if of_live else 'with'} --live")
     out = _fresh(Path(options.out or ("./demo-live" if options.live else "./demo")))
     if options.live:
         return _live(options, out)
@@ -94,8 +106,9 @@ def write_stragglers(events: Path) -> int:
 def _live(options: argparse.Namespace, out: Path) -> int:
     if not options.kafka:
         raise UserError("--kafka: is required with --live: HOST:PORT of the brokers; `make demo-live` starts one")
+    length = getattr(options, "for")
     try:
-        seconds = duration(options.length) / 1000 if options.length else None
+        seconds = duration(length) / 1000 if length else None
     except ValueError as error:
         raise UserError(f"--for: {error}") from None
     return live(out, options.kafka, options.kafka_config, options.rate, options.seed, seconds, options.trigger)

@@ -157,6 +157,19 @@ def test_a_file_in_the_place_of_the_folder_is_wrong_use(tmp_path, capsys):
     assert capsys.readouterr().err == f"demo: --out: {tmp_path / 'mine'}: Not a directory\n"
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--rate=5"], "--rate: says nothing without --live"),
+        (["--live", "--events=5"], "--events: says nothing with --live"),
+    ],
+)
+def test_a_flag_that_would_say_nothing_is_wrong_use(tmp_path, capsys, flags, said):
+    assert demo.main([f"--out={tmp_path / 'demo'}", *flags]) == 2
+    assert capsys.readouterr().err == f"demo: {said}\n"
+    assert not (tmp_path / "demo").exists()
+
+
 @pytest.mark.night
 def test_dbt_parses_the_sources_and_its_tests_hold_on_the_demo(made, tmp_path):
     out, _ = made
