@@ -20,7 +20,7 @@ _NAMED: Final = 3  # currencies
 def unrated_line(events: pl.DataFrame, enrich: EnrichConfig) -> str:
     """What to say of good rows (FRAME_SCHEMA) whose amounts cannot be converted; empty where they can."""
     step = enrich.step(CurrencyStep)
-    if not step.enabled or step.rates:
+    if not _lacks_rates(step):
         return ""
     foreign = pl.col("currency").is_not_null() & (pl.col("currency") != step.base)
     other = events.filter(pl.any_horizontal(pl.col(AMOUNTS).is_not_null()) & foreign)
@@ -37,6 +37,8 @@ def unrated_line(events: pl.DataFrame, enrich: EnrichConfig) -> str:
 
 def unrated_of(intake: Intake, sources: Sequence[Source]) -> str:
     """`unrated_line` of the first source of events that has something to say; topics, maybe far away, are not asked."""
+    if not _lacks_rates(intake.enrich.step(CurrencyStep)):
+        return ""
     for source in sources:
         if source.role != EVENTS or source.uri.startswith(SCHEME):
             continue
@@ -47,3 +49,7 @@ def unrated_of(intake: Intake, sources: Sequence[Source]) -> str:
         if line := unrated_line(decoded.events, intake.enrich):
             return line
     return ""
+
+
+def _lacks_rates(step: CurrencyStep) -> bool:
+    return step.enabled and not step.rates
