@@ -51,6 +51,7 @@ class Mapping:
             (of a Parquet row: of its JSON), so that exact copies share it.
         minor_digits: money field -> decimals of its minor unit, when the amount is an integer of minor units
             (2 = cents); `currency` = as many as the currency of the row has (JPY none, BHD three, most two).
+        currency_digits: currency -> decimals of its minor unit, where the source counts otherwise than ISO 4217.
         drop: columns, or paths, that are not kept at all; `*` = nothing that feeds no field is.
         orders: the field whose distinct values are the orders, where there is no order_id.
         funnel: name of the shipped funnel that fits the data, where that is not the default.
@@ -71,6 +72,7 @@ class Mapping:
     default_currency: str | None = None
     event_id: Literal["given", "hash"] = "given"
     minor_digits: AbstractMapping[str, int | Literal["currency"]] = field(default_factory=dict)
+    currency_digits: AbstractMapping[str, int] = field(default_factory=dict)
     drop: tuple[str, ...] = ()
     orders: Literal["order_id", "session_id", "event_id"] = "order_id"
     funnel: str = "default"
@@ -83,9 +85,7 @@ class Mapping:
         self._check_shapes()
         self._check_kind("values", Kind.TEXT)
         self._check_kind("minor_digits", Kind.MONEY)
-        for name, digits in self.minor_digits.items():
-            if digits != BY_CURRENCY and not 0 <= int(digits) <= _MAX_MINOR_DIGITS:
-                raise ConfigError(f"minor_digits.{name}", f"must be 0 to {_MAX_MINOR_DIGITS}, not {digits}")
+        self._check_digits()
         if self.default_currency is not None:
             if not re.fullmatch(CURRENCY, self.default_currency):
                 raise ConfigError("default_currency", f"{self.default_currency!r} is no code such as EUR")
@@ -93,6 +93,17 @@ class Mapping:
         if "currency" in self.values:
             codes = tuple(in_capitals(code) for code in self.values["currency"])
             object.__setattr__(self, "values", {**self.values, "currency": codes})
+
+    def _check_digits(self) -> None:
+        for part in ("minor_digits", "currency_digits"):
+            for name, digits in getattr(self, part).items():
+                if digits != BY_CURRENCY and not 0 <= int(digits) <= _MAX_MINOR_DIGITS:
+                    raise ConfigError(f"{part}.{name}", f"must be 0 to {_MAX_MINOR_DIGITS}, not {digits}")
+        for code in self.currency_digits:
+            if not re.fullmatch(CURRENCY, code) or code != in_capitals(code):
+                raise ConfigError(f"currency_digits.{code}", "is no code such as EUR")
+        if self.currency_digits and BY_CURRENCY not in self.minor_digits.values():
+            raise ConfigError("currency_digits", f"is of fields whose minor_digits are {BY_CURRENCY!r}; there are none")
 
     def _check_kind(self, part: str, kind: Kind) -> None:
         for name in getattr(self, part):

@@ -12,7 +12,6 @@ from ecompulse.kernels.decode.nested.rows import Rows
 from ecompulse.kernels.decode.plan import plan_for
 from ecompulse.kernels.decode.rules import Rule
 from ecompulse.kernels.decode.typed_rows import typed_batch, typed_rows
-from ecompulse.kernels.decode.units import in_units
 from ecompulse.kernels.event import (
     DEAD_LETTER_SCHEMA,
     FAULT,
@@ -51,7 +50,6 @@ def decode(rows: pl.DataFrame, now_ms: int, mapping: Mapping | None = None, form
     told = SCHEMA_ID in rows.columns
     plain = rows.drop(SCHEMA_ID) if told else rows
     decoded = _decoded(plain, now_ms, mapping, form or form_of(plain))
-    decoded = decoded._replace(events=in_units(decoded.events, mapping))
     return _naming_schemas(decoded, rows) if told and decoded.dead.height else decoded
 
 

@@ -12,6 +12,7 @@ from ecompulse.kernels.decode.plan import COLUMN_FIELDS, IDENTITIES, PROPERTIES,
 from ecompulse.kernels.decode.properties import merge_properties
 from ecompulse.kernels.decode.row_decoder import decode_row
 from ecompulse.kernels.decode.rules import BrokenRule
+from ecompulse.kernels.decode.units import by_currency, in_units
 from ecompulse.kernels.event import (
     DEAD_LETTER_SCHEMA,
     DTYPES,
@@ -134,7 +135,16 @@ def _screen(batch: Batch, plan: Plan) -> pl.DataFrame:
     frame = pl.DataFrame({"_height": batch.positions["source_offset"], **inputs})
     columns = [*values, pl.col(PROPERTIES), (pl.col(_CERTAIN) & pl.all_horizontal(checks)).alias(_CERTAIN)]
     frame = frame.lazy().select(columns).collect()  # lazily, a value that its check looks at is worked out once
-    return frame.with_columns((pl.col(_CERTAIN) & known).alias(_CERTAIN))
+    frame = frame.with_columns((pl.col(_CERTAIN) & known).alias(_CERTAIN))
+    return _in_units(frame, plan) if by_currency(plan.mapping) else frame
+
+
+def _in_units(frame: pl.DataFrame, plan: Plan) -> pl.DataFrame:
+    """Amounts in units of their currencies; one that is too large for that is left to `decode_row`."""
+    names = by_currency(plan.mapping)
+    found = frame.with_columns(in_units(name, plan.mapping) for name in names)
+    fits = [found[name].is_null() == frame[name].is_null() for name in names]
+    return found.with_columns(pl.all_horizontal(_CERTAIN, *fits).alias(_CERTAIN))
 
 
 def _field(field: Field, batch: Batch, plan: Plan, inputs: dict[str, pl.Series]) -> tuple[pl.Expr, pl.Expr]:

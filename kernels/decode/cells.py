@@ -10,7 +10,7 @@ from ecompulse.kernels.foreign.times import TimeReading
 from ecompulse.kernels.foreign.values import Preparation
 from ecompulse.kernels.mapping import BY_CURRENCY, Mapping
 
-_UNITS: Final = 2  # of most currencies; those of others follow (`minor_units`)
+_UNITS: Final = 2  # of most currencies; those of others follow (`units`)
 
 
 class Cell(NamedTuple):

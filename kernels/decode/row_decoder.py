@@ -1,14 +1,15 @@
 """One row, exactly: its values, or the rule that it breaks. The definition that the columns must equal."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ecompulse.kernels.decode.cells import Cell
+from ecompulse.kernels.decode.cells import Cell, Reading
 from ecompulse.kernels.decode.conversions import CONVERSIONS, Value, check_size
 from ecompulse.kernels.decode.plan import COLUMN_FIELDS, IDENTITIES, PROPERTIES, Plan
 from ecompulse.kernels.decode.rules import BrokenRule, Rule
 from ecompulse.kernels.decode.strict_json import canonical, literal, parse
+from ecompulse.kernels.decode.units import by_currency, digits_of
 from ecompulse.kernels.event import BY_NAME, Field, Kind
 from ecompulse.kernels.hashing import ID_DIGITS
 from ecompulse.kernels.mapping import in_capitals
@@ -86,12 +87,25 @@ def _value(field: Field, record: Record, plan: Plan) -> Value | None:
         return None
     try:
         check_size(cell.text)
-        value = CONVERSIONS[field.kind].exact(cell, plan.readings[field.name])
+        value = CONVERSIONS[field.kind].exact(cell, _reading(field, record, plan))
         value = in_capitals(str(value)) if field.name == "currency" else value
         _check_allowed(value, plan.mapping.values.get(field.name))
     except BrokenRule as broken:
         raise broken.under(named, *_shown(given)) from None
     return None if value == "" and field.name in IDENTITIES else value
+
+
+def _reading(field: Field, record: Record, plan: Plan) -> Reading:
+    """How a field is read; an amount in minor units by the currency, of which what is wrong is said in its turn."""
+    reading = plan.readings[field.name]
+    if field.name not in by_currency(plan.mapping):
+        return reading
+    try:
+        currency = _value(BY_NAME["currency"], record, plan)
+    except BrokenRule:
+        currency = None
+    known = plan.mapping.default_currency if currency is None else str(currency)
+    return replace(reading, minor_digits=digits_of(known, plan.mapping))
 
 
 def _prepared(field: Field, given: Cell | None, plan: Plan) -> Cell | None:

@@ -64,6 +64,18 @@ def first(mapping: str, **row: object) -> dict[str, object]:
         ("fields: {price: a}\nconstants: {price: x}", f"m.yaml: constants.price: the field has a column {ONE_OF_THEM}"),
         ("constants: {properties: x}", "m.yaml: constants.properties: an object is no constant"),
         ("minor_digits: {brand: 2}", "m.yaml: minor_digits.brand: not a field of money"),
+        (
+            "minor_digits: {price: currency}\ncurrency_digits: {ISK: 5}",
+            "m.yaml: currency_digits.ISK: must be 0 to 4, not 5",
+        ),
+        (
+            "minor_digits: {price: currency}\ncurrency_digits: {isk: 2}",
+            "m.yaml: currency_digits.isk: is no code such as EUR",
+        ),
+        (
+            "currency_digits: {ISK: 2}",
+            "m.yaml: currency_digits: is of fields whose minor_digits are 'currency'; there are none",
+        ),
         ("minor_digits: {price: 5}", "m.yaml: minor_digits.price: must be 0 to 4, not 5"),
         ("default_currency: euro", "m.yaml: default_currency: 'euro' is no code such as EUR"),
         ("event_id: hsh", "m.yaml: event_id: 'hsh' is not one of given, hash, did you mean hash?"),

@@ -68,14 +68,50 @@ def test_numbers_as_people_write_them(mapping, text, amount):
         assert found["price"] == Decimal(amount)
 
 
-@pytest.mark.parametrize(("currency", "amount"), [("JPY", "1250"), ("eur", "12.5"), ("KWD", "1.25"), ("", "12.5")])
-def test_minor_units_of_a_currency(currency, amount):
-    mapping = parse_mapping("minor_digits: {price: currency}")
+def in_minor_units(mapping, price, currency, rows):
     event = {"event_id": "e", "event_type": "purchase", "event_time": 1_714_557_600_000, "user_id": "u"}
-    row = json.dumps({**event, "price": 1250, "currency": currency})
-    place = {"source": "t", "source_partition": 0, "source_offset": [0]}
-    found = decode(pl.DataFrame({"raw": [row.encode()], **place}, schema=RAW_SCHEMA), NOW, mapping)
-    assert found.events["price"][0] == Decimal(amount)
+    row = json.dumps({**event, "price": price, "currency": currency}).encode()
+    place = {"source": "t", "source_partition": 0, "source_offset": list(range(rows))}
+    return decode(pl.DataFrame({"raw": [row] * rows, **place}, schema=RAW_SCHEMA), NOW, parse_mapping(mapping))
+
+
+@pytest.mark.parametrize("rows", [1, 60])
+@pytest.mark.parametrize(
+    ("price", "currency", "amount"),
+    [
+        (1250, "JPY", "1250"),
+        (1250, "eur", "12.5"),
+        (1250, "KWD", "1.25"),
+        (1250, "CLF", "0.125"),
+        (1250, "", "12.5"),
+        (1250, None, "1250"),
+        ("0.1234", "JPY", "0.1234"),
+        (99_999_999_999_999, "JPY", "99999999999999"),
+    ],
+)
+def test_minor_units_of_a_currency(price, currency, amount, rows):
+    found = in_minor_units("minor_digits: {price: currency}\ndefault_currency: JPY", price, currency, rows)
+    assert found.events["price"].unique().to_list() == [Decimal(amount)]
+
+
+@pytest.mark.parametrize("rows", [1, 60])
+def test_an_amount_that_its_currency_makes_too_large_is_a_dead_letter(rows):
+    found = in_minor_units("minor_digits: {price: currency}", 999_999_999_999_999, "JPY", rows)
+    assert found.dead["message"].to_list() == ["price: 999999999999999 does not fit decimal(18,4)"] * rows
+    assert in_minor_units("minor_digits: {price: currency}", 999_999_999_999_999, "EUR", rows).events.height == rows
+
+
+@pytest.mark.parametrize("rows", [1, 60])
+def test_a_constant_that_its_currency_makes_too_large_is_a_dead_letter(rows):
+    mapping = "minor_digits: {amount: currency}\nconstants: {amount: '999999999999999'}"
+    assert in_minor_units(mapping, 1, "JPY", rows).dead["rule"].to_list() == ["out_of_range"] * rows
+
+
+@pytest.mark.parametrize("rows", [1, 60])
+@pytest.mark.parametrize(("currency", "amount"), [("ISK", "12.5"), ("MGA", "1250"), ("JPY", "1250"), ("EUR", "12.5")])
+def test_a_source_may_count_otherwise_than_iso_4217(currency, amount, rows):
+    mapping = "minor_digits: {price: currency}\ncurrency_digits: {ISK: 2, MGA: 0}"
+    assert in_minor_units(mapping, 1250, currency, rows).events["price"][0] == Decimal(amount)
 
 
 SEVERAL = 'time: {format: ["%d.%m.%Y %H:%M", iso, number, "%m/%d/%Y"], zone: Europe/Paris, unit: auto}'
