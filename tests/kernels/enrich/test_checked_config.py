@@ -36,6 +36,10 @@ def test_shipped_yaml_is_the_defaults():
         ("steps: {pii: {fields: {order_id: mask}}}", "steps.pii.fields.order_id: mask would make different ids one"),
         ("steps: [user]", "steps: expected a mapping, found a list"),
         ("a: 1\na: 2", "line 2, column 1: key 'a' is given twice"),
+        (
+            "a: {{{ b }}: c}",
+            "line 1, column 5: a mapping or a list is no key; a text that begins with { or [ needs quotes",
+        ),
         ("a: [", "line 1, column"),
     ],
 )
