@@ -93,26 +93,29 @@ def load_config(cls: type[T], data: object, path: str = "") -> T:
         raise ConfigError(path, str(error)) from None
 
 
-def parse_config(cls: type[T], text: str, origin: str = "") -> T:
-    """The dataclass `cls` of a YAML text; `origin` (a file's name) begins each error.
+def parse_config(cls: type[T], text: str, origin: str = "", *, as_written: bool = False) -> T:
+    """The dataclass `cls` of a YAML text; `origin` (a file's name) begins each error; for the rest see `parse_yaml`.
 
     Raises:
         ConfigError: one line with the path of the wrong key.
     """
     try:
-        return load_config(cls, parse_yaml(text))
+        return load_config(cls, parse_yaml(text, as_written=as_written))
     except ConfigError as error:
         raise ConfigError(f"{origin}: {error.path}".strip(": "), error.message) from None
 
 
-def parse_yaml(text: str, path: str = "") -> object:
+def parse_yaml(text: str, path: str = "", *, as_written: bool = False) -> object:
     """Plain data of one YAML document; a key given twice is an error, as is broken YAML.
+
+    With `as_written` so is what YAML takes for something else than is written: `no`, `010`, `1_000`, `12:30`, `1.10`.
+    It is for configurations that hold values of data, which are compared as text.
 
     Raises:
         ConfigError: with line and column.
     """
     try:
-        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506  # a SafeLoader
+        return yaml.load(text, Loader=_LiteralLoader if as_written else _StrictLoader)  # noqa: S506  # SafeLoaders
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
@@ -120,6 +123,10 @@ def parse_yaml(text: str, path: str = "") -> object:
         raise ConfigError(path, f"{where}{problem}") from None
     except yaml.YAMLError as error:
         raise ConfigError(path, " ".join(str(error).split())) from None
+    except ValueError as error:  # 2024-02-30
+        raise ConfigError(path, f"what looks like a date is none ({error}); put it in quotes") from None
+    except RecursionError:
+        raise ConfigError(path, "is nested too deeply") from None
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -139,6 +146,24 @@ class _StrictLoader(yaml.SafeLoader):
                 )
             seen.add(key_node.value)
         return super().construct_mapping(node, deep)
+
+
+class _LiteralLoader(_StrictLoader):
+    """The same, which refuses a word or number that YAML reads as another."""
+
+    def construct_as_written(self, node: yaml.ScalarNode) -> object:
+        value = yaml.SafeLoader.yaml_constructors[node.tag](self, node)
+        if str(value).lower() != node.value.lower():
+            read = str(value).lower()
+            raise yaml.MarkedYAMLError(
+                problem=f"YAML reads {node.value} as {read}; put it in quotes, or write {read}",
+                problem_mark=node.start_mark,
+            )
+        return value
+
+
+for _tag in ("bool", "int", "float", "timestamp"):
+    _LiteralLoader.add_constructor(f"tag:yaml.org,2002:{_tag}", _LiteralLoader.construct_as_written)
 
 
 def _required(f: Field[Any]) -> bool:

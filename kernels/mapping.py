@@ -245,7 +245,7 @@ def parse_mapping(text: str, origin: str = "") -> Mapping:
     Raises:
         ConfigError: one line with the path of the wrong key.
     """
-    return parse_config(Mapping, text, origin)
+    return parse_config(Mapping, text, origin, as_written=True)
 
 
 def load_mapping(name: str) -> Mapping:

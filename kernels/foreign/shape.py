@@ -35,9 +35,15 @@ def parse_source(value: object) -> FieldSource:
         if isinstance(given.get("from"), str):
             given["from"] = [given["from"]]
         if isinstance(given.get("map"), Mapping):
+            _check_no_null("map", given["map"])
             given["map"] = {word(key): None if to is None else word(to) for key, to in given["map"].items()}
         return load_config(From, given)
     raise ValueError(f"{value!r} is no path, list of paths, or mapping with `from`")
+
+
+def _check_no_null(path: str, keys: Iterable[object]) -> None:
+    if None in keys:
+        raise ConfigError(path, "null is no key; put it in quotes if it is a text")
 
 
 def word(value: object) -> str:
@@ -64,6 +70,7 @@ def parse_when(value: object) -> "Condition | str | None":
         return value
     if not isinstance(value, Mapping) or not value:
         raise ValueError(f"{value!r} is no mapping of paths to values, nor `{OTHERWISE}`")
+    _check_no_null("", value)
     found: list[tuple[str, tuple[str | None, ...]]] = []
     for path, wanted in value.items():
         values = wanted if isinstance(wanted, list) else [wanted]

@@ -25,6 +25,7 @@ NO_PATTERN = "is no regular expression"
 A_PATH = "the field has a path already; leave one of them out"
 OF_LINES = "is of a line, and this is asked of rows; see `where`"
 NO_CONDITION = "is of the lines of what is exploded, and holds paths and values"
+NO_KEY = "null is no key; put it in quotes if it is a text"
 NO_LINE = "is no line of what is exploded"
 DATA = Path(__file__).parents[3] / "shared" / "data"
 REES46 = DATA / "rees46_2019-10-01_part1.csv.gz"
@@ -45,6 +46,29 @@ def first(mapping: str, **row: object) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("text", "line"),
     [
+        (
+            "fields: {price: {from: a, map: {no: 1}}}",
+            "m.yaml: line 1, column 33: YAML reads no as false; put it in quotes, or write false",
+        ),
+        (
+            "events: [{when: {code: 010}}]",
+            "m.yaml: line 1, column 24: YAML reads 010 as 8; put it in quotes, or write 8",
+        ),
+        (
+            "skip: [{version: 1.10}]",
+            "m.yaml: line 1, column 18: YAML reads 1.10 as 1.1; put it in quotes, or write 1.1",
+        ),
+        (
+            "events: [{when: {at: 12:30}}]",
+            "m.yaml: line 1, column 22: YAML reads 12:30 as 750; put it in quotes, or write 750",
+        ),
+        ("fields: {price: {from: a, map: {NULL: '0'}}}", f"m.yaml: fields.price.map: {NO_KEY}"),
+        ("events: [{when: {~: a}}]", f"m.yaml: events[0].when: {NO_KEY}"),
+        (
+            "skip: [{day: 2024-02-30}]",
+            "m.yaml: what looks like a date is none (day is out of range for month); put it in quotes",
+        ),
+        (f"skip: {'[' * 5000}", "m.yaml: is nested too deeply"),
         ("feilds: {}", "m.yaml: feilds: unknown key, did you mean fields?"),
         ("fields: {pric: amt}", "m.yaml: fields.pric: no field of the event, did you mean price?"),
         ("fields: {price: 3}", "m.yaml: fields.price: 3 is no path, list of paths, or mapping with `from`"),
