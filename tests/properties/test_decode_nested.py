@@ -56,6 +56,14 @@ MAPPINGS = [
       - {when: {u.b: "*"}, explode: "p", where: {"p[].v.s": [x, 1.5, true]}, constants: {event_type: search}}
     skip: [otherwise]
     """,
+    """
+    fields: {event_id: id, event_time: at, user_id: u.id, brand: "l[0].b", query: "p[-1].v", url: "p[key=q].v.s"}
+    events:
+      - {when: {op: [a, b]}, explode: "l[]", constants: {event_type: purchase}, fields: {product_id: "l[].b"}}
+      - {when: {op: a, u.b: "*"}, explode: "p[].v[]", constants: {event_type: search}}
+      - {when: {op: a}, constants: {event_type: payment}}
+      - {when: {op: [a, x]}, constants: {event_type: refund}}
+    """,
 ]
 
 scalar = st.sampled_from(

@@ -62,12 +62,14 @@ def _within(node: Node, text: pl.Series, taken: Taken) -> pl.Series | None:
     parts: list[pl.Series | None] = []
     if keys and objects.any():
         parts.append(_members(keys, _parted(opened, objects & (opened != "{}")), taken))
-    if EACH in node.children or NUMBER in node.children:
+    each = EACH in node.children or NUMBER in node.children
+    if steps and lists.any():
+        left_in_lists = _elements(node, steps, _parted(opened, lists), taken)
+        parts += [] if each else [left_in_lists]  # a line keeps what is left of it
+    if each:
         taken.lists = node, _parted(opened, lists)
-    elif steps and lists.any():
-        parts.append(_elements(node, steps, _parted(opened, lists), taken))
     if taken.keeps:
-        into_lists = bool(steps) or EACH in node.children or NUMBER in node.children
+        into_lists = bool(steps) or each
         gone = objects if keys and not into_lists else lists if into_lists and not keys else objects | lists
         left = text.is_not_null() & ~gone
         parts += [_parted(text, left)] if left.any() else []

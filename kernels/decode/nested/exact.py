@@ -60,11 +60,12 @@ def _within(node: Node, value: Any, lines: Sequence[int], taken: Taken) -> Any:
     if isinstance(inside, dict):
         children = {step.name: child for step, child in node.children.items() if step.kind == "key"}
         return _members(children, inside, lines, taken) if children else value
+    steps = [step for step in node.children if step.kind in {"index", "where"}]
     if isinstance(inside, list) and (EACH in node.children or NUMBER in node.children):
+        _elements(node, steps, inside, lines, taken)  # of which the line keeps what is left
         if lines:
             _line(node, inside, lines, taken)
         return None
-    steps = [step for step in node.children if step.kind in {"index", "where"}]
     return _elements(node, steps, inside, lines, taken) if isinstance(inside, list) and steps else value
 
 

@@ -32,7 +32,7 @@ class Wanted:
     Attributes:
         plan: by which its events are read.
         number: of the shape, from 0.
-        others: lists that other shapes explode, of which nothing is left here.
+        others: lists of which other shapes make events wherever this one takes the row; nothing is left of them here.
     """
 
     shape: Shape
@@ -137,13 +137,25 @@ def _dotted(path: str) -> bool:
 
 def wanted_of(mapping: Mapping, plan: Plan) -> list[Wanted]:
     """The shapes of a mapping."""
-    lists = {shape.lines for shape in mapping.shapes if shape.lines}
     found = []
     for number, shape in enumerate(mapping.shapes):
         own = replace(mapping, fields=shape.fields, constants=shape.constants, events=(), skip=())
+        lists = {other.lines for other in mapping.shapes if other.lines and _takes_all_of(other.when, shape.when)}
         others = tuple(sorted(path for path in lists if path != shape.lines[: len(path)]))
         found.append(Wanted(shape, Plan(own, plan.now_ms, plan.typed), number, others))
     return found
+
+
+def _takes_all_of(other: Condition | str | None, own: Condition | str | None) -> bool:
+    """Whether a shape surely takes each row that another takes, by what they say in `when`."""
+    if not isinstance(other, tuple) or not isinstance(own, tuple):
+        return other is None or other == own
+    said = dict(own)
+    return all(_within(said.get(path, (None, THERE)), wanted) for path, wanted in other)
+
+
+def _within(values: tuple[str | None, ...], wanted: tuple[str | None, ...]) -> bool:
+    return all(value in wanted or (value is not None and THERE in wanted) for value in values)
 
 
 @dataclass(frozen=True)
