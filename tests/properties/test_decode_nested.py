@@ -57,7 +57,9 @@ MAPPINGS = [
     skip: [otherwise]
     """,
     """
-    fields: {event_id: id, event_time: at, user_id: u.id, brand: "l[0].b", query: "p[-1].v", url: "p[key=q].v.s"}
+    format: {nulls: [x, "1"]}
+    fields: {event_id: id, event_time: at, user_id: [u.id, u.b], category: {from: [b, u.s], join: "/"},
+      brand: "l[0].b", query: "p[-1].v", url: "p[key=q].v.s"}
     events:
       - {when: {op: [a, b]}, explode: "l[]", constants: {event_type: purchase}, fields: {product_id: "l[].b"}}
       - {when: {op: a, u.b: "*"}, explode: "p[].v[]", constants: {event_type: search}}

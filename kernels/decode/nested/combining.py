@@ -17,11 +17,13 @@ _DIGITS: Final = r"^-?[0-9]{1,15}$"
 
 
 def combined(
-    cells: dict[str, Cells], paths: Sequence[Sequence[str]], join: str | None
+    cells: dict[str, Cells], paths: Sequence[Sequence[str]], join: str | None, nulls: Sequence[str]
 ) -> tuple[Cells | None, pl.Series | None]:
     """The cells of a field, and where they may not be believed."""
     there = [[cells[target] for target in targets if target in cells] for targets in paths]
     found = [_first(options, empty=True) for options in there if options]
+    if nulls and len(paths) > 1:
+        found = [_without(part, nulls) for part in found]
     if join is not None:
         return _joined(found, join) if len(found) == len(paths) else (None, None)
     if not found:
@@ -48,6 +50,12 @@ def _first(options: list[Cells], *, empty: bool) -> Cells:
         quoted = pl.when(there).then(q).otherwise(quoted)
     made = frame.select(text=text, quoted=quoted)
     return Cells(made["text"], made["quoted"])
+
+
+def _without(cells: Cells, nulls: Sequence[str]) -> Cells:
+    """Cells of which those are absent that hold a text that stands for nothing."""
+    there = ~(cells.quoted & cells.text.is_in(list(nulls))).fill_null(value=False)
+    return Cells(cells.text.zip_with(there, nothing(cells.text.len())), cells.quoted)
 
 
 def _joined(parts: list[Cells], join: str) -> tuple[Cells, pl.Series]:
@@ -95,18 +103,22 @@ def record_of_line(wanted: Wanted, values: dict[str, Any], places: Sequence[int]
         unknown[renamed(key)] = unknown.pop(key)
     cells = dict(wanted.plan.constants)
     for name, targets in wanted.targets.items():
-        cell = _cell(taken.values, targets, wanted.joins(name))
+        cell = _cell(taken.values, targets, wanted.joins(name), wanted.nulls)
         if cell is not None:
             cells[name] = cell
     return Record(cells, unknown, taken.bag, "" if content is None else content[row])
 
 
-def _cell(values: dict[str, Any], paths: Sequence[Sequence[str]], join: str | None) -> Cell | None:
+def _cell(
+    values: dict[str, Any], paths: Sequence[Sequence[str]], join: str | None, nulls: Sequence[str]
+) -> Cell | None:
     found = [next((values[target] for target in targets if target in values), None) for targets in paths]
+    several = len(paths) > 1
+    if several:
+        found = [None if isinstance(value, str) and value in nulls else value for value in found]
     if join is not None:
         texts = [_text(value) for value in found if value is not None]
         return Cell(join.join(texts), quoted=True) if len(texts) == len(paths) else None
-    several = len(paths) > 1
     value = next((value for value in found if value is not None and not (several and value == "")), None)
     if value is None:
         return None

@@ -189,7 +189,7 @@ def _batch(rows: Rows, wanted: Wanted, lines: _Lines, where: pl.DataFrame, parse
     cells = cells_of(lines.taken.values)
     fields = {}
     for name, targets in wanted.targets.items():
-        found, doubtful = combined(cells, targets, wanted.joins(name))
+        found, doubtful = combined(cells, targets, wanted.joins(name), wanted.nulls)
         if found is not None:
             fields[name] = found
             suspects = suspects if doubtful is None else suspects | doubtful

@@ -60,6 +60,11 @@ class Wanted:
         return source.join if isinstance(source, From) else None
 
     @property
+    def nulls(self) -> tuple[str, ...]:
+        """Texts that stand for nothing."""
+        return self.plan.mapping.format.nulls
+
+    @property
     def own_id(self) -> bool:
         """Whether each line has an id of its own."""
         source = self.shape.fields.get("event_id")

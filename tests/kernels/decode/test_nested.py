@@ -65,3 +65,13 @@ def test_an_element_of_the_list_that_is_exploded_can_be_named(path, currency):
     )
     found = events(mapping, lines=LINES)
     assert [(event["product_id"], event["currency"]) for event in found] == [("a", currency), ("b", currency)]
+
+
+@pytest.mark.parametrize(
+    ("source", "order"),
+    [("[a, b]", "O1"), ("{from: [a, b], join: '-'}", None), ("{from: [b, c], join: '-'}", "O1-7"), ("[a]", None)],
+)
+def test_a_word_for_nothing_is_absent_before_paths_are_chosen_or_joined(source, order):
+    mapping = f"format: {{nulls: [(not set)]}}\n{FIELDS[:-2]}, order_id: {source}}}\nevents: [{{}}, {{}}]"
+    found = events(mapping, a="(not set)", b="O1", c=7)
+    assert [event["order_id"] for event in found] == [order, order]
