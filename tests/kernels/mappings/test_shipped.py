@@ -11,6 +11,7 @@ import pytest
 
 from ecompulse.io.files.source import FileSource
 from ecompulse.kernels.decode import decode
+from ecompulse.kernels.event import RAW_SCHEMA
 from ecompulse.kernels.mapping import load_mapping, shipped_mappings
 from support.marks import nightly
 from support.process import Shop
@@ -138,6 +139,27 @@ def test_the_same_rows_in_structs_of_parquet_give_the_same_events(tmp_path, name
     found, wanted = decode(rows, NOW, mapping), decoded(name)[1]
     assert found.events.select(ours).equals(wanted.events.select(ours))
     assert found.dead["rule"].equals(wanted.dead["rule"])
+
+
+def test_a_line_of_stripe_costs_what_it_says_whatever_its_unit_does():
+    product = {"price_details": {"product": "p"}, "type": "price_details", "unit_amount_decimal": "1000"}
+    lines = [
+        {"amount": 3000, "quantity": 3, "pricing": product, "discount_amounts": [{"amount": 300}]},
+        {
+            "amount": -484,
+            "quantity": 1,
+            "pricing": product,
+            "parent": {"subscription_item_details": {"proration": True}},
+        },
+        {"amount": 250, "quantity": 500, "price": {"product": "p", "unit_amount": None, "unit_amount_decimal": "0.5"}},
+    ]
+    invoice = {"id": "in_1", "customer": "c", "currency": "eur", "lines": {"data": lines}}
+    event = {"id": "e", "type": "invoice.paid", "created": 1_714_557_900, "data": {"object": invoice}}
+    place = {"source": "t", "source_partition": 0, "source_offset": [0]}
+    rows = pl.DataFrame({"raw": [json.dumps(event).encode()], **place}, schema=RAW_SCHEMA)
+    found = decode(rows, NOW, load_mapping("stripe_events")).events
+    value = pl.col("price") * pl.col("quantity") - pl.col("discount").fill_null(0)
+    assert found.select(value).to_series().cast(pl.Float64).to_list() == [27.0, -4.84, 2.5]
 
 
 @pytest.mark.slow
