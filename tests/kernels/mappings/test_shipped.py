@@ -54,8 +54,9 @@ WANTED = {
     "online_retail.csv": Totals(8, 7, 1, 0, "92.23", "0", "0", 4, 6),
     "retailrocket.csv": Totals(7, 6, 1, 0, "0", "0", "0", 1, 3),
     "instacart.csv": Totals(5, 4, 1, 0, "0", "0", "0", 3, 3),
-    "snowplow.tsv": Totals(9, 8, 1, 0, "16.5", "16.5", "0", 1, 1),
-    "snowplow.jsonl": Totals(9, 8, 1, 0, "16.5", "16.5", "0", 1, 1),
+    # 16.50, and of the tracker of e-commerce 2 x 10 + 7.50 with 4 for shipping; the second product comes back.
+    "snowplow.tsv": Totals(11, 12, 1, 0, "44", "48", "7.5", 2, 1),
+    "snowplow.jsonl": Totals(11, 12, 1, 0, "44", "48", "7.5", 2, 1),
 }
 BEFORE = {"completejourney", "fraud_handbook", "rees46"}
 ELSEWHERE = {"cloudevents"}
@@ -112,7 +113,9 @@ def test_every_shipped_mapping_has_a_fixture():
 
 def test_tsv_and_json_of_snowplow_give_the_same_events():
     one, other = (
-        decoded(name)[1].events.drop("properties", "source", "source_offset")
+        decoded(name)[1]  # lines are counted in different lists
+        .events.with_columns(pl.col("event_id").str.replace("/.*", ""))
+        .drop("properties", "source", "source_offset")
         for name in ("snowplow.tsv", "snowplow.jsonl")
     )
     assert one.equals(other)
