@@ -67,8 +67,9 @@ class Dialect:
         if self.delimiter is not None and self.delimiter == self.quote:
             raise ConfigError("quote", "is the delimiter, too")
         try:
+            " ".encode(self.encoding, "surrogateescape")  # base64, rot13 and idna are codecs, but of no text in files
             object.__setattr__(self, "encoding", codecs.lookup(self.encoding).name)
-        except LookupError:
+        except (LookupError, UnicodeError):
             raise ConfigError("encoding", f"{self.encoding!r} is no encoding such as utf-8, utf-16, latin-1") from None
         if self.skip < 0:
             raise ConfigError("skip", f"must be 0 or more lines, not {self.skip}")
