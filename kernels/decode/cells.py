@@ -69,7 +69,7 @@ class Reading:
         """
         if self.preparation is None:
             return cell
-        if self.preparation.refuses(cell.text):
+        if self.preparation.refuses(cell.text, quoted=cell.quoted):
             raise BrokenRule(Rule.WRONG_TYPE, "is none of the values that are mapped")
         text, quoted, _ = self.preparation.apply(pl.Series([cell.text]), pl.Series([cell.quoted]))
         return None if text[0] is None else Cell(text[0], bool(quoted[0]))

@@ -36,6 +36,8 @@ def parse_source(value: object) -> FieldSource:
             given["from"] = [given["from"]]
         if isinstance(given.get("map"), Mapping):
             _check_no_null("map", given["map"])
+            if "unmapped" in given and given["unmapped"] is None:
+                given["unmapped"] = "null"
             given["map"] = {word(key): None if to is None else word(to) for key, to in given["map"].items()}
         return load_config(From, given)
     raise ValueError(f"{value!r} is no path, list of paths, or mapping with `from`")

@@ -144,10 +144,15 @@ class Preparation:
         done = frame.select(text=value, quoted=string, certain=(certain | ~converts))
         return done["text"], done["quoted"].fill_null(value=False), done["certain"].fill_null(value=False)
 
-    def refuses(self, text: str) -> bool:
+    def refuses(self, text: str, *, quoted: bool) -> bool:
         """Whether a value is none of those that are mapped, which must be."""
         made = self.made
-        return bool(made and made.map and made.unmapped == "refuse" and made.match is None and text not in made.map)
+        if not made or not made.map or made.unmapped != "refuse" or (quoted and text in self.nulls):
+            return False
+        if made.match is None:
+            return text not in made.map
+        part = pl.Series([text]).str.extract(made.match, 1 if _groups(made.match) else 0)[0]
+        return part is not None and part not in made.map
 
 
 @lru_cache(maxsize=256)

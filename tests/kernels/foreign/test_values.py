@@ -68,7 +68,7 @@ def test_numbers_as_people_write_them(mapping, text, amount):
         assert found["price"] == Decimal(amount)
 
 
-def in_minor_units(mapping, price, currency, rows):
+def in_rows(mapping, price, currency, rows):
     event = {"event_id": "e", "event_type": "purchase", "event_time": 1_714_557_600_000, "user_id": "u"}
     row = json.dumps({**event, "price": price, "currency": currency}).encode()
     place = {"source": "t", "source_partition": 0, "source_offset": list(range(rows))}
@@ -90,28 +90,28 @@ def in_minor_units(mapping, price, currency, rows):
     ],
 )
 def test_minor_units_of_a_currency(price, currency, amount, rows):
-    found = in_minor_units("minor_digits: {price: currency}\ndefault_currency: JPY", price, currency, rows)
+    found = in_rows("minor_digits: {price: currency}\ndefault_currency: JPY", price, currency, rows)
     assert found.events["price"].unique().to_list() == [Decimal(amount)]
 
 
 @pytest.mark.parametrize("rows", [1, 60])
 def test_an_amount_that_its_currency_makes_too_large_is_a_dead_letter(rows):
-    found = in_minor_units("minor_digits: {price: currency}", 999_999_999_999_999, "JPY", rows)
+    found = in_rows("minor_digits: {price: currency}", 999_999_999_999_999, "JPY", rows)
     assert found.dead["message"].to_list() == ["price: 999999999999999 does not fit decimal(18,4)"] * rows
-    assert in_minor_units("minor_digits: {price: currency}", 999_999_999_999_999, "EUR", rows).events.height == rows
+    assert in_rows("minor_digits: {price: currency}", 999_999_999_999_999, "EUR", rows).events.height == rows
 
 
 @pytest.mark.parametrize("rows", [1, 60])
 def test_a_constant_that_its_currency_makes_too_large_is_a_dead_letter(rows):
     mapping = "minor_digits: {amount: currency}\nconstants: {amount: '999999999999999'}"
-    assert in_minor_units(mapping, 1, "JPY", rows).dead["rule"].to_list() == ["out_of_range"] * rows
+    assert in_rows(mapping, 1, "JPY", rows).dead["rule"].to_list() == ["out_of_range"] * rows
 
 
 @pytest.mark.parametrize("rows", [1, 60])
 @pytest.mark.parametrize(("currency", "amount"), [("ISK", "12.5"), ("MGA", "1250"), ("JPY", "1250"), ("EUR", "12.5")])
 def test_a_source_may_count_otherwise_than_iso_4217(currency, amount, rows):
     mapping = "minor_digits: {price: currency}\ncurrency_digits: {ISK: 2, MGA: 0}"
-    assert in_minor_units(mapping, 1250, currency, rows).events["price"][0] == Decimal(amount)
+    assert in_rows(mapping, 1250, currency, rows).events["price"][0] == Decimal(amount)
 
 
 SEVERAL = 'time: {format: ["%d.%m.%Y %H:%M", iso, number, "%m/%d/%Y"], zone: Europe/Paris, unit: auto}'
@@ -159,6 +159,7 @@ def test_times_of_several_formats_units_and_of_hours_that_clocks_show_twice_or_n
         ("{from: payment_status, map: {paid: captured}}", "paid", "captured"),
         ("{from: payment_status, map: {paid: captured}}", "open", "open"),
         ("{from: payment_status, map: {paid: captured}, unmapped: 'null'}", "open", None),
+        ("{from: payment_status, map: {paid: captured}, unmapped: null}", "open", None),
         ("{from: payment_status, map: {true: captured, false: failed}}", "true", "captured"),
         ("{from: payment_status, map: {open: null}}", "open", None),
         ("{from: payment_status, map: {open: null}, default: failed}", "open", "failed"),
@@ -198,3 +199,20 @@ def test_a_pattern_costs_time_in_proportion_to_the_text():
         "fields: {payment_status: {from: payment_status, match: '^(a+)+$'}}", payment_status="a" * 5000 + "b"
     )
     assert found["payment_status"] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "status"), [("s=paid", "captured"), ("s=open", ...), ("other", None), ("(none)", None), ("", None)]
+)
+def test_what_matches_and_is_not_mapped_is_refused(text, status):
+    how = "{from: payment_status, match: 's=(.+)', map: {paid: captured}, unmapped: refuse}"
+    found = decoded(f"format: {{nulls: [(none)]}}\nfields: {{payment_status: {how}}}", payment_status=text)
+    said = found if isinstance(found, str) else found["payment_status"]
+    assert said == (f'payment_status: "{text}" is none of the values that are mapped' if status is ... else status)
+
+
+@pytest.mark.parametrize("rows", [1, 60])
+def test_a_word_for_nothing_is_not_refused(rows):
+    how = "{from: currency, map: {euro: EUR}, unmapped: refuse}"
+    mapping = f"format: {{nulls: [(none)]}}\nfields: {{currency: {how}}}"
+    assert in_rows(mapping, 1, "(none)", rows).events["currency"].to_list() == [None] * rows
