@@ -128,8 +128,8 @@ class Mapping:
                 if column in self.drop:
                     raise ConfigError("drop", f"column {column!r} feeds {name}")
         for name, source in self.fields.items():
-            if name == "properties" and isinstance(source, From):
-                raise ConfigError("fields.properties", "is an object, which is taken as it is")
+            if name == "properties" and (isinstance(source, From) or len(paths_of(source)) > 1):
+                raise ConfigError("fields.properties", "is an object, which is taken as it is; name one path")
 
     @cached_property
     def nested(self) -> bool:

@@ -86,6 +86,10 @@ def first(mapping: str, **row: object) -> dict[str, object]:
         ("format: {delimitr: ;}", "m.yaml: format.delimitr: unknown key, did you mean delimiter?"),
         ("fields: {price: a}\ndrop: [a]", "m.yaml: drop: column 'a' feeds price"),
         ("fields: {price: a}\nconstants: {price: x}", f"m.yaml: constants.price: the field has a column {ONE_OF_THEM}"),
+        (
+            "fields: {properties: [a, b]}",
+            "m.yaml: fields.properties: is an object, which is taken as it is; name one path",
+        ),
         ("constants: {properties: x}", "m.yaml: constants.properties: an object is no constant"),
         ("minor_digits: {brand: 2}", "m.yaml: minor_digits.brand: not a field of money"),
         (
