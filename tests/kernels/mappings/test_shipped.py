@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -142,6 +142,18 @@ def test_the_same_rows_in_structs_of_parquet_give_the_same_events(tmp_path, name
     found, wanted = decode(rows, NOW, mapping), decoded(name)[1]
     assert found.events.select(ours).equals(wanted.events.select(ours))
     assert found.dead["rule"].equals(wanted.dead["rule"])
+
+
+def test_days_of_online_retail_are_not_read_now_one_way_now_the_other(tmp_path):
+    path = tmp_path / "a.csv"
+    lines = ["1,A,1,13/12/2010 08:26,1", "1,A,1,12/13/2010 08:26,1", ""]
+    path.write_text("\n".join(["InvoiceNo,StockCode,Quantity,InvoiceDate,UnitPrice", *lines]))
+    mapping = load_mapping("online_retail")
+    [split] = FileSource(str(path), 0, dialect=mapping.format).plan({}, 100, {}, whole=True).splits
+    [rows] = FileSource(str(path), 0, dialect=mapping.format).reader().read(split)
+    found = decode(rows, NOW, mapping)
+    assert found.dead["message"].str.starts_with('InvoiceDate: "13/12/2010').to_list() == [True]
+    assert found.events["event_time"].dt.date().to_list() == [date(2010, 12, 13)]
 
 
 def test_a_line_of_stripe_costs_what_it_says_whatever_its_unit_does():
