@@ -92,8 +92,8 @@ def test_cloud_events_of_both_modes(topics: Topics, tmp_path: Path) -> None:
     assert shop.run_here()[0] == 0
     found = shop.tables()["lake enriched_events"].sort("event_id")
     assert found.select("event_id", "event_type", "user_id", "product_id").rows() == [
-        ("a", "add_to_cart", "u1", "p1"),
-        ("b", "add_to_cart", "u1", "p1"),
+        ("/shop/a", "add_to_cart", "u1", "p1"),
+        ("/shop/b", "add_to_cart", "u1", "p1"),
     ]
     assert found["event_time"].n_unique() == 1
     assert all("red" in properties for properties in found["properties"])

@@ -156,6 +156,27 @@ def test_days_of_online_retail_are_not_read_now_one_way_now_the_other(tmp_path):
     assert found.events["event_time"].dt.date().to_list() == [date(2010, 12, 13)]
 
 
+CLOUD = {"specversion": "1.0", "type": "payment", "time": "2024-05-01T10:00:00Z"}
+
+
+def test_ids_of_cloudevents_are_of_their_source_and_data_is_not_taken_for_attributes():
+    data = {"user_id": "u", "card_id": "c", "device_id": "d", "merchant_id": "m", "amount": 5}
+    headers = {f"ce_{name}": value for name, value in {**CLOUD, "source": "/b", "id": "1"}.items()}
+    rows = [
+        {**CLOUD, "source": "/a", "id": "1", "data": data},
+        {**CLOUD, "source": "/b", "id": "2", "data": data},
+        {**data, "id": "of the data", "type": "gift", "time": "soon", "source": "web", "_kafka": {"headers": headers}},
+    ]
+    place = {"source": "t", "source_partition": 0, "source_offset": [0, 1, 2]}
+    raw = pl.DataFrame({"raw": [json.dumps(row).encode() for row in rows], **place}, schema=RAW_SCHEMA)
+    found = decode(raw, NOW, load_mapping("cloudevents"))
+    assert found.dead["message"].to_list() == []
+    assert found.events["event_id"].to_list() == ["/a/1", "/b/2", "/b/1"]
+    named = ("event_type", "user_id", "card_id", "device_id", "merchant_id")
+    assert found.events.select(named).unique().rows() == [("payment", "u", "c", "d", "m")]
+    assert json.loads(found.events["properties"][2])["type"] == "gift"
+
+
 def test_a_line_of_stripe_costs_what_it_says_whatever_its_unit_does():
     product = {"price_details": {"product": "p"}, "type": "price_details", "unit_amount_decimal": "1000"}
     lines = [
