@@ -177,6 +177,31 @@ def test_ids_of_cloudevents_are_of_their_source_and_data_is_not_taken_for_attrib
     assert json.loads(found.events["properties"][2])["type"] == "gift"
 
 
+def test_codes_of_shopify_take_off_lines_and_orders_that_are_void_sell_nothing():
+    lines = [
+        {
+            "id": 1,
+            "quantity": 2,
+            "price": "50.00",
+            "total_discount": "0.00",
+            "discount_allocations": [{"amount": "9.50"}],
+        },
+        {"id": 2, "quantity": 1, "price": "5.00", "total_discount": "1.00", "discount_allocations": []},
+    ]
+    order = {"created_at": "2024-05-01T10:00:00-04:00", "token": "t", "currency": "USD", "line_items": lines}
+    orders = [{**order, "id": "a", "financial_status": "paid"}, {**order, "id": "b", "financial_status": "voided"}]
+    place = {"source": "t", "source_partition": 0, "source_offset": [0, 1]}
+    rows = pl.DataFrame({"raw": [json.dumps(found).encode() for found in orders], **place}, schema=RAW_SCHEMA)
+    events = decode(rows, NOW, load_mapping("shopify_orders")).events
+    assert events.select("event_id", "event_type", "discount").rows() == [
+        ("a/1", "purchase", Decimal("9.5")),
+        ("a/2", "purchase", Decimal(1)),
+        ("a", "payment", None),
+        ("b", "payment", None),
+    ]
+    assert json.loads(events["properties"][3])["line_items"] == lines
+
+
 def test_a_line_of_stripe_costs_what_it_says_whatever_its_unit_does():
     product = {"price_details": {"product": "p"}, "type": "price_details", "unit_amount_decimal": "1000"}
     lines = [
