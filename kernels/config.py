@@ -11,7 +11,7 @@ own (msgspec), and none names the nearest key.
 import difflib
 import re
 import types
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, Field, fields, is_dataclass
 from decimal import Decimal, InvalidOperation
@@ -93,29 +93,34 @@ def load_config(cls: type[T], data: object, path: str = "") -> T:
         raise ConfigError(path, str(error)) from None
 
 
-def parse_config(cls: type[T], text: str, origin: str = "", *, as_written: bool = False) -> T:
+def parse_config(cls: type[T], text: str, origin: str = "", switches: Collection[str] | None = None) -> T:
     """The dataclass `cls` of a YAML text; `origin` (a file's name) begins each error; for the rest see `parse_yaml`.
 
     Raises:
         ConfigError: one line with the path of the wrong key.
     """
     try:
-        return load_config(cls, parse_yaml(text, as_written=as_written))
+        return load_config(cls, parse_yaml(text, switches=switches))
     except ConfigError as error:
         raise ConfigError(f"{origin}: {error.path}".strip(": "), error.message) from None
 
 
-def parse_yaml(text: str, path: str = "", *, as_written: bool = False) -> object:
+def parse_yaml(text: str, path: str = "", switches: Collection[str] | None = None) -> object:
     """Plain data of one YAML document; a key given twice is an error, as is broken YAML.
 
-    With `as_written` so is what YAML takes for something else than is written: `no`, `010`, `1_000`, `12:30`, `1.10`.
-    It is for configurations that hold values of data, which are compared as text.
+    With `switches` so is what YAML takes for something else than is written: `no`, `010`, `1_000`, `12:30`, `1.10`. It
+    is for configurations that hold values of data, which are compared as text; not so of these keys, which are on or
+    off.
 
     Raises:
         ConfigError: with line and column.
     """
     try:
-        return yaml.load(text, Loader=_LiteralLoader if as_written else _StrictLoader)  # noqa: S506  # SafeLoaders
+        loader = _StrictLoader(text) if switches is None else _LiteralLoader(text, switches)
+        try:
+            return loader.get_single_data()
+        finally:
+            loader.dispose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
@@ -149,11 +154,20 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 class _LiteralLoader(_StrictLoader):
-    """The same, which refuses a word or number that YAML reads as another."""
+    """The same, which refuses a word or number that YAML reads as another, but where a key is on or off."""
+
+    def __init__(self, text: str, switches: Collection[str]) -> None:
+        super().__init__(text)
+        self._switches = switches
+        self._switched: set[int] = set()
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        self._switched |= {id(value) for key, value in node.value if key.value in self._switches}
+        return super().construct_mapping(node, deep)
 
     def construct_as_written(self, node: yaml.ScalarNode) -> object:
         value = yaml.SafeLoader.yaml_constructors[node.tag](self, node)
-        if str(value).lower() != node.value.lower():
+        if str(value).lower() != node.value.lower() and id(node) not in self._switched:
             read = str(value).lower()
             raise yaml.MarkedYAMLError(
                 problem=f"YAML reads {node.value} as {read}; put it in quotes, or write {read}",

@@ -24,6 +24,8 @@ CURRENCY: Final = "[A-Za-z]{3}"
 _MAX_MINOR_DIGITS: Final = 4
 BY_CURRENCY: Final = "currency"
 """In `minor_digits`: as many as the row's currency has."""
+_SWITCHES: Final = ("lenient", "header")
+"""Keys that are on or off, wherever they stand: `yes` and `no` are no values of data there."""
 
 
 @dataclass(frozen=True)
@@ -245,7 +247,7 @@ def parse_mapping(text: str, origin: str = "") -> Mapping:
     Raises:
         ConfigError: one line with the path of the wrong key.
     """
-    return parse_config(Mapping, text, origin, as_written=True)
+    return parse_config(Mapping, text, origin, switches=_SWITCHES)
 
 
 def load_mapping(name: str) -> Mapping:

@@ -43,6 +43,11 @@ def first(mapping: str, **row: object) -> dict[str, object]:
     return decoded.events.row(0, named=True)
 
 
+def test_what_is_on_or_off_may_be_said_as_yaml_has_it():
+    mapping = parse_mapping('{lenient: no, format: {header: off, columns: [a]}, event_types: {"no": search}}')
+    assert (mapping.lenient, mapping.format.header, mapping.event_types) == (False, False, {"no": "search"})
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [
