@@ -110,8 +110,8 @@ class Backup:
     def _check_copy(self) -> None:
         """A seal is in the checkpoint before it is here; otherwise somebody went on from a newer state than ours."""
         mine, there = self._checkpoint.last_seal(), last_seal(self.target)
-        name = seal_name(mine)
-        if there > mine or (name in self._there and self.target.get(name) != self._source.get(name)):
+        name, seals = seal_name(mine), self._source.list("seals")
+        if there > mine or (name in self._there and name in seals and self.target.get(name) != self._source.get(name)):
             raise UserError(
                 f"--checkpoint_backup: {self.target.root} has epoch {there} of another course of this checkpoint, "
                 f"whose last is {mine}: it is an older copy; bring the newest back with `python -m "

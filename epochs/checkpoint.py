@@ -197,5 +197,5 @@ def last_commit(store: Store) -> int:
 
 
 def last_seal(store: Store) -> int:
-    """Number of the last sealed epoch; 0 when there is none."""
-    return max((epoch_of(name) for name in store.list("seals")), default=0)
+    """Number of the last sealed epoch, even where its seal is missing; 0 when there is none."""
+    return max(last_commit(store), *(epoch_of(name) for name in store.list("seals")), 0)

@@ -9,6 +9,8 @@ from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
+from support.process import wait_until
+
 
 @dataclass(frozen=True)
 class Record:
@@ -42,6 +44,7 @@ class Topics:
 
     def delete(self, name: str) -> None:
         self.admin.delete_topics([name])
+        wait_until(lambda: name not in self.admin.list_topics())  # a broker answers before all of it knows
 
     def grow(self, name: str, partitions: int) -> None:
         self.admin.create_partitions({name: partitions})
