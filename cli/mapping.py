@@ -17,6 +17,7 @@ from ecompulse.io.terminal import say
 from ecompulse.kernels.config import load_config, nearest
 from ecompulse.kernels.decode.api import rows_of
 from ecompulse.kernels.decode.rules import BrokenRule
+from ecompulse.kernels.event import FAULT
 from ecompulse.kernels.foreign.dialect import Dialect
 from ecompulse.kernels.foreign.draft import draft
 from ecompulse.kernels.mapping import Mapping, load_mapping, shipped_mappings
@@ -78,6 +79,8 @@ def _rows(source: Source, dialect: Dialect) -> Iterator[dict[str, Any]]:
     found = first_rows(source, _ROWS)
     if found is None:
         return
+    if FAULT in found.columns:
+        raise UserError(f"FILE: {found['source'][0]}: {found[FAULT][0]}")
     read = rows_of(found, Mapping(format=dialect))
     for row in range(read.height):
         try:

@@ -141,7 +141,7 @@ def _match(found: Found, only: Sequence[str] = (), skip: Sequence[str] = ()) -> 
     """Field to path, by what paths are called: their last key, also with the one before."""
     called: dict[str, str] = {}
     for path in sorted(found, key=lambda path: path.count(".")):
-        keys = [_bare(key) for key in re.split(r"\.|\[\]", path) if key]
+        keys = [_bare(key) for key in re.split(r"\.|\[\]", path) if key] or [""]
         called.setdefault(keys[-1], path)
         called.setdefault("".join(keys[-2:]), path)
     fields = {}

@@ -48,6 +48,14 @@ def test_a_draft_of_parquet(tmp_path):
     assert parse_mapping(drafted).shapes[0].explode == "lines[]"
 
 
+def test_a_damaged_file_gives_no_draft(tmp_path):
+    (tmp_path / "o.parquet").write_bytes(b"PAR1 and nothing else")
+    status, drafted, said = command("pipelines.mapping", "init", str(tmp_path / "o.parquet"))
+    assert (status, drafted) == (2, "")
+    assert said.startswith("mapping: FILE: ")
+    assert "no complete Parquet file" in said
+
+
 def test_check_guesses_the_format_and_names_fields_that_stay_empty(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "clicks.csv").write_text(CLICKS, "utf-8")
