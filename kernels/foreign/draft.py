@@ -58,7 +58,8 @@ TYPES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 FORMATS: Final = (
     "%Y-%m-%d %H:%M:%S UTC", "%Y/%m/%d %H:%M:%S", "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M", "%d/%m/%Y %H:%M:%S",
-    "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%m/%d/%Y %H:%M", "%Y%m%d%H%M%S", "%d-%m-%Y %H:%M", "%d %b %Y %H:%M:%S",
+    "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%m/%d/%Y %H:%M", "%d-%m-%Y %H:%M", "%d %b %Y %H:%M:%S", "%Y-%m-%d",
+    "%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y%m%d%H%M%S", "%Y%m%d",
 )  # fmt: skip
 _KINDS_SHOWN: Final = 30
 _DEPTH: Final = 4
@@ -90,12 +91,14 @@ def _walk(path: str, value: Any, depth: int) -> Iterator[tuple[str, Any]]:
 
 def draft(rows: Sequence[Mapping[str, Any]], written: Mapping[str, Any]) -> str:
     """A mapping of these rows as YAML, with what is left to do as comments; `written` is the `format` section."""
-    found = leaves(rows)
+    found = leaves(list({repr(row): row for row in rows}.values()))
     lines = _line_list(found)
     header = {path: values for path, values in found.items() if "[]" not in path}
     fields = _match(header, skip=("product_id", "quantity", "price", "category", "brand") if lines else ())
     if "event_time" not in fields and (moment := _time_like(header)):
         fields["event_time"] = moment
+    if not lines and _repeats(header.get(fields.get("event_id", ""), ())):
+        del fields["event_id"]  # one of several rows, such as the order of lines
     own = _match({path: found[path] for path in found if path.startswith(lines)}, only=_OF_LINES) if lines else {}
     parts: list[tuple[str, Any]] = [("format", dict(written))] if written else []
     parts.append(("fields", fields))
@@ -110,6 +113,10 @@ def draft(rows: Sequence[Mapping[str, Any]], written: Mapping[str, Any]) -> str:
         parts.append(("event_id", "hash"))
     text = "".join(yaml.safe_dump({key: value}, sort_keys=False, allow_unicode=True, width=100) for key, value in parts)
     return text + "".join(f"# {line}\n" for line in _left(fields, header, found, own))
+
+
+def _repeats(values: Sequence[Any]) -> bool:
+    return len(set(map(str, values))) < len(values)
 
 
 def _shapes(fields: dict[str, str], header: Found, lines: str, own: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -176,19 +183,28 @@ def _times(values: Sequence[Any]) -> list[tuple[str, Any]]:
     texts = [str(value) for value in values]
     if not texts:
         return []
-    if all(re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) for text in texts):
+    layouts = _layouts(texts)
+    if not layouts and all(re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) for text in texts):
         return [("time", {"unit": "auto"})]
     iso = all(re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}", text) for text in texts)
     if iso and all(re.search(r"(Z|[+-][0-9]{2}:?[0-9]{2})$", text) for text in texts):
         return []
     if iso and not texts[0].endswith("UTC"):
         return [("time", {"zone": "UTC"})]
-    for layout in FORMATS:
-        read = pl.Series(texts).str.to_datetime(layout_of(layout), time_unit="ms", strict=False)
-        if not read.has_nulls():
-            TimeReading(format=(layout,), zone="UTC")
-            return [("time", {"format": layout, "zone": "UTC"})]
+    if layouts:
+        TimeReading(format=(layouts[0],), zone="UTC")
+        return [("time", {"format": layouts[0], "zone": "UTC"})]
     return [("time", {"format": ["iso", "number"], "zone": "UTC", "unit": "auto"})]
+
+
+def _layouts(texts: Sequence[str]) -> list[str]:
+    """The formats that read all of these."""
+    digits = [len(text) if text.isdigit() else 0 for text in texts]
+    if set(digits) - {0, 8, 14}:  # a number since 1970
+        return []
+    given = pl.Series(texts)
+    reads = (given.str.to_datetime(layout_of(layout), time_unit="ms", strict=False) for layout in FORMATS)
+    return [layout for layout, read in zip(FORMATS, reads, strict=True) if not read.has_nulls()]
 
 
 def _time_like(header: Found) -> str | None:
@@ -205,6 +221,8 @@ def _left(fields: Mapping[str, str], header: Found, found: Found, own: Mapping[s
         yield "TODO fields.event_time: no column looks like the time of the event"
     elif any("zone" in said for _, said in _times(header[fields["event_time"]])):
         yield "Check time: the zone of times that have none is a guess"
+    if len(layouts := _layouts([str(value) for value in header.get(fields.get("event_time", ""), ())])) > 1:
+        yield f"Check time: {' and '.join(layouts)} read all of these rows"
     if not {"user_id", "anonymous_id"} & fields.keys():
         yield "TODO fields.user_id or fields.anonymous_id: no column looks like a person or a device"
     kinds = [str(value) for value in dict.fromkeys(header.get(fields.get("event_type", ""), ()))]
