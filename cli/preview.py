@@ -12,6 +12,7 @@ from ecompulse.io.files.guess import as_yaml, guess, same
 from ecompulse.io.terminal import say
 from ecompulse.kernels.decode.api import rows_of
 from ecompulse.kernels.decode.nested.decoding import PARTS
+from ecompulse.kernels.foreign.shape import paths_of
 from ecompulse.kernels.mapping import EVENT, Mapping
 
 SHOWN: Final = 10
@@ -50,7 +51,11 @@ def show_after(rows: pl.DataFrame, events: pl.DataFrame, mapping: Mapping | None
     filled = [name for name in _COLUMNS if first[name].null_count() < first.height]
     if first.height:
         print_table(first.select(filled), rows=first.height)
-    named = dict.fromkeys(name for shape in mapping.shapes for name in shape.fields)
+    named: dict[str, dict[str, None]] = {}
+    for shape in mapping.shapes:
+        for name, source in shape.fields.items():
+            named.setdefault(name, {}).update(dict.fromkeys(paths_of(source)))
     empty = [name for name in named if events[name].null_count() == events.height]
     if empty:
-        say(f"  no row fills {', '.join(f'{name} ({mapping.column(name)})' for name in empty)}", sys.stdout)
+        said = (f"{name} ({' or '.join(named[name])})" for name in empty)
+        say(f"  no row fills {', '.join(said)}", sys.stdout)

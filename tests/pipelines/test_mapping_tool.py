@@ -67,10 +67,11 @@ def test_check_guesses_the_format_and_names_fields_that_stay_empty(tmp_path, cap
     fields = "{event_type: action, event_time: ts, anonymous_id: visitor, product_id: item, url: [page, link]}"
     (tmp_path / "own.yaml").write_text(
         f"format: {{delimiter: ;}}\nfields: {fields}\ntime: {{unit: auto}}\nevent_id: hash\nskip: [{{action: buy}}]\n"
+        "events: [{fields: {brand: [maker, by]}}, {when: {action: ship}, fields: {brand: [vendor, by]}}]\n"
     )
     assert event_enrichment.main(["--source=clicks.csv", "--mapping=own.yaml", "--check"]) == 0
     said = capsys.readouterr().out
-    assert "no row fills url (page or link)" in said
+    assert "no row fills url (page or link), brand (maker or by or vendor)\n" in said
     assert "2 rows: 1 events, 0 dead letters, 1 skipped" in said
 
 
