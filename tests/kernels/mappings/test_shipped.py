@@ -202,6 +202,20 @@ def test_codes_of_shopify_take_off_lines_and_orders_that_are_void_sell_nothing()
     assert json.loads(events["properties"][3])["line_items"] == lines
 
 
+def test_a_deletion_that_has_its_key_alone_is_of_the_order():
+    rows = [
+        {"op": "c", "ts_ms": 1_714_557_600_000, "before": None, "after": {"order_number": 7, "purchaser": 3}},
+        {"op": "d", "ts_ms": 1_714_557_700_000, "before": {"order_number": 7}, "after": None},
+    ]
+    place = {"source": "t", "source_partition": 0, "source_offset": [0, 1]}
+    raw = pl.DataFrame({"raw": [json.dumps(row).encode() for row in rows], **place}, schema=RAW_SCHEMA)
+    found = decode(raw, NOW, load_mapping("debezium")).events
+    assert found.select("event_type", "user_id", "anonymous_id", "order_id").rows() == [
+        ("purchase", "3", "7", "7"),
+        ("order_deleted", None, "7", "7"),
+    ]
+
+
 def test_a_line_of_stripe_costs_what_it_says_whatever_its_unit_does():
     product = {"price_details": {"product": "p"}, "type": "price_details", "unit_amount_decimal": "1000"}
     lines = [
