@@ -32,7 +32,7 @@ class Wanted:
     Attributes:
         plan: by which its events are read.
         number: of the shape, from 0.
-        others: lists of which other shapes make events wherever this one takes the row; nothing is left of them here.
+        others: lists of whose lines other shapes make events, wherever this one takes the row; nothing is left here.
     """
 
     shape: Shape
@@ -145,7 +145,8 @@ def wanted_of(mapping: Mapping, plan: Plan) -> list[Wanted]:
     found = []
     for number, shape in enumerate(mapping.shapes):
         own = replace(mapping, fields=shape.fields, constants=shape.constants, events=(), skip=())
-        lists = {other.lines for other in mapping.shapes if other.lines and _takes_all_of(other.when, shape.when)}
+        whole = [other for other in mapping.shapes if other.lines and not other.where]  # no line is passed over
+        lists = {other.lines for other in whole if _takes_all_of(other.when, shape.when)}
         others = tuple(sorted(path for path in lists if path != shape.lines[: len(path)]))
         found.append(Wanted(shape, Plan(own, plan.now_ms, plan.typed), number, others))
     return found

@@ -51,6 +51,12 @@ def test_a_list_of_which_nothing_is_made_in_this_row_is_kept(shapes, keeps):
     assert len(found) == (1 if keeps else 3)
 
 
+def test_lines_that_give_no_event_are_kept_beside():
+    shapes = "{explode: 'lines[]', where: {'lines[].k': x}, fields: {product_id: 'lines[].sku'}}, {when: {kind: view}}"
+    line, beside = events(f"{FIELDS}events: [{shapes}]", lines=LINES)
+    assert (line["product_id"], kept(beside)["lines"]) == ("a", LINES)
+
+
 def test_products_of_a_list_that_is_looked_at_stay_with_the_event():
     properties = {"list_id": "l", "products": [{"product_id": "p1"}, {"product_id": "p2"}]}
     row = {"messageId": "m", "type": "track", "event": "Product List Viewed", "timestamp": "2024-05-01T10:00:00Z"}
