@@ -15,6 +15,8 @@ MAX_PATTERN: Final = 500
 
 _SIGNS: Final = r"^(?:[A-Za-z]{2,3}|[\p{Sc}])[\p{Sc}\s\u{a0}\u{202f}]*|[\s\u{a0}\u{202f}]*(?:[A-Za-z]{2,3}|[\p{Sc}])$"
 _SIGNED: Final = r"^([+-])\s*[\p{Sc}][\s\u{a0}\u{202f}]*"
+_SCALED: Final = r"[0-9][\s\u{a0}\u{202f}]*(?:(?i:tsd|mio|mia|mil|mln|mrd|bn)|mn)(?:[^A-Za-z]|$)"
+"""Words that look like codes of currencies, and make a number another: what they mean depends on the language."""
 _DIGITS: Final = r"^-?[0-9]{1,15}$"
 
 
@@ -22,7 +24,7 @@ _DIGITS: Final = r"^-?[0-9]{1,15}$"
 class Numbers:
     """How numbers are written as text. Signs and codes of currencies around them are passed over.
 
-    A text that does not keep to it, such as `1.5` where the point groups thousands, is no number.
+    A text that does not keep to it, such as `1.5` where the point groups thousands, is no number; nor is `12 mio`.
 
     Attributes:
         decimal: what stands before the decimals.
@@ -54,7 +56,7 @@ class Numbers:
             number = number.str.replace_all(group, "")
         number = number.str.replace(self.decimal, ".", literal=True)
         return pl.when(text.is_not_null()).then(
-            pl.when(bare.str.contains(self.pattern)).then(number).otherwise(pl.lit(""))
+            pl.when(bare.str.contains(self.pattern) & ~text.str.contains(_SCALED)).then(number).otherwise(pl.lit(""))
         )
 
 
