@@ -111,6 +111,8 @@ row = st.fixed_dictionaries(
         "properties": inner | scalar,
         "x.y": scalar,
         "u.id": scalar,
+        "l[0].b": leaf,
+        "p[key=q].v.s": scalar,
     },
 )  # fmt: skip
 spoiled = st.sampled_from(

@@ -13,7 +13,7 @@ from ecompulse.kernels.decode.cells import Cells
 from ecompulse.kernels.decode.plan import PROPERTIES, Plan
 from ecompulse.kernels.decode.strict_json import literal
 from ecompulse.kernels.event import FIELDS
-from ecompulse.kernels.foreign.paths import EACH, Node, Path, Step, lines_of, parse_path, shown
+from ecompulse.kernels.foreign.paths import EACH, NUMBER, Node, Path, Step, lines_of, parse_path, shown
 from ecompulse.kernels.foreign.shape import OTHERWISE, THERE, Condition, Shape, paths_of
 from ecompulse.kernels.foreign.values import From
 from ecompulse.kernels.mapping import Mapping
@@ -137,7 +137,7 @@ def _targets(path: str) -> tuple[str, ...]:
 
 def _dotted(path: str) -> bool:
     steps = parse_path(path)
-    return len(steps) > 1 and all(step.kind == "key" for step in steps) and '"' not in path
+    return len(steps) > 1 and not any(step in {EACH, NUMBER} for step in steps) and '"' not in path
 
 
 def wanted_of(mapping: Mapping, plan: Plan) -> list[Wanted]:

@@ -64,6 +64,12 @@ def test_products_of_a_list_that_is_looked_at_stay_with_the_event():
     assert kept(event)["products"] == properties["products"]
 
 
+@pytest.mark.parametrize("name", ["a.b", "items[0].sku", "p[key=q].v"])
+def test_a_key_that_is_called_as_a_path_comes_first(name):
+    found = events(f"{FIELDS[:-2]}, brand: '{name}'}}", **{name: "x"})
+    assert [(event["brand"], kept(event)) for event in found] == [("x", {})]
+
+
 @pytest.mark.parametrize(("path", "currency"), [("[0]", "EUR"), ("[-1]", "USD"), ("[k=y]", "USD"), ("[7]", None)])
 def test_an_element_of_the_list_that_is_exploded_can_be_named(path, currency):
     mapping = (
