@@ -61,6 +61,8 @@ FORMATS: Final = (
     "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%m/%d/%Y %H:%M", "%d-%m-%Y %H:%M", "%d %b %Y %H:%M:%S", "%Y-%m-%d",
     "%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y%m%d%H%M%S", "%Y%m%d",
 )  # fmt: skip
+_NEEDS_ITS_OBJECT: Final = ("id", "uid", "uuid")
+"""Keys that mean nothing without the one before: `customer.id` is no id of an event."""
 _KINDS_SHOWN: Final = 30
 _DEPTH: Final = 4
 _COMMA: Final = re.compile(r"[^0-9]*-?[0-9]{1,3}(?:\.?[0-9]{3})*,[0-9]{1,2}[^0-9]*")
@@ -149,7 +151,8 @@ def _match(found: Found, only: Sequence[str] = (), skip: Sequence[str] = ()) -> 
     called: dict[str, str] = {}
     for path in sorted(found, key=lambda path: path.count(".")):
         keys = [_bare(key) for key in re.split(r"\.|\[\]", path) if key] or [""]
-        called.setdefault(keys[-1], path)
+        if len(keys) == 1 or keys[-1] not in _NEEDS_ITS_OBJECT:
+            called.setdefault(keys[-1], path)
         called.setdefault("".join(keys[-2:]), path)
     fields = {}
     for name, names in NAMES.items():

@@ -52,3 +52,10 @@ def test_what_several_rows_share_is_no_id_of_an_event():
     assert (found["event_id"], found["fields"]["order_id"]) == ("hash", "order_id")
     found, _ = drafted({**line, "sku": "a"}, {**line, "sku": "a"}, {**line, "order_id": 2, "sku": "a"})
     assert found["fields"]["event_id"] == "order_id"
+
+
+def test_the_id_of_an_object_is_none_of_the_event():
+    found, _ = drafted({"customer": {"id": "c"}, "event": {"id": "e"}, "when": "2024-05-01T10:00:00Z"})
+    assert found["fields"] == {"event_id": "event.id", "user_id": "customer.id", "event_time": "when"}
+    found, _ = drafted({"customer.id": "c", "ts": "2024-05-01T10:00:00Z"})
+    assert (found["event_id"], found["fields"]["user_id"]) == ("hash", "customer.id")
