@@ -8,7 +8,7 @@ import polars as pl
 from ecompulse.kernels.decode.batch import Batch, all_of, nothing
 from ecompulse.kernels.decode.cells import Cell
 from ecompulse.kernels.decode.conversions import CONVERSIONS, check_size
-from ecompulse.kernels.decode.plan import COLUMN_FIELDS, IDENTITIES, PROPERTIES, Plan
+from ecompulse.kernels.decode.plan import COLUMN_FIELDS, IDENTITIES, NOTHING_IF_EMPTY, PROPERTIES, Plan
 from ecompulse.kernels.decode.properties import merge_properties
 from ecompulse.kernels.decode.row_decoder import decode_row
 from ecompulse.kernels.decode.rules import BrokenRule
@@ -181,14 +181,14 @@ def _cells(field: Field, batch: Batch, plan: Plan, inputs: dict[str, pl.Series])
 def _finished(
     field: Field, value: pl.Expr, check: pl.Expr, batch: Batch, plan: Plan, inputs: dict[str, pl.Series]
 ) -> tuple[pl.Expr, pl.Expr]:
-    """What the mapping adds: hashes as ids, event names, a default currency; and no empty identities."""
+    """What the mapping adds: hashes as ids, event names, a default currency; and no empty ids and currencies."""
     allowed = plan.mapping.values.get(field.name)
     if field.name == "currency":
         value = pl.when(value.str.contains(f"^{CURRENCY}$")).then(value.str.to_uppercase()).otherwise(value)
     if allowed:
         check = check & (value.is_in(list(allowed)) | value.is_null())
-    if field.name in IDENTITIES:
-        return pl.when(value != "").then(value), check
+    if field.name in NOTHING_IF_EMPTY:
+        value = pl.when(value != "").then(value)
     if field.name == "event_type" and plan.mapping.event_types:
         return value.replace(dict(plan.mapping.event_types)), check
     if field.name == "currency" and plan.mapping.default_currency:

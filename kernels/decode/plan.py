@@ -10,6 +10,8 @@ from ecompulse.kernels.mapping import EVENT, Mapping
 
 PROPERTIES: Final = "properties"
 IDENTITIES: Final = ("user_id", "anonymous_id")
+NOTHING_IF_EMPTY: Final = (*IDENTITIES, "currency")
+"""Fields whose empty text says nothing: it is nobody's id, and no currency."""
 """One of them is required; an empty text is none."""
 
 COLUMN_FIELDS: Final = tuple(field for field in FIELDS if field.kind is not Kind.OBJECT)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ecompulse.kernels.decode.cells import Cell, Reading
 from ecompulse.kernels.decode.conversions import CONVERSIONS, Value, check_size
-from ecompulse.kernels.decode.plan import COLUMN_FIELDS, IDENTITIES, PROPERTIES, Plan
+from ecompulse.kernels.decode.plan import COLUMN_FIELDS, IDENTITIES, NOTHING_IF_EMPTY, PROPERTIES, Plan
 from ecompulse.kernels.decode.rules import BrokenRule, Rule
 from ecompulse.kernels.decode.strict_json import canonical, literal, parse
 from ecompulse.kernels.decode.units import by_currency, digits_of
@@ -92,7 +92,7 @@ def _value(field: Field, record: Record, plan: Plan) -> Value | None:
         _check_allowed(value, plan.mapping.values.get(field.name))
     except BrokenRule as broken:
         raise broken.under(named, *_shown(given)) from None
-    return None if value == "" and field.name in IDENTITIES else value
+    return None if value == "" and field.name in NOTHING_IF_EMPTY else value
 
 
 def _reading(field: Field, record: Record, plan: Plan) -> Reading:

@@ -43,6 +43,12 @@ def first(mapping: str, **row: object) -> dict[str, object]:
     return decoded.events.row(0, named=True)
 
 
+def test_an_empty_currency_is_none():
+    row = {"event_id": "e", "event_type": "search", "event_time": NOW, "user_id": "u", "currency": ""}
+    assert first("default_currency: EUR", **row)["currency"] == "EUR"
+    assert first("{}", **row)["currency"] is None
+
+
 def test_what_is_on_or_off_may_be_said_as_yaml_has_it():
     mapping = parse_mapping('{lenient: no, format: {header: off, columns: [a]}, event_types: {"no": search}}')
     assert (mapping.lenient, mapping.format.header, mapping.event_types) == (False, False, {"no": "search"})

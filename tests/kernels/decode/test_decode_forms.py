@@ -179,7 +179,7 @@ def test_a_currency_is_kept_in_capitals(few):
     texts = ["eur", "Eur", "EUR", "€", "euro", ""] * (1 if few else 20)
     rows = [json.dumps({"event_id": "e", "event_type": "x", "event_time": TIME, "user_id": "u", "currency": t}).encode()
             for t in texts]  # fmt: skip
-    expected = ["EUR", "EUR", "EUR", "€", "euro", ""] * (1 if few else 20)
+    expected = ["EUR", "EUR", "EUR", "€", "euro", None] * (1 if few else 20)
     assert decode_json(frame(rows), NOW).events["currency"].to_list() == expected
     mapping = parse_mapping("default_currency: usd\nvalues: {currency: [eur, usd]}")
     decoded = decode_json(frame(rows), NOW, mapping)
