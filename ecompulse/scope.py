@@ -165,7 +165,8 @@ class JobScope(Scope):
     def quality(self) -> Any:
         """Rows of `data_quality`; all counts must have been added before this."""
         partial = tuple(self._quality) | "Flatten quality" >> beam.Flatten()
-        totals = partial | "TotalQuality" >> Keyed(self.intake.quality)
+        kernel = self.intake.quality
+        totals = partial | "TotalQuality" >> Keyed(kernel, fixed={"quality_window": f"{kernel.window_ms} ms"})
         self.write(DATA_QUALITY, totals["data_quality"])
         return totals["data_quality"]
 

@@ -35,7 +35,12 @@ class EnrichmentSettings(DedupSettings):
     product_updates: str | None = flag(
         JOINS, "files of changes to products: product_id, updated_at, columns", metavar="URI"
     )
-    join_wait: int = flag(JOINS, "event time to wait for versions; 0s takes the best known now", 0, parse=duration)
+    join_wait: int = flag(
+        JOINS,
+        "event time to wait for versions; 0s takes the best known now; fixed for the life of a checkpoint",
+        0,
+        parse=duration,
+    )
     match_payments: bool = switch(JOINS, "join purchase lines with the payment of their order")
     payment_bound: int = flag(
         JOINS,

@@ -77,7 +77,9 @@ class SessionAnalytics:
         scope.account("late_events", found["late_events"])
         scope.account("session_events", found["session_events"])
         transitions = found["transition_parts"] | eco.Keyed(self.transitions)
-        funnels = found["funnel_parts"] | eco.Keyed(self.funnels, fixed={"funnel_stages": self.funnels.funnel.told})
+        funnel = self.funnels.funnel
+        fixed = {"funnel_stages": funnel.told, "funnel_window": f"{funnel.window} ms"}
+        funnels = found["funnel_parts"] | eco.Keyed(self.funnels, fixed=fixed)
         made = {**found, **transitions, **funnels}
         for spec in self.tables:
             scope.write(spec, made[spec.name])

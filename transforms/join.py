@@ -69,7 +69,8 @@ class JoinEvents(beam.PTransform):
         asked = events | f"Ask {step}" >> map_frames(kernel.asked)
         told = versions | f"Tell {step}" >> map_frames(kernel.told)
         both = (asked, told) | f"Both {step}" >> beam.Flatten()
-        return (both | f"JoinVersions {step}" >> Keyed(kernel))["joined"]
+        fixed = {"join_wait": f"{kernel.wait} ms"}  # another wait has other rows waiting, and other operators behind it
+        return (both | f"JoinVersions {step}" >> Keyed(kernel, fixed=fixed))["joined"]
 
     def _payments(self, events: Any) -> tuple[Any, Any]:
         """All events, and the matched ones; None where there is nothing to match."""

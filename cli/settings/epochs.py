@@ -29,7 +29,9 @@ class Time:
         TIME, "believe the machine's clock though the last epoch, or a file's time, contradicts it"
     )
     timezone: str = flag(TIME, "IANA zone of days, weeks and the same time yesterday", "UTC", parse=zone)
-    quality_window: int = flag(TIME, "window of data_quality", 3_600_000, parse=duration)
+    quality_window: int = flag(
+        TIME, "window of data_quality; fixed for the life of a checkpoint", 3_600_000, parse=duration
+    )
 
 
 @dataclass(frozen=True)

@@ -165,6 +165,7 @@ def begun(tmp_path_factory):
         (["--num_shards=3"], "num_shards 2, not 3"),
         (["--dedup"], "operators"),
         (["--source={root}/more.jsonl"], "sources"),
+        (["--quality_window=10m"], 'quality_window "3600000 ms", not "600000 ms"'),
     ],
 )
 def test_other_settings_than_the_checkpoints_are_refused(begun, wrong, flags, setting):
@@ -175,8 +176,19 @@ def test_other_settings_than_the_checkpoints_are_refused(begun, wrong, flags, se
     assert snapshot(begun.root) == before
 
 
+@pytest.mark.parametrize("wait", ["0s", "2h"])
+def test_another_wait_for_versions_than_the_checkpoints_is_refused(begun, tmp_path, capsys, wait):
+    """Without a wait nobody would ever let out what waits; with a longer one the second join let rows out again."""
+    (tmp_path / "enrich.yaml").write_text("steps: {user: {columns: {tier: text}}, product: {columns: {brand: text}}}")
+    updates = [f"--{step}_updates={begun.root / 'more.jsonl'}" for step in ("user", "product")]
+    place = Place(tmp_path, begun.source, (*updates, f"--enrich={tmp_path / 'enrich.yaml'}"))
+    assert place.run("--join_wait=1m") == 0
+    assert place.run(f"--join_wait={wait}") == 2
+    assert 'was made with join_wait "60000 ms"' in capsys.readouterr().err
+
+
 def funnel(*stages: str) -> str:
-    return "name: f\nstages:\n" + "".join(f"- name: {stage}\n" for stage in stages)
+    return "name: f\nwindow: 1h\nstages:\n" + "".join(f"- name: {stage}\n" for stage in stages)
 
 
 def test_other_stages_of_a_funnel_than_the_checkpoints_are_refused(begun, tmp_path, wrong):
@@ -190,6 +202,10 @@ def test_other_stages_of_a_funnel_than_the_checkpoints_are_refused(begun, tmp_pa
         'was made with funnel_stages ["product_view", "add_to_cart", "purchase"], not ["product_view", "search",'
         in line
     )
+    path.write_text(funnel("product_view", "add_to_cart", "purchase").replace("1h", "30m"))
+    line = wrong(session_analytics.main, *sessions.arguments(f"--funnel={path}"))
+    assert 'was made with funnel_window "3600000 ms", not "1800000 ms"' in line
+    path.write_text(funnel("product_view", "search", "purchase"))
     meta = json.loads((sessions.checkpoint / "meta.json").read_text())
     del meta["settings"]["funnel_stages"]
     (sessions.checkpoint / "meta.json").write_text(json.dumps(meta))
