@@ -96,4 +96,4 @@ def one_line(error: Exception) -> str:
     """The message of an error, in one line."""
     text = str(error).strip()
     first = text.splitlines()[0] if text else "no message"
-    return first if isinstance(error, JobError) else f"{type(error).__name__}: {first}"
+    return first if isinstance(error, JobError | UserError) else f"{type(error).__name__}: {first}"

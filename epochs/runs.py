@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
+from ecompulse.epochs.errors import UserError
 from ecompulse.kernels.hashing import fingerprint
 from ecompulse.kernels.key_hashes import KeyHashes, Layer
 from ecompulse.kernels.segments import Flags, Places
@@ -101,6 +102,7 @@ def stored_columns(table: Table) -> list[str]:
 
 def conformed(run: Run, table: Table) -> Run:
     """A run with the columns of its table: new columns are null, columns that are no longer used are left out."""
+    check_types(run.frame.schema, table.schema)
     wanted = [*stored_columns(table), *(name for name in (HI, LO, LIVE, SHARD) if name in run.frame.columns)]
     if run.frame.columns == wanted:
         return run
@@ -108,6 +110,16 @@ def conformed(run: Run, table: Table) -> Run:
     return Run(
         run.frame.select(name if name in there else pl.lit(None, table.schema[name]).alias(name) for name in wanted)
     )
+
+
+def check_types(stored: pl.Schema, wanted: pl.Schema) -> None:
+    """UserError for a column that had another type when the rows were kept: that of a look-up was changed."""
+    for name, dtype in stored.items():
+        if wanted.get(name, dtype) != dtype:
+            raise UserError(
+                f"--checkpoint: rows that wait in it have {name} as {dtype}, the job has {wanted[name]}; "
+                "use the old type or another --checkpoint"
+            )
 
 
 def make_run(table: Table, keys: pl.Series, rows: pl.DataFrame) -> Run:

@@ -16,6 +16,7 @@ from ecompulse.epochs.runs import (
     LO,
     Run,
     RunRef,
+    check_types,
     compact,
     conformed,
     digest,
@@ -221,6 +222,8 @@ class ShardState:
                 self._chunks[name] = [(None, Chunk(conform(rows, spec.schema)))]
             else:
                 chunks = [(ref, self._read(ref, Chunk.load)) for ref in refs]
+                for _, chunk in chunks:
+                    check_types(chunk.frame.schema, spec.schema)
                 self._chunks[name] = [(ref, Chunk(conform(chunk.frame, spec.schema))) for ref, chunk in chunks]
         return self._chunks[name]
 

@@ -132,13 +132,13 @@ def clear(error: BaseException) -> BaseException:
     chain: list[BaseException] = []
     link: BaseException | None = error
     while link is not None and link not in chain:
-        if isinstance(link, JobError):
+        if isinstance(link, JobError | UserError):
             return link
         chain.append(link)
         link = link.__cause__ or link.__context__
     found = _OURS.search(str(error))
     if found:
-        kinds = {"Superseded": Superseded, "StateDamaged": StateDamaged}
+        kinds = {"Superseded": Superseded, "StateDamaged": StateDamaged, "UserError": UserError}
         text = re.sub(r" \[while running '.*", "", found[2].split("\\n")[0])
         return kinds.get(found[1], JobError)(text)
     return error

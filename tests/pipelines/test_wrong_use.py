@@ -187,6 +187,21 @@ def test_another_wait_for_versions_than_the_checkpoints_is_refused(begun, tmp_pa
     assert 'was made with join_wait "60000 ms"' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "flags", [("--match_payments",), ("--user_updates={root}/more.jsonl", "--join_wait=1h")], ids=["keyed", "list"]
+)
+def test_rows_that_wait_with_another_type_of_a_column_are_refused(begun, tmp_path, capsys, flags):
+    purchase = {**EVENT, "event_type": "purchase", "user_id": "u", "order_id": "o"}
+    (tmp_path / "events.jsonl").write_text(json.dumps(purchase) + "\n")
+    place = Place(tmp_path, tmp_path / "events.jsonl", tuple(flag.format(root=begun.root) for flag in flags))
+    for tier, also, ended in ((1, (), 0), ("gold", ("--drain",), 2)):
+        (tmp_path / f"{tier}.jsonl").write_text(json.dumps({"id": "u", "tier": tier}) + "\n")
+        enrich = tmp_path / f"{tier}.yaml"
+        enrich.write_text(f"steps: {{user: {{lookup: 'jsonl:{tmp_path}/{tier}.jsonl?key=id'}}}}")
+        assert place.run(f"--enrich={enrich}", f"--lake={tmp_path / str(tier)}", "--warehouse=none", *also) == ended
+    assert "have user_tier as Int64, the job has String; use the old type" in capsys.readouterr().err
+
+
 def funnel(*stages: str) -> str:
     return "name: f\nwindow: 1h\nstages:\n" + "".join(f"- name: {stage}\n" for stage in stages)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ecompulse.epochs.errors import JobError, StateDamaged
+from ecompulse.epochs.errors import JobError, StateDamaged, UserError
 from ecompulse.io.lookups import LookupFailed
 from ecompulse.runners.engine import clear
 
@@ -17,6 +17,7 @@ REMOTE = """generic::unknown: Traceback (most recent call last):
     [
         ("ecompulse.io.lookups.store.LookupFailed", JobError),
         ("ecompulse.epochs.errors.StateDamaged", StateDamaged),
+        ("ecompulse.epochs.errors.UserError", UserError),
     ],
 )
 def test_the_text_of_a_worker_of_another_process(name, kind):
