@@ -1,17 +1,23 @@
 """What jobs need to know of Spark: flags, settings, and what workers on other machines cannot see."""
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ecompulse.cli.places import open_place, warehouse_of
 from ecompulse.cli.settings import JobSettings, Places, Settings, Spark, absolute
-from ecompulse.epochs.errors import UserError
+from ecompulse.epochs.errors import JobError, UserError
 from ecompulse.runners.engine import SPARK
 
 if TYPE_CHECKING:
     from ecompulse.runners.spark import SparkSettings
 
+_OF_THE_USER: Final = (
+    *("no Java", "Could not parse", "IllegalArgumentException", "ClassNotFoundException"),
+    *("Cannot run program", "ModuleNotFoundError", "PYTHON_VERSION_MISMATCH"),  # PYSPARK_PYTHON
+)
 _TASK_CPUS: Final = "spark.task.cpus"
 
 
@@ -39,7 +45,11 @@ def check_workers(runner: Any, job: str, settings: Settings[JobSettings]) -> Non
     Whether they see a disk that the user calls shared, they are asked.
     """
     places = settings.places
-    if settings.running.runner != SPARK or not runner.remote:
+    if settings.running.runner != SPARK:
+        return
+    with _answering("Spark does not start"):
+        remote = runner.remote
+    if not remote:
         return
     if places.warehouse != "none" and warehouse_of(places).startswith("sqlite"):
         raise UserError("--warehouse: SQLite is a file of one machine; give postgresql:// or none on a cluster")
@@ -53,13 +63,26 @@ def check_workers(runner: Any, job: str, settings: Settings[JobSettings]) -> Non
     _probe(runner, {flag: place for flag, place in local.items() if flag != "source"}, places)
 
 
+@contextmanager
+def _answering(what: str) -> Iterator[None]:
+    """One line of why Spark does not: UserError for what the user must change, JobError for what may pass."""
+    from ecompulse.runners.spark.failures import TaskFailed
+
+    try:
+        yield
+    except TaskFailed as error:
+        wrong = any(mark in str(error) for mark in _OF_THE_USER)
+        raise (UserError if wrong else JobError)(f"--runner: PySparkRunner: {what}: {error}") from None
+
+
 def _probe(runner: Any, folders: dict[str, str], places: Places) -> None:
     content = uuid.uuid4().hex.encode()
     files = {flag: Path(folder, f".probe-{uuid.uuid4().hex}") for flag, folder in folders.items()}
     try:
         for flag, path in files.items():  # with the modes of what the job will write there
             open_place(flag, str(path.parent), places).put(path.name, content)
-        unseen = runner.unreadable({str(path): content for path in files.values()})
+        with _answering("no answer of workers"):
+            unseen = runner.unreadable({str(path): content for path in files.values()})
     finally:
         for path in files.values():
             path.unlink(missing_ok=True)

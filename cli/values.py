@@ -9,6 +9,10 @@ from ecompulse.io.kafka.start import parse_start
 from ecompulse.kernels.durations import parse_duration
 from ecompulse.kernels.zones import is_zone
 
+_MASTER = re.compile(
+    r"local(\[(\*|[1-9]\d*)(,\s*\d+)?\])?|local-cluster\[[\d\s,]+\]|spark://\S+:\d+|(k8s|mesos)://\S+|yarn"
+)
+
 
 def duration(text: str) -> int:
     """A duration, ms."""
@@ -100,6 +104,13 @@ def names(text: str) -> tuple[str, ...]:
     if not all(found):
         raise ValueError(f"{text!r} is no list such as orders,page_views")
     return found
+
+
+def spark_master(text: str) -> str:
+    """URL of a cluster, as Spark knows them."""
+    if not _MASTER.fullmatch(text):
+        raise ValueError(f"wants local[2], spark://HOST:7077, k8s://URL or yarn, not {text!r}")
+    return text
 
 
 def spark_setting(text: str) -> tuple[str, str]:

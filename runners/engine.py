@@ -28,7 +28,7 @@ OURS: Final = (LOCAL, IN_PROCESS[0], PRISM, SPARK)
 FROZEN: Final = "ECOMPULSE_FROZEN_FRAMES"
 """Environment variable: when set, LocalRunner proves that no frame is changed once it was handed on. For tests."""
 
-_OURS: Final = re.compile(r"ecompulse\.(?:epochs\.errors|io\.lookups\.store)\.(\w+): (.*)")
+_OURS: Final = re.compile(r"ecompulse\.(?:epochs\.errors|io\.lookups\.store|kernels\.config)\.(\w+): (.*)")
 
 
 def new_pipeline(runner: str, beam_flags: Sequence[str], spark: "SparkSettings | None" = None) -> beam.Pipeline:
@@ -140,5 +140,7 @@ def clear(error: BaseException) -> BaseException:
     if found:
         kinds = {"Superseded": Superseded, "StateDamaged": StateDamaged, "UserError": UserError}
         text = re.sub(r" \[while running '.*", "", found[2].split("\\n")[0])
+        if found[1] == "ConfigError":  # what a step needs is opened on each worker, and is not there
+            return UserError(f"--enrich: on a worker: {text}")
         return kinds.get(found[1], JobError)(text)
     return error

@@ -5,7 +5,7 @@ from typing import Literal
 
 from ecompulse.cli.flags import flag, switch
 from ecompulse.cli.settings.groups import RUN, SPARK
-from ecompulse.cli.values import count, duration, spark_setting
+from ecompulse.cli.values import count, duration, spark_master, spark_setting
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class Spark:
     spark_master: str | None = flag(
         SPARK,
         "URL of the cluster: local[2], spark://HOST:7077",
+        parse=spark_master,
         metavar="URL",
         shown="spark-submit's, or local[*]",
     )

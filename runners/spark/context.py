@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ecompulse.runners.spark.failures import TaskFailed, readable_failures
 from ecompulse.runners.spark.settings import SparkSettings
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ def spark_context(settings: SparkSettings) -> "SparkContext":
 
     Raises:
         ValueError: there is one, on another master.
+        TaskFailed: it does not start; the text says why.
     """
     from pyspark import SparkConf, SparkContext  # noqa: PLC0415  # starts nothing, but is an extra of its own
 
@@ -34,21 +37,35 @@ def spark_context(settings: SparkSettings) -> "SparkContext":
             return active
         active.stop()
     # Before the JVM is there: its own words about where it logs are no user's business.
+    require_java()
     os.environ.setdefault("SPARK_SUBMIT_OPTS", f"-Dlog4j2.configurationFile=file:{_LOGGING}")
     wanted = {"spark.ui.showConsoleProgress": "false", **settings.conf}  # the program shows its own
     if settings.master:
         wanted["spark.master"] = settings.master
-    SparkContext._ensure_initialized(conf=SparkConf(loadDefaults=False).setAll(list(wanted.items())))  # noqa: SLF001
+    with readable_failures():
+        SparkContext._ensure_initialized(conf=SparkConf(loadDefaults=False).setAll(list(wanted.items())))  # noqa: SLF001
     conf = SparkConf().setAll(list(wanted.items()))  # over what spark-submit and spark-defaults.conf say
     conf.setIfMissing("spark.master", "local[*]")
     conf.set("spark.app.name", app_name(conf.get("spark.app.name"), settings.app_name, sys.argv[0]))
     if str(conf.get("spark.master")).startswith("local"):
         os.environ.setdefault("PYSPARK_PYTHON", str(conf.get("spark.pyspark.python", sys.executable)))
-    with _own_interrupt():
+    with _own_interrupt(), readable_failures():
         context = SparkContext(conf=conf)
     context.setLogLevel(settings.log_level)
     atexit.register(context.stop)
     return context
+
+
+def require_java() -> None:
+    """TaskFailed where Spark would find no Java; PySpark's shell script says so in its own words."""
+    home = os.environ.get("JAVA_HOME")
+    if (
+        "PYSPARK_GATEWAY_PORT" not in os.environ
+        and shutil.which(str(Path(home, "bin", "java")) if home else "java") is None
+    ):
+        raise TaskFailed(
+            f"there is no Java {f'in JAVA_HOME={home}' if home else 'on the PATH'}; Spark needs 17 or newer"
+        )
 
 
 def app_name(known: str | None, wanted: str, program: str) -> str:

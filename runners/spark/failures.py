@@ -1,6 +1,8 @@
 """What a worker said last, out of what Spark makes of it."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 _TRACEBACK: Final = "Traceback (most recent call last):"
@@ -23,3 +25,15 @@ def last_line(text: str) -> str:
     lines = [line.strip().removeprefix(": ") for line in text.splitlines() if line.strip()]
     said = [line for line in lines if not line.startswith(_PY4J)]
     return said[0].rpartition(_LATEST)[2] if said else "no message"
+
+
+@contextmanager
+def readable_failures() -> Iterator[None]:
+    """TaskFailed, with a worker's or Spark's own last line, in place of what PySpark and Py4J make of it."""
+    from py4j.protocol import Py4JError  # noqa: PLC0415  # comes with PySpark, an extra
+    from pyspark.errors import PySparkException  # noqa: PLC0415  # an extra
+
+    try:
+        yield
+    except (Py4JError, PySparkException) as error:
+        raise TaskFailed(last_line(str(error))) from error

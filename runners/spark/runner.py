@@ -1,7 +1,6 @@
 """`PySparkRunner`: Beam's fused stages, executed inside Spark tasks."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
@@ -10,7 +9,7 @@ from apache_beam.runners.runner import PipelineRunner, PipelineState
 
 from ecompulse.runners.spark.beam_internals import RunnerResult
 from ecompulse.runners.spark.context import is_local, spark_context
-from ecompulse.runners.spark.failures import TaskFailed, last_line
+from ecompulse.runners.spark.failures import readable_failures
 from ecompulse.runners.spark.graph import collect, job_group, metrics_of
 from ecompulse.runners.spark.probe import unreadable
 from ecompulse.runners.spark.settings import SparkSettings
@@ -88,14 +87,3 @@ class PySparkRunner(PipelineRunner):
         shared = context.broadcast(translated)
         self._sent = context, shared
         return shared
-
-
-@contextmanager
-def readable_failures() -> Iterator[None]:
-    """TaskFailed, with a worker's own last line, in place of what Py4J makes of it."""
-    from py4j.protocol import Py4JError  # noqa: PLC0415  # comes with PySpark, an extra
-
-    try:
-        yield
-    except Py4JError as error:
-        raise TaskFailed(last_line(str(error))) from error

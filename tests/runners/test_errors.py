@@ -27,6 +27,13 @@ def test_the_text_of_a_worker_of_another_process(name, kind):
     assert str(found) == text
 
 
+def test_what_a_worker_cannot_open_is_named_by_its_flag():
+    name, text = "ecompulse.kernels.config.ConfigError", "steps.user.lookup: parquet:u.parquet: no such file: u.parquet"
+    found = clear(RuntimeError(REMOTE.format(name=name, text=text)))
+    assert type(found) is UserError
+    assert str(found) == f"--enrich: on a worker: {text}"
+
+
 def test_a_cause_in_this_process():
     error = RuntimeError("wrapped")
     error.__cause__ = LookupFailed("look-up failed")
