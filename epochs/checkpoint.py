@@ -94,7 +94,9 @@ def positions_after(store: Store, epoch: int) -> list[dict[str, Any]]:
     return merged
 
 
-_LATER: Final = frozenset({"funnel_stages", "funnel_window", "join_wait", "quality_window", "transactions"})
+_LATER: Final = frozenset(
+    {"base_currency", "funnel_stages", "funnel_window", "join_wait", "quality_window", "transactions"}
+)
 """Settings that checkpoints of earlier versions do not have, and go on with whatever they are."""
 
 

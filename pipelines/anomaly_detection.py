@@ -187,7 +187,7 @@ def make(settings: Settings[AnomalySettings], intake: Intake) -> AnomalyDetectio
 
 
 def _fraud(settings: Settings[AnomalySettings], intake: Intake) -> FraudDetection:
-    own, timezone = settings.own, settings.time.timezone
+    own, timezone, currency = settings.own, settings.time.timezone, intake.enrich.step(CurrencyStep)
     features, policy, models = standard_features(), Policy(), Models()
     named = "--features"
     try:
@@ -205,7 +205,8 @@ def _fraud(settings: Settings[AnomalySettings], intake: Intake) -> FraudDetectio
         return FraudDetection(
             features=features,
             kind=own.transactions,
-            based=bool(intake.enrich.step(CurrencyStep).rates),
+            based=bool(currency.rates),
+            base=currency.base,
             horizon=own.label_horizon,
             wait=own.label_wait,
             every=max(own.learn_every, 1),

@@ -20,6 +20,7 @@ from ecompulse.kernels.abandonment import WatchCarts
 from ecompulse.kernels.bots import Bots
 from ecompulse.kernels.config import ConfigError
 from ecompulse.kernels.dedup import Deduplicate
+from ecompulse.kernels.enrich.currency import CurrencyStep
 from ecompulse.kernels.funnels.definition import Funnel, parse_funnel, shipped_funnel
 from ecompulse.kernels.funnels.totals import TotalFunnels
 from ecompulse.kernels.funnels.track import TrackFunnels
@@ -71,7 +72,8 @@ class SessionAnalytics:
     def build(self, scope: "eco.JobScope") -> None:
         """Compose the pipeline."""
         visitors = scope.visitors(self.sessions.inputs, self.bots, self.dedup)
-        found = visitors | eco.SessionizeEvents(self.sessions)
+        base = scope.intake.enrich.step(CurrencyStep).base
+        found = visitors | eco.SessionizeEvents(self.sessions, fixed={"base_currency": base})
         scope.follow(eco.COUNTED)
         scope.account("held", found["session_events"], "held")
         scope.account("late_events", found["late_events"])

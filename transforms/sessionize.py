@@ -1,5 +1,6 @@
 """`SessionizeEvents`: sessions of visitors, and what is derived from their journeys."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import apache_beam as beam
@@ -29,13 +30,14 @@ class SessionizeEvents(beam.PTransform):
     [3]
     """
 
-    def __init__(self, kernel: Sessionize | None = None) -> None:
-        """`kernel`: for another gap or length than the default, and for parts such as funnels."""
+    def __init__(self, kernel: Sessionize | None = None, fixed: Mapping[str, Any] | None = None) -> None:
+        """`kernel`: for another gap or length than the default, and for parts such as funnels; `fixed`: see `Keyed`."""
         super().__init__()
+        self._fixed = fixed
         self._kernel = kernel or Sessionize()
 
     def expand(self, events: Any) -> Any:
         """Only the needed columns are shuffled."""
         require_bounded(events, "SessionizeEvents")
         needed = events | "Prepare" >> map_frames(prepare, self._kernel)
-        return needed | "Sessionize" >> Keyed(self._kernel)
+        return needed | "Sessionize" >> Keyed(self._kernel, fixed=self._fixed)

@@ -31,6 +31,7 @@ class FraudDetection:
         features: of transactions.
         kind: of event that is a transaction.
         based: amounts are in the base currency.
+        base: that currency.
         horizon: ms after which a transaction without label is legitimate.
         wait: ms from a label's time until it counts.
         every: ms between versions.
@@ -46,6 +47,7 @@ class FraudDetection:
     features: FeatureSet
     kind: Kind = "payment"
     based: bool = False
+    base: str | None = None
     horizon: int = 30 * DAY_MS
     wait: int = DAY_MS
     every: int = 600_000
@@ -59,10 +61,11 @@ class FraudDetection:
 
     @property
     def fixed(self) -> Mapping[str, Any]:
-        """Settings that state depends on, by flag: numbers of versions and of features, and what a transaction is."""
+        """Settings that state depends on, by flag: versions and features, transactions and their currency."""
         told = repr((self.features.entities, self.features.suspicious))
         digest = hashlib.sha256(told.encode()).hexdigest()[:12]
-        return {"learn_every": f"{self.every} ms", "features": digest, "transactions": self.kind}
+        money = {"base_currency": self.base} if self.base else {}
+        return {"learn_every": f"{self.every} ms", "features": digest, "transactions": self.kind, **money}
 
     @cached_property
     def labels(self) -> JoinLabels:

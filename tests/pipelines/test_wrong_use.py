@@ -227,6 +227,16 @@ def test_other_stages_of_a_funnel_than_the_checkpoints_are_refused(begun, tmp_pa
     assert sessions.run(f"--funnel={path}") == 0
 
 
+@pytest.mark.parametrize(("job", "flags"), [(session_analytics, ()), (anomaly_detection, ("--detect=fraud",))])
+def test_another_base_currency_than_the_checkpoints_is_refused(begun, tmp_path, wrong, job, flags):
+    """Open sessions, and what is known of cards and users, are sums in the one of before."""
+    place, path = Place(tmp_path, begun.source, flags, job), tmp_path / "enrich.yaml"
+    path.write_text("steps: {currency: {base: EUR}}")
+    assert place.run(f"--enrich={path}") == 0
+    path.write_text("steps: {currency: {base: CHF}}")
+    assert 'was made with base_currency "EUR", not "CHF"' in wrong(job.main, *place.arguments(f"--enrich={path}"))
+
+
 def test_another_jobs_checkpoint_is_refused(begun, wrong):
     before = snapshot(begun.root)
     assert 'was made with job "event_enrichment"' in wrong(session_analytics.main, *begun.arguments())
