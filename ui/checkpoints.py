@@ -16,6 +16,9 @@ from ecompulse.ui.states import state_of
 EPOCHS: Final = 120
 """Committed epochs of a job that the page shows."""
 
+_PLANTED: Final = {"batchId"}
+"""All that a commit says which `checkpoint fork` and `reshard` begin with: no driver has run it."""
+
 
 def read_job(key: int, store: Store, is_held: Callable[[], bool | None], now: int) -> Job:
     """A checkpoint as the page shows it; never raises for one that is damaged or gone.
@@ -29,7 +32,8 @@ def read_job(key: int, store: Store, is_held: Callable[[], bool | None], now: in
     try:
         meta = read_meta(store)
         numbers = sorted(epoch_of(name) for name in store.list("commits"))[-EPOCHS:]
-        epochs = [load_commit(store, number) for number in numbers]
+        commits = [load_commit(store, number) for number in numbers]
+        epochs = [each for each in commits if each.keys() > _PLANTED]
         seal = load_seal(store, numbers[-1]) if numbers else None
         pending = bool(numbers) and load_seal(store, numbers[-1] + 1) is not None
         failure = load_failure(store, numbers[-1] if numbers else 0)

@@ -7,6 +7,7 @@ import uuid
 import pytest
 
 from ecompulse.cli.stores import open_checkpoints
+from ecompulse.epochs.checkpoint_admin import fork, reshard
 from ecompulse.io.lock import is_held
 from ecompulse.io.stores import LocalStore, open_store
 from ecompulse.ui.checkpoints import read_job
@@ -114,6 +115,19 @@ def test_one_that_is_damaged_says_what(script, tmp_path, damage):
     job = read_job(3, LocalStore(str(tmp_path / "checkpoint")), lambda: False, NOW)
     assert job.state == "unreadable"
     assert path.name in job.error
+
+
+@pytest.mark.parametrize(
+    "derive", [lambda here, there: fork(here, there, None), lambda here, there: reshard(here, there, 3)]
+)
+def test_one_that_goes_on_from_another_has_no_epoch_until_it_has_run(tmp_path, derive):
+    script = Script(ToyJob(), tmp_path, max_rows=20).add_data(rows(60)).run()
+    old = tmp_path / "old"
+    (tmp_path / "checkpoint").rename(old)
+    derive(LocalStore(str(old)), LocalStore(str(tmp_path / "checkpoint")))
+    job = seen(script)
+    assert (job.name, job.state, job.epochs, job.error) == ("toy", "never ran", [], "")
+    assert job.operators
 
 
 def test_no_checkpoint_at_all(tmp_path):
