@@ -137,11 +137,13 @@ def find_meta(store: Store) -> dict[str, Any] | None:
         data = store.get("meta.json")
         if data.startswith(ENCRYPTED):
             raise UserError(f"--checkpoint: {store.root} is encrypted; --checkpoint_key says where its key stands")
-        meta: dict[str, Any] = json.loads(data)
+        meta = json.loads(data)
     except FileNotFoundError:
         return None
     except ValueError as error:
         raise UserError(f"--checkpoint: {store.root}/meta.json is damaged: {error}") from None
+    if not isinstance(meta, dict) or not meta.keys() >= {"id", "format", "settings"}:
+        raise UserError(f"--checkpoint: {store.root}/meta.json is damaged: it does not say whose the checkpoint is")
     return meta
 
 

@@ -101,7 +101,7 @@ def load_seal(store: Store, epoch: int) -> Seal | None:
 def load_commit(store: Store, epoch: int) -> dict[str, Any]:
     """The progress that an epoch was committed with; StateDamaged, naming the file, when the file is not valid."""
     found = read_record(store, commit_name(epoch))
-    if not isinstance(found, dict):
+    if not isinstance(found, dict) or "batchId" not in found:
         raise StateDamaged(f"{store.root}/{commit_name(epoch)} is damaged: is no progress")
     return found
 

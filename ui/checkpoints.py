@@ -34,9 +34,10 @@ def read_job(key: int, store: Store, is_held: Callable[[], bool | None], now: in
         numbers = sorted(epoch_of(name) for name in store.list("commits"))[-EPOCHS:]
         commits = [load_commit(store, number) for number in numbers]
         epochs = [each for each in commits if each.keys() > _PLANTED]
-        seal = load_seal(store, numbers[-1]) if numbers else None
-        pending = bool(numbers) and load_seal(store, numbers[-1] + 1) is not None
-        failure = load_failure(store, numbers[-1] if numbers else 0)
+        last = numbers[-1] if numbers else 0
+        seal = load_seal(store, last) if last else None
+        pending = load_seal(store, last + 1) is not None
+        failure = load_failure(store, last)
         starts = newest_fencing_token(store)
     except (JobError, UserError, OSError, ValueError) as error:
         return Job(key, store.root, store.root.rstrip("/").rpartition("/")[2], "unreadable", error=str(error))

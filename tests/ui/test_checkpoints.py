@@ -8,6 +8,7 @@ import pytest
 
 from ecompulse.cli.stores import open_checkpoints
 from ecompulse.epochs.checkpoint_admin import fork, reshard
+from ecompulse.epochs.steps import Step
 from ecompulse.io.lock import is_held
 from ecompulse.io.stores import LocalStore, open_store
 from ecompulse.ui.checkpoints import read_job
@@ -106,12 +107,20 @@ def test_one_that_never_ran(tmp_path):
     assert (job.state, job.watermark, job.gap(NOW), job.p95, job.clears_in) == ("never ran", None, None, None, None)
 
 
+@pytest.mark.parametrize("occurrence", [1, 2])
+def test_an_epoch_that_is_sealed_and_not_committed_is_pending(tmp_path, occurrence):
+    script = Script(ToyJob(), tmp_path, max_rows=20).add_data(rows(60))
+    assert script.crash_at(Step.SEALED, occurrence)
+    assert (seen(script).pending, len(seen(script).epochs)) == (True, occurrence - 1)
+
+
+@pytest.mark.parametrize("content", ["{", "{}", "[]", "null", "3"])
 @pytest.mark.parametrize("damage", ["meta.json", "commits/{last:08d}.json", "seals/{last:08d}.json"])
-def test_one_that_is_damaged_says_what(script, tmp_path, damage):
+def test_one_that_is_damaged_says_what(script, tmp_path, damage, content):
     shutil.copytree(script.root / "checkpoint", tmp_path / "checkpoint")
     path = tmp_path / "checkpoint" / damage.format(last=script.progress[-1]["batchId"])
     path.chmod(0o600)
-    path.write_text("{")
+    path.write_text(content)
     job = read_job(3, LocalStore(str(tmp_path / "checkpoint")), lambda: False, NOW)
     assert job.state == "unreadable"
     assert path.name in job.error
