@@ -13,6 +13,8 @@ SPANS: Final = {"3h": timedelta(hours=3), "12h": timedelta(hours=12), "1d": time
 BY: Final = ("category", "country", "channel", "device")
 """Dimensions of revenue, each a metric `revenue_by_...` of the standard set."""
 
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)  # no event is from before
+
 _MINUTE: Final = timedelta(minutes=1)
 _FINE: Final = timedelta(hours=3)
 
@@ -60,9 +62,14 @@ def parse_view(given: Mapping[str, str]) -> View:
         if value not in known:
             raise UserError(f"{name}={value}: no such {name}{nearest(value, known)}")
     try:
-        moment = datetime.fromisoformat(until) if until else None
-    except ValueError:
+        moment = _utc(datetime.fromisoformat(until)) if until else None
+    except (ValueError, OverflowError):
         raise UserError(f"until={until}: no time such as 2025-03-01T10:00") from None
-    if moment is not None:
-        moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     return View(span, by, moment)
+
+
+def _utc(moment: datetime) -> datetime:
+    """A time that other times can be counted back from; OverflowError or ValueError for one that is too far away."""
+    if moment.year < _EPOCH.year:
+        raise ValueError(f"{moment} is before all events")
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)

@@ -141,7 +141,9 @@ def test_an_incident_is_one_row_as_it_ended_and_lists_heed_the_view(warehouse):
 @pytest.mark.parametrize(
     ("given", "message"),
     [({"span": "9h"}, "span=9h: no such span"), ({"by": "contry"}, "by=contry: no such by, did you mean country?"),
-     ({"until": "noon"}, "until=noon: no time such as 2025-03-01T10:00")],
+     ({"until": "noon"}, "until=noon: no time such as 2025-03-01T10:00"),
+     ({"until": "0001-01-01T00:00"}, "until=0001-01-01T00:00: no time such as 2025-03-01T10:00"),
+     ({"until": "9999-12-31T23:59-14:00"}, "until=9999-12-31T23:59-14:00: no time such as 2025-03-01T10:00")],
 )  # fmt: skip
 def test_a_wrong_filter_is_a_line(warehouse, given, message):
     with pytest.raises(UserError, match=re.escape(message)):
