@@ -5,6 +5,8 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
+from ecompulse.ui.words import number, short
+
 WIDTH: Final = 640
 HEIGHT: Final = 160
 _LEFT: Final = 56
@@ -12,14 +14,6 @@ _BOTTOM: Final = 18
 _TOP: Final = 8
 _COLOURS: Final = 8
 """Series that have a colour of their own in the style sheet (`.s0` and on); further ones repeat them."""
-
-
-def short(value: float) -> str:
-    """A number for an axis: 1,234 as 1.2k."""
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if abs(value) >= size:
-            return f"{value / size:.3g}{unit}"
-    return f"{value:.3g}"
 
 
 def line_chart(
@@ -44,7 +38,7 @@ def line_chart(
     known += [end for _, *ends in expected for end in ends]
     low, high = min(0.0, *known), max([*known, 0.0]) or 1.0
     body = _marked(labels, incidents, expected, low, high)
-    for number, (name, values) in enumerate(series.items()):
+    for place, (name, values) in enumerate(series.items()):
         runs: list[list[tuple[float, float]]] = [[]]
         for at, value in enumerate(values):
             if value is None:
@@ -52,13 +46,13 @@ def line_chart(
                 continue
             x, y = _x(at, len(labels)), _y(value, low, high)
             runs[-1].append((x, y))
-            told = f"{labels[at]} {name}: {value:,.6g}"
+            told = f"{labels[at]} {name}: {number(value)}"
             body += Markup('<circle class="s{}" cx="{:.1f}" cy="{:.1f}" r="2"><title>{}</title></circle>').format(
-                number % _COLOURS, x, y, told
+                place % _COLOURS, x, y, told
             )
         for run in runs:
             points = " ".join(f"{x:.1f},{y:.1f}" for x, y in run)
-            body += Markup('<polyline class="s{}" points="{}"/>').format(number % _COLOURS, points)
+            body += Markup('<polyline class="s{}" points="{}"/>').format(place % _COLOURS, points)
     return _framed(title, labels, list(series), low, high, body)
 
 
@@ -69,7 +63,7 @@ def stacked_chart(title: str, labels: Sequence[str], series: Mapping[str, Sequen
         return Markup()
     high, width = max(totals), max((WIDTH - _LEFT) / max(len(labels), 1) - 1, 1)
     body, floors = Markup(), [0.0] * len(labels)
-    for number, (name, values) in enumerate(series.items()):
+    for place, (name, values) in enumerate(series.items()):
         for at, value in enumerate(values):
             top, bottom = _y(floors[at] + value, 0, high), _y(floors[at], 0, high)
             floors[at] += value
@@ -77,8 +71,8 @@ def stacked_chart(title: str, labels: Sequence[str], series: Mapping[str, Sequen
                 body += Markup(
                     '<rect class="s{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"><title>{}</title></rect>'
                 ).format(
-                    number % _COLOURS, _LEFT + at * (WIDTH - _LEFT) / len(labels), top, width, bottom - top,
-                    f"{labels[at]} {name}: {value:,.6g}",
+                    place % _COLOURS, _LEFT + at * (WIDTH - _LEFT) / len(labels), top, width, bottom - top,
+                    f"{labels[at]} {name}: {number(value)}",
                 )  # fmt: skip
     return _framed(title, labels, list(series), 0, high, body)
 
@@ -103,7 +97,7 @@ def _marked(
             '<rect class="incident" x="{:.1f}" y="{}" width="{:.1f}" height="{}"><title>{}</title></rect>'
         ).format(left - 2, _TOP, max(right - left, 0) + 4, HEIGHT - _TOP - _BOTTOM, told)
     for at, least, most in expected:
-        told = f"{labels[at]} expected {least:,.6g} to {most:,.6g}"
+        told = f"{labels[at]} expected {number(least)} to {number(most)}"
         body += Markup(
             '<line class="expected" x1="{0:.1f}" x2="{0:.1f}" y1="{1:.1f}" y2="{2:.1f}"><title>{3}</title></line>'
         ).format(_x(at, len(labels)), _y(most, low, high), _y(least, low, high), told)
@@ -128,7 +122,7 @@ def _framed(title: str, labels: Sequence[str], names: Sequence[str], low: float,
     if len(labels) > 1:
         ends += Markup('<text x="{}" y="{}" text-anchor="end">{}</text>').format(WIDTH, HEIGHT - 2, labels[-1])
     legend = Markup().join(
-        Markup('<li class="s{}">{}</li>').format(number % _COLOURS, escape(name)) for number, name in enumerate(names)
+        Markup('<li class="s{}">{}</li>').format(place % _COLOURS, escape(name)) for place, name in enumerate(names)
     )
     picture = Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}{}</svg>').format(
         WIDTH, HEIGHT, title, axis, ends, body

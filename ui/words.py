@@ -5,6 +5,8 @@ from typing import Final
 
 UNKNOWN: Final = "unknown"
 _KILO: Final = 1000
+_FULL: Final = 999.5
+"""Three digits show it, and more, as 1000: the next unit begins."""
 _STEPS: Final = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (_KILO, "s"))
 _NAMES: Final = {"d": "days", "h": "hours", "min": "minutes", "s": "seconds"}
 
@@ -46,14 +48,25 @@ def number(value: object) -> str:
         return f"{value:,.2f}"
     if isinstance(value, bool | str):
         return str(value)
-    return f"{value:,}" if isinstance(value, int) else f"{float(str(value)):,.6g}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    told = f"{float(str(value)):,.6g}"
+    return f"{float(str(value)):,.0f}" if "e+" in told else told
+
+
+def short(value: float) -> str:
+    """A number for an axis: 1,234 as 1.23k."""
+    for unit, base in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(value) >= base * _FULL / _KILO:
+            return f"{value / base:.3g}{unit}"
+    return f"{value:.3g}"
 
 
 def size(count: int) -> str:
     """1.2 MB."""
     left = float(count)
     for unit in ("B", "kB", "MB", "GB"):
-        if left < _KILO:
+        if left < _FULL:
             return f"{left:.3g} {unit}"
         left /= _KILO
     return f"{left:.3g} TB"

@@ -2,8 +2,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from ecompulse.ui.charts import line_chart, short, stacked_chart
-from ecompulse.ui.words import largest_unit
+from ecompulse.ui.charts import line_chart, stacked_chart
+from ecompulse.ui.words import largest_unit, number, short, size
 
 
 def picture(chart):
@@ -44,3 +44,14 @@ def test_nothing_to_draw_is_nothing():
 
 def test_numbers_of_an_axis():
     assert [short(value) for value in (0, 0.5, 999, 1234, 2_500_000)] == ["0", "0.5", "999", "1.23k", "2.5M"]
+
+
+def test_a_number_has_no_exponent_that_a_unit_or_digits_can_say():
+    assert [short(value) for value in (999.4, 999.9, -999_950, 1.5e13)] == ["999", "1k", "-1M", "15T"]
+    assert [size(count) for count in (999, 999_999, 10**12)] == ["999 B", "1 MB", "1 TB"]
+    assert [number(value) for value in (1_234_567.5, 0.25, -2e9, 1e-9)] == [
+        "1,234,568",
+        "0.25",
+        "-2,000,000,000",
+        "1e-09",
+    ]
