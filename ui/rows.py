@@ -1,5 +1,6 @@
 """Rows of the warehouse as the page shows them, whatever database they come from."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -12,6 +13,8 @@ from ecompulse.ui.view import View
 ROWS: Final = 50
 """Rows of a list at the most."""
 
+_STORED: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
+"""How SQLite has a time."""
 
 Row = Sequence[Any]
 
@@ -30,7 +33,7 @@ def cell(value: Any) -> Any:
     """A time as text; anything else as it is."""
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S")
-    if isinstance(value, str) and len(value) == len("2025-01-01T00:00:00.000Z") and value.endswith("Z"):
+    if isinstance(value, str) and _STORED.fullmatch(value):
         return value[:19].replace("T", " ")
     return value
 
