@@ -154,21 +154,20 @@ def _revenue_by(connection: sa.Connection, view: View, last: datetime | None) ->
         return (), ()
     columns = METRICS.c
     first = last + view.step - view.length
+    total = sa.func.sum(sa.cast(columns.value, sa.Numeric))
+    whole = sa.func.sum(total).over(partition_by=columns.currency)  # also of what the list is too short for
     asked = (
-        sa.select(columns.dimensions, columns.currency, sa.func.sum(sa.cast(columns.value, sa.Numeric)).label("total"))
-        .where(columns.metric == f"revenue_by_{view.by}", columns.window_size == "10m")
+        sa.select(columns.dimensions, columns.currency, total.label("total"), whole)
+        .where(columns.metric == f"revenue_by_{view.by}", columns.window_size == "10m", columns.value.is_not(None))
         .where(columns.window_start.between(as_stored(connection, first), as_stored(connection, last)))
         .group_by(columns.dimensions, columns.currency)
         .order_by(sa.desc("total"))
         .limit(ROWS)
     )
-    found = connection.execute(asked).all()
-    whole = {currency: sum(float(row[2]) for row in found if row[1] == currency) for _, currency, _ in found}
     rows = [
-        (json.loads(dimensions).get(view.by) or "unknown", currency, Amount(total),
-         f"{float(total) / whole[currency]:.1%}" if whole[currency] else None)
-        for dimensions, currency, total in found
-    ]  # fmt: skip
+        (json.loads(dimensions).get(view.by) or "unknown", currency, Amount(mine), f"{mine / of:.1%}" if of else None)
+        for dimensions, currency, mine, of in connection.execute(asked)
+    ]
     return (view.by, "currency", "revenue", "share"), rows
 
 

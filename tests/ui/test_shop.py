@@ -11,7 +11,9 @@ from deltalake import write_deltalake
 from ecompulse.epochs.errors import UserError
 from ecompulse.io.delta.lake import Lake
 from ecompulse.io.sinks.database import open_engine
+from ecompulse.ui import shop
 from ecompulse.ui.app import Sources, make_app
+from ecompulse.ui.rows import ROWS, cell
 from ecompulse.ui.shop import read_shop
 from ecompulse.ui.view import View, parse_view
 from ecompulse.ui.words import number
@@ -108,6 +110,24 @@ def test_revenue_by_country_is_the_sum_over_the_span(warehouse):
     assert number(rows[0][2]) == "180.00"
     _, panels = read_shop(warehouse, View("12h", "device"))
     assert panel(panels, "Revenue by device").why == "no revenue_by_device in these hours"
+
+
+def test_shares_are_of_all_revenue_however_long_the_list(warehouse):
+    start = text(START + timedelta(hours=23))
+    values = [*((f"c{number:02}", 1) for number in range(99)), ("null", None), ("one", 1)]
+    with warehouse.connect() as connection:  # is rolled back
+        for category, value in values:
+            row = ("revenue_by_category", "10m", start, f'{{"category":"{category}"}}', value, "EUR", 1)
+            connection.exec_driver_sql("INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        _, rows = shop._revenue_by(connection, View(), START + timedelta(hours=23, minutes=59))
+    assert len(rows) == ROWS
+    assert {row[3] for row in rows} == {"1.0%"}
+
+
+def test_a_text_that_is_as_long_as_a_time_stays_a_text():
+    for value in ("QUJDREVGR0hJSktMTU5PUFFZ", "2025-01-01T00:00:00.00ZZ", "2025-01-01T00:00:00.000Z and"):
+        assert cell(value) == value
+    assert cell("2025-01-01T00:00:00.000Z") == "2025-01-01 00:00:00"
 
 
 def test_quality_is_told_by_day_and_job_of_the_rows_that_were_read(warehouse):
