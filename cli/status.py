@@ -106,8 +106,14 @@ def _epoch(epoch: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """As without Rich, which would end with the status of a bad job."""
+        raise BrokenPipeError
+
+
 def _show(jobs: Sequence[Job], now: int, epochs: int) -> None:
-    console = Console(width=shutil.get_terminal_size((WIDTH, 24)).columns)
+    console = _Console(width=shutil.get_terminal_size((WIDTH, 24)).columns)
     table = Table("job", "state", "epoch", "committed", "watermark", "waits", "holds", "dead", title="Jobs")
     for job in jobs:
         colour = _COLOURS[job.state]

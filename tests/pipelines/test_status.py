@@ -1,6 +1,8 @@
 """`status`: all jobs at a glance, for people and for programs."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -30,6 +32,15 @@ def test_people_see_a_table_that_fits_a_hundred_columns(done, capsys, monkeypatc
     assert "events" in out
     assert max(map(len, out.splitlines())) <= 100
     assert "Last epochs" not in printed(capsys, status, str(done.checkpoint), "--epochs=0")
+
+
+def test_a_reader_that_goes_early_is_no_bad_job(done):
+    tool = subprocess.Popen(
+        [sys.executable, "-m", "ecompulse", "status", str(done.root)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    with tool:
+        tool.stdout.close()
+        assert (tool.stderr.read(), tool.wait()) == (b"", 0)
 
 
 @pytest.mark.parametrize(("age", "expected"), [("100d", 0), ("1ms", 1)])
