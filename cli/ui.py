@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from ecompulse.cli.guard import guarded
 from ecompulse.cli.settings import absolute
@@ -47,10 +48,24 @@ def _parser() -> ToolParser:
         "--host", default=_HERE, metavar="ADDRESS", help=f"to listen on; any but loopback needs --token [{_HERE}]"
     )
     parser.add_argument("--port", type=int, default=8080, help="to listen on, 0 for any that is free [8080]")
-    parser.add_argument("--token", metavar="SECRET", help="readers must give it, `new` makes one [none]")
-    parser.add_argument("--root_path", default="", metavar="PATH", help="behind a proxy, the path before ours [none]")
+    parser.add_argument("--token", type=_token, metavar="SECRET", help="readers must give it, `new` makes one [none]")
+    parser.add_argument(
+        "--root_path", type=_root_path, default="", metavar="PATH", help="behind a proxy, the path before ours [none]"
+    )
     add_key(parser)
     return parser
+
+
+def _token(text: str) -> str:
+    """A secret that a header and a cookie can hold; ValueError for another."""
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError("has characters that no header can hold; ASCII is understood")  # without the secret
+    return text
+
+
+def _root_path(text: str) -> str:
+    """`/PATH`, however its slashes were given; nothing for the root."""
+    return f"/{text.strip('/')}".rstrip("/")
 
 
 def serve(argv: Sequence[str]) -> int:
@@ -78,9 +93,9 @@ def serve(argv: Sequence[str]) -> int:
     with _listening(options.host, options.port) as listener:
         _say_missing(options, engine)
         port = listener.getsockname()[1]
-        shown = f"http://{options.host}:{port}{options.root_path}/"
-        say(f"ui: {shown}{f'?token={token}' if token else ''}", sys.stdout)
-        config = uvicorn.Config(make_app(sources, token), root_path=options.root_path, log_level="warning")
+        root, host = options.root_path, f"[{options.host}]" if ":" in options.host else options.host
+        say(f"ui: http://{host}:{port}{root}/{f'?token={quote(token)}' if token else ''}", sys.stdout)
+        config = uvicorn.Config(make_app(sources, token), root_path=root, log_level="warning")
         with suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listener])
     return 0

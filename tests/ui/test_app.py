@@ -188,6 +188,25 @@ def test_an_address_that_cannot_be_is_a_line_and_none_is_printed(tmp_path, monke
             assert shown.err.startswith(said)
 
 
+def test_a_token_that_no_header_can_hold_is_refused_and_not_shown(capsys):
+    assert ui(["--token=schlüssel", "--warehouse=none", "--lake=none"]) == 2
+    assert capsys.readouterr().err == (
+        "ui: argument --token: has characters that no header can hold; ASCII is understood; see --help\n"
+    )
+
+
+@pytest.mark.parametrize("root", ["shop", "/shop", "/shop/"])
+def test_the_address_that_is_printed_is_one_whatever_the_token_and_the_slashes(tmp_path, root):
+    flags = [str(tmp_path), "--lake=none", "--warehouse=none", "--port=0", "--token=a b;&#", f"--root_path={root}"]
+    command = [sys.executable, "-m", "ecompulse", "ui", *flags]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            address = server.stdout.readline().removeprefix("ui: ").strip()
+        finally:
+            server.terminate()
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/shop/\?token=a%20b%3B%26%23", address)
+
+
 def test_places_that_are_not_there_are_said_and_the_address_that_is_printed_serves(tmp_path):
     flags = ["nothing", "--lake=nix", "--warehouse=sqlite:///none.db", "--port=0"]
     command = [sys.executable, "-m", "ecompulse", "ui", *flags]
