@@ -20,6 +20,7 @@ from ecompulse.epochs.protocols import Store
 from ecompulse.epochs.seal import Seal
 from ecompulse.io.exporter.catalogue import JOB, METRICS, PREFIX
 from ecompulse.io.exporter.disks import Disks, Spaces
+from ecompulse.io.exporter.findings import Findings
 from ecompulse.io.exporter.incidents import OpenIncidents
 from ecompulse.io.exporter.kpis import Kpis
 from ecompulse.io.lookups.usage import STATES
@@ -69,6 +70,7 @@ class Exporter:
         for decision in DECISIONS if "risk_scores" in tables else ():
             self._add("transactions_total", 0, decision=decision)
         self._incidents = OpenIncidents(lambda count, labels: self._set("open_incidents", count, **labels))
+        self._findings = Findings()
         self._set("build_info", 1, version=version("ecompulse"), python=platform.python_version())
         self._readers: Mapping[str, Callable[[pl.DataFrame], None]] = {
             "metrics": self._kpis.take,
@@ -85,8 +87,7 @@ class Exporter:
         self._add("input_rows_total", told["numInputRows"])
         self._set("backlog_rows", told["backlog"])
         self._durations.labels(self._job).observe(told["durationMs"]["total"] / 1000)
-        for phase, ms in told["durationMs"].items():
-            self._set("phase_duration_seconds", ms / 1000, phase=phase)
+        self._phases(told["durationMs"])
         for table, rows in told["sink"]["tables"].items():
             self._add("output_rows_total", rows, table=table)
         for operator in told["stateOperators"]:
@@ -101,6 +102,14 @@ class Exporter:
         self._moments(told)
         self._latency(told.get("measured") or {})
         self._alerts(told.get("alerts") or {})
+
+    def _phases(self, spent: Mapping[str, int]) -> None:
+        """Of this epoch only; their sum is told by the histogram."""
+        if (known := self._gauges.get("phase_duration_seconds")) is not None:
+            known.clear()
+        for phase, ms in spent.items():
+            if phase != "total":
+                self._set("phase_duration_seconds", ms / 1000, phase=phase)
 
     def failing(self, attempts: int) -> None:
         """Take how many attempts have failed in a row."""
@@ -144,8 +153,7 @@ class Exporter:
                 self._told[receiver, outcome] = count
 
     def _quality(self, rows: pl.DataFrame) -> None:
-        totals = rows.group_by("check_name", "subject").agg(pl.col("count").sum()).sort("check_name", "subject")
-        for check, subject, count in totals.iter_rows():
+        for check, subject, count in self._findings.take(rows):
             self._add("data_quality_findings_total", count, check_name=check, subject=subject)
 
     def _metric_alerts(self, rows: pl.DataFrame) -> None:
