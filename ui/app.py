@@ -21,7 +21,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import Store
+from ecompulse.io.dead_letters import TABLE
 from ecompulse.io.delta.lake import Lake
+from ecompulse.io.sinks.database import is_there
 from ecompulse.kernels.dictionary.registry import comment_of
 from ecompulse.ui.charts import bar_chart, line_chart, stacked_chart
 from ecompulse.ui.checkpoints import read_job
@@ -106,6 +108,8 @@ class Pages:
     def _of_shop(self, view: View) -> Mapping[str, Any]:
         if self._sources.warehouse is None:
             return {"why": "N/A because no warehouse was given; start the page with --warehouse=URL"}
+        if not is_there(self._sources.warehouse):  # a look would make the file
+            return {"why": f"N/A because {self._sources.warehouse.url.database} is not there yet"}
         try:
             kpis, panels = read_shop(self._sources.warehouse, view)
         except SQLAlchemyError as error:
@@ -125,6 +129,8 @@ class Pages:
     def _of_letters(self) -> Mapping[str, Any]:
         if self._sources.lake is None:
             return {"why": "N/A because no lake was given; start the page with --lake=PLACE"}
+        if not self._sources.lake.holds(TABLE):
+            return {"why": f"N/A because {self._sources.lake.root} has no table {TABLE} yet: no job has written to it"}
         return {"letters": read_letters(self._sources.lake, (store for store, _ in self._sources.checkpoints()))}
 
     async def _page(self, request: Request, template: str, read: Callable[[], Mapping[str, Any]]) -> Response:

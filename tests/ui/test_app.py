@@ -113,6 +113,24 @@ def test_dead_letters_are_text(sources, place):
     assert f"<code>ecompulse deadletters replay {job} {places}</code>" in answer.text
 
 
+def test_a_lake_and_a_warehouse_that_are_not_there_are_said_and_not_made(tmp_path):
+    app = make_app(Sources(list, Lake(str(tmp_path / "lake")), open_engine(f"sqlite:///{tmp_path / 'w.db'}")))
+    assert f"N/A because {tmp_path / 'w.db'} is not there yet" in words(get(app, "/shop"))
+    assert f"N/A because {tmp_path / 'lake'} has no table dead_letters yet" in words(get(app, "/dead-letters"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_long_text_is_cut_and_wrapped(tmp_path):
+    engine = open_engine(f"sqlite:///{tmp_path / 'w.db'}")
+    columns = "abandoned_at, kind, status, user_id, visitor, value_base"
+    with engine.begin() as connection:
+        connection.execute(sa.text(f"CREATE TABLE abandonment_alerts ({columns})"))
+        row = ("2025-03-01T00:00:00.000Z", "cart", "open", "u" * 61, "v" * 10_000, None)
+        connection.exec_driver_sql("INSERT INTO abandonment_alerts VALUES (?, ?, ?, ?, ?, ?)", row)
+    page = get(make_app(Sources(list, None, engine)), "/shop").text
+    assert f'<td class="long">{"u" * 61}</td><td class="long">{"v" * 299}…</td>' in page
+
+
 def test_what_has_not_changed_is_not_sent_again(sources):
     app = make_app(sources)
     first = get(app, "/jobs/0")
@@ -137,6 +155,7 @@ def test_nothing_to_show_is_said(tmp_path):
     assert "No checkpoint here yet" in words(get(app, "/"))
     assert "N/A because no warehouse was given" in words(get(app, "/shop"))
     assert "N/A because no lake was given" in words(get(app, "/dead-letters"))
+    (tmp_path / "none.db").touch()
     empty = open_engine(f"sqlite:///{tmp_path / 'none.db'}")
     assert "N/A because the warehouse has no table metric_alerts yet" in words(
         get(make_app(Sources(list, Lake(str(tmp_path)), empty)), "/shop")
