@@ -1,5 +1,6 @@
 """Slices of each series are kept until no window needs them; windows are emitted behind the watermark."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -168,6 +169,10 @@ class CombineSlices:
         metrics = evaluate(windows, slices, self.specs)
         metrics = metrics.hstack(series[["name", "currency", "dimensions"]][metrics["sid"].to_numpy()])
         own, slot = (_with_members(pl.col("dimensions"), pl.col(name)) for name in ("extra", "slot"))
+        jumbled = np.array([spec.jumbled for spec in self.specs])[metrics["metric"].to_numpy()]
+        if jumbled.any():
+            # Few metrics need this; `slot` stays, for the ids of rows come from it.
+            own = pl.coalesce(pl.when(pl.lit(pl.Series(jumbled))).then(own).map_elements(_sorted, pl.String), own)
         metrics = metrics.with_columns(
             id=row_id("name", "window_size", "start", slot, "currency"),
             metric="name",
@@ -209,6 +214,11 @@ def _with_members(dimensions: pl.Expr, members: pl.Expr) -> pl.Expr:
     opened = dimensions.str.strip_suffix("}")
     comma = pl.when(dimensions == "{}").then(pl.lit("")).otherwise(pl.lit(","))
     return pl.when(members == "").then(dimensions).otherwise(pl.concat_str(opened, comma, members, pl.lit("}")))
+
+
+def _sorted(text: str) -> str:
+    """A JSON object with its keys in order."""
+    return json.dumps(json.loads(text), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def _decimal(units: str, dtype: pl.Decimal) -> pl.Expr:

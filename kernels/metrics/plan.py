@@ -50,6 +50,12 @@ class Spec:
         """Whether it can have any number of series or items."""
         return bool(self.dimensions) or self.measure.unbounded
 
+    @property
+    def jumbled(self) -> bool:
+        """Whether the dimensions that the measure adds do not all belong behind the metric's own."""
+        names = [*self.dimensions, *filter(None, (self.item, self.measure.dimension))]
+        return names != sorted(names)
+
 
 @dataclass(frozen=True)
 class Bound:

@@ -152,23 +152,19 @@ def test_estimates_are_within_the_bound_as_often_as_it_says():
     assert outside <= 3
 
 
+def purchases(**columns: list[object]):
+    count = len(columns["event_time"])
+    rows = {"event_id": [str(n) for n in range(count)], "event_type": "purchase", "source": "s", "source_partition": 0}
+    events = pl.DataFrame({**rows, "source_offset": range(count), **columns})
+    events = events.with_columns(pl.lit(None, d).alias(n) for n, d in FRAME_SCHEMA.items() if n not in events.columns)
+    return events.select(pl.col(n).cast(d) for n, d in FRAME_SCHEMA.items())
+
+
 def test_sliding_windows_mix_exact_sets_and_registers():
     count = 5_000
     ids = [f"u{n}" for n in range(count)] + [f"u{n}" for n in range(40)] + [f"x{n}" for n in range(200)]
     at = [BASE] * count + [BASE + 2 * MINUTE] * 40 + [BASE + 4 * MINUTE] * 200
-    events = pl.DataFrame(
-        {
-            "event_id": [str(n) for n in range(len(ids))],
-            "event_type": "purchase",
-            "event_time": at,
-            "user_id": ids,
-            "source": "s",
-            "source_partition": 0,
-            "source_offset": range(len(ids)),
-        }
-    )
-    events = events.with_columns(pl.lit(None, d).alias(n) for n, d in FRAME_SCHEMA.items() if n not in events.columns)
-    events = events.select(pl.col(n).cast(d) for n, d in FRAME_SCHEMA.items())
+    events = purchases(user_id=ids, event_time=at)
     plan = bind(parse_metrics(YAML).only("visitors"), FRAME_SCHEMA, fill=1)
     whole, _ = run_metrics(plan, [(events, -1)])
     parts, _ = run_metrics(plan, [(events[::3], -1), (events[1::3], -1), (events[2::3], -1)], bundles=2)
@@ -208,3 +204,18 @@ def test_ranges_of_rows(rows, data):
 def test_too_many_series_for_one_step_is_an_error_not_a_wrong_sum():
     with pytest.raises(OverflowError, match="use more shards"):
         SliceIndex.of(np.array([0, 2**40]), np.array([0, 2**40]))
+
+
+def test_dimensions_are_sorted_also_where_a_measure_adds_some():
+    text = """
+metrics:
+  best: {measure: {top: visitor}, windows: [tumbling 1m], dimensions: {x: brand}}
+  prices: {measure: {quantiles: quantity, at: [0.5]}, windows: [tumbling 1m], dimensions: {Z: brand, region: brand}}
+"""
+    events = purchases(event_time=[BASE], user_id=['\\"ü'], brand=["k\n"], quantity=[1])
+    metrics, _ = run_metrics(bind(parse_metrics(text), FRAME_SCHEMA, fill=0), [(events, -1)])
+    found = dict(metrics.select("metric", "dimensions").iter_rows())
+    assert found == {
+        "best": r'{"rank":1,"visitor":"\\\"ü","x":"k\n"}',
+        "prices": r'{"Z":"k\n","quantile":"0.5","region":"k\n"}',
+    }
