@@ -35,7 +35,7 @@ class EntityFeatures:
     that come behind the watermark. Late rows see, and are seen by, what is still known.
 
     Keying: the entity's id; rows without one pass with nulls and are spread. State: `memory`, one row per entity: about
-    10 buckets of 64 bytes per window (45 for 1h/1d/7d/30d) and the raw rows that the watermark has not passed; 24 bytes
+    10 buckets of 72 bytes per window (45 for 1h/1d/7d/30d) and the raw rows that the watermark has not passed; 24 bytes
     for each of at most `cap` others per pair; 60 bytes for when and where it was last seen. Expiry: an entity goes
     once its longest window, its pairs' windows and `forget` are over; each of them ends by itself in what is shown.
 
@@ -50,7 +50,7 @@ class EntityFeatures:
     entity_name: str
     entity: Entity
     before: tuple[str, ...] = ROW_FEATURES
-    version: int = field(default=2, init=False)
+    version: int = field(default=3, init=False)
 
     @property
     def name(self) -> str:

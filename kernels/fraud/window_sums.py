@@ -12,13 +12,13 @@ from ecompulse.kernels.fraud.entity_timeline import EntityTimeline, Floats, Ints
 from ecompulse.kernels.fraud.memory import Block
 from ecompulse.kernels.segments import changes
 
-COLUMNS: Final = ("at", "count", "amount", "log", "square", "known", "frauds", "peak")
-"""Of a bucket: its beginning (ms), rows, their `amount` in 1/10,000, the sum of ln(1 + amount) in 1/1,000 and of its
-squares, labels that have become known, frauds among them, and the largest amount."""
+COLUMNS: Final = ("at", "count", "priced", "amount", "log", "square", "known", "frauds", "peak")
+"""Of a bucket: its beginning (ms), rows, those of a known amount, their `amount` in 1/10,000, the sum of ln(1 + amount)
+in 1/1,000 and of its squares, labels that have become known, frauds among them, and the largest amount."""
 
 WIDTH: Final = len(COLUMNS)
-_AT, _COUNT, _AMOUNT, _LOG, _SQUARE, _KNOWN, _FRAUDS, _PEAK = range(WIDTH)
-_EACH: Final = (_COUNT, _AMOUNT, _KNOWN, _FRAUDS)  # of these the features of every window are made
+_AT, _COUNT, _PRICED, _AMOUNT, _LOG, _SQUARE, _KNOWN, _FRAUDS, _PEAK = range(WIDTH)
+_EACH: Final = (_COUNT, _PRICED, _AMOUNT, _KNOWN, _FRAUDS)  # of these the features of every window are made
 _SUMMED: Final = (*_EACH, _LOG, _SQUARE)
 _SCALE: Final = 1_000  # of logarithms
 _MINOR: Final = 10_000
@@ -50,9 +50,10 @@ class Past:
         """Of rows and marks with `code` and `at`, both sorted by these."""
         size = rows.height
         told = np.zeros((size + marks.height, WIDTH), np.int64)
-        minor = rows["minor"].fill_null(0).to_numpy()
+        priced, minor = rows["minor"].is_not_null().to_numpy(), rows["minor"].fill_null(0).to_numpy()
         log = np.rint(np.log1p(np.maximum(minor, 0) / _MINOR) * _SCALE).astype(np.int64)
-        for column, values in ((_COUNT, 1), (_AMOUNT, minor), (_LOG, log), (_SQUARE, log * log), (_PEAK, minor)):
+        told[:size, _COUNT], told[:size, _PRICED] = 1, priced
+        for column, values in ((_AMOUNT, minor), (_LOG, log), (_SQUARE, log * log), (_PEAK, minor)):
             told[:size, column] = values
         told[size:, _KNOWN], told[size:, _FRAUDS] = marks["known"].to_numpy(), marks["frauds"].to_numpy()
         told[:size, _AT], told[size:, _AT] = rows["at"].to_numpy(), marks["at"].to_numpy()
@@ -96,7 +97,8 @@ def past_features(past: Past, known: Block, entity: Entity, watermark: int) -> t
 
 def _of_window(name: str, among: Sums, *, risk: bool) -> Features:
     count, known, frauds = among[_COUNT], among[_KNOWN], among[_FRAUDS]
-    found = {f"count_{name}": count.astype(float), f"mean_{name}": _share(among[_AMOUNT] / _MINOR, count)}
+    mean = _share(among[_AMOUNT] / _MINOR, among[_PRICED])
+    found = {f"count_{name}": count.astype(float), f"mean_{name}": mean}
     if risk:
         found |= {f"frauds_{name}": frauds.astype(float), f"risk_{name}": _share(frauds.astype(float), known)}
     return found
@@ -108,8 +110,8 @@ def _share(part: Floats, of: Ints) -> Floats:
 
 
 def _against(name: str, among: Sums, told: Ints, peak: Ints) -> Features:
-    """The row's amount beside the entity's own: to its mean, in spreads of the logarithm, to its largest."""
-    count = np.maximum(among[_COUNT], 1)
+    """The row's amount beside the entity's known ones: to their mean, in spreads of the logarithm, to the largest."""
+    count = np.maximum(among[_PRICED], 1)
     amount, mean = told[:, _AMOUNT], among[_LOG] / count
     spread = np.maximum(among[_SQUARE] / count - mean * mean, 0.0) / _SCALE**2
     spread = np.sqrt((spread * count + _SPREAD**2 * _SOME) / (count + _SOME))
@@ -118,7 +120,8 @@ def _against(name: str, among: Sums, told: Ints, peak: Ints) -> Features:
         f"deviation_{name}": (told[:, _LOG] - mean) / _SCALE / spread,
         f"to_max_{name}": amount / np.maximum(peak, 1),
     }
-    return {key: np.where(among[_COUNT] == 0, np.nan, value) for key, value in found.items()}
+    unknown = (among[_PRICED] == 0) | (told[:, _PRICED] == 0)
+    return {key: np.where(unknown, np.nan, value) for key, value in found.items()}
 
 
 def _settled(codes: Ints, told: Ints, total: Sums, bucket: Ints) -> Block:

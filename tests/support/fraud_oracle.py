@@ -41,17 +41,18 @@ def amounts(entity: Entity, row: dict, before: list[dict]) -> dict[str, float | 
     for window in entity.spans:
         past = [other for other in before if other["at"] >= window_start(row["at"], window.length)]
         values[f"count_{window.name}"] = len(past)
-        values[f"mean_{window.name}"] = sum(o["minor"] for o in past) / 10_000 / len(past) if past else None
+        priced = [other["minor"] for other in past if other["minor"] is not None]
+        values[f"mean_{window.name}"] = sum(priced) / 10_000 / len(priced) if priced else None
     last = entity.spans[-1].name
-    if not past:
+    if not priced or row["minor"] is None:
         return values | dict.fromkeys((f"ratio_{last}", f"deviation_{last}", f"to_max_{last}"))
-    logs = [log(other["minor"]) for other in past]
-    size, mean = len(past), sum(logs) / len(past)
+    logs = [log(minor) for minor in priced]
+    size, mean = len(priced), sum(logs) / len(priced)
     variance = max(sum(value**2 for value in logs) / size - mean**2, 0)
     spread = math.sqrt((variance * size + 0.8**2 * 2) / (size + 2))
-    values[f"ratio_{last}"] = row["minor"] / max(sum(other["minor"] for other in past) / size, 1)
+    values[f"ratio_{last}"] = row["minor"] / max(sum(priced) / size, 1)
     values[f"deviation_{last}"] = (log(row["minor"]) - mean) / spread
-    values[f"to_max_{last}"] = row["minor"] / max(*(other["minor"] for other in past), 0, 1)
+    values[f"to_max_{last}"] = row["minor"] / max(*priced, 0, 1)
     return values
 
 

@@ -9,6 +9,7 @@ from polars.testing import assert_frame_equal
 from ecompulse.kernels.event import ORDER
 from ecompulse.kernels.fraud.entity import ROW_FEATURES, ROW_SCHEMA, Entity, FeatureSet, Pair, row_features
 from ecompulse.kernels.fraud.history import EntityFeatures
+from ecompulse.kernels.fraud.window_sums import WIDTH
 from support.examples import examples
 from support.fraud_oracle import features
 from support.harness import run_kernel
@@ -33,7 +34,7 @@ ROW = st.fixed_dictionaries(
         "card_id": st.sampled_from(["c1", "c2", None]),
         "device_id": st.sampled_from(["d1", "d2", "d3", "d4", None]),
         "merchant_id": st.sampled_from(["m1", "m2"]),
-        "minor": st.integers(0, 5_000_000),
+        "minor": st.none() | st.integers(0, 5_000_000),
         "place": st.sampled_from([None, (48.1, 11.6), (-33.9, 151.2), (40.7, -74.0)]),
     }
 )
@@ -106,7 +107,7 @@ def test_memory_is_bounded():
         part = batch[start : start + 2_000]
         shard.step(part, int(part["event_time"].dt.epoch("ms").min()))
     [memory] = shard.rows("memory").to_dicts()
-    assert len(memory["line"]) / 8 < 2_000 + 100
+    assert len(memory["line"]) / WIDTH < 2_000 + 100
     assert len(memory["others"]) / 3 <= 2 * ENTITY.cap
 
 
