@@ -27,7 +27,7 @@ METRICS: Final = About(
         "value": Column(
             "the metric; null where nothing is divided", "as the metric's help says", example="1234.500000"
         ),
-        "numerator": Column("of a mean, rate or ratio, exact; null for others"),
+        "numerator": Column("of a mean, rate or ratio, exact; the value of others with 4 decimals; null for quantiles"),
         "denominator": Column("of a mean, rate or ratio, exact; null for others"),
         "error_bound": Column("how far `value` may be off, either way; 0 when it is exact"),
     },

@@ -25,13 +25,14 @@ SESSIONS: Final = About(
         **{name: Column(f"events of type `{kind}`", _COUNT) for name, kind in COUNTED.items()},
         "orders": Column("distinct `order_id` bought", "orders"),
         "revenue_base": Column(
-            "price by quantity of what was bought; null if something was bought and no line had a price with a rate",
+            "of what was bought, price by quantity (1 if unknown), without discounts; a line's `amount` comes first; "
+            "null if something was bought and no line had either with a rate",
             _BASE,
             example="59.9000",
         ),
         "products": Column("distinct products looked at or handled", "products"),
-        "entry_url": Column("URL of the first view"),
-        "exit_url": Column("URL of the last view"),
+        "entry_url": Column("first known URL of its events, of whatever type"),
+        "exit_url": Column("last known URL of its events, of whatever type"),
         "channel": Column("channel that brought the visitor", values=CHANNELS),
         "device": Column("class of the device", values=("desktop", "mobile", "tablet", "bot", "other")),
         "country": Column("country of the address, ISO 3166-1 alpha-2", example="DE"),
