@@ -13,11 +13,12 @@ from ecompulse.kernels.decode import duckdb_json
 from ecompulse.kernels.enrich.column_values import fit, lost, read_text
 from ecompulse.kernels.enrich.lookup import ProductStep, UserStep, prefixed
 from ecompulse.kernels.enrich.pii import VERSION_PREFIX
-from ecompulse.kernels.enrich.status import MALFORMED
+from ecompulse.kernels.enrich.status import MALFORMED, NO_KEY, NOT_FOUND, OFF
 from ecompulse.kernels.enrich.step import status_column
 from ecompulse.kernels.event import EVENT_SCHEMA, ORDER
 from ecompulse.kernels.mapping import Mapping as FieldMapping
-from ecompulse.kernels.temporal_join import FOUND
+from ecompulse.kernels.temporal_join import FOUND, NO_VERSION
+from ecompulse.kernels.temporal_join import NO_KEY as NOTHING_ASKED
 
 VERSION: Final = "version"
 """Status of a row whose columns come from a version in force at its event time, not from the look-up."""
@@ -78,6 +79,8 @@ def _bad(step: str) -> str:
 def merge_versions(events: pl.DataFrame, step: str, columns: Mapping[str, pl.DataType]) -> pl.DataFrame:
     """Enriched events with the step's columns taken from the version found, where one was; version columns go.
 
+    Where there was none the status is that of the look-up; without one (`off`) it says why there was none.
+
     Expects `version_columns`, `<step>_version_at` and `<step>_version_status` beside the event's own columns.
     """
     found = (pl.col(f"{step}_version_status") == FOUND).fill_null(value=False)
@@ -87,6 +90,8 @@ def merge_versions(events: pl.DataFrame, step: str, columns: Mapping[str, pl.Dat
     ]
     status = status_column(step)
     said = pl.when(pl.col(_bad(step))).then(pl.lit(MALFORMED)).otherwise(pl.lit(VERSION))  # null in old checkpoints
-    marked = pl.when(found).then(said).otherwise(pl.col(status)).alias(status)
+    why = pl.col(f"{step}_version_status").replace_strict({NO_VERSION: NOT_FOUND, NOTHING_ASKED: NO_KEY}, default=OFF)
+    missed = pl.when(pl.col(status) == OFF).then(why).otherwise(pl.col(status))
+    marked = pl.when(found).then(said).otherwise(missed).alias(status)
     gone = [*version_columns(columns, step), f"{step}_version_at", f"{step}_version_status"]
     return events.with_columns(*values, marked).drop(gone)

@@ -83,3 +83,11 @@ def test_the_status_says_what_the_version_found_is():
     )
     expected = [("gold", "version"), (None, "malformed"), ("tin", "version"), ("looked up", "ok")]
     assert merge_versions(events, "user", columns).rows() == expected
+
+
+def test_without_a_look_up_the_status_says_why_there_is_no_version():
+    events = pl.DataFrame({"user_status": ["off"] * 3, "user_version_status": ["found", "no_version", "no_key"]})
+    events = events.with_columns(
+        pl.lit(None, pl.Boolean).alias("version_malformed_user"), pl.lit(None, TIME).alias("user_version_at")
+    )
+    assert merge_versions(events, "user", {})["user_status"].to_list() == ["version", "not_found", "no_key"]
