@@ -168,7 +168,8 @@ class JoinLabels:
         pending = rows.filter(~early).with_columns((millis() + 1).alias(DUE))
         rows = rows if early.all() else rows.filter(early)
         if self.lines:
-            total = pl.col("minor").cast(pl.Int128).sum().over("transaction_id", "event_time")
+            minor = pl.col("minor").cast(pl.Int128)
+            total = pl.when(minor.count() > 0).then(minor.sum()).over("transaction_id", "event_time")
             rows = rows.with_columns(minor=bounded(total))  # unknown beyond, like each amount
         return rows, pending
 

@@ -97,9 +97,11 @@ def test_transactions_come_out_in_the_order_of_time():
 
 def test_lines_of_an_order_are_added_up():
     kernel = JoinLabels(lines=True)
-    rows = frame([{"id": "o", "at": 0, "minor": 10_000}, {"id": "o", "at": 0, "minor": 5_000}], [])
+    minors = {"o": [10_000, 5_000], "partly": [7, None], "unknown": [None, None]}
+    rows = frame([{"id": name, "at": 0, "minor": minor} for name, lines in minors.items() for minor in lines], [])
     found = run_kernel(kernel, rows)
-    assert found["transactions"].filter(pl.col("transaction_id") == "o")["minor"].to_list() == [15_000]
+    told = dict(found["transactions"].select("transaction_id", "minor").unique().iter_rows())
+    assert {name: told[name] for name in minors} == {"o": 15_000, "partly": 7, "unknown": None}
     assert found["quality"].is_empty()
 
 
