@@ -96,7 +96,7 @@ class JobScope(Scope):
                 nothing of it is left out. None: everything.
         """
         enriched = self.enriched(None if columns is None else _sources(columns, joined=dedup is not None))
-        self.count(enriched | "CountBots" >> map_frames(count_bots, self.intake.quality.window_ms))
+        self.booked("bots", enriched | "CountBots" >> map_frames(count_bots, self.intake.quality.window_ms))
         divided = enriched | "Bots" >> split_frames(divide_bots, ("kept", *BOTS), bots)
         self.follow(EVENTS)
         for account in BOTS:
@@ -147,7 +147,7 @@ class JobScope(Scope):
         self._quality += partial
 
     def booked(self, name: str, partial: Any) -> None:
-        """Like `count`, for rows that were held, or late, and whose window may have closed."""
+        """Like `count`, for rows that were held, or may be late, and whose window may have closed."""
         quality = self.intake.quality
         self.count(partial | f"Book {name}" >> self.under_clock(quality, book_under, quality.window_ms))
 
