@@ -25,8 +25,9 @@ class Findings:
         """Check, subject and what was found since; nothing of a row whose earlier revision is not known."""
         told = rows.sort("revision").select("id", "revision", "check_name", "subject", "count")
         for name, revision, check, subject, count in told.iter_rows():
-            before = self._counts.pop(name, 0 if revision == 1 else count)
-            self._counts[name] = count
-            yield check, subject, count - before
+            before = 0 if revision == 1 else self._counts.get(name, count)
+            self._counts.pop(name, None)
+            self._counts[name] = count  # now the newest
+            yield check, subject, max(count - before, 0)
         for name in list(self._counts)[: max(len(self._counts) - self.most, 0)]:
             del self._counts[name]
