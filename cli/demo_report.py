@@ -19,8 +19,9 @@ _SESSIONS: Final = """SELECT strftime(date_trunc('hour', session_start), '%H:%M'
     count(*) FILTER (converted) AS converted FROM sessions_latest GROUP BY 1 ORDER BY 1"""
 _FUNNEL: Final = """SELECT stage, sum(entered) AS entered FROM funnels_latest
     WHERE scope = 'session' AND mode = 'open' AND segment = 'all' GROUP BY stage, stage_index ORDER BY stage_index"""
-_KPI: Final = """SELECT strftime(date_trunc('hour', window_start), '%H:%M') AS hour, sum(value)::DOUBLE AS value
-    FROM metrics_latest WHERE metric = '{}' AND window_size = '1m' AND dimensions = '{{}}' GROUP BY 1 ORDER BY 1"""
+_KPI: Final = """SELECT strftime(date_trunc('hour', window_start), '%H:%M') AS hour, sum(value)::DOUBLE AS value,
+    any_value(currency) AS currency FROM metrics_latest
+    WHERE metric = '{}' AND window_size = '1m' AND dimensions = '{{}}' GROUP BY 1 ORDER BY 1"""
 _COUNTRIES: Final = """SELECT coalesce(json_extract_string(dimensions, '$.country'), 'unknown') AS country,
     sum(value)::DECIMAL(18, 2) AS revenue, any_value(currency) AS currency FROM metrics_latest
     WHERE metric = 'revenue_by_country' GROUP BY 1 ORDER BY 2 DESC"""
@@ -73,9 +74,9 @@ def _shop(lake: Lake) -> list[Plot]:
     ]
     for name in ("revenue", "orders", "page_views"):
         found = ask(lake, _KPI.format(name), 100)
-        plots.append(
-            Plot(f"{name} by hour".replace("_", " "), found["hour"].to_list(), {name: _floats(found["value"])})
-        )
+        unit = next((f", {currency}" for currency in found["currency"] if currency), "")
+        title = f"{name.replace('_', ' ').capitalize()} by hour{unit}"
+        plots.append(Plot(title, found["hour"].to_list(), {name.replace("_", " "): _floats(found["value"])}))
     return plots
 
 

@@ -132,7 +132,7 @@ class Job:
 
     @property
     def durations(self) -> Mapping[str, int]:
-        """Ms of the epochs that are shown, by phase, the dearest first."""
+        """Ms of the epochs that are shown, by phase, the longest first."""
         spent = {phase: ms for phase, ms in self._sums("durationMs").items() if ms and phase != "total"}
         return dict(sorted(spent.items(), key=lambda phase: -phase[1]))
 

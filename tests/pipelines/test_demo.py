@@ -100,7 +100,7 @@ def test_the_report_is_one_file_with_plots_that_needs_nothing_else(made):
     assert "script" not in page.tags
     assert page.tags.count("svg") >= 9
     text = " ".join(page.texts)
-    for said in ("rows a second", "Sessions by hour", "Funnel", "revenue by hour", "Revenue by country", "DE",
+    for said in ("rows a second", "Sessions by hour", "Funnel", "Revenue by hour", "Revenue by country", "DE",
                  "checkout_outage", "traffic_collapse", "card_testing", "missing_required"):  # fmt: skip
         assert said in text, said
     planted = planted_in(out / "shop")
