@@ -113,6 +113,10 @@ class WarehouseSink:
             raise UserError(f"--warehouse: {owner.conflict(f'{self.name} table {table}', foreign[0][:12])}")
         return foreign
 
+    def close(self) -> None:
+        """End the connections; SQLite then puts its log into the file, which else waited for Python's garbage."""
+        self._engine.dispose()
+
     def check(self, tables: Sequence[TableSpec]) -> None:
         """UserError when a database does not let us in or write, JobError when it does not answer; writes nothing.
 

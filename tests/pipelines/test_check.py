@@ -59,6 +59,7 @@ def test_an_existing_checkpoint_and_lake_are_left_alone(shop, place, capsys):
     made = Place(place, shop.events)
     assert made.run() == 0
     before = snapshot(place)
+    assert not {"warehouse.db-wal", "warehouse.db-shm"} & before.keys(), "a job that has ended keeps no connection"
     assert made.run("--check") == 0
     assert snapshot(place) == before
 
