@@ -11,7 +11,7 @@ own (msgspec), and none names the nearest key.
 import difflib
 import re
 import types
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, Field, fields, is_dataclass
 from decimal import Decimal, InvalidOperation
@@ -21,6 +21,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get
 import yaml
 
 from ecompulse.kernels.durations import parse_duration
+from ecompulse.kernels.strict_yaml import load_yaml
 
 T = TypeVar("T")
 
@@ -108,19 +109,13 @@ def parse_config(cls: type[T], text: str, origin: str = "", switches: Collection
 def parse_yaml(text: str, path: str = "", switches: Collection[str] | None = None) -> object:
     """Plain data of one YAML document; a key given twice is an error, as is broken YAML.
 
-    With `switches` so is what YAML takes for something else than is written: `no`, `010`, `1_000`, `12:30`, `1.10`. It
-    is for configurations that hold values of data, which are compared as text; not so of these keys, which are on or
-    off.
+    `switches` is for configurations that hold values of data, which are compared as text: see `load_yaml`.
 
     Raises:
         ConfigError: with line and column.
     """
     try:
-        loader = _StrictLoader(text) if switches is None else _LiteralLoader(text, switches)
-        try:
-            return loader.get_single_data()
-        finally:
-            loader.dispose()
+        return load_yaml(text, switches)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
@@ -132,52 +127,6 @@ def parse_yaml(text: str, path: str = "", switches: Collection[str] | None = Non
         raise ConfigError(path, f"what looks like a date is none ({error}); put it in quotes") from None
     except RecursionError:
         raise ConfigError(path, "is nested too deeply") from None
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice, where YAML keeps the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            if not isinstance(key_node, yaml.ScalarNode):
-                raise yaml.MarkedYAMLError(
-                    problem="a mapping or a list is no key; a text that begins with { or [ needs quotes",
-                    problem_mark=key_node.start_mark,
-                )
-            if key_node.value in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"key {key_node.value!r} is given twice", problem_mark=key_node.start_mark
-                )
-            seen.add(key_node.value)
-        return super().construct_mapping(node, deep)
-
-
-class _LiteralLoader(_StrictLoader):
-    """The same, which refuses a word or number that YAML reads as another, but where a key is on or off."""
-
-    def __init__(self, text: str, switches: Collection[str]) -> None:
-        super().__init__(text)
-        self._switches = switches
-        self._switched: set[int] = set()
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        self._switched |= {id(value) for key, value in node.value if key.value in self._switches}
-        return super().construct_mapping(node, deep)
-
-    def construct_as_written(self, node: yaml.ScalarNode) -> object:
-        value = yaml.SafeLoader.yaml_constructors[node.tag](self, node)
-        if str(value).lower() != node.value.lower() and id(node) not in self._switched:
-            read = str(value).lower()
-            raise yaml.MarkedYAMLError(
-                problem=f"YAML reads {node.value} as {read}; put it in quotes, or write {read}",
-                problem_mark=node.start_mark,
-            )
-        return value
-
-
-for _tag in ("bool", "int", "float", "timestamp"):
-    _LiteralLoader.add_constructor(f"tag:yaml.org,2002:{_tag}", _LiteralLoader.construct_as_written)
 
 
 def _required(f: Field[Any]) -> bool:
