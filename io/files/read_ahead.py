@@ -45,8 +45,9 @@ class ReadAhead:
             self._kept = {key: kept for key, kept in self._kept.items() if kept[0] != owner}
 
     def keep(self, owner: str, file: Hashable, start: int, records: Records) -> None:
-        """Records that a source plans to read, unless there is no room for them."""
+        """Records that a source plans to read, unless there is no room for them; an earlier plan of them is void."""
         with self._lock:
+            self._kept.pop((file, start), None)
             if sum(len(kept.data) for _, kept in self._kept.values()) + len(records.data) <= self._most:
                 self._kept[file, start] = owner, records
 

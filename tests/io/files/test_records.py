@@ -261,3 +261,6 @@ def test_no_more_is_read_ahead_than_there_is_room_for():
     ahead.keep("s", "f", 0, records)
     assert ahead.take("f", 0, 7) is records
     assert ahead.take("f", 0, 7) is None
+    ahead.keep("s", "f", 0, records)
+    ahead.keep("s", "f", 0, records._replace(data=b"bbb\ncc\n" * 2))
+    assert ahead.take("f", 0, 7) is None, "what an earlier plan read is not what a later one found"
