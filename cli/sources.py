@@ -13,7 +13,7 @@ from ecompulse.cli.topics import reading_of
 from ecompulse.epochs.errors import UserError
 from ecompulse.epochs.protocols import EVENTS, Source
 from ecompulse.io.files import FileSource
-from ecompulse.io.files.listing import no_files, passed_over
+from ecompulse.io.files.listing import passed_over
 from ecompulse.io.files.streams import UnreadableFile
 from ecompulse.io.kafka.source import KafkaSource
 from ecompulse.io.kafka.start import refuse_topics
@@ -71,12 +71,13 @@ def passed_over_line(source: Source) -> str:
     """What to say of files that a source leaves out, for their suffix or as no files; empty where there is none."""
     if not isinstance(source, FileSource):
         return ""
-    other, none = passed_over(source.uri, source.dialect), no_files(source.uri, source.dialect)
+    other, no_files = passed_over(source.uri, source.dialect)
     them = "it" if len(other) == 1 else "them"
     lines = [
         f"{_counted(source, other)} passed over for {'its' if len(other) == 1 else 'their'} suffix: "
         f"{_shown(source, other)} (name {them} in a pattern to read {them})" if other else "",
-        f"{_counted(source, none)} passed over, a broken link or a pipe: {_shown(source, none)}" if none else "",
+        f"{_counted(source, no_files)} passed over, a broken link or a pipe: {_shown(source, no_files)}"
+        if no_files else "",
     ]  # fmt: skip
     return "; ".join(filter(None, lines))
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import NamedTuple
 
 from ecompulse.epochs.errors import UserError
 from ecompulse.io.files.kinds import SUFFIXES, belongs, kind_of
@@ -44,7 +45,7 @@ def list_files(pattern: str, order: str, dialect: Dialect = PLAIN) -> list[Liste
     names: list[str] = []
     for name in _matched(pattern):
         if Path(name).is_dir():
-            names += _below(name, dialect)
+            names += (file for file in _below(name) if belongs(file, dialect))
         elif Path(name).is_file():
             if kind_of(name, dialect) is None:
                 raise UserError(
@@ -56,23 +57,27 @@ def list_files(pattern: str, order: str, dialect: Dialect = PLAIN) -> list[Liste
     return sorted(listed, key=lambda file: (file.mtime if order == "mtime" else 0, file.path))
 
 
-def passed_over(pattern: str, dialect: Dialect = PLAIN) -> list[str]:
-    """Files of the folders of a pattern that `list_files` leaves out for their suffix, sorted."""
-    return sorted(name for folder in _folders(pattern) for name in _below(folder, dialect, belonging=False))
+class PassedOver(NamedTuple):
+    """What `list_files` leaves out of the folders of a pattern, sorted.
+
+    Attributes:
+        other: files of other suffixes.
+        no_files: what has the name of a file, and is none: links to nowhere, pipes, sockets.
+    """
+
+    other: list[str]
+    no_files: list[str]
 
 
-def no_files(pattern: str, dialect: Dialect = PLAIN) -> list[str]:
-    """What is in the folders of a pattern under the name of a file, and is none: links to nowhere, pipes, sockets."""
-    return sorted(
-        name
-        for folder in _folders(pattern)
-        for name in _below(folder, dialect)
-        if not os.path.isfile(name)  # noqa: PTH113
-    )
-
-
-def _folders(pattern: str) -> list[str]:
-    return [name for name in _matched(pattern) if Path(name).is_dir()]
+def passed_over(pattern: str, dialect: Dialect = PLAIN) -> PassedOver:
+    """What is left out, looked for in one walk."""
+    left = PassedOver([], [])
+    for name in sorted(name for folder in filter(os.path.isdir, _matched(pattern)) for name in _below(folder)):
+        if not belongs(name, dialect):
+            left.other.append(name)
+        elif not os.path.isfile(name):  # noqa: PTH113  # of large folders
+            left.no_files.append(name)
+    return left
 
 
 def _matched(pattern: str) -> list[str]:
@@ -103,8 +108,8 @@ def _matches(parts: Sequence[str], names: Sequence[str]) -> bool:
     return not hidden and fnmatchcase(names[0], parts[0]) and _matches(parts[1:], names[1:])
 
 
-def _below(folder: str, dialect: Dialect, *, belonging: bool = True) -> Iterator[str]:
-    """Files of a known suffix, or the others.
+def _below(folder: str) -> Iterator[str]:
+    """Files of a folder and those in it, whatever their suffix, but for hidden ones and those still being written.
 
     A linked folder is entered, but none twice, so that no ring of links is endless.
     """
@@ -116,7 +121,7 @@ def _below(folder: str, dialect: Dialect, *, belonging: bool = True) -> Iterator
             yield from (
                 os.path.join(place, name)  # noqa: PTH118  # of large folders
                 for name in names
-                if not name.startswith((".", "_")) and belongs(name, dialect) == belonging
+                if not name.startswith((".", "_"))
             )
         entered.add(real)
 
