@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from ecompulse.ui.rows import ROWS, Row, as_number, as_stored, as_time, table_of
 from ecompulse.ui.view import View
-from ecompulse.ui.words import Amount
+from ecompulse.ui.words import as_amount
 
 KPIS: Final = ("revenue", "orders", "active_visitors", "conversion_rate", "average_order_value", "page_views")
 """Metrics that are drawn, as far as they are there."""
@@ -45,9 +45,9 @@ class Kpi:
     @property
     def rows(self) -> Sequence[Row]:
         """As a table, the last window first."""
-        values = [Amount(value) if self.unit and value is not None else value for value in self.values]
-        told = zip(self.starts, values, ("yes" if done else "not yet" for done in self.final), strict=True)
-        return list(told)[::-1]
+        values = map(as_amount, self.values) if self.unit else self.values
+        windows = zip(self.starts, values, ("yes" if done else "not yet" for done in self.final), strict=True)
+        return list(windows)[::-1]
 
 
 METRICS: Final = table_of(

@@ -23,7 +23,7 @@ from ecompulse.ui.kpis import (
 from ecompulse.ui.quality import read_quality
 from ecompulse.ui.rows import ROWS, Row, as_stored, as_time, shown_rows, table_of, within
 from ecompulse.ui.view import View
-from ecompulse.ui.words import Amount
+from ecompulse.ui.words import Amount, as_amount
 
 _TURNS: Final = 4  # rows of an incident that are looked through, for each that is shown
 
@@ -136,8 +136,8 @@ def _latest(connection: sa.Connection, view: View, table: Any, time: str, shown:
 
 def _told_dimensions(dimensions: str) -> str:
     """Dimensions in words, from their JSON text."""
-    told = json.loads(dimensions)
-    return ", ".join(f"{name} {'unknown' if value is None else value}" for name, value in told.items()) or "all"
+    values = json.loads(dimensions)
+    return ", ".join(f"{name} {'unknown' if value is None else value}" for name, value in values.items()) or "all"
 
 
 def _decimal(value: Any) -> Any:
@@ -196,7 +196,7 @@ def _carts(connection: sa.Connection, view: View) -> tuple[Sequence[str], Sequen
     shown = (columns.abandoned_at, columns.kind, columns.status, columns.user_id, columns.visitor, columns.value_base)
     asked = sa.select(*shown).where(within(connection, columns.abandoned_at, view))
     found = connection.execute(asked.order_by(columns.abandoned_at.desc()).limit(ROWS))
-    rows = [(*row, _amount(value)) for *row, value in shown_rows(found)]
+    rows = [(*row, as_amount(value)) for *row, value in shown_rows(found)]
     return ("abandoned_at", "kind", "status", "user_id", "visitor", "value_base"), rows
 
 
@@ -206,13 +206,9 @@ def _fraud(connection: sa.Connection, view: View) -> tuple[Sequence[str], Sequen
              columns.decision, columns.reasons)  # fmt: skip
     asked = sa.select(*shown).where(within(connection, columns.event_time, view))
     found = connection.execute(asked.order_by(columns.event_time.desc()).limit(ROWS))
-    rows = [(*row, _amount(amount), score, decision, reasons_of(why))
+    rows = [(*row, as_amount(amount), score, decision, reasons_of(why))
             for *row, amount, score, decision, why in shown_rows(found)]  # fmt: skip
     return ("event_time", "transaction_id", "visitor", "amount_base", "score", "decision", "reasons"), rows
-
-
-def _amount(value: Any) -> Amount | None:
-    return None if value is None else Amount(value)
 
 
 def reasons_of(reasons: Any) -> str:

@@ -1,7 +1,7 @@
 """Numbers as people read them; what is not known says so."""
 
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 UNKNOWN: Final = "unknown"
 _KILO: Final = 1000
@@ -40,6 +40,11 @@ class Amount(float):
     """Money, which is shown with two decimals."""
 
 
+def as_amount(value: Any) -> Amount | None:
+    """A value of money; None for one that is not known."""
+    return None if value is None else Amount(value)
+
+
 def number(value: object) -> str:
     """1,234 or 0.123, 1,234.50 for an Amount; text stays as it is."""
     if value is None:
@@ -50,8 +55,8 @@ def number(value: object) -> str:
         return str(value)
     if isinstance(value, int):
         return f"{value:,}"
-    told = f"{float(str(value)):,.6g}"
-    return f"{float(str(value)):,.0f}" if "e+" in told else told
+    rounded = f"{float(str(value)):,.6g}"
+    return f"{float(str(value)):,.0f}" if "e+" in rounded else rounded
 
 
 def short(value: float) -> str:

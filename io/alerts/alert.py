@@ -1,13 +1,14 @@
 """An alert as receivers are told of it, made of rows of the tables of alerts."""
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import polars as pl
+
+from ecompulse.kernels.labels import as_label
 
 FIRING: Final = "firing"
 RESOLVED: Final = "resolved"
@@ -18,8 +19,6 @@ _OWN: Final = frozenset(
     {"alertname", "severity", "table", "job", "instance", "metric", "window_size", "currency", "rule"}
 )
 """Labels that are ours; a dimension of such a name is `dimension_<name>`."""
-
-_NO_LABEL: Final = re.compile(r"[^A-Za-z0-9_]")
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def _labels(table: str, row: Row, /, **more: Any) -> dict[str, str]:
 
 def _label(name: str) -> str:
     """The name as Prometheus takes it."""
-    return _NO_LABEL.sub("_", f"_{name}" if name[:1].isdigit() else name)
+    return as_label(f"_{name}" if name[:1].isdigit() else name)
 
 
 def _texts(row: Row, *names: str) -> dict[str, str]:

@@ -23,8 +23,8 @@ class Findings:
 
     def take(self, rows: pl.DataFrame) -> Iterator[tuple[str, str, int]]:
         """Check, subject and what was found since; nothing of a row whose earlier revision is not known."""
-        told = rows.sort("revision").select("id", "revision", "check_name", "subject", "count")
-        for name, revision, check, subject, count in told.iter_rows():
+        revisions = rows.sort("revision").select("id", "revision", "check_name", "subject", "count")
+        for name, revision, check, subject, count in revisions.iter_rows():
             before = 0 if revision == 1 else self._counts.get(name, count)
             self._counts.pop(name, None)
             self._counts[name] = count  # now the newest

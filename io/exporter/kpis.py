@@ -11,6 +11,7 @@ import polars as pl
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from ecompulse.io.exporter.catalogue import JOB, METRICS, PREFIX
+from ecompulse.kernels.labels import as_label
 from ecompulse.kernels.metrics.derived import DATA_QUALITY, EPOCH
 
 MOST_SERIES: Final = 500
@@ -21,7 +22,6 @@ SILENCE_S: Final = 7_200
 
 # Windows of `epoch` are of processing time, which other metrics show; so are some of data quality, which tell no time.
 _OWN: Final = frozenset({JOB, "job", "instance", "metric", "window_size", "currency", "le", "quantile"})
-_NO_LABEL: Final = re.compile(r"[^A-Za-z0-9_]")
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -113,7 +113,7 @@ def _labels(dimensions: str, currency: str | None) -> Labels:
     """Labels of a series, with names that Prometheus takes; `dimension_` stands before a name that is ours."""
     found = {"currency": currency} if currency else {}
     for name, value in json.loads(dimensions or "{}").items():
-        label = _NO_LABEL.sub("_", name)
+        label = as_label(name)
         taken = label in _OWN or not re.match("[A-Za-z_]", label) or label.startswith("__")
         found[f"dimension_{label}" if taken else label] = "" if value is None else str(value)
     return tuple(found.items())

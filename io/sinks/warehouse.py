@@ -83,12 +83,12 @@ class WarehouseSink:
                         self._foreign(connection, table.name)
                         published = self._published(connection, table.name) or 0
                         owner.check_copy(f"--warehouse: {self.name} table {table.name}", published)
-                found = _unlike(connection, [table for table in tables if table.warehouse])
+                fault = _unlike(connection, [table for table in tables if table.warehouse])
         except SQLAlchemyError as error:
             wrong = JobError if may_pass(error) else UserError
             raise wrong(f"--warehouse: {self.name}: {reason(error)}") from None
-        if found:
-            raise UserError(f"--warehouse: {self.name}: {found}")
+        if fault:
+            raise UserError(f"--warehouse: {self.name}: {fault}")
 
     def _foreign(self, connection: sa.Connection, table: str) -> list[str]:
         """Checkpoints whose rows of our job and instance are there and are to be replaced.
@@ -233,9 +233,9 @@ class WarehouseSink:
 def _unlike(connection: sa.Connection, tables: Sequence[TableSpec]) -> str | None:
     """What of the tables that are there is not as ours, in words; None when all is well."""
     for table in tables:
-        found = unlike(connection, table_of(table))
-        if found:
-            return f"table {table.name} is not one of ours: it {found}; give another database or schema, or rename it"
+        fault = unlike(connection, table_of(table))
+        if fault:
+            return f"table {table.name} is not one of ours: it {fault}; give another database or schema, or rename it"
     return None
 
 

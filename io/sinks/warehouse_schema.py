@@ -145,9 +145,9 @@ def unlike(connection: sa.Connection, table: sa.Table) -> str | None:
 def _another_type(connection: sa.Connection, there: Any, column: sa.Column[Any]) -> str | None:
     if there.get("computed") or there.get("identity"):
         return f"makes {column.name} itself"
-    found, wanted = (kind.compile(connection.dialect) for kind in (there["type"], column.type))
+    stored, wanted = (kind.compile(connection.dialect) for kind in (there["type"], column.type))
     plain = wanted.partition("(")[0]
-    return None if found in {wanted, plain, *_WIDER.get(plain, ())} else f"has {column.name} as {found}, not {wanted}"
+    return None if stored in {wanted, plain, *_WIDER.get(plain, ())} else f"has {column.name} as {stored}, not {wanted}"
 
 
 def show_latest(connection: sa.Connection, table: sa.Table) -> None:

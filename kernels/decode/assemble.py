@@ -142,9 +142,9 @@ def _screen(batch: Batch, plan: Plan) -> pl.DataFrame:
 def _in_units(frame: pl.DataFrame, plan: Plan) -> pl.DataFrame:
     """Amounts in units of their currencies; one that is too large for that is left to `decode_row`."""
     names = by_currency(plan.mapping)
-    found = frame.with_columns(in_units(name, plan.mapping) for name in names)
-    fits = [found[name].is_null() == frame[name].is_null() for name in names]
-    return found.with_columns(pl.all_horizontal(_CERTAIN, *fits).alias(_CERTAIN))
+    scaled = frame.with_columns(in_units(name, plan.mapping) for name in names)
+    fits = [scaled[name].is_null() == frame[name].is_null() for name in names]
+    return scaled.with_columns(pl.all_horizontal(_CERTAIN, *fits).alias(_CERTAIN))
 
 
 def _field(field: Field, batch: Batch, plan: Plan, inputs: dict[str, pl.Series]) -> tuple[pl.Expr, pl.Expr]:

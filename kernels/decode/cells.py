@@ -1,16 +1,15 @@
 """A cell: one value of a row as text, before it has a type; the same for JSON, CSV and Parquet."""
 
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import polars as pl
 
 from ecompulse.kernels.decode.rules import BrokenRule, Rule
+from ecompulse.kernels.decode.units import USUAL
 from ecompulse.kernels.foreign.times import TimeReading
 from ecompulse.kernels.foreign.values import Preparation
 from ecompulse.kernels.mapping import BY_CURRENCY, Mapping
-
-_UNITS: Final = 2  # of most currencies; those of others follow (`units`)
 
 
 class Cell(NamedTuple):
@@ -87,6 +86,6 @@ class Reading:
             latest_ms=latest_ms,
             lenient=mapping.lenient or not typed,
             time=mapping.time,
-            minor_digits=_UNITS if digits == BY_CURRENCY else int(digits),
+            minor_digits=USUAL if digits == BY_CURRENCY else int(digits),
             preparation=mapping.preparation(field),
         )

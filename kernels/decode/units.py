@@ -31,9 +31,9 @@ def digits_of(currency: str | None, mapping: Mapping) -> int:
 
 def in_units(name: str, mapping: Mapping) -> pl.Expr:
     """A column of hundredths in the units of the column `currency`; null where money cannot hold that."""
-    wide, found = pl.col(name).cast(pl.Decimal(38, 4)), pl.col(name).cast(pl.Decimal(38, 4))
+    hundredths = amount = pl.col(name).cast(pl.Decimal(38, 4))
     for digits in sorted({*DIGITS.values(), *mapping.currency_digits.values()} - {USUAL}):
         codes = [code for code in {**DIGITS, **mapping.currency_digits} if digits_of(code, mapping) == digits]
-        scaled = wide * 10 ** (USUAL - digits) if digits < USUAL else wide / 10 ** (digits - USUAL)
-        found = pl.when(pl.col("currency").is_in(codes)).then(scaled).otherwise(found)
-    return found.cast(MONEY, strict=False)
+        scaled = hundredths * 10 ** (USUAL - digits) if digits < USUAL else hundredths / 10 ** (digits - USUAL)
+        amount = pl.when(pl.col("currency").is_in(codes)).then(scaled).otherwise(amount)
+    return amount.cast(MONEY, strict=False)

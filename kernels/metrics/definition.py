@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 from ecompulse.kernels.config import ConfigError, Duration, nearest, parse_config
 from ecompulse.kernels.durations import duration_text, parse_duration
+from ecompulse.kernels.labels import as_label
 from ecompulse.kernels.metrics.expressions import Expression
 from ecompulse.kernels.metrics.measures.base import Measure, as_expression
 from ecompulse.kernels.metrics.measures.registry import parse_measure
@@ -23,8 +24,6 @@ QUARTER_MS: Final = 900_000  # all zones in use since 1990 are whole quarters of
 
 _WINDOW: Final = re.compile(r"(tumbling|sliding)\s+(\S+?)(?:/(\S+))?")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
-_NO_LABEL: Final = re.compile(r"[^A-Za-z0-9_]")
-"""What names of labels cannot hold, in Prometheus and Alertmanager."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ class Metric:
             raise ConfigError(f"dimensions.{taken}", "the measure adds a dimension of this name; choose another")
         labels: dict[str, str] = {}
         for name in filter(None, (*self.dimensions, taken)):
-            other = labels.setdefault(_NO_LABEL.sub("_", name), name)
+            other = labels.setdefault(as_label(name), name)
             if other != name:
                 raise ConfigError(
                     f"dimensions.{name}", f"as a label it would be the same as {other}; choose another name"

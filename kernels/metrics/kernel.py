@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from ecompulse.kernels.decode.strict_json import canonical
 from ecompulse.kernels.event import TIME
 from ecompulse.kernels.hashing import row_id
 from ecompulse.kernels.metrics.emission import Emission, Emitted
@@ -218,7 +219,7 @@ def _with_members(dimensions: pl.Expr, members: pl.Expr) -> pl.Expr:
 
 def _sorted(text: str) -> str:
     """A JSON object with its keys in order."""
-    return json.dumps(json.loads(text), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return canonical(json.loads(text))
 
 
 def _decimal(units: str, dtype: pl.Decimal) -> pl.Expr:
